@@ -1,0 +1,59 @@
+# Compiler settings that every native target shares.
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_CXX_VISIBILITY_PRESET hidden)
+set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
+set(CMAKE_CXX_FLAGS_RELEASE "-O3 -DNDEBUG")
+
+# No -ffast-math: results are the same bit for bit for every thread count, and NaN and Inf are looked for.
+# -ffp-contract=off in every file: a multiply-add is one rounding only where the source says so (fma intrinsics), so that the compiler's choice
+# in one loop's tail can not make a row depend on its place in a tile.
+set(FUSED_LORA_CXX_OPTIONS -Wall -Wextra -Werror -fno-math-errno -ffp-contract=off)
+
+# SANITIZE applies to everything in a build folder: a sanitizer needs every object file. The addon is not built then.
+if(FUSED_LORA_SANITIZE)
+  list(APPEND FUSED_LORA_CXX_OPTIONS -fsanitize=${FUSED_LORA_SANITIZE} -fno-omit-frame-pointer -g)
+  add_link_options(-fsanitize=${FUSED_LORA_SANITIZE})
+  if(FUSED_LORA_SANITIZE MATCHES "undefined")
+    list(APPEND FUSED_LORA_CXX_OPTIONS -fno-sanitize-recover=undefined)
+  endif()
+  set(FUSED_LORA_ADDON OFF)
+endif()
+
+# Instruction sets by file name suffix. Only these files may use more than the baseline; they are called after a check at run time.
+# gcc 12's own intrinsics headers warn about uninitialised values (gcc bug 105593), hence the -Wno-.
+set(FUSED_LORA_ISA_quiet -Wno-uninitialized -Wno-maybe-uninitialized)
+set(FUSED_LORA_ISA_avx2 ${FUSED_LORA_ISA_quiet} -mavx2 -mfma)
+set(FUSED_LORA_ISA_avx512 ${FUSED_LORA_ISA_quiet} -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma -mprefer-vector-width=512)
+set(FUSED_LORA_ISA_avx512bf16 ${FUSED_LORA_ISA_avx512} -mavx512bf16)
+
+# x86-64 only: elsewhere a file of such a name must compile to nothing (#if defined(__x86_64__)).
+function(fused_lora_isa_flags)
+  if(NOT CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
+    return()
+  endif()
+  foreach(source IN LISTS ARGN)
+    if(source MATCHES "_(avx2|avx512|avx512bf16)\\.cc$")
+      set_source_files_properties("${source}" PROPERTIES COMPILE_OPTIONS "${FUSED_LORA_ISA_${CMAKE_MATCH_1}}")
+    endif()
+  endforeach()
+endfunction()
+
+# Options, include path (native/, so that #include "ops/linear.h" works) and macros of one target.
+function(fused_lora_configure target)
+  get_target_property(type ${target} TYPE)
+  if(type STREQUAL "INTERFACE_LIBRARY")
+    return()
+  endif()
+  target_include_directories(${target} PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}/native")
+  target_compile_options(${target} PRIVATE "$<$<COMPILE_LANGUAGE:CXX>:${FUSED_LORA_CXX_OPTIONS}>")
+  if(FUSED_LORA_WITH_CUDA)
+    target_compile_definitions(${target} PRIVATE FUSED_LORA_WITH_CUDA=1)
+    target_include_directories(${target} SYSTEM PRIVATE ${FUSED_LORA_CUDA_INCLUDE})
+    target_compile_options(${target} PRIVATE "$<$<COMPILE_LANGUAGE:CUDA>:${FUSED_LORA_CUDA_OPTIONS}>")
+    target_link_libraries(${target} PRIVATE ${FUSED_LORA_CUDA_LIBRARIES})
+  endif()
+endfunction()

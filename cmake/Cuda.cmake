@@ -1,0 +1,56 @@
+# Finds nvcc: on PATH, in CUDA_HOME, in /usr/local/cuda, or where scripts/setup-cuda.mjs put the PyPI wheels. Sets FUSED_LORA_WITH_CUDA.
+
+set(FUSED_LORA_WITH_CUDA OFF)
+if(FUSED_LORA_CUDA STREQUAL "off")
+  return()
+endif()
+
+find_program(
+  FUSED_LORA_NVCC nvcc
+  PATHS "$ENV{CUDA_HOME}/bin" "$ENV{CUDA_PATH}/bin" /usr/local/cuda/bin "${CMAKE_CURRENT_SOURCE_DIR}/.cache/cuda/bin")
+if(NOT FUSED_LORA_NVCC)
+  if(FUSED_LORA_CUDA STREQUAL "on")
+    message(FATAL_ERROR "FUSED_LORA_CUDA=on, but nvcc was not found. Put it on PATH, set CUDA_HOME, "
+                        "or run: node scripts/setup-cuda.mjs")
+  endif()
+  message(STATUS "CUDA: nvcc not found, building without CUDA kernels")
+  return()
+endif()
+
+# The architectures are passed by hand: CMake's own list has no way to say "90a as code only and PTX for the first".
+set(CMAKE_CUDA_ARCHITECTURES OFF)
+set(CMAKE_CUDA_COMPILER "${FUSED_LORA_NVCC}")
+set(CMAKE_CUDA_STANDARD 20)
+set(CMAKE_CUDA_STANDARD_REQUIRED ON)
+set(CMAKE_CUDA_RUNTIME_LIBRARY Static)
+set(CMAKE_CUDA_VISIBILITY_PRESET hidden)
+set(CMAKE_CUDA_FLAGS_RELEASE "-O3 -DNDEBUG")
+
+get_filename_component(FUSED_LORA_NVCC_REAL "${FUSED_LORA_NVCC}" REALPATH)
+get_filename_component(FUSED_LORA_CUDA_ROOT "${FUSED_LORA_NVCC_REAL}" DIRECTORY)
+get_filename_component(FUSED_LORA_CUDA_ROOT "${FUSED_LORA_CUDA_ROOT}" DIRECTORY)
+set(FUSED_LORA_CUDA_INCLUDE "${FUSED_LORA_CUDA_ROOT}/include")
+find_library(
+  FUSED_LORA_CUDART cudart_static REQUIRED NO_DEFAULT_PATH
+  PATHS "${FUSED_LORA_CUDA_ROOT}/lib64" "${FUSED_LORA_CUDA_ROOT}/lib" "${FUSED_LORA_CUDA_ROOT}/targets/x86_64-linux/lib"
+        "${FUSED_LORA_CUDA_ROOT}/targets/sbsa-linux/lib")
+get_filename_component(FUSED_LORA_CUDA_LIB_DIR "${FUSED_LORA_CUDART}" DIRECTORY)
+# For CMake's compiler check, which links a program before any target exists.
+string(APPEND CMAKE_CUDA_FLAGS_INIT " -L${FUSED_LORA_CUDA_LIB_DIR}")
+enable_language(CUDA)
+
+set(FUSED_LORA_CUDA_OPTIONS -Xcompiler=-Wall,-Wextra,-Werror,-fno-math-errno,-ffp-contract=off -Werror=all-warnings
+                            --expt-relaxed-constexpr -lineinfo)
+set(first_arch ON)
+foreach(arch IN LISTS FUSED_LORA_CUDA_ARCHS)
+  list(APPEND FUSED_LORA_CUDA_OPTIONS "SHELL:-gencode arch=compute_${arch},code=sm_${arch}")
+  if(first_arch)
+    list(APPEND FUSED_LORA_CUDA_OPTIONS "SHELL:-gencode arch=compute_${arch},code=compute_${arch}")
+    set(first_arch OFF)
+  endif()
+endforeach()
+
+# Static, so that the addon loads on a machine with no NVIDIA driver; libcuda is asked for at run time only.
+set(FUSED_LORA_CUDA_LIBRARIES "${FUSED_LORA_CUDART}" Threads::Threads ${CMAKE_DL_LIBS} rt)
+set(FUSED_LORA_WITH_CUDA ON)
+message(STATUS "CUDA: ${FUSED_LORA_NVCC} ${CMAKE_CUDA_COMPILER_VERSION} for ${FUSED_LORA_CUDA_ARCHS}")
