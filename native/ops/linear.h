@@ -1,0 +1,73 @@
+// linear: z = x W^T + b;  y = f(z) + residual.
+// inputs: x [R, K], W [N, K], b? [N], residual? [R, N]
+// outputs: y [R, N], preActivation? [R, N] (z, for backward; only with an activation)
+// attributes: activation ('none' by default; ops/activation.h has the formulas)
+// source: torch.nn.functional.linear
+//
+// linearBackwardInput:  dx = dy W.           inputs: dy [R, N], W [N, K];  outputs: dx [R, K]
+// linearBackwardWeight: dW += dy^T x.        inputs: dy [R, N], x [R, K];  outputs: dW [N, K] acc
+// biasBackward:         db += sum_rows dy.   inputs: dy [R, N];            outputs: db [N] acc
+// Sums over rows run in row order inside one output element (dW) or in ordered chunks of 256 rows (db).
+#pragma once
+
+#include "ops/op.h"
+
+namespace fl {
+
+struct LinearOp {
+  Tensor x, W, b, residual, y, preActivation;
+  Activation activation;
+
+  static LinearOp bind(const OpCall& call) {
+    Contract c(call, 2, 4, 1, 2);
+    LinearOp op{c.input(0), c.input(1), c.input(2), c.input(3), c.output(0), c.output(1), bindActivation(c)};
+    const int64_t rows = op.x.rows(), n = op.W.rows();
+    c.matrix(op.x, "x", rows, op.x.cols());
+    c.matrix(op.W, "W", n, op.x.cols());
+    c.optionalVector(op.b, "b", n);
+    c.optionalMatrix(op.residual, "residual", rows, n);
+    c.matrix(op.y, "y", rows, n);
+    c.optionalMatrix(op.preActivation, "preActivation", rows, n);
+    return op;
+  }
+};
+
+struct LinearBackwardInputOp {
+  Tensor dy, W, dx;
+
+  static LinearBackwardInputOp bind(const OpCall& call) {
+    Contract c(call, 2, 2, 1, 1);
+    LinearBackwardInputOp op{c.input(0), c.input(1), c.output(0)};
+    c.matrix(op.dy, "dy", op.dy.rows(), op.W.rows());
+    c.matrix(op.W, "W", op.W.rows(), op.W.cols());
+    c.matrix(op.dx, "dx", op.dy.rows(), op.W.cols());
+    return op;
+  }
+};
+
+struct LinearBackwardWeightOp {
+  Tensor dy, x, dW;
+
+  static LinearBackwardWeightOp bind(const OpCall& call) {
+    Contract c(call, 2, 2, 1, 1);
+    LinearBackwardWeightOp op{c.input(0), c.input(1), c.output(0)};
+    c.matrix(op.dy, "dy", op.x.rows(), op.dy.cols());
+    c.matrix(op.x, "x", op.x.rows(), op.x.cols());
+    c.matrix(op.dW, "dW", op.dy.cols(), op.x.cols());
+    return op;
+  }
+};
+
+struct BiasBackwardOp {
+  Tensor dy, db;
+
+  static BiasBackwardOp bind(const OpCall& call) {
+    Contract c(call, 1, 1, 1, 1);
+    BiasBackwardOp op{c.input(0), c.output(0)};
+    c.matrix(op.dy, "dy", op.dy.rows(), op.dy.cols());
+    c.vector(op.db, "db", op.dy.cols());
+    return op;
+  }
+};
+
+}  // namespace fl

@@ -1,0 +1,21 @@
+// The one exception type of the native code. `code` is an ErrorCode of src/errors.ts; the addon turns it into
+// FusedLoraError.
+#pragma once
+
+#include <stdexcept>
+#include <string>
+
+namespace fl {
+
+class Error : public std::runtime_error {
+ public:
+  Error(std::string code, const std::string& message) : std::runtime_error(message), code_(std::move(code)) {}
+  const std::string& code() const { return code_; }
+
+ private:
+  std::string code_;
+};
+
+[[noreturn]] inline void fail(const char* code, const std::string& message) { throw Error(code, message); }
+
+}  // namespace fl

@@ -1,0 +1,71 @@
+// A named tensor of the model on one device: its value, and where it is trained its gradient and AdamW moments.
+// Backends keep derived copies (packed panels, later bf16) in `derived`, which a new value invalidates.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "runtime/tensor.h"
+
+namespace fl {
+
+class Backend;
+
+class Parameter {
+ public:
+  /// shape has rank 1 or 2. dtype f32, or f64 on the reference backend.
+  Parameter(Backend& backend, std::string name, DType dtype, int rank, std::array<int64_t, 2> dim);
+  ~Parameter();
+  Parameter(const Parameter&) = delete;
+
+  const std::string& name() const { return name_; }
+  int64_t count() const { return count_; }
+  Backend& backend() const { return backend_; }
+  DType dtype() const { return dtype_; }
+  /// Bytes held on the device at present, derived copies left out.
+  int64_t bytes() const;
+
+  enum class Slot { value, gradient, firstMoment, secondMoment };
+  bool has(Slot slot) const { return slots_[static_cast<int>(slot)] != nullptr; }
+  /// Allocates (zeroed) if needed and returns the view. A view of `value` carries `parameter = this`.
+  Tensor tensor(Slot slot);
+  /// The shape without memory, for validation.
+  Tensor shape() const;
+
+  void write(Slot slot, const float* values);
+  void read(Slot slot, float* values) const;
+  void writeDouble(Slot slot, const double* values);
+  void readDouble(Slot slot, double* values) const;
+  /// Frees the slot. Releasing the value of a frozen weight keeps its derived copies: they are all a program reads.
+  void release(Slot slot);
+
+  /// Says that the value was changed in place (by the optimizer).
+  void touch() { version_++; }
+  uint64_t version() const { return version_; }
+
+  /// The derived copy called `key`, made by `make` when it is missing or older than the value. Thread-safe.
+  std::shared_ptr<const void> derived(int key,
+                                      const std::function<std::shared_ptr<const void>(const Tensor& value)>& make);
+
+ private:
+  struct Derived {
+    uint64_t version;
+    std::shared_ptr<const void> copy;
+  };
+  Backend& backend_;
+  std::string name_;
+  DType dtype_;
+  int rank_;
+  std::array<int64_t, 2> dim_;
+  int64_t count_;
+  void* slots_[4] = {};
+  uint64_t version_ = 1;
+  std::mutex mutex_;
+  std::map<int, Derived> derived_;
+};
+
+}  // namespace fl
