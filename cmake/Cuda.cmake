@@ -17,11 +17,19 @@ if(NOT FUSED_LORA_NVCC)
   return()
 endif()
 
+execute_process(COMMAND "${FUSED_LORA_NVCC}" --version OUTPUT_VARIABLE nvcc_says RESULT_VARIABLE nvcc_failed)
+if(nvcc_failed OR NOT nvcc_says MATCHES "release ([0-9]+)" OR CMAKE_MATCH_1 LESS 12)
+  set(why "CUDA: ${FUSED_LORA_NVCC} does not run or is older than 12.0 (C++20 and sm_90a are needed)")
+  if(FUSED_LORA_CUDA STREQUAL "on")
+    message(FATAL_ERROR "${why}")
+  endif()
+  message(STATUS "${why}, building without CUDA kernels")
+  return()
+endif()
+
 # The architectures are passed by hand: CMake's own list has no way to say "90a as code only and PTX for the first".
 set(CMAKE_CUDA_ARCHITECTURES OFF)
 set(CMAKE_CUDA_COMPILER "${FUSED_LORA_NVCC}")
-set(CMAKE_CUDA_STANDARD 20)
-set(CMAKE_CUDA_STANDARD_REQUIRED ON)
 set(CMAKE_CUDA_RUNTIME_LIBRARY Static)
 set(CMAKE_CUDA_VISIBILITY_PRESET hidden)
 set(CMAKE_CUDA_FLAGS_RELEASE "-O3 -DNDEBUG")
@@ -31,13 +39,22 @@ get_filename_component(FUSED_LORA_CUDA_ROOT "${FUSED_LORA_NVCC_REAL}" DIRECTORY)
 get_filename_component(FUSED_LORA_CUDA_ROOT "${FUSED_LORA_CUDA_ROOT}" DIRECTORY)
 set(FUSED_LORA_CUDA_INCLUDE "${FUSED_LORA_CUDA_ROOT}/include")
 find_library(
-  FUSED_LORA_CUDART cudart_static REQUIRED NO_DEFAULT_PATH
-  PATHS "${FUSED_LORA_CUDA_ROOT}/lib64" "${FUSED_LORA_CUDA_ROOT}/lib" "${FUSED_LORA_CUDA_ROOT}/targets/x86_64-linux/lib"
-        "${FUSED_LORA_CUDA_ROOT}/targets/sbsa-linux/lib")
-get_filename_component(FUSED_LORA_CUDA_LIB_DIR "${FUSED_LORA_CUDART}" DIRECTORY)
-# For CMake's compiler check, which links a program before any target exists.
-string(APPEND CMAKE_CUDA_FLAGS_INIT " -L${FUSED_LORA_CUDA_LIB_DIR}")
+  FUSED_LORA_CUDART cudart_static NO_DEFAULT_PATH
+  PATHS "${FUSED_LORA_CUDA_ROOT}/lib64" "${FUSED_LORA_CUDA_ROOT}/lib")
+if(FUSED_LORA_CUDART)
+  # The wheels have lib, nvcc looks in lib64; CMake's compiler check links a program before any target exists.
+  get_filename_component(cudart_folder "${FUSED_LORA_CUDART}" DIRECTORY)
+  string(APPEND CMAKE_CUDA_FLAGS_INIT " -L${cudart_folder}")
+endif()
 enable_language(CUDA)
+find_library(FUSED_LORA_CUDART cudart_static REQUIRED PATHS ${CMAKE_CUDA_IMPLICIT_LINK_DIRECTORIES})
+# CMake 3.25 (Debian 12) does not know nvcc's flag for C++20.
+if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)
+  set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION "-std=c++20")
+  set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION "-std=c++20")
+endif()
+set(CMAKE_CUDA_STANDARD 20)
+set(CMAKE_CUDA_STANDARD_REQUIRED ON)
 
 set(FUSED_LORA_CUDA_OPTIONS -Xcompiler=-Wall,-Wextra,-Werror,-fno-math-errno,-ffp-contract=off -Werror=all-warnings
                             --expt-relaxed-constexpr -lineinfo)
