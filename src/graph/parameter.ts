@@ -1,0 +1,127 @@
+/**
+ * A named tensor of a model. Its values live in one of three places: a source that can be read again (a slice of a
+ * checkpoint file, checked against change), host memory, or the device that trains it. `data()` always gives the
+ * newest.
+ */
+import { FusedLoraError } from '../errors';
+import { type NativeParameter, native } from '../native';
+
+/** Where a frozen parameter's values are read from, again and again: the device holds only packed copies. */
+export interface ParameterSource {
+  /** Reads all values; throws SOURCE_CHANGED when the source is not what it was. */
+  read(): Float32Array;
+  /** For errors: `model.safetensors: roberta.embeddings.LayerNorm.weight`. */
+  readonly description: string;
+}
+
+export type BackendName = 'cpu' | 'reference' | 'cuda';
+export type ComputeType = 'f32' | 'f64';
+
+export class Parameter {
+  /** The path in the model, set when it is put in a module tree; for errors, graphs and files. */
+  name: string;
+  readonly shape: readonly number[];
+  /** Whether it is trained. Frozen ones get no gradient and no optimizer state. */
+  requiresGrad: boolean;
+  private source: ParameterSource | undefined;
+  private host: Float32Array | undefined;
+  private readonly devices = new Map<string, NativeParameter>();
+  /** The device whose values are newer than host and source. */
+  private newest: NativeParameter | undefined;
+
+  /**
+   * @param shape [n] or [rows, columns].
+   * @param values fp32 values in row-major order, or a source to read them from.
+   */
+  constructor(
+    shape: readonly number[],
+    values: Float32Array | ParameterSource,
+    options: { requiresGrad?: boolean; name?: string } = {},
+  ) {
+    this.shape = shape;
+    this.name = options.name ?? 'parameter';
+    this.requiresGrad = options.requiresGrad ?? true;
+    if (values instanceof Float32Array) {
+      this.checkCount(values.length);
+      this.host = values;
+    } else {
+      this.source = values;
+    }
+  }
+
+  /** Number of values. */
+  get count(): number {
+    return this.shape.reduce((product, dim) => product * dim, 1);
+  }
+
+  /** The newest values, as a copy that the caller owns when they come from a device or a source. */
+  data(): Float32Array {
+    if (this.newest) return this.newest.read('value');
+    if (this.host) return this.host;
+    const values = (this.source as ParameterSource).read();
+    this.checkCount(values.length);
+    return values;
+  }
+
+  /** Replaces the values, here and on every device that holds them. */
+  setData(values: Float32Array): void {
+    this.checkCount(values.length);
+    this.host = values;
+    this.source = undefined;
+    this.newest = undefined;
+    for (const device of this.devices.values()) device.write('value', values);
+  }
+
+  /** Replaces the values by those of a source, read when they are needed. */
+  setSource(source: ParameterSource): void {
+    this.source = source;
+    this.host = undefined;
+    this.newest = undefined;
+    if (this.devices.size > 0) for (const device of this.devices.values()) device.write('value', source.read());
+  }
+
+  /**
+   * The device's form of this parameter, with its values in place.
+   * @internal
+   */
+  onDevice(backend: BackendName, compute: ComputeType): NativeParameter {
+    const key = `${backend}:${compute}`;
+    let device = this.devices.get(key);
+    if (!device) {
+      device = new (native().Parameter)(backend, this.name, [...this.shape], compute);
+      this.devices.set(key, device);
+    }
+    if (device !== this.newest && !device.has('value')) device.write('value', this.data());
+    else if (this.newest && device !== this.newest) device.write('value', this.data());
+    return device;
+  }
+
+  /**
+   * Says that a device's optimizer changed the values.
+   * @internal
+   */
+  changedOn(device: NativeParameter): void {
+    this.newest = device;
+    this.host = undefined;
+    this.source = undefined;
+  }
+
+  /** Frees the memory on every device; the newest values are brought to the host first. */
+  dispose(): void {
+    if (this.newest) {
+      this.host = this.newest.read('value');
+      this.newest = undefined;
+    }
+    for (const device of this.devices.values()) device.dispose();
+    this.devices.clear();
+  }
+
+  private checkCount(count: number): void {
+    if (count !== this.count) {
+      throw new FusedLoraError(
+        'INVALID_SHAPE',
+        `${this.name}: got ${count} values for shape [${this.shape.join(', ')}], which has ${this.count}`,
+      );
+    }
+  }
+}

@@ -1,0 +1,158 @@
+/**
+ * Loads the native addon and types it by hand: the only file that knows how the binary is found. Everything here is
+ * internal; users see Program, Parameter and the kernels.
+ */
+import * as path from 'node:path';
+import { type ErrorCode, FusedLoraError } from './errors';
+
+export type Slot = 'value' | 'gradient' | 'firstMoment' | 'secondMoment';
+
+export interface NativeParameter {
+  has(slot: Slot): boolean;
+  /** Writes fp32 values (f64 parameters take Float64Array too); makes packed copies be made again. */
+  write(slot: Slot, values: Float32Array | Float64Array): void;
+  /** f64 parameters are rounded; `readDouble` gives them whole. */
+  read(slot: Slot): Float32Array;
+  readDouble(slot: Slot): Float64Array;
+  release(slot: Slot): void;
+  /** Bytes on the device, packed copies left out. */
+  readonly bytes: number;
+  dispose(): void;
+}
+
+export interface NativeValueSpec {
+  name: string;
+  kind: 'input' | 'parameter' | 'gradient' | 'computed';
+  dtype: 'float' | 'i32';
+  /** Numbers, or T, S, S+1, M. */
+  shape: (number | string)[];
+  /** Index into `parameters` for parameter and gradient. */
+  parameter?: number;
+  /** Read by the caller after a run: kept until the next one. */
+  output?: boolean;
+}
+
+export interface NativeInstructionSpec {
+  op: string;
+  /** Value indices; -1 for an absent operand. */
+  inputs: number[];
+  outputs: number[];
+  attributes: Record<string, number | string>;
+  path: string;
+}
+
+export interface NativeProgramSpec {
+  backend: string;
+  compute: 'f32' | 'f64';
+  parameters: NativeParameter[];
+  values: NativeValueSpec[];
+  instructions: NativeInstructionSpec[];
+  /** Instructions before this index are the forward pass. */
+  forwardCount: number;
+  /** Keeps every value to the end of the run: for `inspect`. */
+  keepAll?: boolean;
+}
+
+export interface NativeStep {
+  seed: bigint;
+  forwardNumber: number;
+  lossScale: number;
+}
+
+export interface NativeSizes {
+  T: number;
+  S: number;
+  M: number;
+}
+
+/** Batch inputs by name: Int32Array, or Float32Array for float inputs. */
+export type NativeBatch = Record<string, Int32Array | Float32Array>;
+
+export interface NativeOptimizerStep {
+  /** One group index a trained parameter, in the order of `trained`. */
+  groups: { learningRate: number; beta1: number; beta2: number; eps: number; weightDecay: number }[];
+  groupOf: number[];
+  /** t of AdamW's bias correction, from 1. */
+  step: number;
+  /** 0: no clipping. */
+  maxGradNorm: number;
+}
+
+export interface NativeProgram {
+  /** Bytes of the arena for a batch of these sizes. */
+  arenaBytes(sizes: NativeSizes): number;
+  /** Indices of parameters whose value no instruction reads any more: only packed copies. */
+  readonly releasable: number[];
+  forward(batch: NativeBatch, sizes: NativeSizes, step: NativeStep): Promise<void>;
+  /** Forward and backward; gradients are added to, or overwritten when `zeroGradients`. */
+  accumulate(batch: NativeBatch, sizes: NativeSizes, step: NativeStep, zeroGradients: boolean): Promise<void>;
+  /** Clip and AdamW over all trained parameters. When the norm is not finite nothing changes and `applied` is false. */
+  apply(options: NativeOptimizerStep): Promise<{ applied: boolean; gradientNorm: number }>;
+  /** An output (or any value of a keepAll program) of the last run. */
+  read(value: number): Float32Array | Int32Array | Float64Array;
+  /** Stops the running call between two ops; it rejects with ABORTED. */
+  abort(): void;
+  dispose(): void;
+}
+
+export interface NativeTensor {
+  data: Float32Array | Int32Array | Float64Array;
+  shape: number[];
+}
+
+export interface NativeAddon {
+  Parameter: new (backend: string, name: string, shape: number[], compute: 'f32' | 'f64') => NativeParameter;
+  Program: new (spec: NativeProgramSpec) => NativeProgram;
+  /** Runs one op on typed arrays, off the event loop. Outputs are written in place. */
+  runOp(
+    backend: string,
+    op: string,
+    inputs: (NativeTensor | undefined)[],
+    outputs: (NativeTensor | undefined)[],
+    attributes: Record<string, number | string>,
+    step: NativeStep,
+  ): Promise<void>;
+  /** Peak bytes of an arena for buffers that live from instruction `first` to `last`. */
+  arenaBytes(bytes: number[], first: number[], last: number[]): number;
+  info(): {
+    isa: string;
+    threads: number;
+    cuda: { built: boolean; available: boolean; reason: string; device?: string };
+    compiler: string;
+  };
+  setThreads(threads: number): void;
+}
+
+let addon: NativeAddon | undefined;
+
+/** The addon, loaded at first use. Throws ADDON_NOT_FOUND with what was tried. */
+export function native(): NativeAddon {
+  if (addon) return addon;
+  const root = path.resolve(__dirname, '..');
+  try {
+    // node-gyp-build finds prebuilds/<platform>-<arch>/ or build/Release/.
+    const load = require('node-gyp-build') as (dir: string) => NativeAddon;
+    addon = load(root);
+  } catch (cause) {
+    throw new FusedLoraError(
+      'ADDON_NOT_FOUND',
+      `the native addon could not be loaded for ${process.platform}-${process.arch}, Node ${process.versions.node}: ` +
+        `${cause instanceof Error ? cause.message : String(cause)}. Looked in ${root}/prebuilds and ${root}/build/Release. ` +
+        `Install again on a supported platform, or build it: npm run build:native`,
+      { cause },
+    );
+  }
+  return addon;
+}
+
+/** Native errors carry a `code`; this gives them the library's class. */
+export function wrapNativeError(error: unknown): unknown {
+  if (
+    error instanceof Error &&
+    !(error instanceof FusedLoraError) &&
+    typeof (error as { code?: unknown }).code === 'string'
+  ) {
+    return new FusedLoraError((error as unknown as { code: ErrorCode }).code, error.message, { cause: error });
+  }
+  return error;
+}
