@@ -41,7 +41,7 @@ def train(text, vocab_size, limit):
     )
     tokenizer.train_from_iterator(lines(text, limit), trainer)
     tokenizer.post_processor = processors.RobertaProcessing(
-        sep=("</s>", 2), cls=("<s>", 0), trim_offsets=True, add_prefix_space=True
+        ("</s>", 2), ("<s>", 0), trim_offsets=True, add_prefix_space=True
     )
     return tokenizer
 
@@ -59,7 +59,6 @@ def check(tokenizer, vocab_size):
     assert tokenizer.get_vocab_size() == vocab_size, tokenizer.get_vocab_size()
     assert [tokenizer.token_to_id(t) for t in SPECIALS] == [0, 1, 2, 3]
     assert tokenizer.token_to_id(MASK) == vocab_size - 1
-    assert tokenizer.encode("A good film", "not bad").type_ids is not None
     pair = tokenizer.encode("a", "b").tokens
     assert pair == ["<s>", "Ġa", "</s>", "</s>", "Ġb", "</s>"], pair
     text = " naïve 😀 café\t日本"
