@@ -1,0 +1,31 @@
+/**
+ * Builds dist/: CommonJS and declarations by tsc, and thin ESM entries that re-export them. One implementation behind both, so that a class or a
+ * loaded model is the same object for `import` and for `require`.
+ */
+import { chmodSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fail, mustRun, root } from './lib/shell.mjs';
+
+const staging = join(root, '.cache', 'dist');
+const dist = join(root, 'dist');
+const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
+if (!existsSync(tsc)) fail('TypeScript is not installed. Run: npm ci --ignore-scripts');
+
+rmSync(staging, { recursive: true, force: true });
+mustRun('Compiling src', process.execPath, [tsc, '-p', 'tsconfig.build.json', '--outDir', staging]);
+
+for (const entry of ['index', 'kernels']) {
+  if (!existsSync(join(staging, `${entry}.js`))) continue;
+  for (const extension of ['mjs', 'd.mts']) {
+    writeFileSync(join(staging, `${entry}.${extension}`), `export * from './${entry}.js';\n`);
+  }
+}
+
+const { bin } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+for (const script of Object.values(bin)) {
+  const file = join(staging, script.replace(/^dist\//, ''));
+  if (existsSync(file)) chmodSync(file, 0o755);
+}
+
+rmSync(dist, { recursive: true, force: true });
+renameSync(staging, dist);

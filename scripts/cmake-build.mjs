@@ -1,0 +1,33 @@
+/**
+ * Builds the native part with cmake-js into build/: build/Release/fused-lora.node, and with --test also build/fused_lora_test.
+ * Node-API headers come from the npm package that cmake-js brings along; nothing is downloaded.
+ * Usage: node scripts/cmake-build.mjs [--test] [--cuda auto|on|off]
+ */
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { availableParallelism } from 'node:os';
+import { dirname, join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { fail, mustRun, root } from './lib/shell.mjs';
+
+const { values } = parseArgs({
+  options: { test: { type: 'boolean', default: false }, cuda: { type: 'string', default: 'auto' } },
+});
+
+function cmakeJs() {
+  try {
+    return join(dirname(createRequire(join(root, 'package.json')).resolve('cmake-js/package.json')), 'bin/cmake-js');
+  } catch {
+    return fail('cmake-js is not installed. Run: npm ci --ignore-scripts');
+  }
+}
+
+const common = ['--directory', root, '--out', join(root, 'build'), '--log-level', 'warn'];
+const settings = [`--CDFUSED_LORA_CUDA=${values.cuda}`, `--CDFUSED_LORA_TEST=${values.test ? 'ON' : 'OFF'}`];
+// `configure` and `build` by hand: cmake-js's `compile` answers a compiler error with a rebuild from nothing, which prints it twice.
+mustRun('Configuring the native build', process.execPath, [cmakeJs(), 'configure', ...common, ...settings]);
+const parallel = String(availableParallelism());
+mustRun('The native build', process.execPath, [cmakeJs(), 'build', ...common, '--parallel', parallel]);
+
+const addon = join(root, 'build/Release/fused-lora.node');
+if (!existsSync(addon)) fail(`The native build ended well, yet ${addon} does not exist.`);
