@@ -1,0 +1,73 @@
+#include "ops/linear.h"
+
+#include <vector>
+
+#include "reference/math.h"
+#include "reference/ops.h"
+
+namespace fl::reference {
+
+// z = x W^T + b;  y = f(z) + residual
+template <class T>
+void linear(const OpCall& call) {
+  const auto op = LinearOp::bind(call);
+  for (int64_t r = 0; r < op.x.rows(); r++) {
+    for (int64_t n = 0; n < op.W.rows(); n++) {
+      double z = dot(row<T>(op.x, r), row<T>(op.W, n), op.x.cols());
+      if (op.b.present()) z += op.b.as<T>()[n];
+      if (op.preActivation.present()) row<T>(op.preActivation, r)[n] = static_cast<T>(z);
+      double y = activate(op.activation, z);
+      if (op.residual.present()) y += row<T>(op.residual, r)[n];
+      row<T>(op.y, r)[n] = static_cast<T>(y);
+    }
+  }
+}
+
+// dx = dy W
+template <class T>
+void linearBackwardInput(const OpCall& call) {
+  const auto op = LinearBackwardInputOp::bind(call);
+  const int64_t in = op.W.cols();
+  for (int64_t r = 0; r < op.dy.rows(); r++) {
+    std::vector<double> dx(static_cast<size_t>(in), 0.0);
+    for (int64_t n = 0; n < op.W.rows(); n++) {
+      const double dy = row<T>(op.dy, r)[n];
+      for (int64_t k = 0; k < in; k++) dx[static_cast<size_t>(k)] += dy * row<T>(op.W, n)[k];
+    }
+    for (int64_t k = 0; k < in; k++) row<T>(op.dx, r)[k] = static_cast<T>(dx[static_cast<size_t>(k)]);
+  }
+}
+
+// dW += dy^T x
+template <class T>
+void linearBackwardWeight(const OpCall& call) {
+  const auto op = LinearBackwardWeightOp::bind(call);
+  const int64_t in = op.x.cols();
+  for (int64_t n = 0; n < op.dy.cols(); n++) {
+    std::vector<double> sum(static_cast<size_t>(in), 0.0);
+    for (int64_t r = 0; r < op.x.rows(); r++) {
+      const double dy = row<T>(op.dy, r)[n];
+      for (int64_t k = 0; k < in; k++) sum[static_cast<size_t>(k)] += dy * row<T>(op.x, r)[k];
+    }
+    T* dW = row<T>(op.dW, n);
+    for (int64_t k = 0; k < in; k++) dW[k] = static_cast<T>(dW[k] + sum[static_cast<size_t>(k)]);
+  }
+}
+
+// db += sum_rows dy
+template <class T>
+void biasBackward(const OpCall& call) {
+  const auto op = BiasBackwardOp::bind(call);
+  for (int64_t n = 0; n < op.dy.cols(); n++) {
+    double sum = op.db.as<T>()[n];
+    for (int64_t r = 0; r < op.dy.rows(); r++) sum += row<T>(op.dy, r)[n];
+    op.db.as<T>()[n] = static_cast<T>(sum);
+  }
+}
+
+FL_REFERENCE_OP(linear)
+FL_REFERENCE_OP(linearBackwardInput)
+FL_REFERENCE_OP(linearBackwardWeight)
+FL_REFERENCE_OP(biasBackward)
+
+}  // namespace fl::reference

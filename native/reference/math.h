@@ -1,0 +1,71 @@
+// What several reference ops share: rows of a matrix, dot products, the dropout mask, activations.
+#pragma once
+
+#include <cmath>
+
+#include "ops/op.h"
+
+namespace fl::reference {
+
+/// Row i of t [R, N]. Null when t is absent.
+template <class T>
+T* row(const Tensor& t, int64_t i) {
+  return t.present() ? t.as<T>() + i * t.cols() : nullptr;
+}
+
+template <class T>
+double dot(const T* a, const T* b, int64_t n) {
+  double sum = 0;
+  for (int64_t i = 0; i < n; i++) sum += static_cast<double>(a[i]) * static_cast<double>(b[i]);
+  return sum;
+}
+
+/// The mask at (row, feature), times 1 / (1 - p): 0 or the factor of a kept value (1 without dropout).
+inline double maskAt(const DropoutSpec& dropout, int64_t row, int64_t feature) {
+  const uint32_t word = dropout.key.word(dropout.token(row), static_cast<uint32_t>(feature));
+  return word < dropout.threshold() ? 0 : dropout.keepScale();
+}
+
+constexpr double kSqrtHalf = 0.70710678118654752440;
+constexpr double kSqrtTwoOverPi = 0.79788456080286535588;
+constexpr double kInvSqrtTwoPi = 0.39894228040143267794;
+constexpr double kGeluCubic = 0.044715;
+
+inline double activate(Activation kind, double x) {
+  switch (kind) {
+    case Activation::none:
+      return x;
+    case Activation::gelu:
+      return x / 2 * (1 + std::erf(x * kSqrtHalf));
+    case Activation::geluTanh:
+      return x / 2 * (1 + std::tanh(kSqrtTwoOverPi * (x + kGeluCubic * x * x * x)));
+    case Activation::relu:
+      return x < 0 ? 0 : x;  // NaN stays NaN: a step that is not finite has to be seen
+    case Activation::tanh:
+      return std::tanh(x);
+  }
+  fail("INTERNAL", "unknown activation");
+}
+
+/// f'(x).
+inline double activateDerivative(Activation kind, double x) {
+  switch (kind) {
+    case Activation::none:
+      return 1;
+    case Activation::gelu:
+      return 0.5 * (1 + std::erf(x * kSqrtHalf)) + x * kInvSqrtTwoPi * std::exp(-x * x / 2);
+    case Activation::geluTanh: {
+      const double t = std::tanh(kSqrtTwoOverPi * (x + kGeluCubic * x * x * x));
+      return 0.5 * (1 + t) + x / 2 * (1 - t * t) * kSqrtTwoOverPi * (1 + 3 * kGeluCubic * x * x);
+    }
+    case Activation::relu:
+      return x <= 0 ? 0 : 1;
+    case Activation::tanh: {
+      const double t = std::tanh(x);
+      return 1 - t * t;
+    }
+  }
+  fail("INTERNAL", "unknown activation");
+}
+
+}  // namespace fl::reference
