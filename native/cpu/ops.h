@@ -1,4 +1,4 @@
-// The CPU backend's op table: one function an op, fp32. Contracts: ops/*.h.
+// The ops of the CPU backend, one function an op, all fp32. Contracts (operands, formulas, errors): native/ops.
 #pragma once
 
 #include "ops/op.h"
