@@ -1,16 +1,17 @@
 // One device's implementation of the op table, and its memory.
 #pragma once
 
-#include <cstddef>
 #include <string_view>
 
 #include "ops/op.h"
+#include "runtime/memory.h"
 
 namespace fl {
 
 class Backend {
  public:
   virtual ~Backend() = default;
+  virtual Memory& memory() = 0;
   virtual std::string_view name() const = 0;
 
   /// The op for operands of this floating dtype; null when the backend refuses it (the program then fails to build).
@@ -24,12 +25,6 @@ class Backend {
     return false;
   }
 
-  /// Zeroed memory, 64-byte aligned. Throws OUT_OF_MEMORY.
-  virtual void* allocate(size_t bytes) = 0;
-  virtual void release(void* memory) = 0;
-  virtual void upload(void* device, const void* host, size_t bytes) = 0;
-  virtual void download(void* host, const void* device, size_t bytes) = 0;
-  virtual void zero(void* device, size_t bytes) = 0;
   /// Waits until all work is done; throws DEVICE_UNAVAILABLE on a device error.
   virtual void synchronize() {}
 };

@@ -2,6 +2,8 @@
 // Backends keep derived copies (packed panels, later bf16) in `derived`, which a new value invalidates.
 #pragma once
 
+#include <array>
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -9,22 +11,21 @@
 #include <mutex>
 #include <string>
 
+#include "runtime/memory.h"
 #include "runtime/tensor.h"
 
 namespace fl {
 
-class Backend;
-
 class Parameter {
  public:
   /// shape has rank 1 or 2. dtype f32, or f64 on the reference backend.
-  Parameter(Backend& backend, std::string name, DType dtype, int rank, std::array<int64_t, 2> dim);
+  Parameter(Memory& memory, std::string name, DType dtype, int rank, std::array<int64_t, 2> dim);
   ~Parameter();
   Parameter(const Parameter&) = delete;
 
   const std::string& name() const { return name_; }
   int64_t count() const { return count_; }
-  Backend& backend() const { return backend_; }
+  Memory& memory() const { return memory_; }
   DType dtype() const { return dtype_; }
   /// Bytes held on the device at present, derived copies left out.
   int64_t bytes() const;
@@ -43,6 +44,9 @@ class Parameter {
   /// Frees the slot. Releasing the value of a frozen weight keeps its derived copies: they are all a program reads.
   void release(Slot slot);
 
+  /// Programs that are running a step with this parameter: while there are any, its slots must not be touched.
+  std::atomic<int> users{0};
+
   /// Says that the value was changed in place (by the optimizer).
   void touch() { version_++; }
   uint64_t version() const { return version_; }
@@ -56,7 +60,7 @@ class Parameter {
     uint64_t version;
     std::shared_ptr<const void> copy;
   };
-  Backend& backend_;
+  Memory& memory_;
   std::string name_;
   DType dtype_;
   int rank_;
