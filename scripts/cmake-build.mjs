@@ -3,12 +3,12 @@
  * Node-API headers come from the npm package that cmake-js brings along; nothing is downloaded.
  * Usage: node scripts/cmake-build.mjs [--test] [--cuda auto|on|off]
  */
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { fail, mustRun, root } from './lib/shell.mjs';
+import { fail, mustRun, root, run } from './lib/shell.mjs';
 
 const { values } = parseArgs({
   options: { test: { type: 'boolean', default: false }, cuda: { type: 'string', default: 'auto' } },
@@ -25,7 +25,13 @@ function cmakeJs() {
 const common = ['--directory', root, '--out', join(root, 'build'), '--log-level', 'warn'];
 const settings = [`--CDFUSED_LORA_CUDA=${values.cuda}`, `--CDFUSED_LORA_TEST=${values.test ? 'ON' : 'OFF'}`];
 // `configure` and `build` by hand: cmake-js's `compile` answers a compiler error with a rebuild from nothing, which prints it twice.
-mustRun('Configuring the native build', process.execPath, [cmakeJs(), 'configure', ...common, ...settings]);
+const configure = [cmakeJs(), 'configure', ...common, ...settings];
+if (run(process.execPath, configure, { quiet: true }).status !== 0) {
+  // The folder may be another generator's, compiler's or place's: once more from an empty cache before it counts.
+  for (const left of ['CMakeCache.txt', 'CMakeFiles'])
+    rmSync(join(root, 'build', left), { recursive: true, force: true });
+  mustRun('Configuring the native build', process.execPath, configure);
+}
 const parallel = String(availableParallelism());
 mustRun('The native build', process.execPath, [cmakeJs(), 'build', ...common, '--parallel', parallel]);
 

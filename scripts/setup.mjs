@@ -38,9 +38,10 @@ function npmPackagesAreCurrent() {
 function installNpmPackages() {
   if (npmPackagesAreCurrent()) return;
   if (!which('npm')) fail('npm was not found. Install Node.js with npm.');
-  say('npm ci');
-  // The install script of this package would build the addon: that is the next step here.
-  mustRun('npm ci', 'npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund']);
+  say('installing npm packages');
+  // The versions of package-lock.json, which stays as it is. Not `npm ci`: it refuses a lock file that was made where a registry mirror lacked
+  // the optional packages of other platforms. Scripts are off because this package's own would build the addon: that is the next step here.
+  mustRun('npm install', 'npm', ['install', '--no-save', '--ignore-scripts', '--no-audit', '--no-fund']);
 }
 
 function buildAddon() {

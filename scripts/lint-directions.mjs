@@ -1,0 +1,123 @@
+/**
+ * Checks who may know whom: TypeScript imports in src/ and C++ includes in native/ against the tables below. Knowledge points one way, so that an
+ * op, a backend or a model can be read, tested and replaced by itself.
+ */
+import { readFileSync } from 'node:fs';
+import { dirname, relative, resolve, sep } from 'node:path';
+import { root } from './lib/shell.mjs';
+import { listFiles } from './lib/stamp.mjs';
+
+/** Folder or root module of src/ → what else it may import. Root modules that are not named here are base: all may import them. */
+const typescript = {
+  native: [],
+  graph: ['native'],
+  nn: ['graph', 'native'],
+  io: ['nn', 'graph', 'native'],
+  data: ['io', 'nn', 'graph', 'native'],
+  models: ['io', 'nn', 'graph', 'native'],
+  lora: ['io', 'nn', 'graph', 'native'],
+  train: ['data', 'io', 'nn', 'graph', 'native'],
+  serve: ['train', 'models', 'lora', 'data', 'io', 'nn', 'graph', 'native'],
+  kernels: ['graph', 'native'],
+  cli: ['index', 'serve', 'train', 'models', 'lora', 'data', 'io', 'nn', 'graph', 'native', 'kernels'],
+  index: ['serve', 'train', 'models', 'lora', 'data', 'io', 'nn', 'graph', 'native', 'kernels'],
+};
+
+/** Folder of native/ → what else it may include. */
+const cpp = {
+  runtime: [],
+  ops: ['runtime'],
+  reference: ['ops', 'runtime'],
+  cpu: ['ops', 'runtime'],
+  cuda: ['ops', 'runtime'],
+  program: ['reference', 'cpu', 'cuda', 'ops', 'runtime'],
+  addon: ['program', 'reference', 'cpu', 'cuda', 'ops', 'runtime'],
+  test: ['program', 'reference', 'cpu', 'cuda', 'ops', 'runtime'],
+};
+
+const problems = [];
+
+/** "src/nn/linear.ts" → "nn"; "src/native.ts" → "native". */
+function layerOf(path) {
+  const parts = path.split(sep);
+  return parts.length > 2 ? parts[1] : parts[1]?.replace(/(\.d)?\.ts$|\.(cc|h|cu|cuh)$/, '');
+}
+
+function lineOf(text, index) {
+  return text.slice(0, index).split('\n').length;
+}
+
+function checkTypeScript() {
+  const imports = /(?:\bfrom\s*|\bimport\s*\(\s*|\brequire\s*\(\s*|^\s*import\s+)['"](\.[^'"]*)['"]/gm;
+  for (const file of listFiles(['src']).filter((name) => name.endsWith('.ts'))) {
+    const path = relative(root, file);
+    const isFolder = path.split(sep).length > 2;
+    const from = layerOf(path);
+    if (isFolder && !(from in typescript)) {
+      problems.push(
+        `${path}: src/${from}/ has no place in the table of scripts/lint-directions.mjs; add it where it belongs`,
+      );
+      continue;
+    }
+    const text = readFileSync(file, 'utf8');
+    for (const match of text.matchAll(imports)) {
+      const target = relative(root, resolve(dirname(file), match[1]));
+      const where = `${path}:${lineOf(text, match.index)}`;
+      if (!target.startsWith(`src${sep}`) && target !== 'src') {
+        if (!/package\.json$/.test(target)) problems.push(`${where}: imports "${match[1]}", which is outside src/`);
+        continue;
+      }
+      const to = target === 'src' ? 'index' : layerOf(target);
+      const toIsBase = !(to in typescript);
+      if (to === from || toIsBase) continue;
+      const allowed = typescript[from] ?? [];
+      if (!allowed.includes(to)) {
+        problems.push(
+          `${where}: ${from} may not know ${to} (imports "${match[1]}"); it may import: ${allowed.join(', ') || 'base modules only'}`,
+        );
+      }
+    }
+  }
+}
+
+function checkCpp() {
+  const includes = /^[ \t]*#[ \t]*include[ \t]*(["<])([^">]+)[">]/gm;
+  const sources = listFiles(['native']).filter((name) => /\.(cc|h|cu|cuh|inc)$/.test(name));
+  for (const file of sources) {
+    const path = relative(root, file);
+    const from = layerOf(path);
+    if (!(from in cpp)) {
+      problems.push(
+        `${path}: native/${from} has no place in the table of scripts/lint-directions.mjs; add it where it belongs`,
+      );
+      continue;
+    }
+    const text = readFileSync(file, 'utf8');
+    for (const match of text.matchAll(includes)) {
+      const [, quote, name] = match;
+      const where = `${path}:${lineOf(text, match.index)}`;
+      if (/^(napi|node_api|js_native_api)/.test(name) && from !== 'addon') {
+        problems.push(`${where}: only native/addon may see the Node API (includes "${name}")`);
+      }
+      if (/^(cuda|cublas|nv\/|mma\.h|cooperative_groups)/.test(name) && quote === '<' && from !== 'cuda') {
+        problems.push(`${where}: only native/cuda may see CUDA headers (includes <${name}>)`);
+      }
+      if (quote !== '"') continue;
+      const to = name.includes('/') ? name.split('/')[0] : from;
+      if (to === from || !(to in cpp)) continue;
+      if (!cpp[from].includes(to)) {
+        problems.push(
+          `${where}: ${from} may not know ${to} (includes "${name}"); it may include: ${cpp[from].join(', ') || 'the standard library only'}`,
+        );
+      }
+    }
+  }
+}
+
+checkTypeScript();
+checkCpp();
+for (const problem of problems) console.error(problem);
+if (problems.length > 0) {
+  console.error(`${problems.length} import(s) or include(s) against the direction of knowledge`);
+  process.exit(1);
+}

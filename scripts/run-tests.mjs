@@ -1,0 +1,118 @@
+/**
+ * Runs every check: types, lints, native tests, package entry points, jest. Its last line is `N passed, N failed`; each check that has no tests of its
+ * own counts as one. Expects scripts/setup.mjs --test to have run.
+ */
+import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { root, run, say, which } from './lib/shell.mjs';
+import { listFiles } from './lib/stamp.mjs';
+
+const minute = 60_000;
+const total = { passed: 0, failed: 0 };
+const bin = (file) => join(root, 'node_modules', file);
+
+function count(name, passed, failed, startedAt) {
+  total.passed += passed;
+  total.failed += failed;
+  say(
+    `${failed === 0 ? 'ok  ' : 'FAIL'} ${name}: ${passed} passed, ${failed} failed (${((Date.now() - startedAt) / 1000).toFixed(1)} s)`,
+  );
+}
+
+/** A check that counts as one test; its output is shown where it fails. */
+function check(name, command, args) {
+  const startedAt = Date.now();
+  const { status, output } = run(command, args, { quiet: true, timeoutMs: 10 * minute });
+  if (status !== 0) process.stdout.write(`${output}\n`);
+  count(name, status === 0 ? 1 : 0, status === 0 ? 0 : 1, startedAt);
+}
+
+function clangFormat() {
+  // Other versions format a few constructs differently; 14 is Debian 12's.
+  const version = which('clang-format') ? run('clang-format', ['--version'], { quiet: true }).output : '';
+  if (!/version 14\./.test(version)) {
+    say('skip clang-format: version 14 is not installed');
+    return;
+  }
+  const sources = listFiles(['native']).filter((file) => /\.(cc|h|cu|cuh)$/.test(file));
+  if (sources.length > 0) check('clang-format', 'clang-format', ['--dry-run', '--Werror', ...sources]);
+}
+
+function nativeTests() {
+  const executable = join(root, 'build/fused_lora_test');
+  if (!listFiles(['native/test']).some((file) => file.endsWith('.cc'))) return;
+  const startedAt = Date.now();
+  const { status, output } = run(executable, [], { quiet: true, timeoutMs: 15 * minute });
+  const lines = output.trimEnd().split('\n');
+  const summary = /^(\d+) passed, (\d+) failed$/.exec(lines.at(-1) ?? '');
+  const passed = Number(summary?.[1] ?? 0);
+  const failed = Number(summary?.[2] ?? 0);
+  // A crash, a missing summary or an exit code that its counts do not explain is a failure of its own.
+  const broken = !summary || (status !== 0 && failed === 0);
+  if (broken || failed > 0) {
+    process.stdout.write(`${output}\n`);
+  } else {
+    for (const line of lines) if (/\bskip/i.test(line)) say(line);
+  }
+  if (broken) say(`native tests ended with exit code ${status}${summary ? '' : ' and no summary line'}`);
+  count('native tests', passed, failed + (broken ? 1 : 0), startedAt);
+}
+
+/** `import` and `require` of the built package must give the same names and the same objects. */
+function entryPoints() {
+  for (const entry of ['index', 'kernels']) {
+    if (!existsSync(join(root, 'dist', `${entry}.js`))) continue;
+    const script = `
+      import { createRequire } from 'node:module';
+      const required = createRequire(${JSON.stringify(join(root, 'package.json'))})('./dist/${entry}.js');
+      const imported = await import(${JSON.stringify(join(root, 'dist', `${entry}.mjs`))});
+      const names = Object.keys(required).filter((name) => name !== '__esModule');
+      if (names.length === 0) throw new Error('${entry} exports nothing');
+      const differ = names.filter((name) => imported[name] !== required[name]);
+      if (differ.length > 0) throw new Error('import and require differ in: ' + differ.join(', '));`;
+    check(`entry point ${entry}: import equals require`, process.execPath, ['--input-type=module', '--eval', script]);
+  }
+}
+
+function jest() {
+  const startedAt = Date.now();
+  const report = join(root, 'build', 'jest.json');
+  rmSync(report, { force: true });
+  const args = [bin('jest/bin/jest.js'), '--json', `--outputFile=${report}`, '--passWithNoTests'];
+  const { status } = runJest(args);
+  if (!existsSync(report)) {
+    say(`jest ended with exit code ${status} and wrote no report`);
+    count('jest', 0, 1, startedAt);
+    return;
+  }
+  const result = JSON.parse(readFileSync(report, 'utf8'));
+  for (const file of result.testResults) {
+    for (const test of file.assertionResults) {
+      if (test.status === 'pending' || test.status === 'todo') say(`skip ${test.fullName}`);
+    }
+  }
+  // A test file that does not even load has no failed test to count.
+  const broken = result.numRuntimeErrorTestSuites ?? 0;
+  const failed = result.numFailedTests + broken;
+  const unexplained = status !== 0 && failed === 0 ? 1 : 0;
+  if (unexplained) say(`jest ended with exit code ${status} though no test failed`);
+  count('jest', result.numPassedTests, failed + unexplained, startedAt);
+}
+
+/** Jest's progress goes to the terminal (stderr); --json's copy on stdout is dropped: the file has it. */
+function runJest(args) {
+  return run('sh', ['-c', '"$0" "$@" 2>&1 >/dev/null', process.execPath, ...args], { timeoutMs: 40 * minute });
+}
+
+check('types', process.execPath, [bin('typescript/bin/tsc'), '--noEmit']);
+check('biome', process.execPath, [bin('@biomejs/biome/bin/biome'), 'check', '--diagnostic-level=error']);
+check('direction of knowledge', process.execPath, ['scripts/lint-directions.mjs']);
+check('instruction sets', process.execPath, ['scripts/lint-isa.mjs']);
+clangFormat();
+nativeTests();
+entryPoints();
+jest();
+
+process.stdout.write(`${total.passed} passed, ${total.failed} failed\n`, () => {
+  process.exit(total.failed === 0 && total.passed > 0 ? 0 : 1);
+});
