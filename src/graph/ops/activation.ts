@@ -1,0 +1,62 @@
+/** activation: y = f(x), elementwise. Contract: native/ops/activation.h. */
+import { FusedLoraError } from '../../errors';
+import type { Sizes, Value } from '../value';
+import { applied, defineOp, elements, type OpCall, operands, touchedBytes } from './op';
+
+export type ActivationKind = 'gelu' | 'geluTanh' | 'relu' | 'tanh';
+
+/** FLOPs an element of f and of f', by the counting rule of OpDefinition.flops. */
+const COST: Readonly<Record<ActivationKind, { forward: number; backward: number }>> = {
+  gelu: { forward: 5, backward: 10 },
+  geluTanh: { forward: 9, backward: 15 },
+  relu: { forward: 1, backward: 1 },
+  tanh: { forward: 1, backward: 4 },
+};
+
+/** The function of an `activation` attribute; undefined for none. */
+export function activationOf(call: OpCall): ActivationKind | undefined {
+  const kind = call.attributes['activation'] ?? 'none';
+  if (kind === 'none') return undefined;
+  if (typeof kind === 'string' && Object.hasOwn(COST, kind)) return kind as ActivationKind;
+  throw new FusedLoraError(
+    'INVALID_ARGUMENT',
+    `${call.path ? `${call.path}: ` : ''}activation '${kind}' is not known; use one of ${Object.keys(COST).join(', ')}`,
+  );
+}
+
+/** FLOPs of an activation, alone or as the epilogue of a product. */
+export function activationFlops(call: OpCall, sizes: Sizes): number {
+  const kind = activationOf(call);
+  return kind ? COST[kind].forward * elements(call.outputs[0], sizes) : 0;
+}
+
+export const activationOp = defineOp({
+  name: 'activation',
+  role: 'forward',
+  inputs: operands('x [R, N]'),
+  outputs: operands('y [R, N]'),
+  attributes: ['activation'],
+  check: activationOf,
+  gradient: ({ inputs: [x], attributes }, back) => back.emit('activationBackward', [back.dy, x], [x], attributes),
+  flops: activationFlops,
+  bytes: touchedBytes,
+});
+
+export const activationBackwardOp = defineOp({
+  name: 'activationBackward',
+  role: 'backward',
+  inputs: operands('dy [R, N], x [R, N]'),
+  outputs: operands('dx [R, N]'),
+  attributes: ['activation'],
+  check: activationOf,
+  flops: (call, sizes) => {
+    const kind = activationOf(call);
+    return kind ? COST[kind].backward * elements(call.outputs[0], sizes) : 0;
+  },
+  bytes: touchedBytes,
+});
+
+/** y = f(x), elementwise; x and y are [R, N]. `gelu` is the exact one (erf). */
+export function activation(x: Value, kind: ActivationKind): Value {
+  return applied(x.graph, activationOp, [x], { activation: kind });
+}

@@ -1,0 +1,48 @@
+/**
+ * addLayerNorm: layerNorm(residual + dropout(x)), made by the fusion pass out of dropout, add and layerNorm.
+ * Contract: native/ops/add_layer_norm.h.
+ */
+import { checkDropout } from './dropout_spec';
+import { LAYER_NORM_FLOPS, layerNormBackwardFlops } from './layer_norm';
+import { defineOp, elements, numberOf, operands, pick, touchedBytes } from './op';
+
+export const addLayerNormOp = defineOp({
+  name: 'addLayerNorm',
+  role: 'forward',
+  inputs: operands('x [R, H], residual [R, H], gamma [H], beta [H], tokenIndex? [R] i32'),
+  outputs: operands('y [R, H], z? [R, H], stats? [R, 2]'),
+  attributes: ['eps', 'dropout', 'site'],
+  check: checkDropout,
+  gradient: (node, back) => {
+    const [x, residual, gamma, beta, tokenIndex] = node.inputs;
+    if (!back.needs(x, residual, gamma, beta)) return;
+    const inputs = [back.dy, back.keep(1), gamma, back.keep(2), tokenIndex];
+    if (numberOf(node, 'dropout') > 0) {
+      back.emit('addLayerNormBackward', inputs, [x, residual, gamma, beta], pick(node, 'dropout', 'site'));
+    } else {
+      // Without dropout dx is dresidual: written once, read as both.
+      back.emit('addLayerNormBackward', inputs, [undefined, [x, residual], gamma, beta]);
+    }
+  },
+  flops: (call, sizes) => {
+    const dropout = numberOf(call, 'dropout') > 0 ? 1 : 0;
+    return (LAYER_NORM_FLOPS + 1 + dropout) * elements(call.outputs[0], sizes);
+  },
+  bytes: touchedBytes,
+});
+
+export const addLayerNormBackwardOp = defineOp({
+  name: 'addLayerNormBackward',
+  role: 'backward',
+  inputs: operands('dy [R, H], z [R, H], gamma [H], stats [R, 2], tokenIndex? [R] i32'),
+  outputs: operands('dx? [R, H], dresidual? [R, H], dgamma? [H] acc, dbeta? [H] acc'),
+  attributes: ['dropout', 'site'],
+  check: checkDropout,
+  flops: (call, sizes) => {
+    const [dx, dresidual, dgamma, dbeta] = call.outputs;
+    const count = elements(call.inputs[0], sizes);
+    const mask = dx && numberOf(call, 'dropout') > 0 ? count : 0;
+    return mask + layerNormBackwardFlops(count, (dx ?? dresidual) !== undefined, (dgamma ?? dbeta) !== undefined);
+  },
+  bytes: touchedBytes,
+});

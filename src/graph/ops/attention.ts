@@ -1,0 +1,86 @@
+/** attention: self-attention inside each sequence of a ragged batch. Contract: native/ops/attention.h. */
+import { FusedLoraError } from '../../errors';
+import type { Sizes, Value } from '../value';
+import { checkDropout, dropoutAttributes } from './dropout_spec';
+import { applied, defineOp, dimsOf, numberOf, type OpCall, type OpSpec, operands, placeOf, touchedBytes } from './op';
+
+const ATTRIBUTES = ['numHeads', 'scale', 'dropout', 'site'];
+
+function check(this: OpSpec, call: OpCall): void {
+  checkDropout.call(this, call);
+  const heads = numberOf(call, 'numHeads');
+  const hidden = (call.inputs[0] as Value).features;
+  if (!Number.isInteger(heads) || heads < 1 || hidden % heads !== 0) {
+    throw new FusedLoraError(
+      'INVALID_SHAPE',
+      `${placeOf(this, call)}: hidden size ${hidden} is not divisible by ${heads} heads`,
+    );
+  }
+}
+
+/**
+ * Products of [L, D] with [D, L] or [L, L] with [L, D], over all sequences and heads, at sequences of equal length
+ * L = T / S: what the sizes tell. Unequal ones need more, in proportion to the mean of L².
+ */
+function pairFlops(q: Value | undefined, products: number, softmax: number, heads: number, sizes: Sizes): number {
+  const [T = 0, H = 0] = dimsOf(q, sizes);
+  const L = T / Math.max(1, sizes.S);
+  return T * L * (2 * H * products + softmax * heads);
+}
+
+export const attentionOp = defineOp({
+  name: 'attention',
+  role: 'forward',
+  inputs: operands('q [T, H], k [T, H], v [T, H], cuSeqlens [S+1] i32'),
+  outputs: operands('y [T, H], logsumexp? [T, numHeads]'),
+  attributes: ATTRIBUTES,
+  check,
+  gradient: (node, back) => {
+    const [q, k, v, cuSeqlens] = node.inputs;
+    if (!back.needs(q, k, v)) return;
+    back.emit(
+      'attentionBackward',
+      [back.dy, q, k, v, back.keep(0), back.keep(1), cuSeqlens],
+      [q, k, v],
+      node.attributes,
+    );
+  },
+  // q kᵀ and P v; a score: scale, maximum, subtract, exp, sum, divide.
+  flops: (call, sizes) => pairFlops(call.inputs[0], 2, 6, numberOf(call, 'numHeads'), sizes),
+  bytes: touchedBytes,
+});
+
+export const attentionBackwardOp = defineOp({
+  name: 'attentionBackward',
+  role: 'backward',
+  inputs: operands('dy [T, H], q [T, H], k [T, H], v [T, H], y [T, H], logsumexp [T, numHeads], cuSeqlens [S+1] i32'),
+  outputs: operands('dq? [T, H], dk? [T, H], dv? [T, H]'),
+  attributes: ATTRIBUTES,
+  check,
+  flops: (call, sizes) => {
+    const [dq, dk, dv] = call.outputs;
+    // P again is one product, dP one more where dq or dk is needed; then one for each output.
+    const products = 1 + (dq || dk ? 1 : 0) + [dq, dk, dv].filter((output) => output).length;
+    return pairFlops(call.inputs[1], products, 6, numberOf(call, 'numHeads'), sizes);
+  },
+  bytes: touchedBytes,
+});
+
+export interface AttentionOptions {
+  /** Heads that the hidden size is split into; it must be divisible. */
+  numHeads: number;
+  /** Dropout on the probabilities. Default 0. */
+  dropout?: number;
+}
+
+/**
+ * y = dropout(softmax(q kᵀ / √D)) v inside each sequence and head.
+ * @param q [T, H], as are k, v and y
+ * @param cuSeqlens [S+1] i32: where each sequence starts, and T
+ */
+export function attention(q: Value, k: Value, v: Value, cuSeqlens: Value, options: AttentionOptions): Value {
+  return applied(q.graph, attentionOp, [q, k, v, cuSeqlens], {
+    numHeads: options.numHeads,
+    ...dropoutAttributes(q.graph, options.dropout ?? 0),
+  });
+}

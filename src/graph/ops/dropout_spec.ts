@@ -1,0 +1,22 @@
+/** What ops with dropout share: the attributes `dropout` and `site`, and where they come from. */
+import { FusedLoraError } from '../../errors';
+import type { Attributes, Graph } from '../value';
+import { numberOf, type OpCall, type OpSpec, placeOf } from './op';
+
+/** The attributes of an op with dropout: none when it is inactive, so that no mask number is spent on it. */
+export function dropoutAttributes(graph: Graph, p: number): Attributes {
+  if (!(p >= 0 && p < 1)) {
+    throw new FusedLoraError(
+      'INVALID_ARGUMENT',
+      `${graph.path ? `${graph.path}: ` : ''}dropout ${p} is not a probability in [0, 1)`,
+    );
+  }
+  return graph.training && p > 0 ? { dropout: p, site: graph.nextSite() } : {};
+}
+
+export function checkDropout(this: OpSpec, call: OpCall): void {
+  const p = numberOf(call, 'dropout');
+  if (!(p >= 0 && p < 1)) {
+    throw new FusedLoraError('INVALID_ARGUMENT', `${placeOf(this, call)}: dropout ${p} is not in [0, 1)`);
+  }
+}

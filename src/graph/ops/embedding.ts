@@ -1,0 +1,74 @@
+/** embeddingSum: word, position and token-type embeddings in one pass. Contract: native/ops/embedding.h. */
+import { FusedLoraError } from '../../errors';
+import type { Parameter } from '../parameter';
+import type { Value } from '../value';
+import { applied, bytesOf, defineOp, elements, numberOf, operands } from './op';
+
+const MAX_TABLES = 4;
+
+/** Attribute that keeps table i's padding index for the gradient rule; the forward op does not read it. */
+const paddingName = (table: number) => `paddingIndex${table}`;
+
+export const embeddingSumOp = defineOp({
+  name: 'embeddingSum',
+  role: 'forward',
+  inputs: (count) =>
+    Array.from({ length: Math.min(MAX_TABLES, Math.max(1, Math.ceil(count / 2))) }, (_, i) =>
+      operands(`ids_${i} [T] i32, table_${i} [V${i}, H]`),
+    ).flat(),
+  outputs: operands('y [T, H]'),
+  attributes: Array.from({ length: MAX_TABLES }, (_, i) => paddingName(i)),
+  gradient: (node, back) => {
+    for (let i = 0; i < node.inputs.length / 2; i++) {
+      const padding = numberOf(node, paddingName(i), -1);
+      const attributes = padding >= 0 ? { paddingIndex: padding } : {};
+      back.emit('embeddingBackward', [node.inputs[2 * i], back.dy], [node.inputs[2 * i + 1]], attributes);
+    }
+  },
+  flops: (call, sizes) => (call.inputs.length / 2 - 1) * elements(call.outputs[0], sizes),
+  // One row of each table a token.
+  bytes: ({ inputs, outputs }, sizes) =>
+    inputs
+      .filter((value) => value?.dtype === 'i32')
+      .reduce((sum, ids) => sum + bytesOf(ids, sizes) + bytesOf(outputs[0], sizes), bytesOf(outputs[0], sizes)),
+});
+
+export const embeddingBackwardOp = defineOp({
+  name: 'embeddingBackward',
+  role: 'backward',
+  inputs: operands('ids [T] i32, dy [T, H]'),
+  outputs: operands('dtable [V, H] acc'),
+  attributes: ['paddingIndex'],
+  flops: (call, sizes) => elements(call.inputs[1], sizes),
+  bytes: ({ inputs: [ids, dy] }, sizes) => bytesOf(ids, sizes) + 3 * bytesOf(dy, sizes),
+});
+
+export interface EmbeddingTerm {
+  /** [T] i32 */
+  ids: Value;
+  /** [V, H] */
+  table: Parameter;
+  /** A row that gets no gradient. Default: none. */
+  paddingIndex?: number | undefined;
+}
+
+/**
+ * y[t] = Σ_i table_i[ids_i[t]], one to four terms.
+ * @returns [T, H]
+ */
+export function embeddingSum(...terms: EmbeddingTerm[]): Value {
+  const graph = terms[0]?.ids.graph;
+  if (!graph || terms.length > MAX_TABLES) {
+    throw new FusedLoraError('INVALID_ARGUMENT', `embeddingSum takes 1 to ${MAX_TABLES} terms, got ${terms.length}`);
+  }
+  const padding: Record<string, number> = {};
+  terms.forEach(({ paddingIndex }, i) => {
+    if (paddingIndex !== undefined) padding[paddingName(i)] = paddingIndex;
+  });
+  return applied(
+    graph,
+    embeddingSumOp,
+    terms.flatMap(({ ids, table }) => [ids, graph.parameter(table)]),
+    padding,
+  );
+}

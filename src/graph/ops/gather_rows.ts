@@ -1,0 +1,34 @@
+/** gatherRows: some rows of a matrix, and the gradient that scatters back. Contract: native/ops/gather_rows.h. */
+import type { Value } from '../value';
+import { applied, bytesOf, defineOp, elements, operands, touchedBytes } from './op';
+
+export const gatherRowsOp = defineOp({
+  name: 'gatherRows',
+  role: 'forward',
+  inputs: operands('x [R, N], index [G] i32'),
+  outputs: operands('y [G, N]'),
+  attributes: [],
+  gradient: ({ inputs: [x, index] }, back) => back.emit('gatherRowsBackward', [back.dy, index], [x]),
+  flops: () => 0,
+  bytes: ({ inputs: [, index], outputs: [y] }, sizes) => bytesOf(index, sizes) + 2 * bytesOf(y, sizes),
+});
+
+export const gatherRowsBackwardOp = defineOp({
+  name: 'gatherRowsBackward',
+  role: 'backward',
+  inputs: operands('dy [G, N], index [G] i32'),
+  outputs: operands('dx [R, N]'),
+  attributes: [],
+  flops: (call, sizes) => elements(call.inputs[0], sizes),
+  bytes: touchedBytes,
+});
+
+/**
+ * y[g] = x[index[g]].
+ * @param x [R, N]
+ * @param index [G] i32: one row a sequence ([S]) or a masked position ([M])
+ * @returns [G, N]
+ */
+export function gatherRows(x: Value, index: Value): Value {
+  return applied(x.graph, gatherRowsOp, [x, index]);
+}

@@ -1,0 +1,10 @@
+/** What modules build their graph with. Each adds nodes to the graph of its operands and gives the result. */
+export { type ActivationKind, activation } from './activation';
+export { type AttentionOptions, attention } from './attention';
+export { add, dropout, scale } from './elementwise';
+export { type EmbeddingTerm, embeddingSum } from './embedding';
+export { gatherRows } from './gather_rows';
+export { layerNorm } from './layer_norm';
+export { linear } from './linear';
+export { type LoraLinearOptions, loraLinear } from './lora_linear';
+export { type CrossEntropyOptions, crossEntropy, mse } from './loss';

@@ -1,0 +1,98 @@
+/** linear: y = f(x Wᵀ + b) + residual, and its gradients. Contract: native/ops/linear.h. */
+import type { Parameter } from '../parameter';
+import type { Sizes, Value } from '../value';
+import { activationFlops, activationOf } from './activation';
+import { applied, defineOp, dimsOf, elements, type GradientContext, type OpCall, operands, touchedBytes } from './op';
+
+/** 2·R·K·N: a product of [R, K] with a weight of [N, K]. The bias starts the sums and costs nothing. */
+export function productFlops(rows: Value | undefined, weight: Value | undefined, sizes: Sizes): number {
+  const [R = 0] = dimsOf(rows, sizes);
+  return 2 * R * elements(weight, sizes);
+}
+
+/** Activation and residual at the end of a product. */
+export function epilogueFlops(call: OpCall, residual: Value | undefined, sizes: Sizes): number {
+  return activationFlops(call, sizes) + elements(residual, sizes);
+}
+
+/**
+ * Gradient of an epilogue y = f(z) + residual: passes dy to the residual and gives dz = dy f'(z), or undefined when
+ * none of `operands`, from which z is made, needs it.
+ * @param preActivation position of z among the node's outputs.
+ */
+export function epilogueGradient(
+  call: OpCall,
+  back: GradientContext,
+  residual: Value | undefined,
+  preActivation: number,
+  operands: readonly (Value | undefined)[],
+): Value | undefined {
+  back.pass(residual, back.dy);
+  if (!back.needs(...operands)) return undefined;
+  const activation = activationOf(call);
+  if (!activation) return back.dy;
+  return back.compute('activationBackward', [back.dy, back.keep(preActivation)], { activation });
+}
+
+export const linearOp = defineOp({
+  name: 'linear',
+  role: 'forward',
+  inputs: operands('x [R, K], W [N, K], b? [N], residual? [R, N]'),
+  outputs: operands('y [R, N], preActivation? [R, N]'),
+  attributes: ['activation'],
+  check: activationOf,
+  gradient: (node, back) => {
+    const [x, W, b, residual] = node.inputs;
+    const dz = epilogueGradient(node, back, residual, 1, [x, W, b]);
+    if (!dz) return;
+    // Weights first: x may be freed before dx is made.
+    back.emit('linearBackwardWeight', [dz, x], [W]);
+    back.emit('biasBackward', [dz], [b]);
+    back.emit('linearBackwardInput', [dz, W], [x]);
+  },
+  flops: (call, sizes) =>
+    productFlops(call.inputs[0], call.inputs[1], sizes) + epilogueFlops(call, call.inputs[3], sizes),
+  bytes: touchedBytes,
+});
+
+export const linearBackwardInputOp = defineOp({
+  name: 'linearBackwardInput',
+  role: 'backward',
+  inputs: operands('dy [R, N], W [N, K]'),
+  outputs: operands('dx [R, K]'),
+  attributes: [],
+  flops: (call, sizes) => productFlops(call.inputs[0], call.inputs[1], sizes),
+  bytes: touchedBytes,
+});
+
+export const linearBackwardWeightOp = defineOp({
+  name: 'linearBackwardWeight',
+  role: 'backward',
+  inputs: operands('dy [R, N], x [R, K]'),
+  outputs: operands('dW [N, K] acc'),
+  attributes: [],
+  flops: (call, sizes) => productFlops(call.inputs[0], call.outputs[0], sizes),
+  bytes: touchedBytes,
+});
+
+export const biasBackwardOp = defineOp({
+  name: 'biasBackward',
+  role: 'backward',
+  inputs: operands('dy [R, N]'),
+  outputs: operands('db [N] acc'),
+  attributes: [],
+  flops: (call, sizes) => elements(call.inputs[0], sizes),
+  bytes: touchedBytes,
+});
+
+/**
+ * y = x Wᵀ + b.
+ * @param x [R, K]
+ * @param weight [N, K], as PyTorch stores it
+ * @param bias [N]
+ * @returns [R, N]
+ */
+export function linear(x: Value, weight: Parameter, bias?: Parameter): Value {
+  const { graph } = x;
+  return applied(graph, linearOp, [x, graph.parameter(weight), bias && graph.parameter(bias)]);
+}

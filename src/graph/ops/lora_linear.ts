@@ -1,0 +1,141 @@
+/** loraLinear: a linear layer with a LoRA adapter in one op, and its gradients. Contract: native/ops/lora_linear.h. */
+import { FusedLoraError } from '../../errors';
+import type { Parameter } from '../parameter';
+import type { Value } from '../value';
+import { activationOf } from './activation';
+import { checkDropout, dropoutAttributes } from './dropout_spec';
+import { epilogueFlops, epilogueGradient, productFlops } from './linear';
+import {
+  applied,
+  defineOp,
+  type GradientContext,
+  numberOf,
+  type OpCall,
+  operands,
+  pick,
+  placeOf,
+  touchedBytes,
+} from './op';
+
+const MAX_RANK = 256;
+
+export const loraLinearOp = defineOp({
+  name: 'loraLinear',
+  role: 'forward',
+  inputs: operands('x [R, K], W [N, K], b? [N], A [r, K], B [N, r], residual? [R, N], tokenIndex? [R] i32'),
+  outputs: operands('y [R, N], u [R, r], preActivation? [R, N]'),
+  attributes: ['scaling', 'activation', 'dropout', 'site'],
+  check(call) {
+    checkDropout.call(this, call);
+    activationOf(call);
+    const rank = call.inputs[3]?.shape[0] as number;
+    if (rank < 1 || rank > MAX_RANK) {
+      throw new FusedLoraError('INVALID_ARGUMENT', `${placeOf(this, call)}: rank ${rank} is not in 1..${MAX_RANK}`);
+    }
+  },
+  gradient: (node, back) => {
+    const [x, W, b, A, B, residual] = node.inputs;
+    const dz = epilogueGradient(node, back, residual, 2, [x, W, b, A, B]);
+    if (!dz) return;
+    // The base product reads x without LoRA dropout.
+    back.emit('linearBackwardWeight', [dz, x], [W]);
+    back.emit('biasBackward', [dz], [b]);
+    if (back.needs(A) && back.needs(B)) fusedGradient(node, back, dz);
+    else separateGradient(node, back, dz);
+  },
+  flops: (call, sizes) => {
+    const [x, W, , A, B, residual] = call.inputs;
+    const products = productFlops(x, W, sizes) + productFlops(x, A, sizes) + productFlops(x, B, sizes);
+    return products + epilogueFlops(call, residual, sizes);
+  },
+  bytes: touchedBytes,
+});
+
+function fusedGradient(node: OpCall, back: GradientContext, dz: Value): void {
+  const [x, W, , A, B, , tokenIndex] = node.inputs;
+  back.emit(
+    'loraLinearBackward',
+    [dz, x, back.keep(1), back.needs(x) ? W : undefined, A, B, tokenIndex],
+    [x, A, B],
+    pick(node, 'scaling', 'dropout', 'site'),
+  );
+}
+
+/** With A or B frozen (an adapter below the trained ones, or B alone trained) only what is left of the formulas. */
+function separateGradient(node: OpCall, back: GradientContext, dz: Value): void {
+  const [x, W, , A, B, , tokenIndex] = node.inputs;
+  const dropout = numberOf(node, 'dropout') > 0 ? pick(node, 'dropout', 'site') : undefined;
+  if (back.needs(B)) back.emit('linearBackwardWeight', [dz, back.keep(1)], [B]);
+  if (!back.needs(x, A)) return;
+  const v = back.compute('scale', [back.compute('linearBackwardInput', [dz, B])], {
+    factor: numberOf(node, 'scaling', 1),
+  });
+  if (back.needs(A)) {
+    const dropped = dropout ? back.compute('dropout', [x, tokenIndex], dropout) : x;
+    back.emit('linearBackwardWeight', [v, dropped], [A]);
+  }
+  if (!back.needs(x)) return;
+  if (dropout) back.emit('dropout', [back.compute('linearBackwardInput', [v, A]), tokenIndex], [x], dropout);
+  else back.emit('linearBackwardInput', [v, A], [x]);
+  back.emit('linearBackwardInput', [dz, W], [x]);
+}
+
+export const loraLinearBackwardOp = defineOp({
+  name: 'loraLinearBackward',
+  role: 'backward',
+  inputs: operands('dy [R, N], x [R, K], u [R, r], W? [N, K], A [r, K], B [N, r], tokenIndex? [R] i32'),
+  outputs: operands('dx? [R, K], dA [r, K] acc, dB [N, r] acc'),
+  attributes: ['scaling', 'dropout', 'site'],
+  check: checkDropout,
+  flops: (call, sizes) => {
+    const [dy, , , W, A, B] = call.inputs;
+    const dx = call.outputs[0] ? productFlops(dy, W, sizes) + productFlops(dy, A, sizes) : 0;
+    // v and dB read dy against B's size, dA has A's.
+    return dx + 2 * productFlops(dy, B, sizes) + productFlops(dy, A, sizes);
+  },
+  bytes: touchedBytes,
+});
+
+export interface LoraLinearOptions {
+  /** s = alpha / r, or alpha / √r. */
+  scaling: number;
+  /** LoRA dropout, on the adapter's input alone. Default 0. */
+  dropout?: number;
+  /** [R] i32: the logical token of each row, where rows are a selection. */
+  tokenIndex?: Value | undefined;
+}
+
+/**
+ * y = x Wᵀ + b + s · dropout(x) Aᵀ Bᵀ.
+ * @param x [R, K]
+ * @param weight [N, K]
+ * @param bias [N]
+ * @param A [r, K], rank r in 1..256
+ * @param B [N, r]
+ * @returns [R, N]
+ */
+export function loraLinear(
+  x: Value,
+  weight: Parameter,
+  bias: Parameter | undefined,
+  A: Parameter,
+  B: Parameter,
+  options: LoraLinearOptions,
+): Value {
+  const { graph } = x;
+  const dropout = dropoutAttributes(graph, options.dropout ?? 0);
+  return applied(
+    graph,
+    loraLinearOp,
+    [
+      x,
+      graph.parameter(weight),
+      bias && graph.parameter(bias),
+      graph.parameter(A),
+      graph.parameter(B),
+      undefined,
+      dropout['site'] === undefined ? undefined : options.tokenIndex,
+    ],
+    { scaling: options.scaling, ...dropout },
+  );
+}

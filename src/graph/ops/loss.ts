@@ -1,0 +1,112 @@
+/** crossEntropy and mse, the two losses. Contract: native/ops/loss.h. */
+import { FusedLoraError } from '../../errors';
+import type { Parameter } from '../parameter';
+import type { Value } from '../value';
+import { applied, defineOp, elements, numberOf, type OpCall, type OpSpec, operands, placeOf, touchedBytes } from './op';
+
+function checkSmoothing(this: OpSpec, call: OpCall): void {
+  const smoothing = numberOf(call, 'labelSmoothing');
+  if (!(smoothing >= 0 && smoothing < 1)) {
+    throw new FusedLoraError(
+      'INVALID_ARGUMENT',
+      `${placeOf(this, call)}: labelSmoothing ${smoothing} is not in [0, 1)`,
+    );
+  }
+}
+
+function refuseTrained(op: string, call: OpCall, operand: Value | undefined): void {
+  throw new FusedLoraError(
+    'INVALID_ARGUMENT',
+    `${call.path ? `${call.path}: ` : ''}${op}: ${operand?.name} can not be trained through a loss; freeze what it is made of`,
+  );
+}
+
+const CROSS_ENTROPY = ['labelSmoothing', 'ignoreIndex'];
+
+export const crossEntropyOp = defineOp({
+  name: 'crossEntropy',
+  role: 'loss',
+  inputs: operands('logits [R, C], labels [R] i32, classWeights? [C]'),
+  outputs: operands('loss [1]'),
+  attributes: CROSS_ENTROPY,
+  check: checkSmoothing,
+  gradient: (node, back) => {
+    const [logits, labels, classWeights] = node.inputs;
+    if (back.needs(classWeights)) refuseTrained('crossEntropy', node, classWeights);
+    back.emit('crossEntropyBackward', [logits, labels, classWeights], [logits], node.attributes);
+  },
+  // A logit: maximum, subtract, exp, sum.
+  flops: (call, sizes) => 4 * elements(call.inputs[0], sizes),
+  bytes: touchedBytes,
+});
+
+export const crossEntropyBackwardOp = defineOp({
+  name: 'crossEntropyBackward',
+  role: 'backward',
+  inputs: operands('logits [R, C], labels [R] i32, classWeights? [C]'),
+  outputs: operands('dlogits [R, C]'),
+  attributes: CROSS_ENTROPY,
+  check: checkSmoothing,
+  // As forward, and divide, subtract the target, scale.
+  flops: (call, sizes) => 7 * elements(call.inputs[0], sizes),
+  bytes: touchedBytes,
+});
+
+export const mseOp = defineOp({
+  name: 'mse',
+  role: 'loss',
+  inputs: operands('x [R, C], target [R, C]'),
+  outputs: operands('loss [1]'),
+  attributes: [],
+  gradient: (node, back) => {
+    const [x, target] = node.inputs;
+    if (back.needs(target)) refuseTrained('mse', node, target);
+    back.emit('mseBackward', [x, target], [x]);
+  },
+  flops: (call, sizes) => 3 * elements(call.inputs[0], sizes),
+  bytes: touchedBytes,
+});
+
+export const mseBackwardOp = defineOp({
+  name: 'mseBackward',
+  role: 'backward',
+  inputs: operands('x [R, C], target [R, C]'),
+  outputs: operands('dx [R, C]'),
+  attributes: [],
+  flops: (call, sizes) => 2 * elements(call.inputs[0], sizes),
+  bytes: touchedBytes,
+});
+
+export interface CrossEntropyOptions {
+  /** Share of the target spread over all classes, in [0, 1). Default 0. */
+  labelSmoothing?: number | undefined;
+  /** Rows with this label count for nothing. Default -100. */
+  ignoreIndex?: number | undefined;
+  /** [C] weights of the classes, frozen. Default: ones. */
+  classWeights?: Parameter | undefined;
+}
+
+/**
+ * Softmax cross-entropy, the (weighted) mean over rows.
+ * @param logits [R, C]
+ * @param labels [R] i32, in 0..C-1 or `ignoreIndex`
+ * @returns [1]
+ */
+export function crossEntropy(logits: Value, labels: Value, options: CrossEntropyOptions = {}): Value {
+  const { labelSmoothing, ignoreIndex, classWeights } = options;
+  const { graph } = logits;
+  return applied(graph, crossEntropyOp, [logits, labels, classWeights && graph.parameter(classWeights)], {
+    ...(labelSmoothing === undefined ? {} : { labelSmoothing }),
+    ...(ignoreIndex === undefined ? {} : { ignoreIndex }),
+  });
+}
+
+/**
+ * Mean squared difference.
+ * @param x [R, C]
+ * @param target [R, C]
+ * @returns [1]
+ */
+export function mse(x: Value, target: Value): Value {
+  return applied(x.graph, mseOp, [x, target]);
+}
