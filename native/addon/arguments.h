@@ -1,0 +1,53 @@
+// JavaScript values to native ones. Everything that comes from JavaScript is checked here; a wrong one is an Error that
+// names the argument.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "addon/addon.h"
+#include "ops/op.h"
+
+namespace fl::addon {
+
+/// Throws the JavaScript form of an exception: an Error with `code`, which src/native.ts turns into FusedLoraError.
+Napi::Error toJavaScript(Napi::Env env, const Error& error);
+
+/// Calls `body`, turning fl::Error and every std::exception into a JavaScript exception.
+template <class Body>
+auto guarded(Napi::Env env, Body body) -> decltype(body()) {
+  try {
+    return body();
+  } catch (const Error& error) {
+    throw toJavaScript(env, error);
+  } catch (const Napi::Error&) {
+    throw;
+  } catch (const std::bad_alloc&) {
+    throw toJavaScript(env, Error("OUT_OF_MEMORY", "not enough memory"));
+  } catch (const std::exception& error) {
+    throw toJavaScript(env, Error("INTERNAL", error.what()));
+  }
+}
+
+std::string stringOf(const Napi::Value& value, const char* name);
+double numberOf(const Napi::Value& value, const char* name);
+/// A whole number in [low, high].
+int64_t integerOf(const Napi::Value& value, const char* name, int64_t low, int64_t high);
+Napi::Object objectOf(const Napi::Value& value, const char* name);
+Napi::Array arrayOf(const Napi::Value& value, const char* name);
+std::vector<int> indicesOf(const Napi::Value& value, const char* name);
+Attributes attributesOf(const Napi::Value& value);
+StepState stepOf(const Napi::Value& value);
+DType computeOf(const Napi::Value& value);
+
+/// A typed array's elements, copied: JavaScript may change or detach its own while a step runs.
+struct TypedData {
+  DType dtype;
+  std::vector<char> bytes;
+  int64_t count;
+};
+TypedData typedDataOf(const Napi::Value& value, const char* name);
+/// Checks that `value` is a typed array of this dtype and count, and gives its memory for use within the current call.
+void* typedMemory(const Napi::Value& value, const char* name, DType dtype, int64_t count);
+
+}  // namespace fl::addon

@@ -1,0 +1,66 @@
+// Work off the event loop, as a promise. The work sees no JavaScript value; the result is made back on the event loop.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include "addon/arguments.h"
+
+namespace fl::addon {
+
+class Background : public Napi::AsyncWorker {
+ public:
+  /// `work` runs on another thread and may throw; then `result` (on success) or `failed` runs on the event loop, before
+  /// the promise is settled.
+  static Napi::Promise run(
+      Napi::Env env, std::function<void()> work, std::function<Napi::Value(Napi::Env)> result,
+      std::function<void()> finished = [] {}) {
+    auto* worker = new Background(env, std::move(work), std::move(result), std::move(finished));
+    const Napi::Promise promise = worker->deferred_.Promise();
+    worker->Queue();
+    return promise;
+  }
+
+ private:
+  Background(Napi::Env env, std::function<void()> work, std::function<Napi::Value(Napi::Env)> result,
+             std::function<void()> finished)
+      : Napi::AsyncWorker(env),
+        deferred_(Napi::Promise::Deferred::New(env)),
+        work_(std::move(work)),
+        result_(std::move(result)),
+        finished_(std::move(finished)) {}
+
+  void Execute() override {
+    try {
+      work_();
+    } catch (const Error& error) {
+      error_ = error;
+    } catch (const std::bad_alloc&) {
+      error_ = Error("OUT_OF_MEMORY", "not enough memory");
+    } catch (const std::exception& error) {
+      error_ = Error("INTERNAL", error.what());
+    }
+  }
+
+  void OnOK() override {
+    finished_();
+    const Napi::Env env = Env();
+    try {
+      if (error_)
+        deferred_.Reject(toJavaScript(env, *error_).Value());
+      else
+        deferred_.Resolve(result_(env));
+    } catch (const Napi::Error& error) {
+      deferred_.Reject(error.Value());
+    }
+  }
+
+  Napi::Promise::Deferred deferred_;
+  std::function<void()> work_;
+  std::function<Napi::Value(Napi::Env)> result_;
+  std::function<void()> finished_;
+  std::optional<Error> error_;
+};
+
+}  // namespace fl::addon

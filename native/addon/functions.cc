@@ -1,0 +1,241 @@
+// The addon's free functions: single ops on typed arrays or device tensors, the arena's size, facts about the machine.
+#include <chrono>
+
+#include "addon/background.h"
+#include "addon/parameter_handle.h"
+#include "cpu/isa.h"
+#include "ops/backend.h"
+#include "runtime/arena.h"
+#include "runtime/thread_pool.h"
+
+namespace fl::addon {
+namespace {
+
+/// One operand of runOp: a device tensor, or a copy of a typed array in the backend's memory.
+struct Operand {
+  std::shared_ptr<Parameter> parameter;
+  TypedData host;
+  void* device = nullptr;
+  Tensor view;
+};
+
+struct OpRun {
+  Backend* backend = nullptr;
+  OpFunction function = nullptr;
+  OpCall call;
+  Attributes attributes;
+  std::vector<Operand> operands;
+  std::vector<Napi::ObjectReference> arrays;
+  double seconds = 0;
+
+  ~OpRun() {
+    for (Operand& operand : operands) {
+      if (operand.device) backend->memory().release(operand.device);
+      if (operand.parameter) operand.parameter->users--;
+    }
+  }
+};
+
+Operand operandOf(Napi::Env env, const Napi::Value& value, Backend& backend, const char* name) {
+  Operand operand;
+  if (value.IsUndefined() || value.IsNull()) return operand;
+  const Napi::Object object = objectOf(value, name);
+  if (object.InstanceOf(environmentOf(env).parameter.Value())) {
+    operand.parameter = ParameterHandle::of(env, object, name).parameter();
+    if (&operand.parameter->memory() != &backend.memory())
+      fail("INVALID_ARGUMENT", std::string(name) + " is on another backend");
+    if (operand.parameter->has(Parameter::Slot::value)) {
+      operand.view = operand.parameter->tensor(Parameter::Slot::value);
+    } else {
+      operand.view = operand.parameter->shape();
+      operand.view.parameter = operand.parameter.get();
+    }
+    operand.parameter->users++;
+    return operand;
+  }
+  operand.host = typedDataOf(object.Get("data"), name);
+  const Napi::Array shape = arrayOf(object.Get("shape"), "shape");
+  operand.view.dtype = operand.host.dtype;
+  operand.view.rank = static_cast<int>(shape.Length());
+  if (shape.Length() < 1 || shape.Length() > 2)
+    fail("INVALID_SHAPE", std::string(name) + " must have 1 or 2 dimensions");
+  for (uint32_t i = 0; i < shape.Length(); i++)
+    operand.view.dim[i] = integerOf(shape.Get(i), "shape", 0, int64_t{1} << 40);
+  if (operand.view.count() != operand.host.count)
+    fail("INVALID_SHAPE", std::string(name) + " holds " + std::to_string(operand.host.count) +
+                              " values, its shape is " + operand.view.describe());
+  return operand;
+}
+
+/// Index operands are checked against what they index: ops trust them.
+void checkIndices(const OpRun& run) {
+  const auto check = [](const Operand& ids, int64_t limit, const char* name, bool ignored, int64_t ignore) {
+    const auto* values = reinterpret_cast<const int32_t*>(ids.host.bytes.data());
+    for (int64_t i = 0; i < ids.host.count; i++)
+      if ((values[i] < 0 || values[i] >= limit) && !(ignored && values[i] == ignore))
+        fail("INVALID_ARGUMENT", std::string(name) + "[" + std::to_string(i) + "] is " + std::to_string(values[i]) +
+                                     ", expected 0.." + std::to_string(limit - 1));
+  };
+  const auto at = [&](int i) -> const Operand& { return run.operands[i]; };
+  const int numInputs = run.call.numInputs;
+  for (int i = 0; i < numInputs; i++)
+    if (run.call.inputs[i].present() && run.call.inputs[i].dtype == DType::i32 && at(i).parameter)
+      fail("INVALID_ARGUMENT", "index operands must be Int32Arrays");
+  switch (run.call.op) {
+    case OpKind::embeddingSum:
+      for (int i = 0; i + 1 < numInputs; i += 2) check(at(i), at(i + 1).view.rows(), "ids", false, 0);
+      break;
+    case OpKind::embeddingBackward:
+      check(at(0), at(numInputs).view.rows(), "ids", false, 0);
+      break;
+    case OpKind::gatherRows:
+      check(at(1), at(0).view.rows(), "index", false, 0);
+      break;
+    case OpKind::gatherRowsBackward:
+      check(at(1), at(numInputs).view.rows(), "index", false, 0);
+      break;
+    case OpKind::crossEntropy:
+    case OpKind::crossEntropyBackward:
+      check(at(1), at(0).view.cols(), "labels", true, static_cast<int64_t>(run.attributes.number("ignoreIndex", -100)));
+      break;
+    case OpKind::attention:
+    case OpKind::attentionBackward: {
+      const Operand& offsets = at(run.call.op == OpKind::attention ? 3 : 6);
+      const auto* values = reinterpret_cast<const int32_t*>(offsets.host.bytes.data());
+      bool ok = values[0] == 0 && values[offsets.host.count - 1] == at(0).view.rows();
+      for (int64_t i = 0; i + 1 < offsets.host.count; i++) ok = ok && values[i] < values[i + 1];
+      if (!ok) fail("INVALID_ARGUMENT", "cuSeqlens must start at 0, rise strictly and end at the number of tokens");
+      break;
+    }
+    default:
+      break;
+  }
+}
+
+Napi::Value runOp(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return guarded(env, [&]() -> Napi::Value {
+    auto run = std::make_shared<OpRun>();
+    run->backend = &backendByName(stringOf(info[0], "backend"));
+    run->call.op = opByName(stringOf(info[1], "op"));
+    const Napi::Array inputs = arrayOf(info[2], "inputs"), outputs = arrayOf(info[3], "outputs");
+    run->attributes = attributesOf(info[4]);
+    run->call.attributes = &run->attributes;
+    run->call.step = stepOf(info[5]);
+    run->call.numInputs = static_cast<int>(inputs.Length());
+    run->call.numOutputs = static_cast<int>(outputs.Length());
+    if (run->call.numInputs > OpCall::kMaxInputs || run->call.numOutputs > OpCall::kMaxOutputs)
+      fail("INVALID_ARGUMENT", "too many operands");
+    DType compute = DType::f32;
+    for (int i = 0; i < run->call.numInputs + run->call.numOutputs; i++) {
+      const bool input = i < run->call.numInputs;
+      const Napi::Value value =
+          input ? inputs.Get(static_cast<uint32_t>(i)) : outputs.Get(static_cast<uint32_t>(i - run->call.numInputs));
+      run->operands.push_back(operandOf(env, value, *run->backend, input ? "input" : "output"));
+      const Tensor& view = run->operands.back().view;
+      (input ? run->call.inputs[i] : run->call.outputs[i - run->call.numInputs]) = view;
+      if (view.present() && view.dtype == DType::f64 && run->call.op != OpKind::squaredNorm) compute = DType::f64;
+      run->arrays.push_back(!input && view.present() && !run->operands.back().parameter
+                                ? Napi::Persistent(objectOf(value, "output").Get("data").As<Napi::Object>())
+                                : Napi::ObjectReference());
+    }
+    validate(run->call);
+    checkIndices(*run);
+    run->function = run->backend->find(run->call.op, compute);
+    if (!run->function)
+      fail("UNSUPPORTED", "backend '" + std::string(run->backend->name()) + "' does not implement " +
+                              std::string(nameOf(run->call.op)) + " in " + nameOf(compute));
+    return Background::run(
+        env,
+        [run] {
+          Memory& memory = run->backend->memory();
+          for (size_t i = 0; i < run->operands.size(); i++) {
+            Operand& operand = run->operands[i];
+            if (!operand.view.present() || operand.parameter) continue;
+            operand.device = memory.allocate(operand.host.bytes.size());
+            memory.upload(operand.device, operand.host.bytes.data(), operand.host.bytes.size());
+            const auto k = static_cast<int>(i);
+            (k < run->call.numInputs ? run->call.inputs[k] : run->call.outputs[k - run->call.numInputs]).data =
+                operand.device;
+          }
+          run->backend->synchronize();
+          const auto start = std::chrono::steady_clock::now();
+          run->function(run->call);
+          run->backend->synchronize();
+          run->seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+          for (size_t i = static_cast<size_t>(run->call.numInputs); i < run->operands.size(); i++) {
+            Operand& operand = run->operands[i];
+            if (operand.device) memory.download(operand.host.bytes.data(), operand.device, operand.host.bytes.size());
+            if (operand.parameter) operand.parameter->touch();
+          }
+        },
+        [run](Napi::Env scope) -> Napi::Value {
+          for (size_t i = static_cast<size_t>(run->call.numInputs); i < run->operands.size(); i++) {
+            if (run->arrays[i].IsEmpty()) continue;
+            const Operand& operand = run->operands[i];
+            guarded(scope, [&] {
+              void* memory = typedMemory(run->arrays[i].Value(), "output", operand.host.dtype, operand.host.count);
+              std::memcpy(memory, operand.host.bytes.data(), operand.host.bytes.size());
+            });
+          }
+          return Napi::Number::New(scope, run->seconds);
+        });
+  });
+}
+
+Napi::Value arenaBytes(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    const Napi::Array bytes = arrayOf(info[0], "bytes"), first = arrayOf(info[1], "first"),
+                      last = arrayOf(info[2], "last");
+    if (first.Length() != bytes.Length() || last.Length() != bytes.Length())
+      fail("INVALID_ARGUMENT", "bytes, first and last must be of one length");
+    std::vector<ArenaBuffer> buffers;
+    for (uint32_t i = 0; i < bytes.Length(); i++)
+      buffers.push_back({integerOf(bytes.Get(i), "bytes", 0, int64_t{1} << 50),
+                         static_cast<int>(integerOf(first.Get(i), "first", -1, INT32_MAX)),
+                         static_cast<int>(integerOf(last.Get(i), "last", -1, INT32_MAX))});
+    return Napi::Number::New(info.Env(), static_cast<double>(layOutArena(buffers).totalBytes));
+  });
+}
+
+Napi::Value machineInfo(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return guarded(env, [&]() -> Napi::Value {
+    const Napi::Object result = Napi::Object::New(env);
+    result.Set("isa", std::string(nameOf(selectedIsa())));
+    result.Set("threads", ThreadPool::instance().threads());
+    result.Set("compiler", std::string(__VERSION__));
+    const Napi::Object cuda = Napi::Object::New(env);
+#if defined(FUSED_LORA_WITH_CUDA)
+    cuda.Set("built", true);
+#else
+    cuda.Set("built", false);
+#endif
+    try {
+      cuda.Set("device", std::string(backendByName("cuda").name()));
+      cuda.Set("available", true);
+      cuda.Set("reason", "");
+    } catch (const Error& error) {
+      cuda.Set("available", false);
+      cuda.Set("reason", std::string(error.what()));
+    }
+    result.Set("cuda", cuda);
+    return result;
+  });
+}
+
+void setThreads(const Napi::CallbackInfo& info) {
+  guarded(info.Env(),
+          [&] { ThreadPool::instance().setThreads(static_cast<int>(integerOf(info[0], "threads", 1, 256))); });
+}
+
+}  // namespace
+
+void defineFunctions(Napi::Env env, Napi::Object exports) {
+  exports.Set("runOp", Napi::Function::New(env, runOp, "runOp"));
+  exports.Set("arenaBytes", Napi::Function::New(env, arenaBytes, "arenaBytes"));
+  exports.Set("info", Napi::Function::New(env, machineInfo, "info"));
+  exports.Set("setThreads", Napi::Function::New(env, setThreads, "setThreads"));
+}
+
+}  // namespace fl::addon

@@ -1,0 +1,38 @@
+// JavaScript's hold on a Parameter (src/native.ts: NativeParameter).
+#pragma once
+
+#include <memory>
+
+#include "addon/addon.h"
+#include "runtime/parameter.h"
+
+namespace fl::addon {
+
+class ParameterHandle : public Napi::ObjectWrap<ParameterHandle> {
+ public:
+  explicit ParameterHandle(const Napi::CallbackInfo& info);
+  ~ParameterHandle() override;
+
+  /// The handle behind a JavaScript value; throws INVALID_ARGUMENT when it is none, DISPOSED when it was disposed.
+  static ParameterHandle& of(Napi::Env env, const Napi::Value& value, const char* name);
+  std::shared_ptr<Parameter> parameter() const;
+  /// Tells V8 how much memory this object holds now.
+  void reportMemory(Napi::Env env);
+
+ private:
+  friend Napi::Function defineParameter(Napi::Env env);
+  Napi::Value has(const Napi::CallbackInfo& info);
+  void write(const Napi::CallbackInfo& info);
+  Napi::Value read(const Napi::CallbackInfo& info);
+  Napi::Value readDouble(const Napi::CallbackInfo& info);
+  void release(const Napi::CallbackInfo& info);
+  Napi::Value bytes(const Napi::CallbackInfo& info);
+  void dispose(const Napi::CallbackInfo& info);
+  /// The parameter, for a call that touches its memory: BUSY while a step uses it.
+  std::shared_ptr<Parameter> idle() const;
+
+  std::shared_ptr<Parameter> parameter_;
+  int64_t reported_ = 0;
+};
+
+}  // namespace fl::addon

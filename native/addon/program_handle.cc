@@ -1,0 +1,241 @@
+#include "addon/program_handle.h"
+
+#include "addon/background.h"
+
+namespace fl::addon {
+namespace {
+
+Dim dimOf(const Napi::Value& value) {
+  if (value.IsNumber()) return {Dim::Symbol::none, integerOf(value, "shape", 1, int64_t{1} << 40)};
+  const std::string name = stringOf(value, "shape");
+  if (name == "T") return {Dim::Symbol::T, 0};
+  if (name == "S") return {Dim::Symbol::S, 0};
+  if (name == "S+1") return {Dim::Symbol::SPlus1, 0};
+  if (name == "M") return {Dim::Symbol::M, 0};
+  fail("INVALID_ARGUMENT", "a dimension is a number, T, S, S+1 or M, not '" + name + "'");
+}
+
+ValueSpec valueOf(const Napi::Object& object, DType compute) {
+  ValueSpec value;
+  value.name = stringOf(object.Get("name"), "value.name");
+  const std::string kind = stringOf(object.Get("kind"), "value.kind");
+  if (kind == "input")
+    value.kind = ValueSpec::Kind::input;
+  else if (kind == "parameter")
+    value.kind = ValueSpec::Kind::parameter;
+  else if (kind == "gradient")
+    value.kind = ValueSpec::Kind::gradient;
+  else if (kind == "computed")
+    value.kind = ValueSpec::Kind::computed;
+  else
+    fail("INVALID_ARGUMENT", value.name + ": there is no kind of value '" + kind + "'");
+  const std::string dtype = stringOf(object.Get("dtype"), "value.dtype");
+  if (dtype != "float" && dtype != "i32")
+    fail("INVALID_ARGUMENT", value.name + ": dtype is float or i32, not '" + dtype + "'");
+  value.dtype = dtype == "i32" ? DType::i32 : compute;
+  const Napi::Array shape = arrayOf(object.Get("shape"), "value.shape");
+  for (uint32_t i = 0; i < shape.Length(); i++) value.shape.push_back(dimOf(shape.Get(i)));
+  if (object.Has("parameter") && !object.Get("parameter").IsUndefined())
+    value.parameter = static_cast<int>(integerOf(object.Get("parameter"), "value.parameter", 0, INT32_MAX));
+  value.output = object.Get("output").ToBoolean();
+  return value;
+}
+
+ProgramSpec specOf(Napi::Env env, const Napi::Object& object) {
+  ProgramSpec spec;
+  spec.backend = stringOf(object.Get("backend"), "backend");
+  spec.compute = computeOf(object.Get("compute"));
+  const Napi::Array parameters = arrayOf(object.Get("parameters"), "parameters");
+  for (uint32_t i = 0; i < parameters.Length(); i++)
+    spec.parameters.push_back(ParameterHandle::of(env, parameters.Get(i), "parameters").parameter());
+  const Napi::Array values = arrayOf(object.Get("values"), "values");
+  for (uint32_t i = 0; i < values.Length(); i++)
+    spec.values.push_back(valueOf(objectOf(values.Get(i), "values"), spec.compute));
+  const Napi::Array instructions = arrayOf(object.Get("instructions"), "instructions");
+  for (uint32_t i = 0; i < instructions.Length(); i++) {
+    const Napi::Object in = objectOf(instructions.Get(i), "instructions");
+    spec.instructions.push_back({opByName(stringOf(in.Get("op"), "op")), indicesOf(in.Get("inputs"), "inputs"),
+                                 indicesOf(in.Get("outputs"), "outputs"), attributesOf(in.Get("attributes")),
+                                 stringOf(in.Get("path"), "path")});
+  }
+  spec.forwardCount = static_cast<int>(integerOf(object.Get("forwardCount"), "forwardCount", 0, INT32_MAX));
+  spec.keepAll = object.Get("keepAll").ToBoolean();
+  return spec;
+}
+
+Sizes sizesOf(const Napi::Value& value) {
+  const Napi::Object object = objectOf(value, "sizes");
+  constexpr int64_t kMost = int64_t{1} << 30;
+  return {integerOf(object.Get("T"), "sizes.T", 0, kMost), integerOf(object.Get("S"), "sizes.S", 0, kMost),
+          integerOf(object.Get("M"), "sizes.M", 0, kMost)};
+}
+
+/// A batch's arrays, copied, so that a step can not be disturbed by JavaScript.
+struct OwnedBatch {
+  std::vector<TypedData> data;
+  std::vector<BatchInput> inputs;
+};
+
+std::shared_ptr<OwnedBatch> batchOf(const Napi::Value& value, const ProgramSpec& spec) {
+  const Napi::Object object = objectOf(value, "batch");
+  auto batch = std::make_shared<OwnedBatch>();
+  batch->data.reserve(spec.values.size());
+  for (size_t v = 0; v < spec.values.size(); v++) {
+    const ValueSpec& input = spec.values[v];
+    if (input.kind != ValueSpec::Kind::input) continue;
+    const Napi::Value entry = object.Get(input.name);
+    if (entry.IsUndefined()) continue;  // the program names it if it reads it
+    batch->data.push_back(typedDataOf(entry, input.name.c_str()));
+    const TypedData& data = batch->data.back();
+    const DType expected = input.dtype == DType::i32 ? DType::i32 : DType::f32;
+    if (data.dtype != expected)
+      fail("INVALID_SHAPE",
+           "batch input '" + input.name + "' must be " + (expected == DType::i32 ? "an Int32Array" : "a Float32Array"));
+    batch->inputs.push_back({static_cast<int>(v), data.bytes.data(), data.count});
+  }
+  return batch;
+}
+
+OptimizerStep optimizerOf(const Napi::Value& value) {
+  const Napi::Object object = objectOf(value, "options");
+  OptimizerStep step;
+  const Napi::Array groups = arrayOf(object.Get("groups"), "groups");
+  for (uint32_t i = 0; i < groups.Length(); i++) {
+    const Napi::Object g = objectOf(groups.Get(i), "groups");
+    step.groups.push_back({numberOf(g.Get("learningRate"), "learningRate"), numberOf(g.Get("beta1"), "beta1"),
+                           numberOf(g.Get("beta2"), "beta2"), numberOf(g.Get("eps"), "eps"),
+                           numberOf(g.Get("weightDecay"), "weightDecay")});
+  }
+  step.groupOf = indicesOf(object.Get("groupOf"), "groupOf");
+  step.step = static_cast<double>(integerOf(object.Get("step"), "step", 1, int64_t{1} << 53));
+  step.maxGradNorm = numberOf(object.Get("maxGradNorm"), "maxGradNorm");
+  return step;
+}
+
+}  // namespace
+
+Napi::Function defineProgram(Napi::Env env) {
+  using H = ProgramHandle;
+  return H::DefineClass(
+      env, "NativeProgram",
+      {H::InstanceMethod("arenaBytes", &H::arenaBytes), H::InstanceAccessor<&H::releasable>("releasable"),
+       H::InstanceMethod("forward", &H::forward), H::InstanceMethod("accumulate", &H::accumulate),
+       H::InstanceMethod("apply", &H::apply), H::InstanceMethod("read", &H::read),
+       H::InstanceMethod("abort", &H::abort), H::InstanceMethod("dispose", &H::dispose)});
+}
+
+ProgramHandle::ProgramHandle(const Napi::CallbackInfo& info) : Napi::ObjectWrap<ProgramHandle>(info) {
+  guarded(info.Env(), [&] { program_ = std::make_shared<Program>(specOf(info.Env(), objectOf(info[0], "spec"))); });
+}
+
+ProgramHandle::~ProgramHandle() {
+  // A run that is still under way holds the program; it ends at its next op.
+  if (program_) program_->abort();
+  if (reported_) Napi::MemoryManagement::AdjustExternalMemory(Env(), -reported_);
+}
+
+std::shared_ptr<Program> ProgramHandle::program() const {
+  if (!program_) fail("DISPOSED", "this program was disposed");
+  return program_;
+}
+
+std::shared_ptr<Program> ProgramHandle::claim() {
+  auto p = program();
+  if (*busy_) fail("BUSY", "a step of this program is running; await it first");
+  p->clearAbort();
+  *busy_ = true;
+  return p;
+}
+
+Napi::Value ProgramHandle::arenaBytes(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] {
+    return Napi::Number::New(info.Env(), static_cast<double>(program()->arenaBytes(sizesOf(info[0]))));
+  });
+}
+
+Napi::Value ProgramHandle::releasable(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    const std::vector<int>& indices = program()->releasable();
+    const Napi::Array array = Napi::Array::New(info.Env(), indices.size());
+    for (uint32_t i = 0; i < indices.size(); i++) array.Set(i, Napi::Number::New(info.Env(), indices[i]));
+    return array;
+  });
+}
+
+Napi::Value ProgramHandle::run(const Napi::CallbackInfo& info, bool train) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    const auto batch = batchOf(info[0], program()->spec());
+    const Sizes sizes = sizesOf(info[1]);
+    const StepState step = stepOf(info[2]);
+    const bool zeroGradients = info[3].ToBoolean();
+    const auto p = claim();
+    return Background::run(
+        info.Env(),
+        [p, batch, sizes, step, train, zeroGradients] {
+          if (train)
+            p->accumulate(batch->inputs, sizes, step, zeroGradients);
+          else
+            p->forward(batch->inputs, sizes, step);
+        },
+        [](Napi::Env env) { return env.Undefined(); }, [busy = busy_] { *busy = false; });
+  });
+}
+
+Napi::Value ProgramHandle::forward(const Napi::CallbackInfo& info) { return run(info, false); }
+
+Napi::Value ProgramHandle::accumulate(const Napi::CallbackInfo& info) { return run(info, true); }
+
+Napi::Value ProgramHandle::apply(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    const auto options = std::make_shared<OptimizerStep>(optimizerOf(info[0]));
+    const auto result = std::make_shared<ApplyResult>();
+    const auto p = claim();
+    return Background::run(
+        info.Env(), [p, options, result] { *result = p->apply(*options); },
+        [result](Napi::Env env) -> Napi::Value {
+          const Napi::Object object = Napi::Object::New(env);
+          object.Set("applied", result->applied);
+          object.Set("gradientNorm", result->gradientNorm);
+          return object;
+        },
+        [busy = busy_] { *busy = false; });
+  });
+}
+
+Napi::Value ProgramHandle::read(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    const auto p = program();
+    if (*busy_) fail("BUSY", "a step of this program is running; await it first");
+    const int value = static_cast<int>(integerOf(info[0], "value", 0, INT32_MAX));
+    const Tensor t = p->lastShape(value);
+    const auto count = static_cast<size_t>(t.count());
+    const Napi::Env env = info.Env();
+    if (t.dtype == DType::f64) {
+      auto array = Napi::Float64Array::New(env, count);
+      p->read(value, array.Data());
+      return array;
+    }
+    if (t.dtype == DType::i32) {
+      auto array = Napi::Int32Array::New(env, count);
+      p->read(value, array.Data());
+      return array;
+    }
+    auto array = Napi::Float32Array::New(env, count);
+    p->read(value, array.Data());
+    return array;
+  });
+}
+
+void ProgramHandle::abort(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] {
+    if (*busy_) program()->abort();
+  });
+}
+
+void ProgramHandle::dispose(const Napi::CallbackInfo&) {
+  // A run under way shares the program and stops at its next op; the memory goes with it.
+  if (program_) program_->abort();
+  program_.reset();
+}
+
+}  // namespace fl::addon

@@ -1,0 +1,23 @@
+#include "ops/backend.h"
+#if defined(FUSED_LORA_WITH_CUDA)
+#include "cuda/backend.h"
+#endif
+
+namespace fl {
+
+Backend& backendByName(std::string_view name) {
+  if (name == "cpu") return cpuBackend();
+  if (name == "reference") return referenceBackend();
+  if (name == "cuda") {
+#if defined(FUSED_LORA_WITH_CUDA)
+    return cudaBackend();
+#else
+    fail("DEVICE_UNAVAILABLE",
+         "this build of fused-lora has no CUDA code; use device 'cpu', or build where nvcc is found "
+         "(FUSED_LORA_CUDA=on)");
+#endif
+  }
+  fail("INVALID_ARGUMENT", "there is no backend '" + std::string(name) + "'; use cpu, cuda or reference");
+}
+
+}  // namespace fl

@@ -1,0 +1,189 @@
+// Building a program: checks, frozen weights packed, lifetimes.
+#include <algorithm>
+
+#include "program/program.h"
+
+namespace fl {
+namespace {
+
+/// Distinct sizes, so that a shape rule that mixes up two symbols is found.
+constexpr Sizes kProbe{7, 3, 2};
+
+std::string where(const InstructionSpec& instruction) {
+  return instruction.path.empty() ? "" : " (in " + instruction.path + ")";
+}
+
+}  // namespace
+
+Program::Program(ProgramSpec spec) : spec_(std::move(spec)), backend_(backendByName(spec_.backend)) {
+  checkValues();
+  bindInstructions();
+  prepareParameters();
+  collectIndexChecks();
+}
+
+Program::~Program() {
+  if (arena_) backend_.memory().release(arena_);
+}
+
+void Program::checkValues() const {
+  const int numParameters = static_cast<int>(spec_.parameters.size());
+  for (const ValueSpec& v : spec_.values) {
+    const bool owned = v.kind == ValueSpec::Kind::parameter || v.kind == ValueSpec::Kind::gradient;
+    if (owned && (v.parameter < 0 || v.parameter >= numParameters))
+      fail("INVALID_ARGUMENT", v.name + ": parameter " + std::to_string(v.parameter) + " is not in the program");
+    if (v.shape.empty() || v.shape.size() > 2)
+      fail("INVALID_SHAPE", v.name + ": values have 1 or 2 dimensions, not " + std::to_string(v.shape.size()));
+    if (!owned) continue;
+    const Tensor held = spec_.parameters[v.parameter]->shape(),
+                 used = shapeOf(static_cast<int>(&v - spec_.values.data()), kProbe);
+    if (held.dtype != used.dtype || held.rank != used.rank || held.dim != used.dim)
+      fail("INVALID_SHAPE",
+           v.name + ": the parameter is " + held.describe() + ", the program takes " + used.describe());
+    if (&spec_.parameters[v.parameter]->memory() != &backend_.memory())
+      fail("INVALID_ARGUMENT", v.name + ": the parameter is not on backend '" + spec_.backend + "'");
+  }
+  const int numInstructions = static_cast<int>(spec_.instructions.size());
+  if (spec_.forwardCount < 0 || spec_.forwardCount > numInstructions)
+    fail("INVALID_ARGUMENT",
+         "forwardCount " + std::to_string(spec_.forwardCount) + " is not in 0.." + std::to_string(numInstructions));
+}
+
+void Program::bindInstructions() {
+  const int numValues = static_cast<int>(spec_.values.size());
+  std::vector<int> first(numValues, -1), last(numValues, -1);
+  instructions_.reserve(spec_.instructions.size());
+  for (int i = 0; i < static_cast<int>(spec_.instructions.size()); i++) {
+    const InstructionSpec& in = spec_.instructions[i];
+    Instruction bound{backend_.find(in.op, spec_.compute), {}};
+    if (!bound.function)
+      fail("UNSUPPORTED", "backend '" + spec_.backend + "' does not implement " + std::string(nameOf(in.op)) + " in " +
+                              nameOf(spec_.compute) + where(in));
+    OpCall& call = bound.call;
+    call.op = in.op;
+    call.attributes = &in.attributes;
+    call.numInputs = static_cast<int>(in.inputs.size());
+    call.numOutputs = static_cast<int>(in.outputs.size());
+    if (call.numInputs > OpCall::kMaxInputs || call.numOutputs > OpCall::kMaxOutputs)
+      fail("INVALID_ARGUMENT", std::string(nameOf(in.op)) + where(in) + ": too many operands");
+    const auto check = [&](int value) {
+      if (value < -1 || value >= numValues)
+        fail("INVALID_ARGUMENT",
+             std::string(nameOf(in.op)) + where(in) + ": there is no value " + std::to_string(value));
+    };
+    for (int k = 0; k < call.numInputs; k++) {
+      const int value = in.inputs[k];
+      check(value);
+      if (value < 0) continue;
+      call.inputs[k] = shapeOf(value, kProbe);
+      const bool computed = spec_.values[value].kind == ValueSpec::Kind::computed;
+      if (computed && first[value] < 0)
+        fail("INVALID_ARGUMENT", std::string(nameOf(in.op)) + where(in) + ": reads " + spec_.values[value].name +
+                                     " before any instruction wrote it");
+      last[value] = i;
+    }
+    for (int k = 0; k < call.numOutputs; k++) {
+      const int value = in.outputs[k];
+      check(value);
+      if (value < 0) continue;
+      if (spec_.values[value].kind == ValueSpec::Kind::input || spec_.values[value].kind == ValueSpec::Kind::parameter)
+        fail("INVALID_ARGUMENT",
+             std::string(nameOf(in.op)) + where(in) + ": may not write " + spec_.values[value].name);
+      call.outputs[k] = shapeOf(value, kProbe);
+      if (first[value] < 0) first[value] = i;
+      last[value] = std::max(last[value], i);
+    }
+    try {
+      validate(call);
+    } catch (const Error& error) {
+      throw Error(error.code(), error.what() + where(in));
+    }
+    instructions_.push_back(bound);
+  }
+
+  const int end = static_cast<int>(instructions_.size());
+  std::vector<char> hasGradient(spec_.parameters.size(), 0);
+  for (int v = 0; v < numValues; v++) {
+    const ValueSpec& value = spec_.values[v];
+    if (value.kind == ValueSpec::Kind::gradient && !hasGradient[value.parameter]) {
+      hasGradient[value.parameter] = 1;
+      trained_.push_back(value.parameter);
+    }
+    if (value.name == "loss" && value.output) lossValue_ = v;
+    if (value.kind == ValueSpec::Kind::input && last[v] >= 0)
+      lifetimes_.push_back({v, -1, spec_.keepAll ? end : last[v]});
+    if (value.kind == ValueSpec::Kind::computed && first[v] >= 0)
+      lifetimes_.push_back({v, first[v], value.output || spec_.keepAll ? end : last[v]});
+  }
+}
+
+void Program::prepareParameters() {
+  // Views with memory, so that a backend can pack; released values stay null and their packed copies are there already.
+  const int numValues = static_cast<int>(spec_.values.size());
+  std::vector<char> trainedSet(spec_.parameters.size(), 0), readRaw(spec_.parameters.size(), 0),
+      read(spec_.parameters.size(), 0);
+  for (const int p : trained_) trainedSet[p] = 1;
+  for (const int p : trained_)
+    for (const auto slot : {Parameter::Slot::gradient, Parameter::Slot::firstMoment, Parameter::Slot::secondMoment})
+      spec_.parameters[p]->tensor(slot);
+  for (size_t i = 0; i < instructions_.size(); i++) {
+    OpCall call = instructions_[i].call;
+    for (int k = 0; k < call.numInputs; k++) {
+      const int value = spec_.instructions[i].inputs[k];
+      if (value < 0 || value >= numValues || spec_.values[value].kind != ValueSpec::Kind::parameter) continue;
+      Parameter& parameter = *spec_.parameters[spec_.values[value].parameter];
+      call.inputs[k].parameter = &parameter;
+      const bool frozen = !trainedSet[spec_.values[value].parameter];
+      read[spec_.values[value].parameter] = 1;
+      if (!frozen || !backend_.prepare(call, k)) readRaw[spec_.values[value].parameter] = 1;
+    }
+  }
+  for (size_t p = 0; p < spec_.parameters.size(); p++) {
+    if (readRaw[p] && !spec_.parameters[p]->has(Parameter::Slot::value))
+      fail("INTERNAL", spec_.parameters[p]->name() + ": its values are not on the device");
+    if (read[p] && !readRaw[p]) releasable_.push_back(static_cast<int>(p));
+  }
+}
+
+void Program::collectIndexChecks() {
+  const auto isInput = [&](int v) { return v >= 0 && spec_.values[v].kind == ValueSpec::Kind::input; };
+  using Bound = IndexCheck::Bound;
+  for (const InstructionSpec& in : spec_.instructions) {
+    switch (in.op) {
+      case OpKind::embeddingSum:
+        for (size_t k = 0; k + 1 < in.inputs.size(); k += 2)
+          if (isInput(in.inputs[k])) indexChecks_.push_back({in.inputs[k], in.inputs[k + 1], Bound::rows, false, 0});
+        break;
+      case OpKind::gatherRows:
+        if (isInput(in.inputs[1])) indexChecks_.push_back({in.inputs[1], in.inputs[0], Bound::rows, false, 0});
+        break;
+      case OpKind::crossEntropy:
+        if (isInput(in.inputs[1]))
+          indexChecks_.push_back({in.inputs[1], in.inputs[0], Bound::cols, true,
+                                  static_cast<int64_t>(in.attributes.number("ignoreIndex", -100))});
+        break;
+      default:
+        break;
+    }
+  }
+}
+
+Tensor Program::shapeOf(int value, const Sizes& sizes) const {
+  const ValueSpec& spec = spec_.values[value];
+  Tensor t;
+  t.dtype = spec.dtype;
+  t.rank = static_cast<int>(spec.shape.size());
+  for (int i = 0; i < t.rank; i++) t.dim[i] = spec.shape[i].resolve(sizes);
+  return t;
+}
+
+std::vector<ArenaBuffer> Program::buffers(const Sizes& sizes) const {
+  std::vector<ArenaBuffer> buffers;
+  buffers.reserve(lifetimes_.size());
+  for (const Lifetime& l : lifetimes_) buffers.push_back({shapeOf(l.value, sizes).bytes(), l.first, l.last});
+  return buffers;
+}
+
+int64_t Program::arenaBytes(const Sizes& sizes) const { return layOutArena(buffers(sizes)).totalBytes; }
+
+}  // namespace fl

@@ -1,0 +1,123 @@
+// The plan's native form: built and checked once, run once a step.
+//
+//   forward     the forward pass; outputs stay readable until the next run
+//   accumulate  forward and backward; parameter gradients are added to (or start from zero)
+//   apply       global gradient norm, clip, AdamW over every trained parameter; nothing changes if the loss or the norm
+//   of
+//               what was accumulated is not finite
+//
+// One step runs at a time in the process (they share the thread pool). A run stops between two ops when `abort` was
+// called.
+#pragma once
+
+#include <atomic>
+#include <span>
+#include <string_view>
+
+#include "ops/backend.h"
+#include "program/spec.h"
+#include "runtime/arena.h"
+
+namespace fl {
+
+/// One batch input, owned by the caller during the run. `count` elements of the value's dtype (floats come as f32).
+struct BatchInput {
+  int value;
+  const void* data;
+  int64_t count;
+};
+
+struct OptimizerGroup {
+  double learningRate, beta1, beta2, eps, weightDecay;
+};
+
+struct OptimizerStep {
+  std::vector<OptimizerGroup> groups;
+  /// Group of each trained parameter, in the order of Program::trained().
+  std::vector<int> groupOf;
+  /// t of the bias correction, from 1.
+  double step = 1;
+  /// 0: no clipping.
+  double maxGradNorm = 0;
+};
+
+struct ApplyResult {
+  bool applied;
+  double gradientNorm;
+};
+
+class Program {
+ public:
+  /// Checks every instruction against its contract and packs frozen weights.
+  explicit Program(ProgramSpec spec);
+  ~Program();
+  Program(const Program&) = delete;
+
+  const ProgramSpec& spec() const { return spec_; }
+  /// Indices of the parameters that have a gradient, in the order of their first gradient value.
+  const std::vector<int>& trained() const { return trained_; }
+  /// Indices of parameters of which the instructions read only packed copies.
+  const std::vector<int>& releasable() const { return releasable_; }
+  int64_t arenaBytes(const Sizes& sizes) const;
+
+  void forward(std::span<const BatchInput> batch, const Sizes& sizes, const StepState& step);
+  void accumulate(std::span<const BatchInput> batch, const Sizes& sizes, const StepState& step, bool zeroGradients);
+  ApplyResult apply(const OptimizerStep& options);
+
+  /// A value of the last run that is an output (or any, with keepAll), copied to the host: `bytes` as of `lastShape`.
+  Tensor lastShape(int value) const;
+  void read(int value, void* host) const;
+
+  /// Stops the run under way, or the next one, between two ops. Whoever starts a run calls `clearAbort` before.
+  void abort() { aborted_ = true; }
+  void clearAbort() { aborted_ = false; }
+
+ private:
+  struct Instruction {
+    OpFunction function;
+    OpCall call;
+  };
+  struct IndexCheck {
+    int value;
+    /// The bound is the row count of this value, or the number of classes.
+    int boundedBy;
+    enum class Bound : uint8_t { rows, cols } bound;
+    bool hasIgnored;
+    int64_t ignored;
+  };
+
+  void checkValues() const;
+  void bindInstructions();
+  void prepareParameters();
+  void collectIndexChecks();
+  std::vector<ArenaBuffer> buffers(const Sizes& sizes) const;
+  Tensor shapeOf(int value, const Sizes& sizes) const;
+  void layOut(const Sizes& sizes);
+  void checkBatch(std::span<const BatchInput> batch, const Sizes& sizes) const;
+  void run(std::span<const BatchInput> batch, const Sizes& sizes, const StepState& step, int count);
+  void upload(std::span<const BatchInput> batch);
+  bool lossIsFinite() const;
+
+  ProgramSpec spec_;
+  Backend& backend_;
+  std::vector<Instruction> instructions_;
+  std::vector<IndexCheck> indexChecks_;
+  std::vector<int> trained_, releasable_;
+  /// Arena buffers: value, first and last instruction.
+  struct Lifetime {
+    int value, first, last;
+  };
+  std::vector<Lifetime> lifetimes_;
+  int lossValue_ = -1;
+  bool finite_ = true;
+
+  void* arena_ = nullptr;
+  int64_t arenaCapacity_ = 0;
+  Sizes lastSizes_{};
+  bool haveRun_ = false;
+  /// Each value's view for the last laid out sizes.
+  std::vector<Tensor> tensors_;
+  std::atomic<bool> aborted_{false};
+};
+
+}  // namespace fl

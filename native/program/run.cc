@@ -1,0 +1,260 @@
+// Running a program: batch checks, the instruction loop, the optimizer.
+#include <cmath>
+#include <mutex>
+
+#include "program/program.h"
+
+namespace fl {
+namespace {
+
+/// One step at a time in the process: steps share the thread pool, and two would only slow each other.
+std::mutex& stepMutex() {
+  static std::mutex& mutex = *new std::mutex;
+  return mutex;
+}
+
+/// Marks parameters as in use for the time of a run.
+class InUse {
+ public:
+  explicit InUse(const std::vector<std::shared_ptr<Parameter>>& parameters) : parameters_(parameters) {
+    for (const auto& p : parameters_) p->users++;
+  }
+  ~InUse() {
+    for (const auto& p : parameters_) p->users--;
+  }
+  InUse(const InUse&) = delete;
+
+ private:
+  const std::vector<std::shared_ptr<Parameter>>& parameters_;
+};
+
+}  // namespace
+
+void Program::layOut(const Sizes& sizes) {
+  const ArenaLayout layout = layOutArena(buffers(sizes));
+  Memory& memory = backend_.memory();
+  if (layout.totalBytes > arenaCapacity_) {
+    if (arena_) memory.release(arena_);
+    arena_ = nullptr;
+    arenaCapacity_ = 0;
+    haveRun_ = false;
+    // Batches differ in size: an eighth more than needed spares most of the later growth.
+    const int64_t capacity = layout.totalBytes + layout.totalBytes / 8;
+    arena_ = memory.allocate(static_cast<size_t>(capacity));
+    arenaCapacity_ = capacity;
+  }
+  tensors_.assign(spec_.values.size(), Tensor{});
+  for (size_t v = 0; v < spec_.values.size(); v++) {
+    const ValueSpec& value = spec_.values[v];
+    if (value.kind == ValueSpec::Kind::parameter) {
+      Parameter& parameter = *spec_.parameters[value.parameter];
+      if (parameter.has(Parameter::Slot::value)) {
+        tensors_[v] = parameter.tensor(Parameter::Slot::value);
+      } else {
+        tensors_[v] = parameter.shape();
+        tensors_[v].parameter = &parameter;
+      }
+    } else if (value.kind == ValueSpec::Kind::gradient) {
+      tensors_[v] = spec_.parameters[value.parameter]->tensor(Parameter::Slot::gradient);
+    }
+  }
+  for (size_t i = 0; i < lifetimes_.size(); i++) {
+    Tensor& t = tensors_[lifetimes_[i].value];
+    t = shapeOf(lifetimes_[i].value, sizes);
+    t.data = static_cast<char*>(arena_) + layout.offsets[i];
+  }
+  lastSizes_ = sizes;
+}
+
+void Program::checkBatch(std::span<const BatchInput> batch, const Sizes& sizes) const {
+  if (sizes.T < 1 || sizes.S < 1 || sizes.M < 0 || sizes.T > (int64_t{1} << 30))
+    fail("INVALID_ARGUMENT", "a batch of " + std::to_string(sizes.T) + " tokens, " + std::to_string(sizes.S) +
+                                 " sequences and " + std::to_string(sizes.M) + " rows can not be run");
+  std::vector<const BatchInput*> byValue(spec_.values.size(), nullptr);
+  for (const BatchInput& input : batch) byValue[input.value] = &input;
+  for (const Lifetime& l : lifetimes_) {
+    const ValueSpec& value = spec_.values[l.value];
+    if (value.kind != ValueSpec::Kind::input) continue;
+    const Tensor expected = shapeOf(l.value, sizes);
+    if (!byValue[l.value]) fail("INVALID_ARGUMENT", "the batch has no '" + value.name + "', which the program reads");
+    if (byValue[l.value]->count != expected.count())
+      fail("INVALID_SHAPE", "batch input '" + value.name + "' has " + std::to_string(byValue[l.value]->count) +
+                                " elements, expected " + expected.describe());
+    if (value.name != "cuSeqlens") continue;
+    const auto* offsets = static_cast<const int32_t*>(byValue[l.value]->data);
+    bool ok = offsets[0] == 0 && offsets[sizes.S] == sizes.T;
+    for (int64_t s = 0; s < sizes.S; s++) ok = ok && offsets[s] < offsets[s + 1];
+    if (!ok)
+      fail("INVALID_ARGUMENT", "cuSeqlens must start at 0, rise strictly and end at the " + std::to_string(sizes.T) +
+                                   " tokens of the batch: no sequence may be empty");
+  }
+  for (const IndexCheck& check : indexChecks_) {
+    const BatchInput* input = byValue[check.value];
+    const Tensor bound = shapeOf(check.boundedBy, sizes);
+    const int64_t limit = check.bound == IndexCheck::Bound::rows ? bound.rows() : bound.cols();
+    const auto* ids = static_cast<const int32_t*>(input->data);
+    for (int64_t i = 0; i < input->count; i++) {
+      if (ids[i] >= 0 && ids[i] < limit) continue;
+      if (check.hasIgnored && ids[i] == check.ignored) continue;
+      fail("INVALID_ARGUMENT", "batch input '" + spec_.values[check.value].name + "'[" + std::to_string(i) + "] is " +
+                                   std::to_string(ids[i]) + ", expected 0.." + std::to_string(limit - 1) + " (" +
+                                   spec_.values[check.boundedBy].name + " has " + std::to_string(limit) + ")");
+    }
+  }
+}
+
+void Program::upload(std::span<const BatchInput> batch) {
+  for (const BatchInput& input : batch) {
+    const Tensor& t = tensors_[input.value];
+    if (!t.data) continue;
+    if (t.dtype == DType::f64) {
+      const auto* narrow = static_cast<const float*>(input.data);
+      const std::vector<double> wide(narrow, narrow + input.count);
+      backend_.memory().upload(t.data, wide.data(), wide.size() * 8);
+    } else {
+      backend_.memory().upload(t.data, input.data, static_cast<size_t>(t.bytes()));
+    }
+  }
+}
+
+void Program::run(std::span<const BatchInput> batch, const Sizes& sizes, const StepState& step, int count) {
+  checkBatch(batch, sizes);
+  layOut(sizes);
+  upload(batch);
+  haveRun_ = false;
+  for (int i = 0; i < count; i++) {
+    if (aborted_) fail("ABORTED", "the step was stopped");
+    const InstructionSpec& in = spec_.instructions[i];
+    OpCall& call = instructions_[i].call;
+    for (int k = 0; k < call.numInputs; k++) call.inputs[k] = in.inputs[k] < 0 ? Tensor{} : tensors_[in.inputs[k]];
+    for (int k = 0; k < call.numOutputs; k++) call.outputs[k] = in.outputs[k] < 0 ? Tensor{} : tensors_[in.outputs[k]];
+    call.step = step;
+    instructions_[i].function(call);
+  }
+  backend_.synchronize();
+  haveRun_ = true;
+}
+
+void Program::forward(std::span<const BatchInput> batch, const Sizes& sizes, const StepState& step) {
+  const std::lock_guard lock(stepMutex());
+  const InUse use(spec_.parameters);
+  run(batch, sizes, step, spec_.forwardCount);
+}
+
+void Program::accumulate(std::span<const BatchInput> batch, const Sizes& sizes, const StepState& step,
+                         bool zeroGradients) {
+  const std::lock_guard lock(stepMutex());
+  const InUse use(spec_.parameters);
+  if (zeroGradients) {
+    finite_ = true;
+    for (const int p : trained_) {
+      const Tensor gradient = spec_.parameters[p]->tensor(Parameter::Slot::gradient);
+      backend_.memory().zero(gradient.data, static_cast<size_t>(gradient.bytes()));
+    }
+  }
+  run(batch, sizes, step, static_cast<int>(instructions_.size()));
+  finite_ = finite_ && lossIsFinite();
+}
+
+bool Program::lossIsFinite() const {
+  if (lossValue_ < 0) return true;
+  if (spec_.compute == DType::f64) {
+    double loss;
+    read(lossValue_, &loss);
+    return std::isfinite(loss);
+  }
+  float loss;
+  read(lossValue_, &loss);
+  return std::isfinite(loss);
+}
+
+ApplyResult Program::apply(const OptimizerStep& options) {
+  const std::lock_guard lock(stepMutex());
+  const InUse use(spec_.parameters);
+  if (options.groupOf.size() != trained_.size())
+    fail("INVALID_ARGUMENT", "the optimizer step names " + std::to_string(options.groupOf.size()) + " groups for " +
+                                 std::to_string(trained_.size()) + " trained parameters");
+  for (const int group : options.groupOf)
+    if (group < 0 || group >= static_cast<int>(options.groups.size()))
+      fail("INVALID_ARGUMENT", "there is no parameter group " + std::to_string(group));
+
+  OpCall norm;
+  norm.op = OpKind::squaredNorm;
+  norm.numInputs = norm.numOutputs = 1;
+  const Attributes none;
+  norm.attributes = &none;
+  const OpFunction squaredNorm = backend_.find(OpKind::squaredNorm, spec_.compute);
+  const OpFunction adamw = backend_.find(OpKind::adamw, spec_.compute);
+  if (!squaredNorm || !adamw)
+    fail("UNSUPPORTED", "backend '" + spec_.backend + "' has no optimizer for " + nameOf(spec_.compute));
+
+  double total = 0;
+  void* out = backend_.memory().allocate(8);
+  try {
+    for (const int p : trained_) {
+      Tensor gradient = spec_.parameters[p]->tensor(Parameter::Slot::gradient);
+      norm.inputs[0] = Tensor::of(gradient.data, gradient.dtype, {gradient.count()});
+      norm.outputs[0] = Tensor::of(out, DType::f64, {1});
+      squaredNorm(norm);
+      double squared;
+      backend_.memory().download(&squared, out, 8);
+      total += squared;
+    }
+  } catch (...) {
+    backend_.memory().release(out);
+    throw;
+  }
+  backend_.memory().release(out);
+  const double gradientNorm = std::sqrt(total);
+  if (!std::isfinite(gradientNorm) || !finite_) return {false, gradientNorm};
+
+  // torch.nn.utils.clip_grad_norm_ divides by norm + 1e-6.
+  const double clip = options.maxGradNorm > 0 ? std::min(1.0, options.maxGradNorm / (gradientNorm + 1e-6)) : 1.0;
+  for (size_t i = 0; i < trained_.size(); i++) {
+    Parameter& parameter = *spec_.parameters[trained_[i]];
+    const OptimizerGroup& group = options.groups[options.groupOf[i]];
+    Attributes attributes;
+    attributes.set("learningRate", group.learningRate)
+        .set("beta1", group.beta1)
+        .set("beta2", group.beta2)
+        .set("eps", group.eps)
+        .set("weightDecay", group.weightDecay)
+        .set("step", options.step)
+        .set("gradientScale", clip);
+    OpCall call;
+    call.op = OpKind::adamw;
+    call.attributes = &attributes;
+    call.numInputs = 1;
+    call.numOutputs = 3;
+    const auto flat = [&](Parameter::Slot slot) {
+      const Tensor t = parameter.tensor(slot);
+      return Tensor::of(t.data, t.dtype, {t.count()});
+    };
+    call.inputs[0] = flat(Parameter::Slot::gradient);
+    call.outputs[0] = flat(Parameter::Slot::value);
+    call.outputs[1] = flat(Parameter::Slot::firstMoment);
+    call.outputs[2] = flat(Parameter::Slot::secondMoment);
+    adamw(call);
+    parameter.touch();
+  }
+  backend_.synchronize();
+  return {true, gradientNorm};
+}
+
+Tensor Program::lastShape(int value) const {
+  if (value < 0 || value >= static_cast<int>(spec_.values.size()))
+    fail("INVALID_ARGUMENT", "there is no value " + std::to_string(value));
+  const ValueSpec& spec = spec_.values[value];
+  const bool kept = spec.output || (spec_.keepAll && !tensors_.empty() && tensors_[value].data);
+  if (!haveRun_ || !kept)
+    fail("INVALID_ARGUMENT",
+         spec.name + ": " + (haveRun_ ? "it is not an output of the program" : "the program has not run"));
+  return tensors_[value];
+}
+
+void Program::read(int value, void* host) const {
+  const Tensor t = lastShape(value);
+  backend_.memory().download(host, t.data, static_cast<size_t>(t.bytes()));
+}
+
+}  // namespace fl
