@@ -17,8 +17,8 @@ Isa select() {
   for (const Isa isa : kAll) {
     if (nameOf(isa) != forced) continue;
     if (isa > best)
-      fail("INVALID_ARGUMENT", "FUSED_LORA_CPU_ISA is '" + std::string(forced) + "', which this CPU lacks; the best it has is '" +
-                                   std::string(nameOf(best)) + "'");
+      fail("INVALID_ARGUMENT", "FUSED_LORA_CPU_ISA is '" + std::string(forced) +
+                                   "', which this CPU lacks; the best it has is '" + std::string(nameOf(best)) + "'");
     return isa;
   }
   fail("INVALID_ARGUMENT",
@@ -27,9 +27,7 @@ Isa select() {
 
 }  // namespace
 
-std::string_view nameOf(Isa isa) {
-  return isa == Isa::avx512 ? "avx512" : isa == Isa::avx2 ? "avx2" : "portable";
-}
+std::string_view nameOf(Isa isa) { return isa == Isa::avx512 ? "avx512" : isa == Isa::avx2 ? "avx2" : "portable"; }
 
 Isa bestIsa() {
 #if defined(__x86_64__)

@@ -67,7 +67,10 @@ struct Tensor {
   std::string describe() const {
     if (!present()) return "absent";
     std::string s = std::string(nameOf(dtype)) + "[";
-    for (int i = 0; i < rank; i++) s += (i ? "," : "") + std::to_string(dim[i]);
+    for (int i = 0; i < rank; i++) {
+      if (i > 0) s += ',';
+      s += std::to_string(dim[i]);
+    }
     return s + "]";
   }
 };

@@ -1,0 +1,2 @@
+#define FL_ROW_KERNELS kRowKernelsPortable
+#include "cpu/row_kernels.inc"
