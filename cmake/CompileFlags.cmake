@@ -13,6 +13,11 @@ set(CMAKE_CXX_FLAGS_RELEASE "-O3 -DNDEBUG")
 # in one loop's tail can not make a row depend on its place in a tile.
 set(FUSED_LORA_CXX_OPTIONS -Wall -Wextra -Werror -fno-math-errno -ffp-contract=off)
 
+# gcc 12 and 13 see overlapping copies in std::string's operator+ that are not there (gcc bug 105651).
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 14)
+  list(APPEND FUSED_LORA_CXX_OPTIONS -Wno-restrict)
+endif()
+
 # SANITIZE applies to everything in a build folder: a sanitizer needs every object file. The addon is not built then.
 if(FUSED_LORA_SANITIZE)
   list(APPEND FUSED_LORA_CXX_OPTIONS -fsanitize=${FUSED_LORA_SANITIZE} -fno-omit-frame-pointer -g)
