@@ -47,6 +47,17 @@ export class Value implements ValueType {
     this.name = name;
   }
 
+  /** A value has no number while the graph is built, so `if (x > 0)` and `x * 2` are mistakes; text shows its name. */
+  [Symbol.toPrimitive](hint: string): string {
+    if (hint === 'string') return this.name;
+    const place = this.graph.path;
+    throw new FusedLoraError(
+      'INVALID_ARGUMENT',
+      `${place ? `${place}: ` : ''}${this.name} is used as a number, but it holds none while the graph is built. A branch can not ` +
+        'depend on the data; build values with ops (add, scale, activation, …).',
+    );
+  }
+
   /** Size of the last dimension, which is always a number. */
   get features(): number {
     const last = this.shape[this.shape.length - 1];

@@ -1,0 +1,12 @@
+export { Activation } from './activation';
+export { ModuleDict, ModuleList } from './containers';
+export { Dropout } from './dropout';
+export { Embedding, type EmbeddingOptions } from './embedding';
+export { Attention, EncoderLayer, type EncoderLayerOptions, Intermediate, ResidualOutput } from './encoder_layer';
+export { type Initializer, initializedParameter } from './init';
+export { LayerNorm } from './layer_norm';
+export { Linear, type LinearOptions } from './linear';
+export { type LossOptions, Model, squaredLoss, type TraceOptions, trace } from './model';
+export { Module } from './module';
+export { SelfAttention, type SelfAttentionOptions } from './self_attention';
+export type { StateDict, StateEntries, StateTensor } from './state';

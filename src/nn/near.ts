@@ -1,0 +1,43 @@
+/** Levenshtein distance, given up (as `limit + 1`) once it must exceed `limit`. */
+function distance(a: string, b: string, limit: number): number {
+  if (Math.abs(a.length - b.length) > limit) return limit + 1;
+  let previous = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const substituted = previous[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
+      row.push(Math.min(previous[j]! + 1, row[j - 1]! + 1, substituted));
+    }
+    previous = row;
+  }
+  return Math.min(previous[b.length]!, limit + 1);
+}
+
+/**
+ * Names that a mistyped one may have meant, best first: those that hold its last part or differ in few letters.
+ *
+ * @param count most names given back.
+ */
+export function nearNames(wanted: string, names: Iterable<string>, count = 5): string[] {
+  const lastPart = wanted.slice(wanted.lastIndexOf('.') + 1).toLowerCase();
+  const limit = Math.max(2, Math.ceil(lastPart.length / 2));
+  const scored: { name: string; score: number }[] = [];
+  for (const name of names) {
+    if (!name) continue;
+    const lower = name.toLowerCase();
+    const part = lower.slice(lower.lastIndexOf('.') + 1);
+    const whole = distance(lower, wanted.toLowerCase(), 8);
+    const last = distance(part, lastPart, limit);
+    const held = lastPart.length > 2 && lower.includes(lastPart) ? 1 : limit + 1;
+    const score = Math.min(last, held) + whole / 100;
+    if (Math.min(last, held) <= limit || whole <= 8) scored.push({ name, score });
+  }
+  scored.sort((a, b) => a.score - b.score);
+  return scored.slice(0, count).map(({ name }) => name);
+}
+
+/** Up to `most` names in one line, with the number of those left out. */
+export function listNames(names: readonly string[], most = 8): string {
+  const shown = names.slice(0, most).join(', ');
+  return names.length > most ? `${shown}, … (${names.length} in all)` : shown;
+}
