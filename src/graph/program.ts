@@ -1,0 +1,212 @@
+/**
+ * A plan built on a device: one native call a step, off the event loop. Batches are checked before the step, so a step can
+ * not fail on a shape or an index half-way.
+ */
+import { FusedLoraError } from '../errors';
+import { type NativeBatch, type NativeProgram, type NativeStep, native, wrapNativeError } from '../native';
+import type { BackendName, ComputeType, Parameter } from './parameter';
+import type { Plan } from './plan';
+import type { Sizes } from './value';
+
+export interface ProgramOptions {
+  backend: BackendName;
+  /** f64 runs on the reference backend only. Default f32. */
+  compute?: ComputeType;
+}
+
+/** The batch inputs of a graph by name, with the row counts they have. */
+export interface BatchTensors {
+  tensors: NativeBatch;
+  sizes: Sizes;
+}
+
+export interface StepOptions {
+  /** Seed of every dropout mask. Default 0. */
+  seed?: bigint;
+  /** Which forward pass of the run this is, micro-batches included: another number, other masks. Default 0. */
+  forwardNumber?: number;
+  signal?: AbortSignal | undefined;
+}
+
+export interface AccumulateOptions extends StepOptions {
+  /** Factor on the loss's gradient: this micro-batch's share of the step. Default 1. */
+  lossScale?: number;
+  /** Start the gradients from zero: the first micro-batch of a step. */
+  zeroGradients: boolean;
+}
+
+export interface OptimizerGroup {
+  learningRate: number;
+  beta1: number;
+  beta2: number;
+  eps: number;
+  /** Decoupled: p ← p · (1 − learningRate · weightDecay). */
+  weightDecay: number;
+}
+
+export interface ApplyOptions {
+  groups: OptimizerGroup[];
+  /** Index into `groups` for a trained parameter. */
+  groupOf: (parameter: Parameter) => number;
+  /** Number of this optimizer step, from 1. */
+  step: number;
+  /** Global gradient norm to clip to; 0 or absent: no clipping. */
+  maxGradNorm?: number;
+}
+
+export class Program {
+  private nativeProgram: NativeProgram | undefined;
+  private readonly valueIndex = new Map<string, number>();
+  private readonly handles;
+
+  /** Packs frozen weights and checks every op against its contract; throws what does not fit, with the module's path. */
+  constructor(
+    readonly plan: Plan,
+    readonly options: ProgramOptions,
+  ) {
+    const compute = options.compute ?? 'f32';
+    try {
+      this.handles = plan.parameters.map((p) => p.onDevice(options.backend, compute));
+      const spec = plan.toNativeSpec(options.backend, compute);
+      // Outputs go by the caller's name for them, whatever made them: 'loss' is the one that must stay finite.
+      for (const [name, index] of plan.outputIndices) {
+        const value = spec.values[index];
+        if (value) value.name = name;
+      }
+      this.nativeProgram = new (native().Program)({ ...spec, parameters: this.handles });
+      spec.values.forEach((value, index) => {
+        if (value.output || spec.keepAll) this.valueIndex.set(value.name, index);
+      });
+      for (const index of this.nativeProgram.releasable) this.handles[index]?.release('value');
+    } catch (error) {
+      throw wrapNativeError(error);
+    }
+  }
+
+  private get running(): NativeProgram {
+    if (!this.nativeProgram) throw new FusedLoraError('DISPOSED', 'this program was disposed; build a new one');
+    return this.nativeProgram;
+  }
+
+  /** Runs the forward pass; then `read` gives logits, loss and the other outputs. */
+  async forward(batch: BatchTensors, options: StepOptions = {}): Promise<void> {
+    const step: NativeStep = { seed: options.seed ?? 0n, forwardNumber: options.forwardNumber ?? 0, lossScale: 1 };
+    await this.run(options.signal, (program) => program.forward(batch.tensors, batch.sizes, step));
+  }
+
+  /** Runs forward and backward and adds to the gradients of every trained parameter. */
+  async accumulate(batch: BatchTensors, options: AccumulateOptions): Promise<void> {
+    const step: NativeStep = {
+      seed: options.seed ?? 0n,
+      forwardNumber: options.forwardNumber ?? 0,
+      lossScale: options.lossScale ?? 1,
+    };
+    await this.run(options.signal, (program) =>
+      program.accumulate(batch.tensors, batch.sizes, step, options.zeroGradients),
+    );
+  }
+
+  /**
+   * Clips by the global norm and takes one AdamW step. When the accumulated loss or the norm is not finite, no byte
+   * changes and `applied` is false.
+   */
+  async apply(options: ApplyOptions): Promise<{ applied: boolean; gradientNorm: number }> {
+    const groupOf = this.plan.trained.map(options.groupOf);
+    const result = await this.run(undefined, (program) =>
+      program.apply({ groups: options.groups, groupOf, step: options.step, maxGradNorm: options.maxGradNorm ?? 0 }),
+    );
+    if (result.applied) {
+      for (const parameter of this.plan.trained) parameter.changedOn(this.handleOf(parameter));
+    }
+    return result;
+  }
+
+  /** An output of the last run (of a `keepAll` plan: any value by its name). A copy. */
+  read(name: string): Float32Array | Int32Array | Float64Array {
+    const index = this.valueIndex.get(name);
+    if (index === undefined) {
+      throw new FusedLoraError(
+        'INVALID_ARGUMENT',
+        `the program has no output '${name}'; it has ${[...this.plan.outputIndices.keys()].join(', ')}`,
+      );
+    }
+    try {
+      return this.running.read(index);
+    } catch (error) {
+      throw wrapNativeError(error);
+    }
+  }
+
+  /** A scalar output, such as the loss. */
+  scalar(name: string): number {
+    return this.read(name)[0] as number;
+  }
+
+  /** The gradient of a trained parameter after `accumulate`; f64 programs give it whole. */
+  gradient(parameter: Parameter): Float32Array | Float64Array {
+    const handle = this.handleOf(parameter);
+    try {
+      return this.options.compute === 'f64' ? handle.readDouble('gradient') : handle.read('gradient');
+    } catch (error) {
+      throw wrapNativeError(error);
+    }
+  }
+
+  /** AdamW's moments of a trained parameter, for checkpoints. */
+  readMoments(parameter: Parameter): { first: Float32Array; second: Float32Array } {
+    const handle = this.handleOf(parameter);
+    return { first: handle.read('firstMoment'), second: handle.read('secondMoment') };
+  }
+
+  writeMoments(parameter: Parameter, moments: { first: Float32Array; second: Float32Array }): void {
+    const handle = this.handleOf(parameter);
+    try {
+      handle.write('firstMoment', moments.first);
+      handle.write('secondMoment', moments.second);
+    } catch (error) {
+      throw wrapNativeError(error);
+    }
+  }
+
+  /** Bytes of the arena that a batch of these sizes needs on the device. */
+  arenaBytes(sizes: Sizes): number {
+    return this.running.arenaBytes(sizes);
+  }
+
+  /** Frees the arena; a running step stops at its next op. Parameters stay. */
+  dispose(): void {
+    this.nativeProgram?.dispose();
+    this.nativeProgram = undefined;
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  private handleOf(parameter: Parameter) {
+    const handle = this.handles[this.plan.parameters.indexOf(parameter)];
+    if (!handle) throw new FusedLoraError('INVALID_ARGUMENT', `${parameter.name} is not a parameter of this program`);
+    return handle;
+  }
+
+  private async run<R>(signal: AbortSignal | undefined, start: (program: NativeProgram) => Promise<R>): Promise<R> {
+    const program = this.running;
+    if (signal?.aborted) throw abortError(signal);
+    const stop = () => program.abort();
+    signal?.addEventListener('abort', stop, { once: true });
+    try {
+      return await start(program);
+    } catch (error) {
+      const wrapped = wrapNativeError(error);
+      throw wrapped instanceof FusedLoraError && wrapped.code === 'ABORTED' && signal?.aborted
+        ? abortError(signal)
+        : wrapped;
+    } finally {
+      signal?.removeEventListener('abort', stop);
+    }
+  }
+}
+
+function abortError(signal: AbortSignal): FusedLoraError {
+  return new FusedLoraError('ABORTED', 'stopped by the AbortSignal', { cause: signal.reason });
+}
