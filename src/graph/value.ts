@@ -91,6 +91,7 @@ export class Graph {
   private readonly parameterValues = new Map<Parameter, Value>();
   private readonly gradientValues = new Map<Parameter, Value>();
   private readonly scopes: string[] = [];
+  private readonly names = new Map<string, number>();
   private sites = 0;
 
   /** @param training whether dropout is active. */
@@ -161,8 +162,15 @@ export class Graph {
     return [...this.gradientValues.keys()];
   }
 
+  /** A new value. Computed ones of the same name get `#2`, `#3`, ... so that a name finds one value. */
   value(kind: ValueKind, dtype: ValueDType, shape: readonly Dim[], name: string, parameter?: Parameter): Value {
-    const value = new Value(this, this.values.length, kind, dtype, shape, name, parameter);
+    let unique = name;
+    if (kind === 'computed') {
+      const count = (this.names.get(name) ?? 0) + 1;
+      this.names.set(name, count);
+      if (count > 1) unique = `${name}#${count}`;
+    }
+    const value = new Value(this, this.values.length, kind, dtype, shape, unique, parameter);
     this.values.push(value);
     return value;
   }
@@ -175,24 +183,25 @@ export class Graph {
     return added;
   }
 
-  /** One line a node: `%7 float[T,768] = linear(%3, W, b) {activation: gelu}  # path`. */
+  /** One line a node, as `describeNode` has it. */
   toString(): string {
-    const show = (v: Value | undefined) =>
-      !v ? '-' : v.kind === 'computed' ? `%${v.id}` : v.kind === 'gradient' ? `grad(${v.parameter?.name})` : v.name;
-    const lines: string[] = [];
-    for (const node of this.nodes) {
-      const left = node.outputs
-        .filter((v): v is Value => v !== undefined)
-        .map((v) => `${show(v)} ${v.dtype}[${v.shape.join(',')}]`)
-        .join(', ');
-      const attributes = Object.entries(node.attributes).map(([k, v]) => `${k}: ${v}`);
-      lines.push(
-        `${left} = ${node.op}(${node.inputs.map(show).join(', ')})` +
-          `${attributes.length ? ` {${attributes.join(', ')}}` : ''}${node.path ? `  # ${node.path}` : ''}`,
-      );
-    }
-    return lines.join('\n');
+    return this.nodes.map(describeNode).join('\n');
   }
+}
+
+/** `%7 float[T,768] = linear(%3, W, b) {activation: gelu}  # path`; `-` is an operand left out. */
+export function describeNode(node: Node): string {
+  const show = (v: Value | undefined) =>
+    !v ? '-' : v.kind === 'computed' ? `%${v.id}` : v.kind === 'gradient' ? `grad(${v.parameter?.name})` : v.name;
+  const left = node.outputs
+    .filter((v): v is Value => v !== undefined)
+    .map((v) => `${show(v)} ${v.dtype}[${v.shape.join(',')}]`)
+    .join(', ');
+  const attributes = Object.entries(node.attributes).map(([k, v]) => `${k}: ${v}`);
+  return (
+    `${left} = ${node.op}(${node.inputs.map(show).join(', ')})` +
+    `${attributes.length ? ` {${attributes.join(', ')}}` : ''}${node.path ? `  # ${node.path}` : ''}`
+  );
 }
 
 /** The number of rows or features that a dimension stands for. */

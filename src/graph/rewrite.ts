@@ -1,0 +1,19 @@
+/**
+ * Rewrites of the forward graph before it is differentiated: fusion or its opposite. Each fused op has its own gradient
+ * rule, so the backward pass comes out fused too.
+ */
+import { copyGraph, type RewritePass } from './rewrite/edit';
+import { fuseActivation, fuseAddLayerNorm, fuseResidual } from './rewrite/fuse';
+import { separateLora } from './rewrite/separate';
+import type { Graph } from './value';
+
+/** In this order: what an activation or LayerNorm takes is no longer there for a plain residual. */
+export const FUSED_PASSES: readonly RewritePass[] = [fuseActivation, fuseAddLayerNorm, fuseResidual];
+export const SEPARATE_PASSES: readonly RewritePass[] = [separateLora];
+
+/** A rewritten copy; the traced graph stays as it is. */
+export function rewrite(graph: Graph, passes: readonly RewritePass[]): Graph {
+  const copy = copyGraph(graph);
+  for (const pass of passes) pass(copy);
+  return copy;
+}

@@ -1,0 +1,53 @@
+/** What rewrite passes share: a copy to work on, use counts, and replacing nodes in place. */
+import { Graph, type Node, type Value } from '../value';
+
+/** Changes a graph into an equivalent one, in place. */
+export type RewritePass = (graph: Graph) => void;
+
+/** The same graph on new values and nodes, so that a traced graph can be planned more than once. */
+export function copyGraph(graph: Graph): Graph {
+  const copy = new Graph(graph.training);
+  const copies = new Map<Value, Value>();
+  const copied = (value: Value): Value => {
+    let result = copies.get(value);
+    if (!result) {
+      const { kind, dtype, shape, name, parameter } = value;
+      if (kind === 'input') result = copy.input(name, dtype, shape);
+      else if (parameter) result = kind === 'gradient' ? copy.gradient(parameter) : copy.parameter(parameter);
+      else result = copy.value(kind, dtype, shape, name);
+      copies.set(value, result);
+    }
+    return result;
+  };
+  for (const node of graph.nodes) {
+    copy.addNode({
+      ...node,
+      inputs: node.inputs.map((value) => value && copied(value)),
+      outputs: node.outputs.map((value) => value && copied(value)),
+    });
+  }
+  for (const [name, value] of graph.outputs) copy.outputs.set(name, copied(value));
+  return copy;
+}
+
+/** How often each value is read; being an output of the graph counts. */
+export function countUses(graph: Graph): Map<Value, number> {
+  const uses = new Map<Value, number>();
+  const count = (value: Value | undefined) => value && uses.set(value, (uses.get(value) ?? 0) + 1);
+  for (const node of graph.nodes) node.inputs.forEach(count);
+  for (const value of graph.outputs.values()) count(value);
+  return uses;
+}
+
+/** The node that makes `value`, where one reader is all it has, so that the two can become one. */
+export function producerForSoleReader(value: Value | undefined, uses: Map<Value, number>): Node | undefined {
+  return value && uses.get(value) === 1 ? value.producer : undefined;
+}
+
+/** Puts new nodes in the place of old ones; an empty list removes. Results that stay keep their Value. */
+export function replaceNodes(graph: Graph, replacements: ReadonlyMap<Node, readonly Node[]>): void {
+  if (replacements.size === 0) return;
+  for (const node of graph.nodes.splice(0)) {
+    for (const replacement of replacements.get(node) ?? [node]) graph.addNode(replacement);
+  }
+}
