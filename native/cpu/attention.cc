@@ -1,0 +1,67 @@
+#include "cpu/attention.h"
+
+#include <algorithm>
+
+#include "cpu/isa.h"
+#include "cpu/ops.h"
+#include "cpu/rows.h"
+
+namespace fl::cpu {
+
+const AttentionKernels& attentionKernels() {
+#if defined(__x86_64__)
+  switch (selectedIsa()) {
+    case Isa::avx512:
+      return kAttentionKernelsAvx512;
+    case Isa::avx2:
+      return kAttentionKernelsAvx2;
+    case Isa::portable:
+      break;
+  }
+#endif
+  return kAttentionKernelsPortable;
+}
+
+std::vector<AttentionWork> shareAttention(const Tensor& cuSeqlens, int64_t numHeads, int64_t headDim) {
+  // Multiply-adds in a piece, about 10 microseconds: long sequences go head by head, short ones whole.
+  constexpr int64_t kPiece = 500000;
+  const auto* starts = cuSeqlens.as<int32_t>();
+  std::vector<AttentionWork> work;
+  work.reserve(static_cast<size_t>(cuSeqlens.rows()));
+  for (int64_t s = 0; s + 1 < cuSeqlens.rows(); s++) {
+    const int64_t length = starts[s + 1] - starts[s];
+    if (length <= 0) continue;
+    const int64_t heads = std::clamp<int64_t>(kPiece / (2 * length * length * headDim), 1, numHeads);
+    for (int64_t h = 0; h < numHeads; h += heads) work.push_back({starts[s], length, h, std::min(h + heads, numHeads)});
+  }
+  std::stable_sort(work.begin(), work.end(),
+                   [](const AttentionWork& a, const AttentionWork& b) { return a.length > b.length; });
+  return work;
+}
+
+void attention(const OpCall& call) {
+  const auto op = AttentionOp::bind(call);
+  const auto work = shareAttention(op.cuSeqlens, op.numHeads, op.headDim);
+  if (work.empty()) return;
+  const AttentionKernels& kernels = attentionKernels();
+  const Mask mask = maskOf(op.dropout);
+  const int64_t hidden = op.q.cols();
+  ThreadPool& pool = ThreadPool::instance();
+  const int64_t scratchBytes = kernels.forwardScratch(work.front().length, op.headDim) * int64_t{sizeof(float)};
+  for (int t = 0; t < pool.threads(); t++) pool.scratch(t, scratchBytes);
+  pool.parallelFor(static_cast<int64_t>(work.size()), [&](int64_t chunk, int thread) {
+    const AttentionWork& w = work[static_cast<size_t>(chunk)];
+    for (int64_t h = w.headBegin; h < w.headEnd; h++) {
+      const int64_t at = w.firstRow * hidden + h * op.headDim;
+      kernels.forward(
+          {{w.length, op.headDim, hidden, static_cast<float>(op.scale), op.q.as<float>() + at, op.k.as<float>() + at,
+            op.v.as<float>() + at, op.dropout.active() ? &mask : nullptr, static_cast<uint32_t>(w.firstRow),
+            static_cast<uint32_t>(h) * 65536, static_cast<float*>(pool.scratch(thread, scratchBytes))},
+           op.y.as<float>() + at,
+           op.logsumexp.present() ? mutableRow(op.logsumexp, w.firstRow) + h : nullptr,
+           op.numHeads});
+    }
+  });
+}
+
+}  // namespace fl::cpu

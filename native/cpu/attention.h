@@ -1,0 +1,20 @@
+// How attention and its gradient share out their work.
+#pragma once
+
+#include <vector>
+
+#include "cpu/attention_kernels.h"
+#include "ops/attention.h"
+
+namespace fl::cpu {
+
+/// Heads headBegin .. headEnd of one sequence, of at least one token.
+struct AttentionWork {
+  int64_t firstRow, length;
+  int64_t headBegin, headEnd;
+};
+
+/// Every head of every sequence once, the longest sequences first: a thread that is done early takes what is left.
+std::vector<AttentionWork> shareAttention(const Tensor& cuSeqlens, int64_t numHeads, int64_t headDim);
+
+}  // namespace fl::cpu

@@ -1,0 +1,57 @@
+// Self-attention of one head of one sequence, forward and backward, compiled once for each instruction set
+// (attention_kernels.inc in attention_kernels_*.cc) and chosen at run time.
+#pragma once
+
+#include <stdint.h>
+
+#include "cpu/mask.h"
+
+namespace fl::cpu {
+
+/// Pointers are at the sequence's first row and the head's first column; `stride` floats lie between rows.
+struct AttentionHead {
+  int64_t length;   // L, at least 1
+  int64_t headDim;  // D
+  int64_t stride;   // H
+  float scale;
+  const float *q, *k, *v;
+  /// Null without dropout. Mask of P[i, j]: token = firstToken + i, feature = firstFeature + j.
+  const Mask* mask;
+  uint32_t firstToken, firstFeature;
+  /// scratchFloats() floats, 64-byte aligned.
+  float* scratch;
+};
+
+struct AttentionForward {
+  AttentionHead head;
+  float* y;
+  /// Null, or at the sequence's first row and this head, `statsStride` floats between rows.
+  float* logsumexp;
+  int64_t statsStride;
+};
+
+struct AttentionBackward {
+  AttentionHead head;
+  const float *dy, *y, *logsumexp;
+  int64_t statsStride;
+  /// Any may be null.
+  float *dq, *dk, *dv;
+};
+
+struct AttentionKernels {
+  int64_t (*forwardScratch)(int64_t length, int64_t headDim);
+  void (*forward)(const AttentionForward&);
+  int64_t (*backwardScratch)(int64_t length, int64_t headDim);
+  void (*backward)(const AttentionBackward&);
+};
+
+/// Those of selectedIsa().
+const AttentionKernels& attentionKernels();
+
+extern const AttentionKernels kAttentionKernelsPortable;
+#if defined(__x86_64__)
+extern const AttentionKernels kAttentionKernelsAvx2;
+extern const AttentionKernels kAttentionKernelsAvx512;
+#endif
+
+}  // namespace fl::cpu
