@@ -23,6 +23,7 @@ Program::Program(ProgramSpec spec) : spec_(std::move(spec)), backend_(backendByN
 }
 
 Program::~Program() {
+  for (const int p : valueRead_) spec_.parameters[p]->valueReaders--;
   if (arena_) backend_.memory().release(arena_);
 }
 
@@ -139,9 +140,15 @@ void Program::prepareParameters() {
     }
   }
   for (size_t p = 0; p < spec_.parameters.size(); p++) {
-    if (readRaw[p] && !spec_.parameters[p]->has(Parameter::Slot::value))
+    if ((readRaw[p] || trainedSet[p]) && !spec_.parameters[p]->has(Parameter::Slot::value))
       fail("INTERNAL", spec_.parameters[p]->name() + ": its values are not on the device");
-    if (read[p] && !readRaw[p]) releasable_.push_back(static_cast<int>(p));
+  }
+  for (size_t p = 0; p < spec_.parameters.size(); p++) {
+    if (readRaw[p] || trainedSet[p]) {
+      spec_.parameters[p]->valueReaders++;
+      valueRead_.push_back(static_cast<int>(p));
+    }
+    if (read[p] && !readRaw[p] && !trainedSet[p]) releasable_.push_back(static_cast<int>(p));
   }
 }
 

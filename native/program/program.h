@@ -103,6 +103,8 @@ class Program {
   std::vector<Instruction> instructions_;
   std::vector<IndexCheck> indexChecks_;
   std::vector<int> trained_, releasable_;
+  /// Parameters whose value this program reads or trains.
+  std::vector<int> valueRead_;
   /// Arena buffers: value, first and last instruction.
   struct Lifetime {
     int value, first, last;

@@ -109,6 +109,7 @@ void Parameter::readDouble(Slot slot, double* values) const {
 }
 
 void Parameter::release(Slot slot) {
+  if (slot == Slot::value && valueReaders > 0) return;
   void*& memory = slots_[static_cast<int>(slot)];
   if (memory) memory_.release(memory);
   memory = nullptr;

@@ -41,11 +41,15 @@ class Parameter {
   void read(Slot slot, float* values) const;
   void writeDouble(Slot slot, const double* values);
   void readDouble(Slot slot, double* values) const;
-  /// Frees the slot. Releasing the value of a frozen weight keeps its derived copies: they are all a program reads.
+  /// Frees the slot; a value that has readers stays. Releasing the value of a frozen weight keeps its derived copies:
+  /// they are all a program reads.
   void release(Slot slot);
 
   /// Programs that are running a step with this parameter: while there are any, its slots must not be touched.
   std::atomic<int> users{0};
+
+  /// Programs that read the value itself, not only packed copies: while there are any, it is not released.
+  std::atomic<int> valueReaders{0};
 
   /// Says that the value was changed in place (by the optimizer).
   void touch() { version_++; }
