@@ -1,0 +1,23 @@
+/** What the trainer and the evaluator need of data: batches of each epoch, by number. */
+import type { BatchTensors } from '../graph/program';
+
+export interface TrainBatch extends BatchTensors {
+  /** Which examples are in it: named when its loss is not finite, and where evaluation puts the results. */
+  exampleIndices: Int32Array;
+  /** Rows that the loss is a mean over: the batch's weight among micro-batches. */
+  lossRows: number;
+}
+
+export interface EpochBatches {
+  readonly length: number;
+  /** Made when asked for, so that an epoch is never in memory as a whole. */
+  at(index: number): TrainBatch;
+}
+
+export interface BatchSource {
+  readonly numExamples: number;
+  /** Names the data and its order, so that a resumed run can tell that it still has the same. */
+  readonly fingerprint: string;
+  /** The batches of an epoch: a pure function of the seed and the epoch. */
+  epoch(epoch: number): EpochBatches;
+}

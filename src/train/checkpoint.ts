@@ -1,0 +1,179 @@
+/**
+ * Training checkpoints: `checkpoint-<step>/` holds trainable.safetensors, optimizer.safetensors (AdamW's moments),
+ * best.safetensors where a best state is kept, and state.json (counters). A resumed run continues to the same bytes as an
+ * uninterrupted one: data order and dropout masks are functions of the seed and these counters.
+ */
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+import { FusedLoraError } from '../errors';
+import type { Parameter } from '../graph/parameter';
+import type { Program } from '../graph/program';
+import { writeFolderAtomic } from '../io/atomic';
+import { SafetensorsFile, writeSafetensors } from '../io/safetensors';
+
+/** Where a run stands, apart from tensors. */
+export interface RunState {
+  /** Optimizer steps done. */
+  step: number;
+  /** Epoch and micro-batch within it that come next. */
+  epoch: number;
+  microBatch: number;
+  /** Number of the next forward pass: which dropout masks it draws. */
+  forwardNumber: number;
+  /** Best value of metricForBest so far, and the step it was seen at. */
+  bestMetric: number | null;
+  bestStep: number | null;
+  /** Evaluations since then. */
+  evaluationsWithoutBest: number;
+  /** Sum and number of step losses, for the mean that is reported at the end. */
+  lossSum: number;
+}
+
+interface StateFile extends RunState {
+  formatVersion: 1;
+  /** What must be the same to go on: seed, data, schedule length, trained tensors. */
+  identity: Record<string, string | number>;
+}
+
+export type TensorSnapshot = Map<string, Float32Array>;
+
+const NAME = /^checkpoint-(\d+)$/;
+
+export function takeSnapshot(parameters: readonly Parameter[]): TensorSnapshot {
+  return new Map(parameters.map((p) => [p.name, p.data().slice()]));
+}
+
+export function restoreSnapshot(parameters: readonly Parameter[], snapshot: TensorSnapshot): void {
+  for (const parameter of parameters) parameter.setData(snapshot.get(parameter.name) as Float32Array);
+}
+
+/** Checkpoint folders in `dir`, oldest first. */
+export function listCheckpoints(dir: string): { step: number; path: string }[] {
+  if (!fs.existsSync(dir)) return [];
+  return fs
+    .readdirSync(dir)
+    .flatMap((name) => {
+      const match = NAME.exec(name);
+      return match ? [{ step: Number(match[1]), path: path.join(dir, name) }] : [];
+    })
+    .sort((a, b) => a.step - b.step);
+}
+
+/** Writes `dir/checkpoint-<step>`, whole or not at all, then removes the oldest beyond `limit`. */
+export function saveCheckpoint(
+  dir: string,
+  program: Program,
+  state: RunState,
+  identity: Record<string, string | number>,
+  best: TensorSnapshot | undefined,
+  limit: number,
+): string {
+  const trained = program.plan.trained;
+  const target = path.join(dir, `checkpoint-${state.step}`);
+  writeFolderAtomic(target, (folder) => {
+    const shapeOf = new Map(trained.map((p) => [p.name, p.shape]));
+    writeSafetensors(
+      path.join(folder, 'trainable.safetensors'),
+      trained.map((p) => [p.name, { dtype: 'F32', shape: p.shape, data: () => p.data() }]),
+    );
+    writeSafetensors(
+      path.join(folder, 'optimizer.safetensors'),
+      trained.flatMap((p) => {
+        const moments = program.readMoments(p);
+        return [
+          [`${p.name}:first`, { dtype: 'F32' as const, shape: p.shape, data: moments.first }],
+          [`${p.name}:second`, { dtype: 'F32' as const, shape: p.shape, data: moments.second }],
+        ];
+      }),
+    );
+    if (best) {
+      writeSafetensors(
+        path.join(folder, 'best.safetensors'),
+        [...best].map(([name, data]) => [name, { dtype: 'F32', shape: shapeOf.get(name) as readonly number[], data }]),
+      );
+    }
+    const file: StateFile = { formatVersion: 1, ...state, identity };
+    fs.writeFileSync(path.join(folder, 'state.json'), `${JSON.stringify(file, null, 2)}\n`);
+  });
+  const all = listCheckpoints(dir);
+  for (const old of all.slice(0, Math.max(0, all.length - limit)))
+    fs.rmSync(old.path, { recursive: true, force: true });
+  return target;
+}
+
+/**
+ * Loads a checkpoint into the program's parameters and moments.
+ * @throws INVALID_CHECKPOINT when a file is damaged or missing, STATE_MISMATCH when it is of another run: other model, data,
+ * seed or length. Nothing is changed then.
+ */
+export function loadCheckpoint(
+  folder: string,
+  program: Program,
+  identity: Record<string, string | number>,
+): { state: RunState; best: TensorSnapshot | undefined } {
+  const { formatVersion, identity: saved, ...state } = readState(folder);
+  if (formatVersion !== 1) {
+    throw new FusedLoraError(
+      'INVALID_CHECKPOINT',
+      `${folder}/state.json has formatVersion ${String(formatVersion)}, this version reads 1; resume with the version that wrote it`,
+    );
+  }
+  for (const [key, value] of Object.entries(identity)) {
+    if (saved[key] !== value) {
+      throw new FusedLoraError(
+        'STATE_MISMATCH',
+        `${folder} is of another run: its ${key} is ${saved[key]}, here it is ${value}. Resume with the settings it was ` +
+          'made with, or start anew in another output folder',
+      );
+    }
+  }
+  const trained = program.plan.trained;
+  const values = readTensors(path.join(folder, 'trainable.safetensors'), trained, ['']);
+  const moments = readTensors(path.join(folder, 'optimizer.safetensors'), trained, [':first', ':second']);
+  const bestFile = path.join(folder, 'best.safetensors');
+  const best = fs.existsSync(bestFile) ? readTensors(bestFile, trained, ['']) : undefined;
+  for (const p of trained) {
+    p.setData(values.get(p.name) as Float32Array);
+    program.writeMoments(p, {
+      first: moments.get(`${p.name}:first`) as Float32Array,
+      second: moments.get(`${p.name}:second`) as Float32Array,
+    });
+  }
+  return { state, best };
+}
+
+function readState(folder: string): StateFile {
+  const file = path.join(folder, 'state.json');
+  try {
+    const state = JSON.parse(fs.readFileSync(file, 'utf8')) as StateFile;
+    const counters = [state.step, state.epoch, state.microBatch, state.forwardNumber];
+    if (!counters.every((n) => Number.isSafeInteger(n) && n >= 0) || typeof state.identity !== 'object') {
+      throw new Error('its counters are not whole numbers');
+    }
+    return state;
+  } catch (cause) {
+    throw new FusedLoraError(
+      'INVALID_CHECKPOINT',
+      `${file} can not be used (${(cause as Error).message}); delete the folder to resume from an older checkpoint`,
+      { cause },
+    );
+  }
+}
+
+function readTensors(file: string, trained: readonly Parameter[], suffixes: readonly string[]): TensorSnapshot {
+  const tensors = SafetensorsFile.open(file);
+  const result: TensorSnapshot = new Map();
+  for (const p of trained) {
+    for (const suffix of suffixes) {
+      const info = tensors.tensors.get(p.name + suffix);
+      if (!info || info.shape.join() !== p.shape.join()) {
+        throw new FusedLoraError(
+          'STATE_MISMATCH',
+          `${file}: ${p.name}${suffix} is ${info ? `[${info.shape}]` : 'missing'}, the model has [${p.shape}]; resume with the model it was made with`,
+        );
+      }
+      result.set(p.name + suffix, tensors.readFloat32(p.name + suffix));
+    }
+  }
+  return result;
+}

@@ -1,0 +1,73 @@
+/** Runs a model over a data set without dropout: logits in the order of the examples, and the mean loss. */
+
+import type { BackendName } from '../graph/parameter';
+import { plan } from '../graph/plan';
+import { Program } from '../graph/program';
+import type { Graph } from '../graph/value';
+import type { BatchSource } from './batch_source';
+
+export interface EvaluatorOptions {
+  trace: (options: { training: boolean; loss: boolean }) => Graph;
+  /** Default cpu. */
+  backend?: BackendName;
+  /** Whether batches have labels, so that there is a loss. Default true. */
+  loss?: boolean;
+}
+
+export interface Evaluation {
+  /** Mean over all rows that count; NaN without labels. */
+  loss: number;
+  /** Logits of each example: [classes] for a sequence classifier, [tokens × classes] for a token classifier. */
+  logits: Float32Array[];
+  /** Outputs a row. */
+  numOutputs: number;
+}
+
+/** Kept between evaluations, so that weights are packed once. */
+export class Evaluator {
+  private readonly program: Program;
+  private readonly withLoss: boolean;
+  private readonly numOutputs: number;
+  /** Which rows the logits have: one a token, a sequence, or a gathered row. */
+  private readonly rows: 'T' | 'S' | 'M';
+
+  constructor(options: EvaluatorOptions) {
+    this.withLoss = options.loss ?? true;
+    const graph = options.trace({ training: false, loss: this.withLoss });
+    const logits = graph.outputs.get('logits');
+    this.numOutputs = logits?.features ?? 0;
+    this.rows = (logits?.shape[0] ?? 'S') as 'T' | 'S' | 'M';
+    this.program = new Program(plan(graph, { train: false }), { backend: options.backend ?? 'cpu' });
+  }
+
+  async run(source: BatchSource, signal?: AbortSignal): Promise<Evaluation> {
+    const logits = new Array<Float32Array>(source.numExamples);
+    let lossSum = 0;
+    let rowSum = 0;
+    const batches = source.epoch(0);
+    for (let i = 0; i < batches.length; i++) {
+      const batch = batches.at(i);
+      await this.program.forward(batch, { signal });
+      if (this.withLoss) {
+        lossSum += this.program.scalar('loss') * batch.lossRows;
+        rowSum += batch.lossRows;
+      }
+      if (this.rows === 'M') continue;
+      const values = this.program.read('logits') as Float32Array;
+      const offsets = batch.tensors['cuSeqlens'] as Int32Array;
+      for (let s = 0; s < batch.sizes.S; s++) {
+        const [first, last] = this.rows === 'S' ? [s, s + 1] : [offsets[s] as number, offsets[s + 1] as number];
+        logits[batch.exampleIndices[s] as number] = values.slice(first * this.numOutputs, last * this.numOutputs);
+      }
+    }
+    return { loss: rowSum > 0 ? lossSum / rowSum : Number.NaN, logits, numOutputs: this.numOutputs };
+  }
+
+  dispose(): void {
+    this.program.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}

@@ -1,0 +1,42 @@
+/** One JSON object a line: {"event": "step" | "evaluate" | "checkpoint" | ..., ...}, appended as the run goes on. */
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+import { FusedLoraError } from '../errors';
+import type { TrainerCallbacks } from './events';
+
+/**
+ * Callbacks that append to `file`. A resumed run goes on in the same file.
+ * @param everySteps write every n-th step's line. Default 1.
+ */
+export function eventLog(file: string, everySteps = 1): TrainerCallbacks & { write(event: object): void } {
+  const write = (event: object) => {
+    try {
+      fs.appendFileSync(file, `${JSON.stringify(event)}\n`);
+    } catch (cause) {
+      throw new FusedLoraError(
+        'FILE_NOT_WRITABLE',
+        `the log ${file} can not be written (${(cause as Error).message}); choose another output folder`,
+        { cause },
+      );
+    }
+  };
+  try {
+    fs.mkdirSync(path.dirname(file), { recursive: true });
+  } catch (cause) {
+    throw new FusedLoraError(
+      'FILE_NOT_WRITABLE',
+      `the folder of ${file} can not be made: ${(cause as Error).message}`,
+      {
+        cause,
+      },
+    );
+  }
+  return {
+    write,
+    onStep: (event) => {
+      if (event.step % everySteps === 0 || event.step === event.totalSteps) write({ event: 'step', ...event });
+    },
+    onEvaluate: (event) => write({ event: 'evaluate', ...event }),
+    onCheckpoint: (event) => write({ event: 'checkpoint', ...event }),
+  };
+}

@@ -1,0 +1,40 @@
+/** What a training run tells while it runs. */
+
+export interface StepEvent {
+  /** Optimizer steps done, from 1. */
+  step: number;
+  totalSteps: number;
+  /** Epochs done, with fraction. */
+  epoch: number;
+  loss: number;
+  learningRate: number;
+  gradientNorm: number;
+  /** Tokens of this step. */
+  tokens: number;
+  /** Over the last steps, evaluation left out. */
+  tokensPerSecond: number;
+  samplesPerSecond: number;
+  /** Estimated seconds to the end. */
+  secondsLeft: number;
+}
+
+export interface EvaluationEvent {
+  step: number;
+  epoch: number;
+  metrics: Record<string, number>;
+  /** Whether it is the best so far. */
+  best: boolean;
+  seconds: number;
+}
+
+export interface CheckpointEvent {
+  step: number;
+  path: string;
+}
+
+/** All are called in order and awaited; what they throw ends the run. */
+export interface TrainerCallbacks {
+  onStep?(event: StepEvent): void | Promise<void>;
+  onEvaluate?(event: EvaluationEvent): void | Promise<void>;
+  onCheckpoint?(event: CheckpointEvent): void | Promise<void>;
+}

@@ -1,0 +1,83 @@
+/** Options of a training run, with their defaults and checks. */
+import { FusedLoraError } from '../errors';
+import type { BackendName } from '../graph/parameter';
+import type { Graph } from '../graph/value';
+import type { TrainerCallbacks } from './events';
+import type { AdamWOptions } from './parameter_groups';
+import type { ScheduleOptions } from './schedule';
+
+export interface TrainerOptions extends AdamWOptions, ScheduleOptions {
+  /** The training graph: dropout active, ending in a loss. `(o) => trace(model, o)` for a Model. */
+  trace: (options: { training: boolean; loss: boolean }) => Graph;
+  /** Default cpu. */
+  backend?: BackendName;
+  /** Whether LoRA layers, activations and norms run as fused ops. Default true; false is for comparison. */
+  fused?: boolean;
+  /** Passes over the data; a fraction stops inside one. Default 3. Ignored when maxSteps is given. */
+  epochs?: number;
+  /** Optimizer steps. */
+  maxSteps?: number;
+  /** Micro-batches an optimizer step. Default 1. */
+  gradientAccumulation?: number;
+  /** Global gradient norm to clip to; 0: no clipping. Default 1. */
+  maxGradNorm?: number;
+  /** Seed of the dropout masks. Default 0. */
+  seed?: number;
+  /** Measures the model: called every `evaluateEvery` and at the end. */
+  evaluate?: (step: number) => Promise<Record<string, number>>;
+  /** Optimizer steps between evaluations, or 'epoch'. Default 'epoch'. */
+  evaluateEvery?: number | 'epoch';
+  /** The metric that decides which state is best. Default: none is. */
+  metricForBest?: string;
+  /** Whether more of it is better. Default true, false for names that end in loss or mse. */
+  greaterIsBetter?: boolean;
+  /** Bring back the best state at the end. Default true when metricForBest is given. */
+  loadBestAtEnd?: boolean;
+  /** Stop after this many evaluations in a row without a new best. */
+  earlyStoppingPatience?: number;
+  /** Where checkpoints go. Without it none are written. */
+  outputDir?: string;
+  /** Optimizer steps between checkpoints, or 'epoch'. Default 'epoch'. */
+  checkpointEvery?: number | 'epoch';
+  /** Newest checkpoints kept. Default 2. */
+  checkpointLimit?: number;
+  /** Go on from the newest checkpoint in outputDir if there is one. Default false. */
+  resume?: boolean;
+  callbacks?: readonly TrainerCallbacks[];
+  /** Stops the run between two ops; a checkpoint of the last whole step is written first. */
+  signal?: AbortSignal;
+}
+
+/** Throws INVALID_ARGUMENT naming the option, its value and what it takes. */
+export function checkTrainerOptions(options: TrainerOptions): void {
+  const whole = (name: keyof TrainerOptions, low: number) => {
+    const value = options[name];
+    if (value === undefined || value === 'epoch') return;
+    if (!(typeof value === 'number' && Number.isSafeInteger(value) && value >= low)) {
+      throw new FusedLoraError('INVALID_ARGUMENT', `${name} is ${String(value)}, expected a whole number from ${low}`);
+    }
+  };
+  whole('maxSteps', 1);
+  whole('gradientAccumulation', 1);
+  whole('seed', 0);
+  whole('evaluateEvery', 1);
+  whole('checkpointEvery', 1);
+  whole('checkpointLimit', 1);
+  whole('earlyStoppingPatience', 1);
+  const { epochs = 3, maxGradNorm = 1 } = options;
+  if (!(epochs > 0 && Number.isFinite(epochs))) {
+    throw new FusedLoraError('INVALID_ARGUMENT', `epochs is ${epochs}, expected a number above 0`);
+  }
+  if (!(maxGradNorm >= 0)) {
+    throw new FusedLoraError('INVALID_ARGUMENT', `maxGradNorm is ${maxGradNorm}, expected 0 (off) or more`);
+  }
+  if (options.earlyStoppingPatience !== undefined && options.metricForBest === undefined) {
+    throw new FusedLoraError(
+      'INVALID_ARGUMENT',
+      'earlyStoppingPatience needs metricForBest: which metric must improve?',
+    );
+  }
+  if (options.metricForBest !== undefined && !options.evaluate) {
+    throw new FusedLoraError('INVALID_ARGUMENT', 'metricForBest needs evaluate: there is nothing that measures it');
+  }
+}

@@ -1,0 +1,265 @@
+/**
+ * The training loop: batches → accumulate → clip and AdamW → evaluate → checkpoint. It knows graphs, programs and batches,
+ * never a model.
+ */
+import { FusedLoraError } from '../errors';
+import { plan } from '../graph/plan';
+import { Program } from '../graph/program';
+import type { BatchSource, EpochBatches, TrainBatch } from './batch_source';
+import {
+  listCheckpoints,
+  loadCheckpoint,
+  type RunState,
+  restoreSnapshot,
+  saveCheckpoint,
+  type TensorSnapshot,
+  takeSnapshot,
+} from './checkpoint';
+import type { StepEvent, TrainerCallbacks } from './events';
+import { checkTrainerOptions, type TrainerOptions } from './options';
+import { groupParameters, type ParameterGroups } from './parameter_groups';
+import { scheduleFactor } from './schedule';
+import { Throughput } from './throughput';
+
+export interface TrainResult {
+  steps: number;
+  epochs: number;
+  /** Mean loss over all steps. */
+  meanLoss: number;
+  /** Metrics of the last evaluation. */
+  metrics: Record<string, number> | undefined;
+  bestMetric: number | null;
+  bestStep: number | null;
+  /** Whether early stopping ended the run. */
+  stoppedEarly: boolean;
+  /** Seconds spent in steps, evaluation and checkpoints left out; of this process alone when resumed. */
+  seconds: number;
+  tokensPerSecond: number;
+  samplesPerSecond: number;
+}
+
+export class Trainer {
+  private readonly program: Program;
+  private readonly parameterGroups: ParameterGroups;
+  private readonly throughput = new Throughput();
+  private best: TensorSnapshot | undefined;
+  private metrics: Record<string, number> | undefined;
+  private lastEvaluated = -1;
+  private state: RunState = {
+    step: 0,
+    epoch: 0,
+    microBatch: 0,
+    forwardNumber: 0,
+    bestMetric: null,
+    bestStep: null,
+    evaluationsWithoutBest: 0,
+    lossSum: 0,
+  };
+
+  /** Builds the training program: throws what does not fit before anything runs. */
+  constructor(private readonly options: TrainerOptions) {
+    checkTrainerOptions(options);
+    const graph = options.trace({ training: true, loss: true });
+    this.program = new Program(plan(graph, { train: true, fused: options.fused ?? true }), {
+      backend: options.backend ?? 'cpu',
+    });
+    this.parameterGroups = groupParameters(this.program.plan.trained, options);
+  }
+
+  /** The parameters that are trained, in the order of the graph. */
+  get trained() {
+    return this.program.plan.trained;
+  }
+
+  /**
+   * Trains to the end, to early stopping, or until the signal.
+   * @throws NON_FINITE_LOSS with step and example numbers (nothing was changed by that step); ABORTED after a checkpoint.
+   */
+  async train(source: BatchSource): Promise<TrainResult> {
+    const { options, state } = this;
+    const totalSteps = this.totalSteps(source);
+    const identity = this.identity(source, totalSteps);
+    if (options.resume && options.outputDir) this.resume(options.outputDir, identity);
+    let stoppedEarly = false;
+    let savedAt = state.step;
+    const save = async () => {
+      if (!options.outputDir || savedAt === state.step) return;
+      const { outputDir, checkpointLimit = 2 } = options;
+      const path = saveCheckpoint(outputDir, this.program, state, identity, this.best, checkpointLimit);
+      savedAt = state.step;
+      await this.emit('onCheckpoint', { step: state.step, path });
+    };
+    try {
+      let batches = source.epoch(state.epoch);
+      while (state.step < totalSteps && !stoppedEarly) {
+        if (state.microBatch >= batches.length) {
+          state.epoch++;
+          state.microBatch = 0;
+          batches = source.epoch(state.epoch);
+        }
+        await this.step(batches, totalSteps);
+        const epochEnded = state.microBatch >= batches.length;
+        const last = state.step === totalSteps;
+        if (options.evaluate && (last || due(options.evaluateEvery ?? 'epoch', state.step, epochEnded))) {
+          stoppedEarly = await this.evaluate(batches.length);
+        }
+        if (last || stoppedEarly || due(options.checkpointEvery ?? 'epoch', state.step, epochEnded)) await save();
+      }
+    } catch (error) {
+      if (error instanceof FusedLoraError && error.code === 'ABORTED') await save();
+      throw error;
+    }
+    if (this.best && (options.loadBestAtEnd ?? true)) restoreSnapshot(this.trained, this.best);
+    return {
+      steps: state.step,
+      epochs: state.epoch + (state.microBatch > 0 ? 1 : 0),
+      meanLoss: state.step === 0 ? Number.NaN : state.lossSum / state.step,
+      metrics: this.metrics,
+      bestMetric: state.bestMetric,
+      bestStep: state.bestStep,
+      stoppedEarly,
+      ...this.throughput.total(),
+    };
+  }
+
+  /** Frees the program; parameters keep their values. */
+  dispose(): void {
+    this.program.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  private async step(batches: EpochBatches, totalSteps: number): Promise<void> {
+    const { options, state, program } = this;
+    const started = performance.now();
+    const { gradientAccumulation = 1, seed = 0, maxGradNorm = 1, signal } = options;
+    const count = Math.min(gradientAccumulation, batches.length - state.microBatch);
+    const micro: TrainBatch[] = Array.from({ length: count }, (_, i) => batches.at(state.microBatch + i));
+    const rows = micro.reduce((sum, batch) => sum + batch.lossRows, 0);
+    let loss = 0;
+    for (const [i, batch] of micro.entries()) {
+      const lossScale = rows === 0 ? 0 : batch.lossRows / rows;
+      await program.accumulate(batch, {
+        seed: BigInt(seed),
+        forwardNumber: state.forwardNumber + i,
+        lossScale,
+        zeroGradients: i === 0,
+        signal,
+      });
+      loss += program.scalar('loss') * lossScale;
+    }
+    const factor = scheduleFactor(options, state.step, totalSteps);
+    const { groups, groupOf } = this.parameterGroups;
+    const { applied, gradientNorm } = await program.apply({
+      groups: groups.map((g) => ({ ...g, learningRate: g.learningRate * factor })),
+      groupOf: (p) => groupOf.get(p) as number,
+      step: state.step + 1,
+      maxGradNorm,
+    });
+    if (!applied) {
+      const examples = micro.flatMap((b) => Array.from(b.exampleIndices));
+      throw new FusedLoraError(
+        'NON_FINITE_LOSS',
+        `step ${state.step + 1}: the loss is ${loss} and the gradient norm ${gradientNorm}; nothing was changed by this step. ` +
+          `Its examples: ${examples.slice(0, 20).join(', ')}${examples.length > 20 ? ', …' : ''}. Lower the learning rate ` +
+          `(now ${options.learningRate}) or look at these rows`,
+      );
+    }
+    state.step++;
+    state.microBatch += count;
+    state.forwardNumber += count;
+    state.lossSum += loss;
+
+    const tokens = micro.reduce((sum, b) => sum + b.sizes.T, 0);
+    const samples = micro.reduce((sum, b) => sum + b.sizes.S, 0);
+    this.throughput.add((performance.now() - started) / 1000, tokens, samples);
+    const event: StepEvent = {
+      step: state.step,
+      totalSteps,
+      epoch: state.epoch + state.microBatch / batches.length,
+      loss,
+      learningRate: options.learningRate * factor,
+      gradientNorm,
+      tokens,
+      ...this.throughput.recent(),
+      secondsLeft: this.throughput.secondsPerStep() * (totalSteps - state.step),
+    };
+    await this.emit('onStep', event);
+  }
+
+  /** @returns whether to stop early. */
+  private async evaluate(batchesPerEpoch: number): Promise<boolean> {
+    const { options, state } = this;
+    if (!options.evaluate || this.lastEvaluated === state.step) return false;
+    this.lastEvaluated = state.step;
+    const started = performance.now();
+    const metrics = await options.evaluate(state.step);
+    this.metrics = metrics;
+    const name = options.metricForBest;
+    let isBest = false;
+    if (name !== undefined) {
+      const value = metrics[name];
+      if (value === undefined) {
+        throw new FusedLoraError(
+          'INVALID_ARGUMENT',
+          `metricForBest is '${name}', evaluation gives ${Object.keys(metrics).join(', ')}`,
+        );
+      }
+      const greater = options.greaterIsBetter ?? !/(loss|mse)$/.test(name);
+      isBest = state.bestMetric === null || (greater ? value > state.bestMetric : value < state.bestMetric);
+      if (isBest) {
+        state.bestMetric = value;
+        state.bestStep = state.step;
+        if (options.loadBestAtEnd ?? true) this.best = takeSnapshot(this.trained);
+      }
+      state.evaluationsWithoutBest = isBest ? 0 : state.evaluationsWithoutBest + 1;
+    }
+    await this.emit('onEvaluate', {
+      step: state.step,
+      epoch: state.epoch + state.microBatch / batchesPerEpoch,
+      metrics,
+      best: isBest,
+      seconds: (performance.now() - started) / 1000,
+    });
+    return state.evaluationsWithoutBest >= (options.earlyStoppingPatience ?? Number.POSITIVE_INFINITY);
+  }
+
+  private resume(dir: string, identity: Record<string, string | number>): void {
+    const newest = listCheckpoints(dir).at(-1);
+    if (!newest) return;
+    const { state, best } = loadCheckpoint(newest.path, this.program, identity);
+    Object.assign(this.state, state);
+    this.best = best;
+    this.lastEvaluated = state.step;
+  }
+
+  private totalSteps(source: BatchSource): number {
+    const { maxSteps, epochs = 3, gradientAccumulation = 1 } = this.options;
+    if (maxSteps !== undefined) return maxSteps;
+    const stepsOf = (epoch: number) => Math.ceil(source.epoch(epoch).length / gradientAccumulation);
+    let steps = 0;
+    for (let epoch = 0; epoch < Math.floor(epochs); epoch++) steps += stepsOf(epoch);
+    const rest = epochs - Math.floor(epochs);
+    return steps + (rest > 0 ? Math.ceil(stepsOf(Math.floor(epochs)) * rest) : 0);
+  }
+
+  private identity(source: BatchSource, totalSteps: number): Record<string, string | number> {
+    const { seed = 0, gradientAccumulation = 1, learningRate, schedule = 'linear' } = this.options;
+    return { seed, gradientAccumulation, learningRate, schedule, totalSteps, data: source.fingerprint };
+  }
+
+  private async emit<K extends keyof TrainerCallbacks>(
+    name: K,
+    event: Parameters<NonNullable<TrainerCallbacks[K]>>[0],
+  ): Promise<void> {
+    for (const callbacks of this.options.callbacks ?? []) {
+      await (callbacks[name] as ((e: typeof event) => void | Promise<void>) | undefined)?.(event);
+    }
+  }
+}
+
+function due(every: number | 'epoch', step: number, epochEnded: boolean): boolean {
+  return every === 'epoch' ? epochEnded : step % every === 0;
+}
