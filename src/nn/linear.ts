@@ -6,8 +6,10 @@ import { Module } from './module';
 import { positiveInteger } from './options';
 
 export interface LinearOptions {
-  /** Default true. */
-  bias?: boolean;
+  /** Default true. A Parameter is shared with the module that it belongs to. */
+  bias?: boolean | Parameter;
+  /** The weight of another module, [outFeatures, inFeatures]: tied, one parameter with one gradient. */
+  weight?: Parameter;
   /** Standard deviation of the initial weights, N(0, std²); the bias starts at 0. Default 0.02, as in BERT. */
   std?: number;
 }
@@ -26,9 +28,9 @@ export class Linear extends Module {
   ) {
     super();
     positiveInteger('Linear', { inFeatures, outFeatures });
-    this.weight = initializedParameter([outFeatures, inFeatures], { kind: 'normal', std: options.std ?? 0.02 });
-    this.bias =
-      (options.bias ?? true) ? initializedParameter([outFeatures], { kind: 'constant', value: 0 }) : undefined;
+    const { bias = true, std = 0.02, weight } = options;
+    this.weight = weight ?? initializedParameter([outFeatures, inFeatures], { kind: 'normal', std });
+    this.bias = bias === true ? initializedParameter([outFeatures], { kind: 'constant', value: 0 }) : bias || undefined;
   }
 
   /**

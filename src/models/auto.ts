@@ -1,0 +1,212 @@
+import * as path from 'node:path';
+import { FusedLoraError } from '../errors';
+import type { JsonObject } from '../io/json';
+import { openModelFolder, type WriteModelFolderOptions, writeModelFolder } from '../io/model_folder';
+import type { TensorData } from '../io/safetensors';
+import { BertForMaskedLM, BertForSequenceClassification, BertForTokenClassification } from './bert';
+import { type EncoderConfig, type ParseConfigOptions, parseConfig } from './config';
+import { RobertaForMaskedLM, RobertaForSequenceClassification, RobertaForTokenClassification } from './roberta';
+import type { Task, TaskModel, TaskSettings } from './task_model';
+import { fitCheckpoint, type LoadReport } from './weights';
+
+export interface ModelOptions {
+  /** What the head is for. Default: what config.json's `architectures` says. */
+  task?: Task | undefined;
+  /** Outputs of the head. Default: the number of labelNames, else what config.json says, else 2 (regression: 1). */
+  numLabels?: number | undefined;
+  /** Names of the labels by id. Default: those of config.json, else LABEL_0, LABEL_1, … */
+  labelNames?: readonly string[] | undefined;
+  /** Seed of all parameters that no checkpoint gives, an integer from 0 to 2^53 - 1. Default 0. */
+  seed?: number | undefined;
+  /** In place of hidden_dropout_prob. */
+  hiddenDropout?: number | undefined;
+  /** In place of attention_probs_dropout_prob. */
+  attentionDropout?: number | undefined;
+  /** In place of classifier_dropout (which is hidden_dropout_prob where the file has none). */
+  classifierDropout?: number | undefined;
+  /** roberta or bert, for early config.json files that do not tell. */
+  modelType?: string | undefined;
+}
+
+export interface LoadModelOptions extends ModelOptions {
+  /** Starts a head of another shape anew, where it would be an error. */
+  ignoreMismatchedSizes?: boolean | undefined;
+}
+
+const CLASSES = {
+  roberta: {
+    'sequence-classification': RobertaForSequenceClassification,
+    regression: RobertaForSequenceClassification,
+    'token-classification': RobertaForTokenClassification,
+    'masked-lm': RobertaForMaskedLM,
+  },
+  bert: {
+    'sequence-classification': BertForSequenceClassification,
+    regression: BertForSequenceClassification,
+    'token-classification': BertForTokenClassification,
+    'masked-lm': BertForMaskedLM,
+  },
+} as const;
+
+const TASKS = Object.keys(CLASSES.roberta) as Task[];
+
+function taskOf(config: EncoderConfig, task: Task | undefined, file: string): Task {
+  if (task !== undefined) {
+    if (TASKS.includes(task)) return task;
+    throw new FusedLoraError('INVALID_ARGUMENT', `task is "${task}"; it must be one of ${TASKS.join(', ')}`);
+  }
+  const [architecture = ''] = Array.isArray(config.json['architectures'])
+    ? config.json['architectures'].map(String)
+    : [];
+  if (architecture.endsWith('ForSequenceClassification')) {
+    return config.problemType === 'regression' ? 'regression' : 'sequence-classification';
+  }
+  if (architecture.endsWith('ForTokenClassification')) return 'token-classification';
+  if (architecture.endsWith('ForMaskedLM')) return 'masked-lm';
+  throw new FusedLoraError(
+    'INVALID_ARGUMENT',
+    `${file}: its architecture ${architecture ? `"${architecture}" ` : ''}tells no task. Pass the option task: one of ${TASKS.join(', ')}.`,
+  );
+}
+
+function settingsOf(config: EncoderConfig, options: ModelOptions, file: string): TaskSettings {
+  const task = taskOf(config, options.task, file);
+  if (task === 'masked-lm') {
+    if (config.json['tie_word_embeddings'] === false) {
+      throw new FusedLoraError(
+        'INVALID_CONFIG',
+        `${file}: field "tie_word_embeddings" is false; expected true. A decoder of its own is not supported.`,
+      );
+    }
+    return { task, numLabels: config.vocabSize, labelNames: [] };
+  }
+  if (config.problemType === 'multi_label_classification' && options.task === undefined) {
+    throw new FusedLoraError(
+      'INVALID_CONFIG',
+      `${file}: field "problem_type" is "multi_label_classification"; expected one label a sentence. Pass the option task to train it so.`,
+    );
+  }
+  const given = options.labelNames ? [...options.labelNames] : undefined;
+  const numLabels = options.numLabels ?? given?.length ?? config.numLabels ?? (task === 'regression' ? 1 : 2);
+  if (!Number.isInteger(numLabels) || numLabels < 1) {
+    throw new FusedLoraError('INVALID_ARGUMENT', `numLabels is ${numLabels}; it must be an integer of at least 1`);
+  }
+  if (given && given.length !== numLabels) {
+    throw new FusedLoraError('INVALID_ARGUMENT', `numLabels is ${numLabels}, but labelNames has ${given.length} names`);
+  }
+  if (given && new Set(given).size !== given.length) {
+    throw new FusedLoraError('INVALID_ARGUMENT', `labelNames has a name twice: ${given.join(', ')}`);
+  }
+  if (task === 'regression') return { task, numLabels, labelNames: [] };
+  const known = given ?? (config.labelNames.length === numLabels ? config.labelNames : undefined);
+  return { task, numLabels, labelNames: known ?? Array.from({ length: numLabels }, (_, i) => `LABEL_${i}`) };
+}
+
+function withDropouts(config: EncoderConfig, options: ModelOptions): EncoderConfig {
+  const changed = { ...config };
+  for (const name of ['hiddenDropout', 'attentionDropout', 'classifierDropout'] as const) {
+    const p = options[name];
+    if (p === undefined) continue;
+    if (!(p >= 0 && p < 1)) {
+      throw new FusedLoraError('INVALID_ARGUMENT', `${name} is ${p}; it must be at least 0 and below 1`);
+    }
+    changed[name] = p;
+  }
+  return changed;
+}
+
+function build(json: JsonObject, options: ModelOptions, source: ParseConfigOptions): TaskModel {
+  const config = withDropouts(parseConfig(json, { ...source, modelType: options.modelType }), options);
+  const settings = settingsOf(config, options, source.file);
+  return new CLASSES[config.family][settings.task](config, settings).nameTree(options.seed ?? 0);
+}
+
+/**
+ * A model with initial values, as transformers gives them: weights N(0, initializer_range²), biases 0, LayerNorm 1 and 0, the padding
+ * row 0. They are a function of the seed and each parameter's path alone, and made when they are needed.
+ *
+ * @param config the content of a config.json.
+ * @throws FusedLoraError INVALID_CONFIG, INVALID_ARGUMENT.
+ */
+export function createModel(config: JsonObject, options: ModelOptions = {}): TaskModel {
+  return build(config, options, { file: 'config' });
+}
+
+/**
+ * Loads a Hugging Face model folder of the RoBERTa or BERT family: config.json and model.safetensors, or shards with their index, in F32,
+ * F16 or BF16, of a model with or without a head. Tensors are read when they are needed.
+ *
+ * @returns the model, and what the checkpoint did not decide: parameters that it lacks (a new head), and tensors that found no place.
+ * @throws FusedLoraError FILE_NOT_FOUND, INVALID_CONFIG, INVALID_CHECKPOINT, STATE_MISMATCH, INVALID_ARGUMENT.
+ */
+export function loadModel(dir: string, options: LoadModelOptions = {}): { model: TaskModel; report: LoadReport } {
+  const folder = openModelFolder(dir);
+  const file = path.join(dir, 'config.json');
+  const model = build(folder.config, options, { file, tensorNames: folder.tensors.keys() });
+  const report = fitCheckpoint(model, folder.tensors, {
+    prefix: model.config.family,
+    dir,
+    ignoreMismatchedSizes: options.ignoreMismatchedSizes,
+  });
+  return { model, report };
+}
+
+/** config.json of a model, as transformers writes it; fields of the original that are not known here are kept. */
+export function configOf(model: TaskModel): JsonObject {
+  const { config, task, labelNames, numLabels } = model;
+  const json: JsonObject = {
+    ...config.json,
+    architectures: [model.architecture],
+    model_type: config.modelType,
+    attention_probs_dropout_prob: config.attentionDropout,
+    classifier_dropout: config.classifierDropout,
+    hidden_dropout_prob: config.hiddenDropout,
+    layer_norm_eps: config.layerNormEps,
+    pad_token_id: config.padTokenId,
+    type_vocab_size: config.typeVocabSize,
+  };
+  for (const field of [
+    'num_labels',
+    'id2label',
+    'label2id',
+    'problem_type',
+    'torch_dtype',
+    'dtype',
+    'finetuning_task',
+  ]) {
+    delete json[field];
+  }
+  json['torch_dtype'] = 'float32';
+  if (task === 'masked-lm') return json;
+  const names = labelNames.length ? labelNames : Array.from({ length: numLabels }, (_, i) => `LABEL_${i}`);
+  json['id2label'] = Object.fromEntries(names.map((name, i) => [String(i), name]));
+  json['label2id'] = Object.fromEntries(names.map((name, i) => [name, i]));
+  if (task !== 'token-classification') {
+    json['problem_type'] = task === 'regression' ? 'regression' : 'single_label_classification';
+  }
+  return json;
+}
+
+/**
+ * Writes a model as a Hugging Face folder that transformers loads: config.json and model.safetensors (F32), a tied parameter once.
+ * The folder is seen whole or not at all.
+ *
+ * @throws FusedLoraError FILE_NOT_WRITABLE; INVALID_ARGUMENT when adapters are in the model (merge or unload them first, or save them
+ * alone with `saveAdapter`).
+ */
+export function saveModel(model: TaskModel, dir: string, options: WriteModelFolderOptions = {}): void {
+  const parameters = model.namedParameters();
+  const foreign = parameters.find(([name]) => /\.(base_layer|lora_A|lora_B|modules_to_save)\./.test(name));
+  if (foreign) {
+    throw new FusedLoraError(
+      'INVALID_ARGUMENT',
+      `saveModel: the model has adapters (${foreign[0]}), which a model folder can not hold. Call mergeAndUnload(model) or unload(model) ` +
+        'first, or write the adapter alone with saveAdapter(model, dir).',
+    );
+  }
+  const tensors = parameters.map(([name, parameter]): [string, TensorData] => [
+    name,
+    { dtype: 'F32', shape: parameter.shape, data: () => parameter.data() },
+  ]);
+  writeModelFolder(dir, configOf(model), tensors, options);
+}

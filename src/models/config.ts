@@ -1,0 +1,203 @@
+import { z } from 'zod';
+import { FusedLoraError } from '../errors';
+import type { ActivationKind } from '../graph/ops';
+import type { JsonObject } from '../io/json';
+import { expected, validate } from '../io/validate';
+
+/** What the encoders differ in: RoBERTa counts positions from pad_token_id + 1 and has another head; BERT has a pooler. */
+export type ModelFamily = 'roberta' | 'bert';
+
+export interface EncoderConfig {
+  family: ModelFamily;
+  /** `model_type` as written to config.json, e.g. xlm-roberta. */
+  modelType: string;
+  vocabSize: number;
+  hiddenSize: number;
+  numHiddenLayers: number;
+  numAttentionHeads: number;
+  intermediateSize: number;
+  hiddenAct: ActivationKind;
+  hiddenDropout: number;
+  attentionDropout: number;
+  /** Dropout of the head; null takes hiddenDropout. */
+  classifierDropout: number | null;
+  maxPositionEmbeddings: number;
+  typeVocabSize: number;
+  initializerRange: number;
+  layerNormEps: number;
+  padTokenId: number;
+  /** Labels of the head by id; empty where the file names none. */
+  labelNames: string[];
+  /** Number of outputs of the head; undefined where the file tells none. */
+  numLabels: number | undefined;
+  /** "regression" or a kind of classification; undefined where the file tells none. */
+  problemType: string | undefined;
+  /** config.json as it stands; fields that are not known here are written back. */
+  json: JsonObject;
+}
+
+const FAMILIES: Readonly<Record<string, ModelFamily>> = {
+  roberta: 'roberta',
+  'xlm-roberta': 'roberta',
+  camembert: 'roberta',
+  bert: 'bert',
+};
+
+const ACTIVATIONS: Readonly<Record<string, ActivationKind>> = {
+  gelu: 'gelu',
+  gelu_new: 'geluTanh',
+  gelu_pytorch_tanh: 'geluTanh',
+  relu: 'relu',
+};
+
+const size = expected.integer(1);
+const dropout = expected.number(0, 1);
+
+/** Fields that transformers always writes are required; the others have the defaults of its BertConfig and RobertaConfig. */
+const fields = z.object({
+  vocab_size: size,
+  hidden_size: size,
+  num_hidden_layers: size,
+  num_attention_heads: size,
+  intermediate_size: size,
+  max_position_embeddings: size,
+  type_vocab_size: size.default(2),
+  hidden_act: expected.oneOf(['gelu', 'gelu_new', 'gelu_pytorch_tanh', 'relu']).default('gelu'),
+  hidden_dropout_prob: dropout.default(0.1),
+  attention_probs_dropout_prob: dropout.default(0.1),
+  classifier_dropout: dropout.nullish(),
+  initializer_range: expected.number(0, 10).default(0.02),
+  layer_norm_eps: expected.number(0, 1).optional(),
+  pad_token_id: expected.integer(0).nullish(),
+  num_labels: size.optional(),
+  id2label: z.record(z.string(), expected.string(), { error: 'an object from label id to label name' }).nullish(),
+  problem_type: expected.oneOf(['regression', 'single_label_classification', 'multi_label_classification']).nullish(),
+  position_embedding_type: z.literal('absolute', { error: '"absolute", the only kind that is supported' }).nullish(),
+  is_decoder: z.literal(false, { error: 'false: decoders are not supported' }).nullish(),
+  add_cross_attention: z.literal(false, { error: 'false: decoders are not supported' }).nullish(),
+  quantization_config: z.null({ error: 'none: quantised checkpoints are not supported' }).optional(),
+});
+
+export interface ParseConfigOptions {
+  /** For errors: the path of config.json. */
+  file: string;
+  /** What the file is, where it does not say so itself: roberta or bert. */
+  modelType?: string | undefined;
+  /** Names of the tensors beside it, which tell the family where config.json does not. */
+  tensorNames?: Iterable<string>;
+}
+
+function familyOf(modelType: string, file: string, field: string): ModelFamily {
+  const family = Object.hasOwn(FAMILIES, modelType) ? FAMILIES[modelType] : undefined;
+  if (family) return family;
+  throw new FusedLoraError(
+    'INVALID_CONFIG',
+    `${file}: ${field} is "${modelType}"; expected one of ${Object.keys(FAMILIES).join(', ')}. Other architectures are not supported.`,
+  );
+}
+
+/** model_type, or for early files (which lack it): architectures, then tensor names, then what only one family has. */
+function findModelType(json: JsonObject, options: ParseConfigOptions): string {
+  const { file, modelType } = options;
+  if (modelType !== undefined) {
+    familyOf(modelType, file, 'the option modelType');
+    return modelType;
+  }
+  if (json['model_type'] !== undefined && json['model_type'] !== null) {
+    familyOf(String(json['model_type']), file, 'field "model_type"');
+    return String(json['model_type']);
+  }
+  const architectures: unknown[] = Array.isArray(json['architectures']) ? json['architectures'] : [];
+  for (const [start, type] of [
+    ['XLMRoberta', 'xlm-roberta'],
+    ['Camembert', 'camembert'],
+    ['Roberta', 'roberta'],
+    ['Bert', 'bert'],
+  ] as const) {
+    if (architectures.some((name) => String(name).startsWith(start))) return type;
+  }
+  for (const name of options.tensorNames ?? []) {
+    if (name.startsWith('roberta.')) return 'roberta';
+    if (name.startsWith('bert.')) return 'bert';
+  }
+  // 514 = 512 + the two positions that RoBERTa never uses; BERT has two token types.
+  if (json['type_vocab_size'] === 1 && Number(json['max_position_embeddings']) % 64 === 2) return 'roberta';
+  if (json['type_vocab_size'] === 2 && Number(json['max_position_embeddings']) % 64 === 0) return 'bert';
+  throw new FusedLoraError(
+    'INVALID_CONFIG',
+    `${file}: has neither "model_type" nor "architectures", and its fields fit RoBERTa as well as BERT. Pass the option modelType: 'roberta' or 'bert'.`,
+  );
+}
+
+function labelNamesOf(id2label: Record<string, string>, file: string): string[] {
+  const names: string[] = [];
+  for (const [id, name] of Object.entries(id2label)) names[Number(id)] = name;
+  const count = Object.keys(id2label).length;
+  if (names.length !== count || !Object.keys(id2label).every((id) => /^\d+$/.test(id))) {
+    throw new FusedLoraError(
+      'INVALID_CONFIG',
+      `${file}: field "id2label" has the ids ${Object.keys(id2label).join(', ')}; expected 0 to ${count - 1} without gaps.`,
+    );
+  }
+  return names;
+}
+
+/**
+ * Checks config.json of a RoBERTa or BERT model.
+ *
+ * @throws FusedLoraError INVALID_CONFIG naming the file, the field, its value and what is expected.
+ */
+export function parseConfig(json: JsonObject, options: ParseConfigOptions): EncoderConfig {
+  const { file } = options;
+  const modelType = findModelType(json, options);
+  const family = familyOf(modelType, file, 'field "model_type"');
+  const c = validate(fields, json, file);
+  const fail = (problem: string) => new FusedLoraError('INVALID_CONFIG', `${file}: ${problem}`);
+  if (c.hidden_size % c.num_attention_heads !== 0) {
+    throw fail(
+      `field "hidden_size" is ${c.hidden_size}; expected a multiple of "num_attention_heads", which is ${c.num_attention_heads}`,
+    );
+  }
+  const padTokenId = c.pad_token_id ?? (family === 'roberta' ? 1 : 0);
+  if (padTokenId >= c.vocab_size) {
+    throw fail(`field "pad_token_id" is ${padTokenId}; expected an id below "vocab_size", which is ${c.vocab_size}`);
+  }
+  if (family === 'roberta' && c.max_position_embeddings <= padTokenId + 1) {
+    throw fail(
+      `field "max_position_embeddings" is ${c.max_position_embeddings}; expected more than pad_token_id + 1 = ${padTokenId + 1}, where positions start`,
+    );
+  }
+  const labelNames = c.id2label ? labelNamesOf(c.id2label, file) : [];
+  return {
+    family,
+    modelType,
+    vocabSize: c.vocab_size,
+    hiddenSize: c.hidden_size,
+    numHiddenLayers: c.num_hidden_layers,
+    numAttentionHeads: c.num_attention_heads,
+    intermediateSize: c.intermediate_size,
+    hiddenAct: ACTIVATIONS[c.hidden_act] as ActivationKind,
+    hiddenDropout: c.hidden_dropout_prob,
+    attentionDropout: c.attention_probs_dropout_prob,
+    classifierDropout: c.classifier_dropout ?? null,
+    maxPositionEmbeddings: c.max_position_embeddings,
+    typeVocabSize: c.type_vocab_size,
+    initializerRange: c.initializer_range,
+    layerNormEps: c.layer_norm_eps ?? 1e-12,
+    padTokenId,
+    labelNames,
+    numLabels: c.id2label ? labelNames.length : c.num_labels,
+    problemType: c.problem_type ?? undefined,
+    json,
+  };
+}
+
+/** Positions that a sequence may have: RoBERTa's table has pad_token_id + 1 rows that no token uses. */
+export function maxLengthOf(config: EncoderConfig): number {
+  return config.maxPositionEmbeddings - positionOffsetOf(config);
+}
+
+/** The position id of a sequence's first token. */
+export function positionOffsetOf(config: EncoderConfig): number {
+  return config.family === 'roberta' ? config.padTokenId + 1 : 0;
+}

@@ -1,0 +1,8 @@
+export { configOf, createModel, type LoadModelOptions, loadModel, type ModelOptions, saveModel } from './auto';
+export { BertForMaskedLM, BertForSequenceClassification, BertForTokenClassification } from './bert';
+export { type EncoderConfig, type ModelFamily, parseConfig } from './config';
+export { Embeddings, Encoder, EncoderModel, Pooler } from './encoder';
+export { ClassificationHead } from './heads';
+export { RobertaForMaskedLM, RobertaForSequenceClassification, RobertaForTokenClassification } from './roberta';
+export { type Task, TaskModel, type TaskSettings } from './task_model';
+export type { LoadReport } from './weights';

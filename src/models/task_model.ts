@@ -1,0 +1,76 @@
+import { gatherRows } from '../graph/ops';
+import type { Graph, Value } from '../graph/value';
+import { type Dropout, type LossOptions, Model, squaredLoss } from '../nn';
+import { type EncoderConfig, maxLengthOf, positionOffsetOf } from './config';
+import type { EncoderModel } from './encoder';
+
+export type Task = 'sequence-classification' | 'regression' | 'token-classification' | 'masked-lm';
+
+export interface TaskSettings {
+  task: Task;
+  /** Outputs of the head; the vocabulary size for masked-lm. */
+  numLabels: number;
+  /** Names of the labels by id, numLabels of them; empty for regression and masked-lm. */
+  labelNames: string[];
+}
+
+/** An encoder with a head, as transformers names it. */
+export abstract class TaskModel extends Model implements TaskSettings {
+  readonly task: Task;
+  readonly numLabels: number;
+  labelNames: string[];
+
+  constructor(
+    readonly config: EncoderConfig,
+    settings: TaskSettings,
+  ) {
+    super();
+    this.task = settings.task;
+    this.numLabels = settings.numLabels;
+    this.labelNames = settings.labelNames;
+  }
+
+  /** The encoder: `this.roberta` or `this.bert`. */
+  abstract get encoderModel(): EncoderModel;
+
+  /** The name in config.json's `architectures`, e.g. RobertaForSequenceClassification. */
+  abstract get architecture(): string;
+
+  /** The position id of a sequence's first token: pad_token_id + 1 for RoBERTa, 0 for BERT. */
+  get positionOffset(): number {
+    return positionOffsetOf(this.config);
+  }
+
+  /** Most tokens of a sequence, special tokens counted. */
+  get maxLength(): number {
+    return maxLengthOf(this.config);
+  }
+
+  /** @param x hidden states of all tokens [T, hiddenSize]; batch inputs come from its graph. @returns the logits */
+  abstract override forward(x: Value): Value;
+
+  forwardLogits(graph: Graph): Value {
+    return this.forward(this.encoderModel.callOn(graph));
+  }
+
+  override forwardLoss(graph: Graph, logits: Value, options: LossOptions): Value {
+    return this.task === 'regression' ? squaredLoss(graph, logits) : super.forwardLoss(graph, logits, options);
+  }
+}
+
+/** The hidden state of each sequence's first token, and which tokens these are. */
+export function firstTokens(x: Value): { rows: Value; firstToken: Value } {
+  const firstToken = x.graph.input('firstToken', 'i32', ['S']);
+  return { rows: gatherRows(x, firstToken), firstToken };
+}
+
+/** The hidden states of the masked tokens, and which tokens these are: only they pay for the head. */
+export function maskedTokens(x: Value): { rows: Value; rowIndex: Value } {
+  const rowIndex = x.graph.input('rowIndex', 'i32', ['M']);
+  return { rows: gatherRows(x, rowIndex), rowIndex };
+}
+
+/** Dropout and a Linear on every token: the head for token classification of both families. */
+export function tokenLogits(model: { dropout: Dropout; classifier: { call(x: Value): Value } }, x: Value): Value {
+  return model.classifier.call(model.dropout.call(x));
+}
