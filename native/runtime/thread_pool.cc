@@ -121,7 +121,7 @@ ThreadPool::~ThreadPool() {
   state_->signal.fetch_add(1, std::memory_order_release);
   state_->signal.notify_all();
   for (std::thread& t : state_->workers) t.join();
-  for (Scratch& s : state_->scratch) ::operator delete(s.memory, std::align_val_t{64});
+  for (Scratch& s : state_->scratch) ::operator delete (s.memory, std::align_val_t{64});
   delete state_;
 }
 
@@ -170,9 +170,9 @@ void ThreadPool::parallelFor(int64_t chunks, const std::function<void(int64_t ch
 void* ThreadPool::scratch(int thread, int64_t bytes) {
   Scratch& s = state_->scratch[thread];
   if (s.bytes < bytes) {
-    ::operator delete(s.memory, std::align_val_t{64});
+    ::operator delete (s.memory, std::align_val_t{64});
     s = {};
-    s.memory = ::operator new(static_cast<size_t>(bytes), std::align_val_t{64});
+    s.memory = ::operator new (static_cast<size_t>(bytes), std::align_val_t{64});
     s.bytes = bytes;
   }
   return s.memory;

@@ -1,0 +1,27 @@
+// What linear and loraLinear share when they fill in a product.
+#pragma once
+
+#include "cpu/gemm/kernels.h"
+#include "ops/op.h"
+
+namespace fl::cpu {
+
+inline float* floatsOrNull(const Tensor& t) { return t.present() ? t.as<float>() : nullptr; }
+
+inline TileActivation tileActivation(Activation activation) {
+  switch (activation) {
+    case Activation::gelu:
+      return TileActivation::gelu;
+    case Activation::geluTanh:
+      return TileActivation::geluTanh;
+    case Activation::relu:
+      return TileActivation::relu;
+    case Activation::tanh:
+      return TileActivation::tanh;
+    case Activation::none:
+      break;
+  }
+  return TileActivation::none;
+}
+
+}  // namespace fl::cpu

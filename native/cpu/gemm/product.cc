@@ -1,0 +1,185 @@
+// One block of k after the other, and in it one super-block of rows after the other:
+//   1. in parallel: the rows are packed into panels (with u appended as more k-steps), B and the adapter where needed;
+//   2. in parallel: tiles, in jobs of (a group of row panels that fits the L2 cache) x (one column panel).
+// How this is cut never changes a result: each element is one chain of multiply-adds in the order of k (kernels.h), and
+// a sum that spans blocks of k passes through C unrounded.
+#include "cpu/gemm/product.h"
+
+#include <algorithm>
+#include <cstring>
+
+#if defined(__linux__)
+#include <unistd.h>
+#endif
+
+#include "cpu/gemm/select.h"
+#include "runtime/thread_pool.h"
+
+namespace fl::cpu {
+namespace {
+
+constexpr int64_t kBlockK = 4096;
+// Both operands are packed on the way: smaller blocks keep them in the cache.
+constexpr int64_t kBlockKTransposed = 1024;
+constexpr int64_t kSuperBlockBytes = int64_t{4} << 20;
+constexpr int64_t kPackRows = 32;
+constexpr int64_t kMaxGroup = 32;
+constexpr int64_t kJobsPerThread = 8;
+
+int64_t ceilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+int64_t cacheL2() {
+  static const int64_t bytes = [] {
+    int64_t found = 0;
+#if defined(_SC_LEVEL2_CACHE_SIZE)
+    found = sysconf(_SC_LEVEL2_CACHE_SIZE);
+#endif
+    return found > 0 ? found : int64_t{1} << 20;
+  }();
+  return bytes;
+}
+
+// m rows in as few panels as the tile allows, their sizes equal within one.
+struct RowPanels {
+  int64_t first, rows, count;
+  int64_t begin(int64_t panel) const { return panel * rows / count; }
+  int size(int64_t panel) const { return static_cast<int>(begin(panel + 1) - begin(panel)); }
+};
+
+struct Block {
+  int64_t k0, k;
+  bool first, last;
+  /// k-steps of a row panel: k, and the rank behind the last block.
+  int64_t steps;
+};
+
+class Run {
+ public:
+  explicit Run(const ProductF32& product)
+      : p_(product), kernels_(kernelsF32()), pool_(ThreadPool::instance()), threads_(pool_.threads()) {}
+
+  void operator()() {
+    const int64_t most = p_.bRows == nullptr ? kBlockK : kBlockKTransposed;
+    const int64_t blocks = ceilDiv(p_.k, most);
+    for (int64_t i = 0; i < blocks; i++) {
+      Block block{i * p_.k / blocks, (i + 1) * p_.k / blocks - i * p_.k / blocks, i == 0, i == blocks - 1, 0};
+      block.steps = block.k + (block.last ? p_.rank : 0);
+      runBlock(block);
+    }
+  }
+
+ private:
+  void runBlock(const Block& block) {
+    right_ = p_.b;
+    if (p_.bRows != nullptr) {
+      right_ = PanelsF32{nullptr, block.k, p_.n, kernels_.nr};
+      packedRight_ = workspace(WorkspaceSlot::rightPanels, PanelsF32::floats(block.k, p_.n, kernels_.nr));
+      right_.data = packedRight_;
+    }
+    const int64_t most = std::max(kSuperBlockBytes / (block.steps * int64_t{4}), int64_t{2} * threads_ * kernels_.mr);
+    const int64_t superBlocks = ceilDiv(p_.m, most);
+    for (int64_t s = 0; s < superBlocks; s++) {
+      RowPanels rows{s * p_.m / superBlocks, (s + 1) * p_.m / superBlocks - s * p_.m / superBlocks, 0};
+      rows.count = ceilDiv(rows.rows, kernels_.mr);
+      left_ = workspace(WorkspaceSlot::leftPanels, rows.rows * block.steps);
+      pack(block, rows, s == 0);
+      tiles(block, rows);
+    }
+  }
+
+  void pack(const Block& block, const RowPanels& rows, bool firstRows) {
+    const int64_t chunksOfK = ceilDiv(block.k, kPackRows);
+    const int64_t rightChunks = firstRows && p_.bRows != nullptr ? chunksOfK : 0;
+    const int64_t leftChunks = p_.aTransposed ? chunksOfK : rows.count;
+    pool_.parallelFor(rightChunks + leftChunks, [&](int64_t chunk, int) {
+      if (chunk < rightChunks) {
+        const int64_t begin = chunk * kPackRows;
+        packPanelsFromColumns(p_.bRows + block.k0 * p_.ldb, p_.ldb, right_, begin, std::min(block.k, begin + kPackRows),
+                              packedRight_);
+      } else if (p_.aTransposed) {
+        packTransposed(block, rows, (chunk - rightChunks) * kPackRows);
+      } else {
+        packPanel(block, rows, chunk - rightChunks);
+      }
+    });
+  }
+
+  void packPanel(const Block& block, const RowPanels& rows, int64_t panel) {
+    const int64_t row = rows.first + rows.begin(panel);
+    const int size = rows.size(panel);
+    float* out = left_ + rows.begin(panel) * block.steps;
+    kernels_.packRows(p_.a + row * p_.lda + block.k0, p_.lda, size, block.k, out, size);
+    if (!block.last || p_.rank == 0) return;
+    float* u = p_.u + row * p_.rank;
+    if (p_.low != nullptr)
+      kernels_.dots(p_.a + row * p_.lda, p_.lda, size, p_.low, p_.k, p_.rank, p_.k, p_.scale, u, p_.rank);
+    kernels_.packRows(u, p_.rank, size, p_.rank, out + block.k * size, size);
+  }
+
+  void packTransposed(const Block& block, const RowPanels& rows, int64_t begin) {
+    const int64_t end = std::min(block.k, begin + kPackRows);
+    for (int64_t t = begin; t < end; t++) {
+      const float* from = p_.a + (block.k0 + t) * p_.lda + rows.first;
+      for (int64_t panel = 0; panel < rows.count; panel++) {
+        const int64_t row = rows.begin(panel);
+        const int size = rows.size(panel);
+        std::memcpy(left_ + row * block.steps + t * size, from + row, static_cast<size_t>(size) * sizeof(float));
+      }
+    }
+  }
+
+  void tiles(const Block& block, const RowPanels& rows) {
+    const int64_t columnPanels = right_.count();
+    const int64_t fits = cacheL2() / 2 / (kernels_.mr * block.steps * int64_t{4});
+    const int64_t balanced = rows.count * columnPanels / (kJobsPerThread * threads_);
+    const int64_t group = std::clamp<int64_t>(std::min(fits, balanced), 1, kMaxGroup);
+    const int64_t groups = ceilDiv(rows.count, group);
+    pool_.parallelFor(groups * columnPanels, [&](int64_t job, int) {
+      const int64_t g = job / columnPanels, column = job % columnPanels;
+      for (int64_t panel = g * rows.count / groups; panel < (g + 1) * rows.count / groups; panel++)
+        tile(block, rows, panel, column);
+    });
+  }
+
+  void tile(const Block& block, const RowPanels& rows, int64_t panel, int64_t column) {
+    const int64_t row = rows.first + rows.begin(panel), j = column * kernels_.nr;
+    TileF32 t;
+    t.rows = rows.size(panel);
+    t.columns = static_cast<int>(std::min<int64_t>(kernels_.nr, p_.n - j));
+    t.a = left_ + rows.begin(panel) * block.steps;
+    t.aStride = t.rows;
+    t.b0 = right_.panel(column) + (p_.bRows == nullptr ? block.k0 * kernels_.nr : 0);
+    t.bStride = kernels_.nr;
+    t.k0 = block.k;
+    t.c = p_.c + row * p_.n + j;
+    t.ldc = p_.n;
+    t.accumulate = p_.accumulate || !block.first;
+    t.partial = !block.last;
+    if (block.last) {
+      t.k1 = p_.rank;
+      if (p_.rank != 0) t.b1 = p_.adapter.panel(column);
+      if (p_.bias != nullptr) t.bias = p_.bias + j;
+      if (p_.residual != nullptr) t.residual = p_.residual + row * p_.n + j;
+      if (p_.preActivation != nullptr) t.preActivation = p_.preActivation + row * p_.n + j;
+      t.ldResidual = t.ldPreActivation = p_.n;
+      t.activation = p_.activation;
+    }
+    kernels_.tile(t);
+  }
+
+  const ProductF32& p_;
+  const KernelsF32& kernels_;
+  ThreadPool& pool_;
+  const int threads_;
+  PanelsF32 right_;
+  float* packedRight_ = nullptr;
+  float* left_ = nullptr;
+};
+
+}  // namespace
+
+void multiply(const ProductF32& product) {
+  if (product.m > 0 && product.n > 0 && product.k > 0) Run{product}();
+}
+
+}  // namespace fl::cpu

@@ -1,0 +1,16 @@
+// The kernels of the products for the instruction set in use.
+#pragma once
+
+#include "cpu/gemm/kernels.h"
+#include "cpu/isa.h"
+
+namespace fl::cpu {
+
+/// Those of selectedIsa(), unless a test chose others.
+const KernelsF32& kernelsF32();
+
+/// For tests: replaces the choice, not while an op runs; an instruction set that this CPU has. Packed copies are kept
+/// per layout, so that a parameter works under each.
+void useIsaForProducts(Isa isa);
+
+}  // namespace fl::cpu

@@ -1,0 +1,23 @@
+// Memory that an op needs while it runs, kept and grown between calls; one set for each thread that calls ops, so that
+// programs in different threads do not meet in it.
+#pragma once
+
+#include <cstdint>
+
+namespace fl::cpu {
+
+enum class WorkspaceSlot {
+  leftPanels,
+  rightPanels,
+  adapterPanels,
+  lowRank,
+  transposed,
+  maskedInput,
+  weightPanels,
+  kCount
+};
+
+/// At least `count` floats, 64-byte aligned, contents not kept. Valid until the slot is asked for again.
+float* workspace(WorkspaceSlot slot, int64_t count);
+
+}  // namespace fl::cpu

@@ -1,0 +1,79 @@
+#include "ops/linear.h"
+
+#include <algorithm>
+
+#include "cpu/gemm/linear_parts.h"
+#include "cpu/gemm/product.h"
+#include "cpu/ops.h"
+#include "runtime/thread_pool.h"
+
+namespace fl::cpu {
+
+void linear(const OpCall& call) {
+  const LinearOp op = LinearOp::bind(call);
+  const WeightPanels weight = weightPanels(op.W, WeightUse::forward, WorkspaceSlot::weightPanels);
+  ProductF32 p;
+  p.m = op.x.rows();
+  p.n = op.W.rows();
+  p.k = op.x.cols();
+  p.a = op.x.as<float>();
+  p.lda = p.k;
+  p.b = weight.panels;
+  p.c = op.y.as<float>();
+  p.bias = floatsOrNull(op.b);
+  p.residual = floatsOrNull(op.residual);
+  p.preActivation = floatsOrNull(op.preActivation);
+  p.activation = tileActivation(op.activation);
+  multiply(p);
+}
+
+void linearBackwardInput(const OpCall& call) {
+  const LinearBackwardInputOp op = LinearBackwardInputOp::bind(call);
+  const WeightPanels weight = weightPanels(op.W, WeightUse::backward, WorkspaceSlot::weightPanels);
+  ProductF32 p;
+  p.m = op.dy.rows();
+  p.n = op.W.cols();
+  p.k = op.W.rows();
+  p.a = op.dy.as<float>();
+  p.lda = p.k;
+  p.b = weight.panels;
+  p.c = op.dx.as<float>();
+  multiply(p);
+}
+
+void linearBackwardWeight(const OpCall& call) {
+  const LinearBackwardWeightOp op = LinearBackwardWeightOp::bind(call);
+  ProductF32 p;
+  p.m = op.dy.cols();
+  p.n = op.x.cols();
+  p.k = op.x.rows();
+  p.a = op.dy.as<float>();
+  p.lda = p.m;
+  p.aTransposed = true;
+  p.bRows = op.x.as<float>();
+  p.ldb = p.n;
+  p.c = op.dW.as<float>();
+  p.accumulate = true;
+  multiply(p);
+}
+
+void biasBackward(const OpCall& call) {
+  const BiasBackwardOp op = BiasBackwardOp::bind(call);
+  constexpr int64_t columnsPerChunk = 64, rowsPerSum = 256;
+  const int64_t rows = op.dy.rows(), n = op.dy.cols();
+  const float* dy = op.dy.as<float>();
+  float* db = op.db.as<float>();
+  ThreadPool::instance().parallelFor((n + columnsPerChunk - 1) / columnsPerChunk, [=](int64_t chunk, int) {
+    const int64_t first = chunk * columnsPerChunk, width = std::min(columnsPerChunk, n - first);
+    float total[columnsPerChunk] = {};
+    for (int64_t begin = 0; begin < rows; begin += rowsPerSum) {
+      float sum[columnsPerChunk] = {};
+      for (int64_t row = begin; row < std::min(rows, begin + rowsPerSum); row++)
+        for (int64_t j = 0; j < width; j++) sum[j] += dy[row * n + first + j];
+      for (int64_t j = 0; j < width; j++) total[j] += sum[j];
+    }
+    for (int64_t j = 0; j < width; j++) db[first + j] += total[j];
+  });
+}
+
+}  // namespace fl::cpu
