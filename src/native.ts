@@ -65,8 +65,8 @@ export interface NativeSizes {
   M: number;
 }
 
-/** Batch inputs by name: Int32Array, or Float32Array for float inputs. */
-export type NativeBatch = Record<string, Int32Array | Float32Array>;
+/** Batch inputs by name: Int32Array for indices; Float32Array, in f64 programs also Float64Array, for floats. */
+export type NativeBatch = Record<string, Int32Array | Float32Array | Float64Array>;
 
 export interface NativeOptimizerStep {
   /** One group index a trained parameter, in the order of `trained`. */

@@ -87,11 +87,7 @@ std::shared_ptr<OwnedBatch> batchOf(const Napi::Value& value, const ProgramSpec&
     if (entry.IsUndefined()) continue;  // the program names it if it reads it
     batch->data.push_back(typedDataOf(entry, input.name.c_str()));
     const TypedData& data = batch->data.back();
-    const DType expected = input.dtype == DType::i32 ? DType::i32 : DType::f32;
-    if (data.dtype != expected)
-      fail("INVALID_SHAPE",
-           "batch input '" + input.name + "' must be " + (expected == DType::i32 ? "an Int32Array" : "a Float32Array"));
-    batch->inputs.push_back({static_cast<int>(v), data.bytes.data(), data.count});
+    batch->inputs.push_back({static_cast<int>(v), data.dtype, data.bytes.data(), data.count});
   }
   return batch;
 }

@@ -20,9 +20,11 @@
 
 namespace fl {
 
-/// One batch input, owned by the caller during the run. `count` elements of the value's dtype (floats come as f32).
+/// One batch input, owned by the caller during the run: `count` elements, i32 for indices, f32 or the program's compute
+/// type for floats.
 struct BatchInput {
   int value;
+  DType dtype;
   const void* data;
   int64_t count;
 };

@@ -80,6 +80,10 @@ void Program::checkBatch(std::span<const BatchInput> batch, const Sizes& sizes) 
     if (byValue[l.value]->count != expected.count())
       fail("INVALID_SHAPE", "batch input '" + value.name + "' has " + std::to_string(byValue[l.value]->count) +
                                 " elements, expected " + expected.describe());
+    const DType given = byValue[l.value]->dtype;
+    if (given != value.dtype && !(value.dtype == DType::f64 && given == DType::f32))
+      fail("INVALID_SHAPE",
+           "batch input '" + value.name + "' is " + nameOf(given) + ", expected " + nameOf(value.dtype));
     if (value.name != "cuSeqlens") continue;
     const auto* offsets = static_cast<const int32_t*>(byValue[l.value]->data);
     bool ok = offsets[0] == 0 && offsets[sizes.S] == sizes.T;
@@ -107,7 +111,7 @@ void Program::upload(std::span<const BatchInput> batch) {
   for (const BatchInput& input : batch) {
     const Tensor& t = tensors_[input.value];
     if (!t.data) continue;
-    if (t.dtype == DType::f64) {
+    if (t.dtype == DType::f64 && input.dtype == DType::f32) {
       const auto* narrow = static_cast<const float*>(input.data);
       const std::vector<double> wide(narrow, narrow + input.count);
       backend_.memory().upload(t.data, wide.data(), wide.size() * 8);
