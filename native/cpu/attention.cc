@@ -39,6 +39,16 @@ std::vector<AttentionWork> shareAttention(const Tensor& cuSeqlens, int64_t numHe
   return work;
 }
 
+int64_t reserveScratch(const std::vector<AttentionWork>& work, int64_t headDim,
+                       int64_t (*floats)(int64_t length, int64_t headDim)) {
+  int64_t most = 0;
+  for (const AttentionWork& w : work) most = std::max(most, floats(w.length, headDim));
+  ThreadPool& pool = ThreadPool::instance();
+  const int64_t bytes = most * static_cast<int64_t>(sizeof(float));
+  for (int t = 0; t < pool.threads(); t++) pool.scratch(t, bytes);
+  return bytes;
+}
+
 void attention(const OpCall& call) {
   const auto op = AttentionOp::bind(call);
   const auto work = shareAttention(op.cuSeqlens, op.numHeads, op.headDim);
@@ -47,8 +57,7 @@ void attention(const OpCall& call) {
   const Mask mask = maskOf(op.dropout);
   const int64_t hidden = op.q.cols();
   ThreadPool& pool = ThreadPool::instance();
-  const int64_t scratchBytes = kernels.forwardScratch(work.front().length, op.headDim) * int64_t{sizeof(float)};
-  for (int t = 0; t < pool.threads(); t++) pool.scratch(t, scratchBytes);
+  const int64_t scratchBytes = reserveScratch(work, op.headDim, kernels.forwardScratch);
   pool.parallelFor(static_cast<int64_t>(work.size()), [&](int64_t chunk, int thread) {
     const AttentionWork& w = work[static_cast<size_t>(chunk)];
     for (int64_t h = w.headBegin; h < w.headEnd; h++) {

@@ -17,4 +17,9 @@ struct AttentionWork {
 /// Every head of every sequence once, the longest sequences first: a thread that is done early takes what is left.
 std::vector<AttentionWork> shareAttention(const Tensor& cuSeqlens, int64_t numHeads, int64_t headDim);
 
+/// Gives every thread of the pool scratch memory for any of the work (a longer sequence may need less); returns its
+/// size.
+int64_t reserveScratch(const std::vector<AttentionWork>& work, int64_t headDim,
+                       int64_t (*floats)(int64_t length, int64_t headDim));
+
 }  // namespace fl::cpu

@@ -12,8 +12,7 @@ void attentionBackward(const OpCall& call) {
   const Mask mask = maskOf(op.dropout);
   const int64_t hidden = op.q.cols();
   ThreadPool& pool = ThreadPool::instance();
-  const int64_t scratchBytes = kernels.backwardScratch(work.front().length, op.headDim) * int64_t{sizeof(float)};
-  for (int t = 0; t < pool.threads(); t++) pool.scratch(t, scratchBytes);
+  const int64_t scratchBytes = reserveScratch(work, op.headDim, kernels.backwardScratch);
   const auto output = [](const Tensor& t, int64_t at) { return t.present() ? t.as<float>() + at : nullptr; };
   pool.parallelFor(static_cast<int64_t>(work.size()), [&](int64_t chunk, int thread) {
     const AttentionWork& w = work[static_cast<size_t>(chunk)];
