@@ -20,13 +20,13 @@ struct EmbeddingSumOp {
     Contract c(call, 2, 2 * kMaxTables, 1, 1);
     EmbeddingSumOp op{call.numInputs / 2, {}, {}, c.output(0)};
     if (call.numInputs % 2 != 0) c.reject("takes pairs of ids and table");
+    c.matrix(op.y, "y", op.y.rows(), op.y.cols());
     for (int i = 0; i < op.numTables; i++) {
       op.ids[i] = c.input(2 * i);
       op.table[i] = c.input(2 * i + 1);
       c.indices(op.ids[i], "ids", op.y.rows());
       c.matrix(op.table[i], "table", op.table[i].rows(), op.y.cols());
     }
-    c.matrix(op.y, "y", op.y.rows(), op.y.cols());
     return op;
   }
 };
@@ -39,8 +39,8 @@ struct EmbeddingBackwardOp {
     Contract c(call, 2, 2, 1, 1);
     EmbeddingBackwardOp op{c.input(0), c.input(1), c.output(0),
                            static_cast<int64_t>(call.attributes->number("paddingIndex", -1))};
-    c.indices(op.ids, "ids", op.dy.rows());
     c.matrix(op.dy, "dy", op.dy.rows(), op.dy.cols());
+    c.indices(op.ids, "ids", op.dy.rows());
     c.matrix(op.dtable, "dtable", op.dtable.rows(), op.dy.cols());
     return op;
   }

@@ -16,8 +16,8 @@ struct GatherRowsOp {
     Contract c(call, 2, 2, 1, 1);
     GatherRowsOp op{c.input(0), c.input(1), c.output(0)};
     c.matrix(op.x, "x", op.x.rows(), op.x.cols());
-    c.indices(op.index, "index", op.y.rows());
     c.matrix(op.y, "y", op.y.rows(), op.x.cols());
+    c.indices(op.index, "index", op.y.rows());
     return op;
   }
 };

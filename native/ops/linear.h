@@ -38,8 +38,8 @@ struct LinearBackwardInputOp {
   static LinearBackwardInputOp bind(const OpCall& call) {
     Contract c(call, 2, 2, 1, 1);
     LinearBackwardInputOp op{c.input(0), c.input(1), c.output(0)};
-    c.matrix(op.dy, "dy", op.dy.rows(), op.W.rows());
     c.matrix(op.W, "W", op.W.rows(), op.W.cols());
+    c.matrix(op.dy, "dy", op.dy.rows(), op.W.rows());
     c.matrix(op.dx, "dx", op.dy.rows(), op.W.cols());
     return op;
   }

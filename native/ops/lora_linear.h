@@ -65,9 +65,9 @@ struct LoraLinearBackwardOp {
     if (op.dx.present() && !op.W.present()) c.reject("dx needs W");
     c.matrix(op.dy, "dy", rows, n);
     c.matrix(op.x, "x", rows, k);
+    c.matrix(op.A, "A", r, k);
     c.matrix(op.u, "u", rows, r);
     c.optionalMatrix(op.W, "W", n, k);
-    c.matrix(op.A, "A", r, k);
     c.matrix(op.B, "B", n, r);
     c.optionalMatrix(op.dx, "dx", rows, k);
     c.matrix(op.dA, "dA", r, k);

@@ -1,0 +1,86 @@
+// Every op of every backend against the float64 reference, over the shape classes of cases.h, and bit for bit between
+// thread counts. The bound is that of Case::tolerance: max|y - y*| <= 1e-5 max(max|y*|, magnitude) or tighter. It is
+// the form of the rule for whole models (max|g - g*| <= 1e-4 max(max|g*|, 1e-3 G)) with ten times less room, since one
+// op has one op's rounding.
+#include "runtime/thread_pool.h"
+#include "test/cases.h"
+#include "test/tests.h"
+
+namespace fl::test {
+namespace {
+
+/// The backend, or the test is skipped with the reason why it can not be had.
+Backend& backendOrSkip(const std::string& name) {
+  try {
+    return backendByName(name);
+  } catch (const Error& e) {
+    if (e.code() == "DEVICE_UNAVAILABLE") skip(e.what());
+    throw;
+  }
+}
+
+bool hasWeight(const Case& c) {
+  for (const Operand& o : c.inputs)
+    if (o.name == "W" && o.present()) return true;
+  return false;
+}
+
+void compare(OpKind op, const std::string& backendName) {
+  Backend& backend = backendOrSkip(backendName);
+  if (backend.find(op, DType::f32) == nullptr) {
+    check(false, backendName + " does not implement " + std::string(nameOf(op)));
+    return;
+  }
+  for (Case& c : casesOf(op)) {
+    roundToFloat(c);
+    const Outcome want = truth(c), got = run(c, backend, DType::f32);
+    checkClose(c, backendName, got, want, c.tolerance);
+    checkIdentical(c, backendName + " run again", run(c, backend, DType::f32), got);
+    // A program hands weights over as parameters, which backends pack: the same numbers have to come out.
+    if (hasWeight(c)) checkClose(c, backendName + " (packed)", run(c, backend, DType::f32, true), want, c.tolerance);
+  }
+}
+
+void sameBitsAtEveryThreadCount(OpKind op) {
+  Backend& backend = cpuBackend();
+  if (backend.find(op, DType::f32) == nullptr) {
+    check(false, "cpu does not implement " + std::string(nameOf(op)));
+    return;
+  }
+  ThreadPool& pool = ThreadPool::instance();
+  const int before = pool.threads();
+  for (Case& c : casesOf(op)) {
+    roundToFloat(c);
+    pool.setThreads(1);
+    const Outcome one = run(c, backend, DType::f32, hasWeight(c));
+    for (const int threads : {2, 3}) {
+      pool.setThreads(threads);
+      checkIdentical(c, "cpu at " + std::to_string(threads) + " threads", run(c, backend, DType::f32, hasWeight(c)),
+                     one);
+    }
+  }
+  pool.setThreads(before);
+}
+
+bool contains(const std::vector<std::string>& names, const std::string& name) {
+  for (const std::string& n : names)
+    if (n == name) return true;
+  return false;
+}
+
+}  // namespace
+
+void addCompareTests(Suite& suite) {
+  for (const std::string& backend : suite.options().backends)
+    for (int i = 0; i < kOpCount; i++) {
+      const auto op = static_cast<OpKind>(i);
+      suite.add("compare/" + backend + "/" + std::string(nameOf(op)), [op, backend] { compare(op, backend); });
+    }
+  if (!contains(suite.options().backends, "cpu")) return;
+  for (int i = 0; i < kOpCount; i++) {
+    const auto op = static_cast<OpKind>(i);
+    suite.add("threads/" + std::string(nameOf(op)), [op] { sameBitsAtEveryThreadCount(op); });
+  }
+}
+
+}  // namespace fl::test

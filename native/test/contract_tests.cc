@@ -1,0 +1,227 @@
+// Contracts reject what is wrong, by the right code and with a message that names the op and the operand. Every operand
+// of a good call of every op is taken away, given another dtype, and made longer in each dimension.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <set>
+
+#include "test/cases.h"
+#include "test/tests.h"
+
+namespace fl::test {
+namespace {
+
+/// The call of a case, with shapes and no memory.
+OpCall shapesOf(const Case& c) {
+  OpCall call;
+  call.op = c.op;
+  call.attributes = &c.attributes;
+  call.step = c.step;
+  const auto tensor = [](const Operand& o) {
+    Tensor t;
+    t.dtype =
+        o.kind == Operand::Kind::index ? DType::i32 : (o.kind == Operand::Kind::alwaysDouble ? DType::f64 : DType::f32);
+    t.rank = o.rank;
+    t.dim = o.dim;
+    return t;
+  };
+  for (const Operand& o : c.inputs) call.inputs[static_cast<size_t>(call.numInputs++)] = tensor(o);
+  for (const Operand& o : c.outputs) call.outputs[static_cast<size_t>(call.numOutputs++)] = tensor(o);
+  return call;
+}
+
+void expectRejected(const OpCall& call, const std::string& what, const std::string& code, const std::string& named) {
+  const std::string title = std::string(nameOf(call.op)) + " with " + what;
+  try {
+    validate(call);
+    check(false, title + " was accepted");
+  } catch (const Error& e) {
+    const std::string message = e.what();
+    check(e.code() == code, title + " gives " + e.code() + " (" + message + "), expected " + code);
+    check(message.rfind(std::string(nameOf(call.op)) + ": ", 0) == 0 && message.find(named) != std::string::npos,
+          title + " does not name the op and " + named + ": " + message);
+  }
+}
+
+/// A case in which every operand is present, no two dimensions are equal by chance and all dimensions are above 1.
+Case fullCase(OpKind op) {
+  Random random(301);
+  switch (op) {
+    case OpKind::linear:
+      return linearCase(random, 4, 6, 5, {true, true, "gelu"});
+    case OpKind::loraLinear:
+      return loraLinearCase(random, 4, 6, 5, {3, 0.1, true}, {true, true, "gelu"});
+    case OpKind::loraLinearBackward:
+      return loraLinearBackwardOf(loraLinearCase(random, 4, 6, 5, {3, 0.1, true}, {}), random, true);
+    case OpKind::addLayerNorm:
+      return addLayerNormCase(random, 4, 6, 0.1, true);
+    case OpKind::addLayerNormBackward:
+      return normBackwardOf(addLayerNormCase(random, 4, 6, 0.1, true), random, 15);
+    case OpKind::attention:
+      return attentionCase(random, {{5, 2}, 3, 4, 0.1});
+    case OpKind::attentionBackward:
+      return attentionBackwardOf(attentionCase(random, {{5, 2}, 3, 4, 0.1}), random, 7);
+    case OpKind::crossEntropy:
+    case OpKind::crossEntropyBackward:
+      return crossEntropyCase(op, random, {4, 3, true, 0.1, 0});
+    case OpKind::dropout:
+      return dropoutCase(random, 4, 6, 0.1, true);
+    case OpKind::embeddingSum:
+      return embeddingSumCase(random, 4, 6, 2);
+    case OpKind::mse:
+    case OpKind::mseBackward:
+      return mseCase(op, random, 4, 3);
+    default:
+      for (const Case& c : casesOf(op))
+        if (c.inputs[0].dim[0] > 1 && (c.inputs.size() < 2 || c.inputs[1].dim[0] > 1)) return c;
+      fail("INTERNAL", "no case with more than one row");
+  }
+}
+
+/// Operands that may be absent.
+bool isOptional(OpKind op, const std::string& name) {
+  static const std::set<std::string> anywhere = {
+      "b",  "residual", "tokenIndex", "classWeights", "preActivation", "logsumexp", "dresidual", "dgamma", "dbeta",
+      "dq", "dk",       "dv"};
+  const bool norm = op == OpKind::layerNorm || op == OpKind::addLayerNorm;
+  const bool normBackward = op == OpKind::layerNormBackward || op == OpKind::addLayerNormBackward;
+  if (op == OpKind::attentionBackward && name == "logsumexp") return false;
+  if (op == OpKind::addLayerNorm && name == "residual") return false;
+  if (op == OpKind::add && name == "b") return false;
+  if (norm && (name == "z" || name == "stats")) return true;
+  if ((normBackward || op == OpKind::loraLinearBackward) && name == "dx") return true;
+  return anywhere.count(name) != 0;
+}
+
+/// Dimensions that no other operand fixes.
+bool isFree(OpKind op, const std::string& name, int dim) {
+  if (op == OpKind::embeddingSum || op == OpKind::embeddingBackward)
+    return dim == 0 && (name.rfind("table", 0) == 0 || name == "dtable");
+  if (op == OpKind::gatherRows) return name == "x" && dim == 0;
+  if (op == OpKind::gatherRowsBackward) return name == "dx" && dim == 0;
+  if (op == OpKind::attention || op == OpKind::attentionBackward) return name == "cuSeqlens";
+  if (op == OpKind::biasBackward) return name == "dy" && dim == 0;
+  return op == OpKind::squaredNorm && name == "x";
+}
+
+/// ids0 is called ids in messages, and so on.
+std::string spoken(std::string name) {
+  while (name.back() >= '0' && name.back() <= '9') name.pop_back();
+  return name;
+}
+
+void rejectsBadOperands(OpKind op) {
+  const Case c = fullCase(op);
+  const OpCall good = shapesOf(c);
+  validate(good);
+  for (int side = 0; side < 2; side++) {
+    const std::vector<Operand>& operands = side == 0 ? c.inputs : c.outputs;
+    for (size_t i = 0; i < operands.size(); i++) {
+      const Operand& o = operands[i];
+      OpCall call = good;
+      Tensor& t = side == 0 ? call.inputs[i] : call.outputs[i];
+      const Tensor original = t;
+      const std::string name = spoken(o.name);
+      if (isOptional(op, o.name)) {
+        t = Tensor{};
+        validate(call);
+      } else {
+        t = Tensor{};
+        expectRejected(call, name + " missing", "INVALID_SHAPE", name);
+      }
+      t = original;
+      t.dtype = original.dtype == DType::i32 ? DType::f32 : DType::i32;
+      expectRejected(call, name + " of another kind", "INVALID_SHAPE", name);
+      t = original;
+      for (int d = 0; d < t.rank; d++) {
+        if (isFree(op, o.name, d)) continue;
+        t.dim[static_cast<size_t>(d)]++;
+        expectRejected(call, name + " longer in dimension " + std::to_string(d), "INVALID_SHAPE", "");
+        t = original;
+      }
+    }
+  }
+}
+
+void rejectsMixedPrecision() {
+  for (const OpKind op : {OpKind::linear, OpKind::attention, OpKind::adamw, OpKind::crossEntropy}) {
+    const Case c = fullCase(op);
+    OpCall call = shapesOf(c);
+    call.outputs[0].dtype = DType::f64;
+    expectRejected(call, "one f64 operand", "INVALID_SHAPE", c.outputs[0].name);
+  }
+}
+
+void rejectsBadCounts() {
+  for (int i = 0; i < kOpCount; i++) {
+    const OpCall good = shapesOf(fullCase(static_cast<OpKind>(i)));
+    OpCall call = good;
+    call.numInputs = OpCall::kMaxInputs;
+    expectRejected(call, "ten inputs", "INVALID_SHAPE", "inputs");
+    call = good;
+    call.numOutputs = 0;
+    expectRejected(call, "no output", "INVALID_SHAPE", "outputs");
+  }
+}
+
+void rejectsBadRank() {
+  Random random(302);
+  for (const int64_t rank : {int64_t{0}, int64_t{257}}) {
+    for (const OpKind op : {OpKind::loraLinear, OpKind::loraLinearBackward}) {
+      Case c = fullCase(op);
+      OpCall call = shapesOf(c);
+      for (size_t i = 0; i < c.inputs.size(); i++) {
+        if (c.inputs[i].name == "A") call.inputs[i].dim[0] = rank;
+        if (c.inputs[i].name == "B" || c.inputs[i].name == "u") call.inputs[i].dim[1] = rank;
+      }
+      expectRejected(call, "rank " + std::to_string(rank), "INVALID_SHAPE", "rank " + std::to_string(rank));
+    }
+  }
+  validate(shapesOf(loraLinearCase(random, 2, 3, 3, {256, 0, false}, {})));
+}
+
+void rejectsBadAttributes() {
+  const auto number = [](OpKind op, const char* name, double value, const char* code) {
+    Case c = fullCase(op);
+    c.attributes.set(name, value);
+    expectRejected(shapesOf(c), std::string(name) + " " + text(value), code, name);
+  };
+  for (const OpKind op : {OpKind::dropout, OpKind::loraLinear, OpKind::loraLinearBackward, OpKind::addLayerNorm,
+                          OpKind::addLayerNormBackward, OpKind::attention, OpKind::attentionBackward})
+    for (const double p : {1.0, -0.1, 1.5, std::numeric_limits<double>::quiet_NaN()})
+      number(op, "dropout", p, "INVALID_ARGUMENT");
+  for (const OpKind op : {OpKind::crossEntropy, OpKind::crossEntropyBackward})
+    for (const double e : {1.0, -0.1, std::numeric_limits<double>::quiet_NaN()})
+      number(op, "labelSmoothing", e, "INVALID_ARGUMENT");
+  for (const OpKind op : {OpKind::attention, OpKind::attentionBackward})
+    for (const double heads : {0.0, -1.0, 5.0}) {
+      Case c = fullCase(op);
+      c.attributes.set("numHeads", heads);
+      expectRejected(shapesOf(c), text(heads) + " heads", "INVALID_SHAPE", "heads");
+    }
+  for (const OpKind op : {OpKind::linear, OpKind::loraLinear, OpKind::activation, OpKind::activationBackward}) {
+    Case c = fullCase(op);
+    c.attributes = Attributes{};
+    c.attributes.set("scaling", 1).set("activation", std::string("swish"));
+    expectRejected(shapesOf(c), "activation swish", "INVALID_ARGUMENT", "swish");
+  }
+  Case c = fullCase(OpKind::loraLinearBackward);
+  OpCall call = shapesOf(c);
+  call.inputs[3] = Tensor{};
+  expectRejected(call, "dx without W", "INVALID_SHAPE", "dx needs W");
+}
+
+}  // namespace
+
+void addContractTests(Suite& suite) {
+  for (int i = 0; i < kOpCount; i++) {
+    const auto op = static_cast<OpKind>(i);
+    suite.add("contract/operands/" + std::string(nameOf(op)), [op] { rejectsBadOperands(op); });
+  }
+  suite.add("contract/mixedPrecision", rejectsMixedPrecision);
+  suite.add("contract/counts", rejectsBadCounts);
+  suite.add("contract/rank", rejectsBadRank);
+  suite.add("contract/attributes", rejectsBadAttributes);
+}
+
+}  // namespace fl::test

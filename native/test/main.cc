@@ -1,0 +1,36 @@
+// fused_lora_test [name ...] [--backend NAME ...] [--list] [--verbose]: runs the tests whose name contains one of the
+// given words. --backend restricts which backends are held against the reference (reference, cpu, cuda).
+#include <cstdio>
+#include <cstring>
+
+#include "test/tests.h"
+
+int main(int argc, char** argv) {
+  fl::test::Options options;
+  std::vector<std::string> backends;
+  for (int i = 1; i < argc; i++) {
+    if (std::strcmp(argv[i], "--list") == 0) {
+      options.list = true;
+    } else if (std::strcmp(argv[i], "--verbose") == 0) {
+      options.verbose = true;
+    } else if (std::strcmp(argv[i], "--backend") == 0 && i + 1 < argc) {
+      backends.push_back(argv[++i]);
+    } else if (argv[i][0] == '-') {
+      std::fprintf(stderr, "usage: fused_lora_test [name ...] [--backend NAME ...] [--list] [--verbose]\n");
+      return 2;
+    } else {
+      options.filters.push_back(argv[i]);
+    }
+  }
+  if (!backends.empty()) options.backends = backends;
+
+  fl::test::Suite suite(options);
+  fl::test::addCoverageTests(suite);
+  fl::test::addPhiloxTests(suite);
+  fl::test::addContractTests(suite);
+  fl::test::addValueTests(suite);
+  fl::test::addGradientTests(suite);
+  fl::test::addExactTests(suite);
+  fl::test::addCompareTests(suite);
+  return suite.run();
+}

@@ -1,0 +1,166 @@
+#include <cmath>
+
+#include "test/cases.h"
+
+namespace fl::test {
+namespace {
+
+const char* const kActivations[] = {"none", "gelu", "geluTanh", "relu", "tanh"};
+
+// Weights with entries of 1 / sqrt(fan in), so that outputs are of order 1 as in a model.
+std::vector<double> weights(Random& random, int64_t out, int64_t in) {
+  return random.normals(out * in, 1 / std::sqrt(static_cast<double>(in)));
+}
+
+void setActivation(Case& c, const Epilogue& epilogue) {
+  c.attributes.set("activation", epilogue.activation);
+  c.label += " " + epilogue.activation + (epilogue.bias ? " bias" : "") + (epilogue.residual ? " residual" : "");
+}
+
+struct Shape {
+  int64_t rows, in, out;
+};
+
+/// Every row count with odd sizes, then sizes of real layers and the corners of tiles.
+std::vector<Shape> productShapes() {
+  std::vector<Shape> shapes;
+  for (int64_t rows : rowCounts()) shapes.push_back({rows, 37, 29});
+  for (const Shape& s : {Shape{1, 1, 1}, Shape{3, 1, 65}, Shape{19, 64, 1}, Shape{13, 16, 32}, Shape{14, 48, 33},
+                         Shape{15, 129, 63}, Shape{29, 256, 257}, Shape{64, 768, 768}, Shape{257, 128, 384},
+                         Shape{513, 65, 97}, Shape{17, 3072, 768}, Shape{30, 768, 3072}, Shape{33, 768, 2}})
+    shapes.push_back(s);
+  return shapes;
+}
+
+Epilogue epilogueOf(size_t i) { return {i % 2 == 0, i / 2 % 2 == 1, kActivations[i % 5]}; }
+
+}  // namespace
+
+Case linearCase(Random& random, int64_t rows, int64_t in, int64_t out, const Epilogue& epilogue) {
+  Case c(OpKind::linear, shapeText({rows, in, out}));
+  setActivation(c, epilogue);
+  c.input("x", {rows, in}, random.normals(rows * in)).input("W", {out, in}, weights(random, out, in));
+  epilogue.bias ? c.input("b", {out}, random.normals(out)) : c.absent("b");
+  if (epilogue.residual) c.input("residual", {rows, out}, random.normals(rows * out));
+  c.output("y", {rows, out}, 1);
+  if (epilogue.activation != "none") c.output("preActivation", {rows, out}, 1);
+  return c;
+}
+
+Case loraLinearCase(Random& random, int64_t rows, int64_t in, int64_t out, const Lora& lora, const Epilogue& epilogue) {
+  Case c(OpKind::loraLinear, shapeText({rows, in, out}) + " r=" + std::to_string(lora.rank) +
+                                 " p=" + std::to_string(lora.dropout) + (lora.tokenIndex ? " tokenIndex" : ""));
+  setActivation(c, epilogue);
+  c.attributes.set("scaling", 2.0).set("dropout", lora.dropout).set("site", 7);
+  c.step = someStep();
+  c.input("x", {rows, in}, random.normals(rows * in)).input("W", {out, in}, weights(random, out, in));
+  epilogue.bias ? c.input("b", {out}, random.normals(out)) : c.absent("b");
+  c.input("A", {lora.rank, in}, weights(random, lora.rank, in));
+  c.input("B", {out, lora.rank}, weights(random, out, lora.rank));
+  epilogue.residual ? c.input("residual", {rows, out}, random.normals(rows * out)) : c.absent("residual");
+  if (lora.tokenIndex) c.index("tokenIndex", gappedTokens(rows));
+  c.output("y", {rows, out}, 1).output("u", {rows, lora.rank}, 1);
+  if (epilogue.activation != "none") c.output("preActivation", {rows, out}, 1);
+  return c;
+}
+
+Case loraLinearBackwardOf(const Case& forward, Random& random, bool withDx) {
+  const int64_t rows = forward.in("x").dim[0], in = forward.in("x").dim[1], out = forward.in("W").dim[0];
+  const int64_t rank = forward.in("A").dim[0];
+  Case c(OpKind::loraLinearBackward, forward.label + (withDx ? "" : " without dx"));
+  c.attributes = forward.attributes;
+  c.step = forward.step;
+  c.input("dy", {rows, out}, random.normals(rows * out)).input("x", {rows, in}, forward.in("x").values);
+  c.input("u", {rows, rank}, outputOf(forward, truth(forward), "u"));
+  withDx ? c.input("W", {out, in}, forward.in("W").values) : c.absent("W");
+  c.input("A", {rank, in}, forward.in("A").values).input("B", {out, rank}, forward.in("B").values);
+  if (forward.inputs.size() > 6) c.index("tokenIndex", forward.in("tokenIndex").values);
+  withDx ? c.output("dx", {rows, in}, 1) : c.absentOutput("dx");
+  c.accumulated("dA", {rank, in}, random.normals(rank * in));
+  c.accumulated("dB", {out, rank}, random.normals(out * rank));
+  return c;
+}
+
+std::vector<Case> linearCases() {
+  Random random(11);
+  std::vector<Case> cases;
+  for (const char* activation : kActivations)
+    for (unsigned flags = 0; flags < 4; flags++)
+      cases.push_back(linearCase(random, 9, 23, 35, {(flags & 1) != 0, (flags & 2) != 0, activation}));
+  for (const Shape& s : productShapes())
+    cases.push_back(linearCase(random, s.rows, s.in, s.out, epilogueOf(cases.size())));
+  return cases;
+}
+
+std::vector<Case> linearBackwardInputCases() {
+  Random random(12);
+  std::vector<Case> cases;
+  for (const Shape& s : productShapes()) {
+    Case c(OpKind::linearBackwardInput, shapeText({s.rows, s.in, s.out}));
+    c.input("dy", {s.rows, s.out}, random.normals(s.rows * s.out));
+    c.input("W", {s.out, s.in}, weights(random, s.out, s.in)).output("dx", {s.rows, s.in}, 1);
+    cases.push_back(c);
+  }
+  return cases;
+}
+
+std::vector<Case> linearBackwardWeightCases() {
+  Random random(13);
+  std::vector<Case> cases;
+  for (const Shape& s : productShapes()) {
+    Case c(OpKind::linearBackwardWeight, shapeText({s.rows, s.in, s.out}));
+    c.input("dy", {s.rows, s.out}, random.normals(s.rows * s.out));
+    c.input("x", {s.rows, s.in}, random.normals(s.rows * s.in));
+    c.accumulated("dW", {s.out, s.in}, random.normals(s.out * s.in));
+    cases.push_back(c);
+  }
+  return cases;
+}
+
+std::vector<Case> biasBackwardCases() {
+  Random random(14);
+  std::vector<Case> cases;
+  std::vector<Shape> shapes = {{1000, 0, 768}, {256, 0, 1}, {512, 0, 100}};
+  for (int64_t rows : rowCounts()) shapes.push_back({rows, 0, 37});
+  for (const Shape& s : shapes) {
+    Case c(OpKind::biasBackward, shapeText({s.rows, s.out}));
+    c.input("dy", {s.rows, s.out}, random.normals(s.rows * s.out));
+    c.accumulated("db", {s.out}, random.normals(s.out));
+    cases.push_back(c);
+  }
+  return cases;
+}
+
+std::vector<Case> loraLinearCases() {
+  Random random(15);
+  std::vector<Case> cases;
+  for (const char* activation : kActivations)
+    for (unsigned flags = 0; flags < 4; flags++) {
+      const Epilogue epilogue{(flags & 1) != 0, (flags & 2) != 0, activation};
+      cases.push_back(loraLinearCase(random, 9, 23, 35, {3, 0, false}, epilogue));
+      cases.push_back(loraLinearCase(random, 15, 70, 33, {8, 0.1, flags % 2 == 0}, epilogue));
+    }
+  for (int64_t rank : {1, 2, 3, 4, 8, 16, 31, 64, 256})
+    for (double dropout : {0.0, 0.1})
+      cases.push_back(loraLinearCase(random, 19, 97, 83, {rank, dropout, rank % 2 == 1}, epilogueOf(cases.size())));
+  for (const Shape& s : productShapes())
+    cases.push_back(loraLinearCase(random, s.rows, s.in, s.out, {8, cases.size() % 3 == 0 ? 0.1 : 0, false},
+                                   epilogueOf(cases.size())));
+  return cases;
+}
+
+std::vector<Case> loraLinearBackwardCases() {
+  Random random(16);
+  std::vector<Case> cases;
+  const auto add = [&](const Shape& s, const Lora& lora) {
+    cases.push_back(
+        loraLinearBackwardOf(loraLinearCase(random, s.rows, s.in, s.out, lora, {}), random, cases.size() % 4 != 3));
+  };
+  for (int64_t rank : {1, 2, 3, 4, 8, 16, 31, 64, 256})
+    for (double dropout : {0.0, 0.1})
+      for (bool tokenIndex : {false, true}) add({19, 97, 83}, {rank, dropout, tokenIndex});
+  for (const Shape& s : productShapes()) add(s, {8, cases.size() % 3 == 0 ? 0.1 : 0, false});
+  return cases;
+}
+
+}  // namespace fl::test

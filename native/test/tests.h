@@ -1,0 +1,24 @@
+// The groups of tests, one file each; main.cc adds them all.
+#pragma once
+
+#include <vector>
+
+#include "ops/op.h"
+#include "test/suite.h"
+
+namespace fl::test {
+
+void addGradientTests(Suite& suite);
+void addValueTests(Suite& suite);
+void addCompareTests(Suite& suite);
+void addExactTests(Suite& suite);
+void addPhiloxTests(Suite& suite);
+void addContractTests(Suite& suite);
+void addCoverageTests(Suite& suite);
+
+/// Ops whose gradient formula is checked against central differences, as forward or backward.
+std::vector<OpKind> opsWithGradientTest();
+/// Ops with a test against numbers worked out by hand.
+std::vector<OpKind> opsWithValueTest();
+
+}  // namespace fl::test

@@ -1,0 +1,195 @@
+// The forward formulas of the float64 reference against numbers worked out by hand.
+#include <cmath>
+#include <limits>
+
+#include "test/cases.h"
+#include "test/tests.h"
+
+namespace fl::test {
+namespace {
+
+void expect(const Case& c, const std::string& output, const std::vector<double>& want) {
+  const std::vector<double> got = outputOf(c, truth(c), output);
+  check(got.size() == want.size(), c.title() + ": " + output + " has another size");
+  for (size_t i = 0; i < want.size(); i++)
+    check(std::fabs(got[i] - want[i]) <= 1e-14 * std::fmax(1, std::fabs(want[i])),
+          c.title() + ": " + output + "[" + std::to_string(i) + "] is " + text(got[i]) + ", expected " + text(want[i]));
+}
+
+// Phi(1) = 0.8413..., 2 Phi(-2) = 0.0455...
+void activationValues() {
+  const auto values = [](const char* activation, const std::vector<double>& want) {
+    Case c(OpKind::activation, activation);
+    c.attributes.set("activation", activation);
+    expect(c.input("x", {1, 3}, {1, -2, 0.5}).output("y", {1, 3}), "y", want);
+  };
+  values("none", {1, -2, 0.5});
+  values("relu", {1, 0, 0.5});
+  values("gelu", {0.841344746068543, -0.04550026389635839, 0.34573123063700656});
+  values("geluTanh", {0.8411919906082768, -0.04540230591222494, 0.34571400982514394});
+  values("tanh", {0.7615941559557649, -0.9640275800758169, 0.46211715726000973});
+}
+
+void elementwiseValues() {
+  Case add(OpKind::add, "");
+  expect(add.input("a", {2, 1}, {1, 2}).input("b", {2, 1}, {10, -3}).output("y", {2, 1}), "y", {11, -1});
+  Case scale(OpKind::scale, "");
+  scale.attributes.set("factor", -0.5);
+  expect(scale.input("x", {1, 2}, {4, -3}).output("y", {1, 2}), "y", {-2, 1.5});
+}
+
+// Kept where the Philox word is at least p * 2^32, and then divided by 1 - p.
+void dropoutValues() {
+  Case c(OpKind::dropout, "");
+  c.attributes.set("dropout", 0.25).set("site", 3);
+  c.step.seed = 5;
+  c.step.forwardNumber = 2;
+  c.input("x", {2, 6}, {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}).index("tokenIndex", {8, 1}).output("y", {2, 6});
+  std::vector<double> want;
+  for (uint32_t row = 0; row < 2; row++)
+    for (uint32_t j = 0; j < 6; j++)
+      want.push_back(philox(row == 0 ? 8 : 1, j / 4, 3, 2, 5, 0).word[j % 4] < 0x40000000u ? 0
+                                                                                           : (row * 6 + j + 1) / 0.75);
+  expect(c, "y", want);
+}
+
+// z = [1, 3, 8]: mean 4, variance 26 / 3.
+void normValues() {
+  const double rstd = 1 / std::sqrt(26.0 / 3 + 1e-5);
+  const std::vector<double> want = {-3 * rstd * 2 + 1, -1 * rstd * 3 - 1, 4 * rstd * 4};
+  Case norm(OpKind::layerNorm, "");
+  norm.attributes.set("eps", 1e-5);
+  norm.input("x", {1, 3}, {1, 3, 8}).input("gamma", {3}, {2, 3, 4}).input("beta", {3}, {1, -1, 0});
+  norm.output("y", {1, 3}).output("stats", {1, 2});
+  expect(norm, "y", want);
+  expect(norm, "stats", {4, rstd});
+  Case fused(OpKind::addLayerNorm, "");
+  fused.attributes.set("eps", 1e-5);
+  fused.input("x", {1, 3}, {1, 2, 3}).input("residual", {1, 3}, {0, 1, 5});
+  fused.input("gamma", {3}, {2, 3, 4}).input("beta", {3}, {1, -1, 0});
+  fused.output("y", {1, 3}).output("z", {1, 3}).output("stats", {1, 2});
+  expect(fused, "y", want);
+  expect(fused, "z", {1, 3, 8});
+}
+
+// One head of two: scores 0 and log 3 for the first token, so P = [1/4, 3/4]; equal scores elsewhere; the third token
+// is a sequence of its own.
+void attentionValues() {
+  Case c(OpKind::attention, "");
+  c.attributes.set("numHeads", 2).set("scale", 1.0);
+  c.input("q", {3, 2}, {1, 0, 0, 0, 5, 5}).input("k", {3, 2}, {0, 7, std::log(3.0), -7, 9, 9});
+  c.input("v", {3, 2}, {4, 10, 8, 30, -1, -2}).index("cuSeqlens", {0, 2, 3});
+  c.output("y", {3, 2}).output("logsumexp", {3, 2});
+  expect(c, "y", {7, 20, 6, 20, -1, -2});
+  expect(c, "logsumexp", {std::log(4.0), std::log(2.0), std::log(2.0), std::log(2.0), 45, 45});
+}
+
+void linearValues() {
+  Case c(OpKind::linear, "");
+  c.input("x", {2, 2}, {1, 2, 3, 4}).input("W", {3, 2}, {1, 0, 0, 1, 1, -1}).input("b", {3}, {10, 20, 30});
+  expect(c.output("y", {2, 3}), "y", {11, 22, 29, 13, 24, 29});
+}
+
+// As above with u = 2 x A^T, A = [1, 1] and B = [1, 0, -1]^T: u = [6, 14].
+void loraLinearValues() {
+  Case c(OpKind::loraLinear, "");
+  c.attributes.set("scaling", 2.0).set("activation", "relu");
+  c.input("x", {2, 2}, {1, 2, 3, 4}).input("W", {3, 2}, {1, 0, 0, 1, 1, -1}).input("b", {3}, {10, 20, 1});
+  c.input("A", {1, 2}, {1, 1}).input("B", {3, 1}, {1, 0, -1}).input("residual", {2, 3}, {1, 1, 1, 2, 2, 2});
+  c.output("y", {2, 3}).output("u", {2, 1}).output("preActivation", {2, 3});
+  expect(c, "u", {6, 14});
+  expect(c, "preActivation", {17, 22, -6, 27, 24, -14});
+  expect(c, "y", {18, 23, 1, 29, 26, 2});
+}
+
+void lookupValues() {
+  Case sum(OpKind::embeddingSum, "");
+  sum.index("ids0", {1, 0}).input("table0", {2, 2}, {1, 2, 3, 4});
+  sum.index("ids1", {0, 0}).input("table1", {1, 2}, {10, 20});
+  expect(sum.output("y", {2, 2}), "y", {13, 24, 11, 22});
+  Case back(OpKind::embeddingBackward, "");
+  back.attributes.set("paddingIndex", 0);
+  back.index("ids", {1, 0, 1}).input("dy", {3, 2}, {1, 2, 3, 4, 5, 6});
+  expect(back.accumulated("dtable", {2, 2}, {7, 7, 7, 7}), "dtable", {7, 7, 13, 15});
+  Case gather(OpKind::gatherRows, "");
+  expect(gather.input("x", {2, 2}, {1, 2, 3, 4}).index("index", {1, 1, 0}).output("y", {3, 2}), "y",
+         {3, 4, 3, 4, 1, 2});
+}
+
+// logits [0, log 3]: p = [1/4, 3/4].
+void lossValues() {
+  const auto entropy = [](const std::vector<double>& labels, double smoothing, double want) {
+    Case c(OpKind::crossEntropy, "");
+    c.attributes.set("labelSmoothing", smoothing);
+    c.input("logits", {2, 2}, {0, std::log(3.0), 0, std::log(3.0)}).index("labels", labels);
+    expect(c.input("classWeights", {2}, {1, 3}).output("loss", {1}), "loss", {want});
+  };
+  const double first = std::log(4.0), second = std::log(4.0 / 3);
+  entropy({0, 1}, 0, (first + 3 * second) / 4);
+  entropy({1, -100}, 0, second);
+  entropy({1, -100}, 0.5, (0.5 * 3 * second + 0.25 * (first + 3 * second)) / 3);
+  entropy({-100, -100}, 0, 0);
+  Case mse(OpKind::mse, "");
+  expect(mse.input("x", {2, 2}, {1, 2, 3, 4}).input("target", {2, 2}, {1, 0, 0, 4}).output("loss", {1}), "loss",
+         {13.0 / 4});
+}
+
+// Two steps on p = 1 with gradients 2 and -1. The first moves by the learning rate whatever the gradient:
+// p = 1 (1 - 0.01 0.1) - 0.01 * 2 / (2 + eps); the second was worked out in Python from the contract's formula.
+void optimizerValues() {
+  struct Step {
+    double number, gradient, p, m, v;
+  };
+  Step before{0, 0, 1, 0, 0};
+  for (const Step& step : {Step{1, 2, 0.98900000005, 0.2, 0.004}, Step{2, -1, 0.9853476296701932, 0.08, 0.004996}}) {
+    Case c(OpKind::adamw, "step " + text(step.number));
+    c.attributes.set("learningRate", 0.01).set("beta1", 0.9).set("beta2", 0.999).set("eps", 1e-8);
+    c.attributes.set("weightDecay", 0.1).set("step", step.number).set("gradientScale", 0.5);
+    c.input("gradient", {1}, {2 * step.gradient}).accumulated("p", {1}, {before.p});
+    c.accumulated("m", {1}, {before.m}).accumulated("v", {1}, {before.v});
+    expect(c, "p", {step.p});
+    expect(c, "m", {step.m});
+    expect(c, "v", {step.v});
+    before = step;
+  }
+  Case norm(OpKind::squaredNorm, "");
+  norm.input("x", {3}, {1, -2, 3}).output("out", {1});
+  norm.outputs[0].kind = Operand::Kind::alwaysDouble;
+  expect(norm, "out", {14});
+}
+
+struct ValueTest {
+  const char* name;
+  void (*body)();
+  std::vector<OpKind> covers;
+};
+
+const std::vector<ValueTest>& valueTests() {
+  static const std::vector<ValueTest> tests = {
+      {"activation", activationValues, {OpKind::activation}},
+      {"attention", attentionValues, {OpKind::attention}},
+      {"dropout", dropoutValues, {OpKind::dropout}},
+      {"elementwise", elementwiseValues, {OpKind::add, OpKind::scale}},
+      {"linear", linearValues, {OpKind::linear}},
+      {"lookup", lookupValues, {OpKind::embeddingSum, OpKind::embeddingBackward, OpKind::gatherRows}},
+      {"loraLinear", loraLinearValues, {OpKind::loraLinear}},
+      {"loss", lossValues, {OpKind::crossEntropy, OpKind::mse}},
+      {"norm", normValues, {OpKind::layerNorm, OpKind::addLayerNorm}},
+      {"optimizer", optimizerValues, {OpKind::adamw, OpKind::squaredNorm}},
+  };
+  return tests;
+}
+
+}  // namespace
+
+std::vector<OpKind> opsWithValueTest() {
+  std::vector<OpKind> ops;
+  for (const ValueTest& test : valueTests()) ops.insert(ops.end(), test.covers.begin(), test.covers.end());
+  return ops;
+}
+
+void addValueTests(Suite& suite) {
+  for (const ValueTest& test : valueTests()) suite.add(std::string("value/") + test.name, test.body);
+}
+
+}  // namespace fl::test
