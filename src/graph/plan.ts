@@ -16,7 +16,7 @@ export interface PlanOptions {
   keepAll?: boolean;
 }
 
-/** Instructions from the first that writes a value to the last that reads it. */
+/** Instructions from the one that writes a value to the last that reads it. */
 export interface Lifetime {
   value: Value;
   first: number;
@@ -78,7 +78,6 @@ export class Plan {
     const ofKind = (kind: Value['kind']) => [...all].filter((value) => value.kind === kind);
     this.inputs = ofKind('input');
     const parameters = ofKind('parameter');
-    // A bias has a gradient but no reader in backward; it always has one in forward.
     this.parameters = parameters.map((value) => value.parameter as Parameter);
     const gradients = ofKind('gradient');
     const order = (value: Value) => this.parameters.indexOf(value.parameter as Parameter);
@@ -106,12 +105,13 @@ export class Plan {
 
   /** Bytes (fp32) that the forward pass leaves for the backward pass. */
   savedBytes(sizes: Sizes): number {
+    const readBackward = new Set(this.instructions.slice(this.forwardCount).flatMap((node) => node.inputs));
     return this.lifetimes()
-      .filter(({ value, first }) => first < this.forwardCount && this.isReadBackward(value))
+      .filter(({ first, value }) => first >= 0 && first < this.forwardCount && readBackward.has(value))
       .reduce((sum, { value }) => sum + bytesOf(value, sizes), 0);
   }
 
-  /** Bytes (fp32) of the arena that holds all results, for a batch of these sizes. Needs the addon. */
+  /** Bytes (fp32) of the arena that holds the batch and all results, for a batch of these sizes. Needs the addon. */
   peakBytes(sizes: Sizes): number {
     const lives = this.lifetimes();
     return native().arenaBytes(
@@ -131,24 +131,27 @@ export class Plan {
     return 12 * this.trained.reduce((sum, parameter) => sum + parameter.count, 0);
   }
 
-  /** Of every computed value; outputs (and all values with `keepAll`) live to the end. */
+  /**
+   * Of everything in the arena, in the order of `values`. Batch inputs are there before the first instruction (-1);
+   * outputs, and with `keepAll` all values, stay after the last.
+   */
   lifetimes(): Lifetime[] {
-    const end = this.instructions.length - 1;
+    const end = this.instructions.length;
     const lives = new Map<Value, Lifetime>();
+    const read = (value: Value | undefined, at: number) => {
+      const life = value && lives.get(value);
+      if (life) life.last = Math.max(life.last, at);
+    };
+    for (const value of this.inputs) lives.set(value, { value, first: -1, last: -1 });
     this.instructions.forEach((node, at) => {
+      for (const value of node.inputs) read(value, at);
       for (const value of node.outputs) {
-        if (value?.kind === 'computed') lives.set(value, { value, first: at, last: this.keepAll ? end : at });
-      }
-      for (const value of node.inputs) {
-        const life = value && lives.get(value);
-        if (life) life.last = Math.max(life.last, at);
+        if (value?.kind === 'computed') lives.set(value, { value, first: at, last: at });
       }
     });
-    for (const index of this.outputIndices.values()) {
-      const life = lives.get(this.values[index] as Value);
-      if (life) life.last = end;
-    }
-    return [...lives.values()];
+    if (this.keepAll) for (const value of this.values) read(value, end);
+    for (const index of this.outputIndices.values()) read(this.values[index], end);
+    return this.values.map((value) => lives.get(value)).filter((life): life is Lifetime => life !== undefined);
   }
 
   /** What the native program is built from, all but the parameters, which go in the order of `parameters`. */
@@ -210,10 +213,6 @@ export class Plan {
       forward: sum(this.instructions.slice(0, this.forwardCount)),
       backward: sum(this.instructions.slice(this.forwardCount)),
     };
-  }
-
-  private isReadBackward(value: Value): boolean {
-    return this.instructions.slice(this.forwardCount).some((node) => node.inputs.includes(value));
   }
 }
 
