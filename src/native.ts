@@ -103,15 +103,18 @@ export interface NativeTensor {
 export interface NativeAddon {
   Parameter: new (backend: string, name: string, shape: number[], compute: 'f32' | 'f64') => NativeParameter;
   Program: new (spec: NativeProgramSpec) => NativeProgram;
-  /** Runs one op on typed arrays, off the event loop. Outputs are written in place. */
+  /**
+   * Runs one op off the event loop, on typed arrays (copied in and out) or device tensors. Outputs are written in place.
+   * @returns the op's own seconds, copies left out.
+   */
   runOp(
     backend: string,
     op: string,
-    inputs: (NativeTensor | undefined)[],
-    outputs: (NativeTensor | undefined)[],
+    inputs: readonly (NativeTensor | NativeParameter | undefined)[],
+    outputs: readonly (NativeTensor | NativeParameter | undefined)[],
     attributes: Record<string, number | string>,
     step: NativeStep,
-  ): Promise<void>;
+  ): Promise<number>;
   /** Peak bytes of an arena for buffers that live from instruction `first` to `last`. */
   arenaBytes(bytes: number[], first: number[], last: number[]): number;
   info(): {

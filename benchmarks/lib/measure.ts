@@ -1,0 +1,49 @@
+/** Interleaved timing: A B A B …, so that a drift of the machine's speed meets both sides alike. */
+
+export interface Timing {
+  /** Seconds. */
+  median: number;
+  p10: number;
+  p90: number;
+}
+
+export function quantile(sorted: readonly number[], q: number): number {
+  const at = (sorted.length - 1) * q;
+  const low = sorted[Math.floor(at)] as number;
+  const high = sorted[Math.ceil(at)] as number;
+  return low + (high - low) * (at - Math.floor(at));
+}
+
+export function summarize(samples: readonly number[]): Timing {
+  const sorted = [...samples].sort((a, b) => a - b);
+  return { median: quantile(sorted, 0.5), p10: quantile(sorted, 0.1), p90: quantile(sorted, 0.9) };
+}
+
+/**
+ * Runs every side once a round, `rounds` times after one warm-up round; each side returns its own seconds.
+ * @returns one timing a side, and of every side the median of its ratio to the first, round by round.
+ */
+export async function interleave<K extends string>(
+  sides: Record<K, () => Promise<number>>,
+  rounds: number,
+): Promise<Record<K, Timing & { ratio: number }>> {
+  const names = Object.keys(sides) as K[];
+  const samples = Object.fromEntries(names.map((name) => [name, [] as number[]])) as Record<K, number[]>;
+  for (let round = -1; round < rounds; round++) {
+    for (const name of names) {
+      const seconds = await sides[name]();
+      if (round >= 0) samples[name].push(seconds);
+    }
+  }
+  const first = samples[names[0] as K];
+  return Object.fromEntries(
+    names.map((name) => {
+      const ratios = samples[name].map((s, i) => s / (first[i] as number)).sort((a, b) => a - b);
+      return [name, { ...summarize(samples[name]), ratio: quantile(ratios, 0.5) }];
+    }),
+  ) as Record<K, Timing & { ratio: number }>;
+}
+
+export function geometricMean(values: readonly number[]): number {
+  return Math.exp(values.reduce((sum, v) => sum + Math.log(v), 0) / values.length);
+}
