@@ -44,10 +44,12 @@ export function producerForSoleReader(value: Value | undefined, uses: Map<Value,
   return value && uses.get(value) === 1 ? value.producer : undefined;
 }
 
-/** Puts new nodes in the place of old ones; an empty list removes. Results that stay keep their Value. */
+/** Puts new nodes in the place of old ones; an empty list removes. Results and all other nodes stay the same objects. */
 export function replaceNodes(graph: Graph, replacements: ReadonlyMap<Node, readonly Node[]>): void {
   if (replacements.size === 0) return;
   for (const node of graph.nodes.splice(0)) {
-    for (const replacement of replacements.get(node) ?? [node]) graph.addNode(replacement);
+    const added = replacements.get(node);
+    if (added) for (const replacement of added) graph.addNode(replacement);
+    else graph.nodes.push(node);
   }
 }

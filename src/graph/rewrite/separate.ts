@@ -10,7 +10,7 @@ import type { Attributes, Graph, Value } from '../value';
 export function separateLora(graph: Graph): void {
   for (const node of graph.nodes.splice(0)) {
     if (node.op !== 'loraLinear') {
-      graph.addNode(node);
+      graph.nodes.push(node);
       continue;
     }
     const [x, W, b, A, B, , tokenIndex] = node.inputs;
