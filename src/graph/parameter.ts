@@ -63,6 +63,15 @@ export class Parameter {
     return values;
   }
 
+  /**
+   * The newest values, or where they can be read from: to give them to another parameter, or back to this one later
+   * (setData, setSource). A source is not read for it.
+   */
+  snapshot(): Float32Array | ParameterSource {
+    if (this.newest) return this.newest.read('value');
+    return this.host ?? (this.source as ParameterSource);
+  }
+
   /** Replaces the values, here and on every device that holds them. */
   setData(values: Float32Array): void {
     this.checkCount(values.length);

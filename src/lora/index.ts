@@ -1,0 +1,31 @@
+export { type LoraBias, type LoraConfig, resolveLoraConfig } from './config';
+export {
+  type AddAdapterOptions,
+  addAdapter,
+  deleteAdapter,
+  disableAdapters,
+  enableAdapters,
+  setActiveAdapters,
+  setTrainable,
+} from './inject';
+export { type AdapterSettings, LoraLinear } from './lora_linear';
+export { type LoralibOptions, loadLoralibAdapter } from './loralib_files';
+export { merge, mergeAndUnload, unload, unmerge } from './merge';
+export { ModulesToSave } from './modules_to_save';
+export {
+  formatParameterTable,
+  formatTotals,
+  type ParameterRow,
+  type ParameterTable,
+  parameterTable,
+} from './parameter_table';
+export {
+  adapterParameters,
+  type LoadAdapterOptions,
+  loadAdapter,
+  peftNameOf,
+  type SaveAdapterOptions,
+  saveAdapter,
+} from './peft_files';
+export { CLASSIFIER_ONLY, LORA_PRESETS } from './presets';
+export { activeAdapters, adapterNames } from './registry';

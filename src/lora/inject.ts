@@ -1,0 +1,153 @@
+import type { Module } from '../nn';
+import { fixInitialValues } from '../nn/init';
+import { invalidLora, type LoraConfig, type ResolvedLoraConfig, resolveLoraConfig } from './config';
+import { LoraLinear } from './lora_linear';
+import { findModulesToSave, findTargets, type Target } from './match';
+import { ModulesToSave } from './modules_to_save';
+import { adapterEntry, adaptersOf, applyAdapters, loraLinears, savedModules } from './registry';
+
+export interface AddAdapterOptions {
+  /** Of the adapter, for several on one model. Default: `default`. */
+  name?: string;
+  /** Seed of the initial A (and B), with each parameter's path; an integer from 0 to 2^53 - 1. Default 0. */
+  seed?: number;
+  /** Whether it is trained while it is active. Default true. */
+  trainable?: boolean;
+}
+
+/** What an adapter would do to a model, found without changing anything. */
+export interface AdapterPlan {
+  config: ResolvedLoraConfig;
+  targets: Target[];
+  saved: string[];
+}
+
+/** Checks an adapter's name and configuration against a model. */
+export function planAdapter(model: Module, config: LoraConfig, name: string): AdapterPlan {
+  const { entries } = adaptersOf(model);
+  if (entries.has(name)) {
+    throw invalidLora(`the model already has an adapter "${name}". Give another name, or delete that one first.`);
+  }
+  if (!/^[A-Za-z_][A-Za-z0-9_-]*$/.test(name)) {
+    throw invalidLora(
+      `"${name}" can not name an adapter: it becomes part of parameter paths and folders. Take letters, digits, _ and -.`,
+    );
+  }
+  const resolved = resolveLoraConfig(config);
+  if (entries.size > 0 && [resolved, ...[...entries.values()].map((e) => e.config)].some((c) => c.bias !== 'none')) {
+    throw invalidLora(
+      'several adapters can not be used with bias other than none: they would share the trained biases.',
+    );
+  }
+  const merged = loraLinears(model).find(([, module]) => module.merged.length > 0);
+  if (merged) throw invalidLora(`adapters are merged into "${merged[0]}". Call unmerge(model) first.`);
+  const saved = findModulesToSave(model, resolved);
+  return { config: resolved, targets: findTargets(model, resolved, saved), saved };
+}
+
+/**
+ * Adds a LoRA adapter to a model: all is frozen, the matched Linear modules are wrapped, and the adapter and its copy of the head (or of
+ * modulesToSave) are trained. It becomes the one active adapter. The model computes what it computed before, until B is trained.
+ *
+ * @param options the adapter's name, or name, seed and whether it is trained.
+ * @returns paths of the adapted modules.
+ * @throws FusedLoraError INVALID_LORA; the model is unchanged then.
+ */
+export function addAdapter(model: Module, config: LoraConfig, options: string | AddAdapterOptions = {}): string[] {
+  const given = typeof options === 'string' ? { name: options } : options;
+  const name = given.name ?? 'default';
+  return applyPlan(model, planAdapter(model, config, name), name, given);
+}
+
+/** Carries out what {@link planAdapter} found. */
+export function applyPlan(model: Module, plan: AdapterPlan, name: string, options: AddAdapterOptions = {}): string[] {
+  // Initial values belong to the paths that the base model has.
+  model.nameTree();
+  const { config, targets, saved } = plan;
+  for (const { path, module, rank, scaling } of targets) {
+    const wrapped = module instanceof LoraLinear ? module : new LoraLinear(module);
+    if (wrapped !== module) {
+      wrapped.training = module.training;
+      model.replaceChild(path, wrapped);
+    }
+    const { loraDropout, initLoraWeights } = config;
+    wrapped.addAdapter(name, { rank, scaling, dropout: loraDropout, initLoraWeights });
+    const { A, B } = wrapped.adapter(name);
+    fixInitialValues(A, options.seed ?? 0, `${path}.lora_A.${name}.weight`);
+    fixInitialValues(B, options.seed ?? 0, `${path}.lora_B.${name}.weight`);
+  }
+  for (const path of saved) {
+    const module = model.getSubmodule(path);
+    const wrapped = module instanceof ModulesToSave ? module : new ModulesToSave(module);
+    if (wrapped !== module) model.replaceChild(path, wrapped);
+    wrapped.addAdapter(name);
+  }
+  const adapters = adaptersOf(model);
+  adapters.entries.set(name, {
+    config,
+    targets: targets.map(({ path, rank, alpha }) => ({ path, rank, alpha })),
+    saved,
+    trainable: options.trainable ?? true,
+    json: undefined,
+  });
+  adapters.active = [name];
+  adapters.disabled = false;
+  applyAdapters(model);
+  model.nameTree();
+  return targets.map(({ path }) => path);
+}
+
+/**
+ * Chooses the adapters whose sum is added to the base model, in this order. Of several with a copy of the head, the first one's is used.
+ * Active adapters are trained unless they were added or loaded with `trainable: false`. Graphs traced before are not changed.
+ */
+export function setActiveAdapters(model: Module, names: string | readonly string[]): void {
+  const list = typeof names === 'string' ? [names] : [...names];
+  for (const name of list) adapterEntry(model, name);
+  if (new Set(list).size !== list.length) throw invalidLora(`an adapter is named twice: ${list.join(', ')}`);
+  const adapters = adaptersOf(model);
+  adapters.active = list;
+  adapters.disabled = false;
+  applyAdapters(model);
+}
+
+/** Makes the model compute what its base does, and trains nothing, until {@link enableAdapters} or {@link setActiveAdapters}. */
+export function disableAdapters(model: Module): void {
+  adaptersOf(model).disabled = true;
+  applyAdapters(model);
+}
+
+/** Makes the adapters that were active before {@link disableAdapters} active again. */
+export function enableAdapters(model: Module): void {
+  adaptersOf(model).disabled = false;
+  applyAdapters(model);
+}
+
+/** Sets whether an adapter is trained while it is active. */
+export function setTrainable(model: Module, name: string, trainable: boolean): void {
+  adapterEntry(model, name).trainable = trainable;
+  applyAdapters(model);
+}
+
+/** Takes an adapter out; a module without any adapter left is unwrapped. */
+export function deleteAdapter(model: Module, name: string): void {
+  adapterEntry(model, name);
+  for (const [path, module] of loraLinears(model)) {
+    if (module.merged.length > 0) {
+      throw invalidLora(`"${module.merged.join(', ')}" is merged into "${path}". Call unmerge(model) first.`);
+    }
+  }
+  for (const [path, module] of loraLinears(model)) {
+    module.deleteAdapter(name);
+    if (module.adapters.size === 0) model.replaceChild(path, module.base_layer);
+  }
+  for (const [path, module] of savedModules(model)) {
+    module.deleteAdapter(name);
+    if (module.modules_to_save.names.length === 0) model.replaceChild(path, module.original);
+  }
+  const adapters = adaptersOf(model);
+  adapters.entries.delete(name);
+  adapters.active = adapters.active.filter((active) => active !== name);
+  applyAdapters(model);
+  model.nameTree();
+}

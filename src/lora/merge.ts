@@ -1,0 +1,60 @@
+import { FusedLoraError } from '../errors';
+import type { Module } from '../nn';
+import { activeAdapters, adapterEntry, adaptersOf, loraLinears, savedModules } from './registry';
+
+/**
+ * Adds adapters to the base weights, W = W₀ + s B A (in float64, rounded once), so that the model runs at the base's cost. The originals are
+ * kept, or read again from their file, for {@link unmerge}.
+ *
+ * @param names default: the active adapters.
+ * @throws FusedLoraError INVALID_ARGUMENT when an adapter is not there or holds a value that is not finite; nothing is changed then.
+ */
+export function merge(model: Module, names: readonly string[] = activeAdapters(model)): void {
+  for (const name of names) adapterEntry(model, name);
+  const wrapped = loraLinears(model);
+  for (const [path, module] of wrapped) {
+    for (const name of names.filter((n) => module.adapters.has(n))) {
+      const { A, B } = module.adapter(name);
+      if (A.data().every(Number.isFinite) && B.data().every(Number.isFinite)) continue;
+      throw new FusedLoraError(
+        'INVALID_ARGUMENT',
+        `merge: adapter "${name}" of "${path}" holds NaN or infinite values. Nothing was changed; train or load it again.`,
+      );
+    }
+  }
+  for (const [, module] of wrapped) module.merge(names.filter((name) => module.adapters.has(name)));
+}
+
+/** Takes all merged adapters out of the base weights again, which are then what they were, bit for bit. */
+export function unmerge(model: Module): void {
+  for (const [, module] of loraLinears(model)) module.unmerge();
+}
+
+/** Replaces wrapped modules and forgets the adapters. All parameters stay frozen as they are. */
+function unwrap(model: Module, keepHead: boolean): void {
+  for (const [path, module] of loraLinears(model)) model.replaceChild(path, module.base_layer);
+  for (const [path, module] of savedModules(model)) {
+    model.replaceChild(path, keepHead ? module.current : module.original);
+  }
+  const adapters = adaptersOf(model);
+  adapters.entries.clear();
+  adapters.active = [];
+  adapters.disabled = false;
+  model.nameTree();
+}
+
+/** Takes all adapters out: the base model with its own head. Its parameters stay frozen; see `requiresGrad_`. */
+export function unload(model: Module): void {
+  unmerge(model);
+  unwrap(model, false);
+}
+
+/**
+ * Merges the active adapters and takes the wrappers out: a plain model with the adapter in its weights and the adapter's head, which
+ * `saveModel` writes.
+ */
+export function mergeAndUnload(model: Module, names: readonly string[] = activeAdapters(model)): void {
+  unmerge(model);
+  merge(model, names);
+  unwrap(model, true);
+}

@@ -1,0 +1,96 @@
+import { FusedLoraError } from '../errors';
+import type { JsonObject } from '../io/json';
+import type { Module } from '../nn';
+import type { ResolvedLoraConfig } from './config';
+import { LoraLinear } from './lora_linear';
+import { ModulesToSave } from './modules_to_save';
+
+/** What is known of an adapter of a model. */
+export interface AdapterEntry {
+  config: ResolvedLoraConfig;
+  /** What each adapted module got. */
+  targets: { path: string; rank: number; alpha: number }[];
+  /** Paths of the modules that it holds copies of. */
+  saved: string[];
+  /** Whether it is trained while it is active. */
+  trainable: boolean;
+  /** adapter_config.json that it came from, whose unknown fields are written back. */
+  json: JsonObject | undefined;
+}
+
+interface ModelAdapters {
+  entries: Map<string, AdapterEntry>;
+  active: readonly string[];
+  disabled: boolean;
+}
+
+const registry = new WeakMap<Module, ModelAdapters>();
+
+/** The adapters of a model; an empty record for one that has none. */
+export function adaptersOf(model: Module): ModelAdapters {
+  let adapters = registry.get(model);
+  if (!adapters) {
+    adapters = { entries: new Map(), active: [], disabled: false };
+    registry.set(model, adapters);
+  }
+  return adapters;
+}
+
+/** Names of a model's adapters, in the order in which they were added. */
+export function adapterNames(model: Module): string[] {
+  return [...adaptersOf(model).entries.keys()];
+}
+
+/** Names of the adapters that are summed now; none while they are disabled. */
+export function activeAdapters(model: Module): readonly string[] {
+  const { active, disabled } = adaptersOf(model);
+  return disabled ? [] : active;
+}
+
+/** An adapter by name; INVALID_ARGUMENT lists those that are there. */
+export function adapterEntry(model: Module, name: string): AdapterEntry {
+  const entry = adaptersOf(model).entries.get(name);
+  if (entry) return entry;
+  throw new FusedLoraError(
+    'INVALID_ARGUMENT',
+    `the model has no adapter "${name}"; it has: ${adapterNames(model).join(', ') || 'none'}`,
+  );
+}
+
+export function loraLinears(model: Module): [string, LoraLinear][] {
+  return model.namedModules().filter((entry): entry is [string, LoraLinear] => entry[1] instanceof LoraLinear);
+}
+
+export function savedModules(model: Module): [string, ModulesToSave][] {
+  return model.namedModules().filter((entry): entry is [string, ModulesToSave] => entry[1] instanceof ModulesToSave);
+}
+
+/** Puts the record into effect: which adapters are summed, whose head is used, what is trained. */
+export function applyAdapters(model: Module): void {
+  const { entries } = adaptersOf(model);
+  const active = activeAdapters(model);
+  model.requiresGrad_(false);
+  const trained = active.filter((name) => entries.get(name)?.trainable);
+  for (const [, module] of loraLinears(model)) {
+    module.active = active.filter((name) => module.adapters.has(name));
+    for (const name of trained) {
+      if (!module.adapters.has(name)) continue;
+      const { A, B } = module.adapter(name);
+      A.requiresGrad = true;
+      B.requiresGrad = true;
+      if (entries.get(name)?.config.bias === 'lora_only' && module.base_layer.bias) {
+        module.base_layer.bias.requiresGrad = true;
+      }
+    }
+  }
+  for (const [, module] of savedModules(model)) {
+    module.original.requiresGrad_(false);
+    module.active = active.find((name) => module.modules_to_save.get(name));
+    if (module.active !== undefined && trained.includes(module.active)) module.current.requiresGrad_(true);
+  }
+  if (trained.some((name) => entries.get(name)?.config.bias === 'all')) {
+    for (const [path, parameter] of model.namedParameters()) {
+      if (/(^|\.)bias$/.test(path) && !path.includes('.modules_to_save.')) parameter.requiresGrad = true;
+    }
+  }
+}
