@@ -2,6 +2,8 @@
 #pragma once
 
 #define NODE_API_NO_EXTERNAL_BUFFERS_ALLOWED
+// An environment that is being torn down takes no exception any more: drop it, the process must not die of it.
+#define NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS
 #include <napi.h>
 
 namespace fl::addon {
@@ -13,6 +15,12 @@ struct Environment {
 };
 
 Environment& environmentOf(Napi::Env env);
+
+/// Tells V8 of memory outside its heap. Never throws: it is called from destructors, also while an environment ends.
+inline void adjustExternalMemory(Napi::Env env, int64_t change) {
+  int64_t total;
+  napi_adjust_external_memory(env, change, &total);
+}
 
 Napi::Function defineParameter(Napi::Env env);
 Napi::Function defineProgram(Napi::Env env);

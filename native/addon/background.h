@@ -50,10 +50,21 @@ class Background : public Napi::AsyncWorker {
       if (error_)
         deferred_.Reject(toJavaScript(env, *error_).Value());
       else
-        deferred_.Resolve(result_(env));
+        settle(env);
+    } catch (const Napi::Error&) {
+      // The environment is being torn down: nobody waits for the promise any more.
+    }
+  }
+
+  void settle(Napi::Env env) {
+    Napi::Value value;
+    try {
+      value = result_(env);
     } catch (const Napi::Error& error) {
       deferred_.Reject(error.Value());
+      return;
     }
+    deferred_.Resolve(value);
   }
 
   Napi::Promise::Deferred deferred_;

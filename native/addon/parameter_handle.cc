@@ -41,7 +41,7 @@ ParameterHandle::ParameterHandle(const Napi::CallbackInfo& info) : Napi::ObjectW
 }
 
 ParameterHandle::~ParameterHandle() {
-  if (reported_) Napi::MemoryManagement::AdjustExternalMemory(Env(), -reported_);
+  if (reported_) adjustExternalMemory(Env(), -reported_);
 }
 
 ParameterHandle& ParameterHandle::of(Napi::Env env, const Napi::Value& value, const char* name) {
@@ -63,7 +63,7 @@ std::shared_ptr<Parameter> ParameterHandle::idle() const {
 
 void ParameterHandle::reportMemory(Napi::Env env) {
   const int64_t now = parameter_ ? parameter_->bytes() : 0;
-  if (now != reported_) Napi::MemoryManagement::AdjustExternalMemory(env, now - reported_);
+  if (now != reported_) adjustExternalMemory(env, now - reported_);
   reported_ = now;
 }
 

@@ -127,7 +127,7 @@ ProgramHandle::ProgramHandle(const Napi::CallbackInfo& info) : Napi::ObjectWrap<
 ProgramHandle::~ProgramHandle() {
   // A run that is still under way holds the program; it ends at its next op.
   if (program_) program_->abort();
-  if (reported_) Napi::MemoryManagement::AdjustExternalMemory(Env(), -reported_);
+  if (reported_) adjustExternalMemory(Env(), -reported_);
 }
 
 std::shared_ptr<Program> ProgramHandle::program() const {
