@@ -15,14 +15,21 @@ export function separateLora(graph: Graph): void {
     }
     const [x, W, b, A, B, , tokenIndex] = node.inputs;
     const { scaling, dropout, site } = node.attributes;
-    const step = (op: string, name: string, inputs: (Value | undefined)[], attributes: Attributes = {}): Value =>
-      apply(graph, opByName(op), inputs, { attributes, path: node.path, names: [name] }).outputs[0] as Value;
-
+    /** `as` is a result that the fused op had too, or what to call a new one. */
+    const step = (
+      op: string,
+      as: string | Value,
+      inputs: (Value | undefined)[],
+      attributes: Attributes = {},
+    ): Value => {
+      const result = typeof as === 'string' ? { names: [as] } : { outputs: [as] };
+      return apply(graph, opByName(op), inputs, { attributes, path: node.path, ...result }).outputs[0] as Value;
+    };
     const base = step('linear', 'base', [x, W, b]);
     const dropped =
       dropout === undefined || site === undefined ? x : step('dropout', 'dropped', [x, tokenIndex], { dropout, site });
-    const u = step('scale', 'u', [step('linear', 'xA', [dropped, A])], { factor: scaling as number });
-    const delta = step('linear', 'delta', [u, B]);
-    apply(graph, opByName('add'), [base, delta], { path: node.path, outputs: [node.outputs[0]] });
+    const xA = step('linear', 'xA', [dropped, A]);
+    const u = step('scale', node.outputs[1] as Value, [xA], { factor: scaling as number });
+    step('add', node.outputs[0] as Value, [base, step('linear', 'delta', [u, B])]);
   }
 }
