@@ -15,7 +15,7 @@ struct AttentionWork {
 };
 
 /// Every head of every sequence once, the longest sequences first: a thread that is done early takes what is left.
-std::vector<AttentionWork> shareAttention(const Tensor& cuSeqlens, int64_t numHeads, int64_t headDim);
+std::vector<AttentionWork> shareAttention(const Tensor& cuSeqlens, int64_t numHeads);
 
 /// Gives every thread of the pool scratch memory for any of the work (a longer sequence may need less); returns its
 /// size.

@@ -18,6 +18,8 @@ struct AttentionHead {
   /// Null without dropout. Mask of P[i, j]: token = firstToken + i, feature = firstFeature + j.
   const Mask* mask;
   uint32_t firstToken, firstFeature;
+  /// The caller goes on with the next head, headDim floats further: its operands are prefetched on the way.
+  bool another;
   /// scratchFloats() floats, 64-byte aligned.
   float* scratch;
 };
