@@ -1,11 +1,14 @@
 /**
  * Checks who may know whom: TypeScript imports in src/ and C++ includes in native/ against the tables below. Knowledge points one way, so that an
  * op, a backend or a model can be read, tested and replaced by itself.
+ * Usage: node scripts/lint-directions.mjs [root folder]
  */
 import { readFileSync } from 'node:fs';
 import { dirname, relative, resolve, sep } from 'node:path';
-import { root } from './lib/shell.mjs';
+import { root as packageRoot } from './lib/shell.mjs';
 import { listFiles } from './lib/stamp.mjs';
+
+const root = resolve(process.argv[2] ?? packageRoot);
 
 /** Folder or root module of src/ → what else it may import. Root modules that are not named here are base: all may import them. */
 const typescript = {
@@ -17,10 +20,11 @@ const typescript = {
   models: ['io', 'nn', 'graph', 'native'],
   lora: ['io', 'nn', 'graph', 'native'],
   train: ['data', 'io', 'nn', 'graph', 'native'],
-  serve: ['train', 'models', 'lora', 'data', 'io', 'nn', 'graph', 'native'],
+  task: ['train', 'models', 'lora', 'data', 'io', 'nn', 'graph', 'native'],
+  serve: ['task', 'train', 'models', 'lora', 'data', 'io', 'nn', 'graph', 'native'],
   kernels: ['graph', 'native'],
-  cli: ['index', 'serve', 'train', 'models', 'lora', 'data', 'io', 'nn', 'graph', 'native', 'kernels'],
-  index: ['serve', 'train', 'models', 'lora', 'data', 'io', 'nn', 'graph', 'native', 'kernels'],
+  cli: ['index', 'serve', 'task', 'train', 'models', 'lora', 'data', 'io', 'nn', 'graph', 'native', 'kernels'],
+  index: ['serve', 'task', 'train', 'models', 'lora', 'data', 'io', 'nn', 'graph', 'native', 'kernels'],
 };
 
 /** Folder of native/ → what else it may include. */
@@ -49,7 +53,7 @@ function lineOf(text, index) {
 
 function checkTypeScript() {
   const imports = /(?:\bfrom\s*|\bimport\s*\(\s*|\brequire\s*\(\s*|^\s*import\s+)['"](\.[^'"]*)['"]/gm;
-  for (const file of listFiles(['src']).filter((name) => name.endsWith('.ts'))) {
+  for (const file of listFiles(['src'], root).filter((name) => name.endsWith('.ts'))) {
     const path = relative(root, file);
     const isFolder = path.split(sep).length > 2;
     const from = layerOf(path);
@@ -82,7 +86,7 @@ function checkTypeScript() {
 
 function checkCpp() {
   const includes = /^[ \t]*#[ \t]*include[ \t]*(["<])([^">]+)[">]/gm;
-  const sources = listFiles(['native']).filter((name) => /\.(cc|h|cu|cuh|inc)$/.test(name));
+  const sources = listFiles(['native'], root).filter((name) => /\.(cc|h|cu|cuh|inc)$/.test(name));
   for (const file of sources) {
     const path = relative(root, file);
     const from = layerOf(path);
