@@ -30,7 +30,9 @@ endif()
 
 # Instruction sets by file name suffix. Only these files may use more than the baseline; they are called after a check at run time.
 # gcc 12's own intrinsics headers warn about uninitialised values (gcc bug 105593), hence the -Wno-.
-set(FUSED_LORA_ISA_quiet -Wno-uninitialized -Wno-maybe-uninitialized)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  set(FUSED_LORA_ISA_quiet -Wno-uninitialized -Wno-maybe-uninitialized)
+endif()
 set(FUSED_LORA_ISA_avx2 ${FUSED_LORA_ISA_quiet} -mavx2 -mfma)
 set(FUSED_LORA_ISA_avx512 ${FUSED_LORA_ISA_quiet} -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma -mprefer-vector-width=512)
 set(FUSED_LORA_ISA_avx512bf16 ${FUSED_LORA_ISA_avx512} -mavx512bf16)
