@@ -16,6 +16,7 @@ import type { Module } from '../nn';
 import { stateMismatch } from '../nn/state';
 import type { LoraConfig } from './config';
 import { type AdapterPlan, applyPlan, planAdapter } from './inject';
+import { ModulesToSave } from './modules_to_save';
 import { configFromPeft, configToPeft } from './peft_config';
 import { adapterEntry } from './registry';
 
@@ -53,16 +54,17 @@ function expectedShapes(model: Module, plan: AdapterPlan): Map<string, readonly 
     shapes.set(`${PREFIX}${at}.lora_A.weight`, [rank, module.inFeatures]);
     shapes.set(`${PREFIX}${at}.lora_B.weight`, [module.outFeatures, rank]);
   }
+  for (const head of saved) {
+    const module = model.getSubmodule(head);
+    const original = module instanceof ModulesToSave ? module.original : module;
+    for (const [at, parameter] of original.namedParameters()) shapes.set(`${PREFIX}${head}.${at}`, parameter.shape);
+  }
   const adapted = new Set(targets.map((target) => target.path));
-  for (const [at, parameter] of model.namedParameters()) {
-    const inSaved = saved.some((head) => at.startsWith(`${head}.`));
-    const owner = at.replace(/\.bias$/, '');
-    const isAdapted = owner !== at && adapted.has(owner);
-    if (inSaved) shapes.set(PREFIX + at, parameter.shape);
-    else if (config.bias === 'lora_only' && isAdapted) shapes.set(`${PREFIX}${owner}.base_layer.bias`, parameter.shape);
-    else if (config.bias === 'all' && /(^|\.)bias$/.test(at)) {
-      shapes.set(isAdapted ? `${PREFIX}${owner}.base_layer.bias` : PREFIX + at, parameter.shape);
-    }
+  for (const [at, parameter] of config.bias === 'none' ? [] : model.namedParameters()) {
+    const owner = at.replace(/(^|\.)bias$/, '');
+    if (owner === at || saved.some((head) => at.startsWith(`${head}.`))) continue;
+    if (adapted.has(owner)) shapes.set(`${PREFIX}${owner}.base_layer.bias`, parameter.shape);
+    else if (config.bias === 'all') shapes.set(PREFIX + at, parameter.shape);
   }
   return shapes;
 }
@@ -95,7 +97,7 @@ export function saveAdapter(model: Module, dir: string, options: string | SaveAd
   const folder = name === 'default' ? dir : path.join(dir, name);
   writeFolderAtomic(folder, (temporary) => {
     writeSafetensors(path.join(temporary, WEIGHTS), tensors);
-    writeFileAtomic(path.join(temporary, CONFIG), `${JSON.stringify(json, null, 2)}\n`);
+    writeFileAtomic(path.join(temporary, CONFIG), JSON.stringify(json, null, 2));
     extra?.(temporary);
   });
   return folder;

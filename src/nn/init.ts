@@ -21,24 +21,35 @@ export type Initializer =
 const TWO_PI = 2 * Math.PI;
 const UNIT = 2 ** -32;
 
-/** Fills values from the stream of (seed, path): counter = (block, 0, hash of the path), key = seed. */
-function fillRandom(values: Float32Array, seed: number, path: string, of: (words: Uint32Array) => number[]): void {
+/** Random words of (seed, path): counter = (block, 0, hash of the path), key = seed. `take` gets the index of each block's first value. */
+function forEachBlock(count: number, seed: number, path: string, words: Uint32Array, take: (i: number) => void): void {
   const hash = createHash('sha256').update(path).digest();
   const [h0, h1] = [hash.readUInt32LE(0), hash.readUInt32LE(4)];
   const [k0, k1] = keyOfSeed(seed);
-  const words = new Uint32Array(4);
-  for (let i = 0; i < values.length; i += 4) {
+  for (let i = 0; i < count; i += 4) {
     philox(i / 4, 0, h0, h1, k0, k1, words);
-    const four = of(words);
-    for (let j = 0; j < 4 && i + j < values.length; j++) values[i + j] = four[j]!;
+    take(i);
   }
 }
 
-/** Box and Muller: two uniform numbers in (0, 1) give two normal ones. */
-function normalPair(a: number, b: number, std: number): [number, number] {
-  const radius = std * Math.sqrt(-2 * Math.log((a + 0.5) * UNIT));
-  const angle = TWO_PI * (b + 0.5) * UNIT;
-  return [radius * Math.cos(angle), radius * Math.sin(angle)];
+/** Box and Muller: two uniform numbers in (0, 1) give two normal ones. Writes past the end of a typed array are dropped. */
+function fillNormal(values: Float32Array, std: number, seed: number, path: string): void {
+  const words = new Uint32Array(4);
+  forEachBlock(values.length, seed, path, words, (i) => {
+    for (let j = 0; j < 4; j += 2) {
+      const radius = std * Math.sqrt(-2 * Math.log((words[j]! + 0.5) * UNIT));
+      const angle = TWO_PI * (words[j + 1]! + 0.5) * UNIT;
+      values[i + j] = radius * Math.cos(angle);
+      values[i + j + 1] = radius * Math.sin(angle);
+    }
+  });
+}
+
+function fillUniform(values: Float32Array, bound: number, seed: number, path: string): void {
+  const words = new Uint32Array(4);
+  forEachBlock(values.length, seed, path, words, (i) => {
+    for (let j = 0; j < 4; j++) values[i + j] = bound * ((words[j]! + 0.5) * UNIT * 2 - 1);
+  });
 }
 
 /**
@@ -59,13 +70,11 @@ export function initialValues(
     case 'constant':
       return values.fill(initializer.value);
     case 'uniform':
-      fillRandom(values, seed, path, (w) =>
-        [0, 1, 2, 3].map((j) => initializer.bound * ((w[j]! + 0.5) * UNIT * 2 - 1)),
-      );
+      fillUniform(values, initializer.bound, seed, path);
       return values;
     case 'normal': {
       const { std, zeroRow } = initializer;
-      fillRandom(values, seed, path, (w) => [...normalPair(w[0]!, w[1]!, std), ...normalPair(w[2]!, w[3]!, std)]);
+      fillNormal(values, std, seed, path);
       const columns = shape[shape.length - 1]!;
       if (zeroRow !== undefined) values.fill(0, zeroRow * columns, (zeroRow + 1) * columns);
       return values;
