@@ -79,9 +79,12 @@ if [ "$failed" = no ]; then
       step compute-sanitizer 600 compute-sanitizer --error-exitcode 9 "$test" || failed=yes
     fi
   fi
+  size=()
+  [ "$device" = cpu ] && size=(--quick)
   for bench in linear; do
     if [ -f "$work/js/benchmarks/$bench.js" ]; then
-      step "bench-$bench" 600 "$node" "$work/js/benchmarks/$bench.js" --device "$device" --json "$work/logs/bench-$bench.json" || failed=yes
+      step "bench-$bench" 600 "$node" "$work/js/benchmarks/$bench.js" \
+        --device "$device" --json "$work/logs/bench-$bench.json" "${size[@]}" || failed=yes
     fi
   done
 fi
