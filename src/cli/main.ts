@@ -1,0 +1,15 @@
+#!/usr/bin/env node
+/** The command line: `fused-lora <command>`; one file a command. */
+import { Command } from 'commander';
+import { infoCommand } from './info';
+import { runProgram } from './run';
+import { version } from './version';
+
+const program = new Command('fused-lora')
+  .description('Fine-tune RoBERTa-family encoders with LoRA.')
+  .version(version())
+  .showSuggestionAfterError()
+  .addHelpText('after', '\nExit codes: 0 done, 1 error of use or data, 130 stopped by Ctrl-C after a checkpoint.')
+  .addCommand(infoCommand());
+
+void runProgram(program, process.argv.slice(2));

@@ -1,0 +1,255 @@
+/**
+ * The kernels by themselves, without modules, graphs or models: `import { loraLinear } from 'fused-lora/kernels'`.
+ *
+ * Operands are typed arrays with their shape, or device tensors, which stay where the kernel reads them (frozen weights are
+ * packed once). Storage is PEFT's: x [T, K], weight [N, K], A [r, K], B [N, r], row-major fp32. All calls run off the event loop.
+ */
+import { FusedLoraError } from './errors';
+import { type NativeParameter, type NativeTensor, native, wrapNativeError } from './native';
+
+export type KernelBackend = 'cpu' | 'cuda' | 'reference';
+export type Activation = 'none' | 'gelu' | 'geluTanh' | 'relu' | 'tanh';
+
+/** fp32 values with their shape, [n] or [rows, columns], row-major. */
+export interface HostTensor {
+  data: Float32Array;
+  shape: readonly number[];
+}
+
+export type KernelTensor = HostTensor | DeviceTensor;
+
+/** Values in the device's memory, for calls that follow one another and for timings. */
+export class DeviceTensor {
+  /** @internal */
+  readonly handle: NativeParameter;
+
+  /**
+   * @param shape [n] or [rows, columns].
+   * @param values default: zeros.
+   */
+  constructor(
+    readonly backend: KernelBackend,
+    readonly shape: readonly number[],
+    values: Float32Array = new Float32Array(elements(shape)),
+  ) {
+    this.handle = guarded(() => new (native().Parameter)(backend, 'tensor', [...shape], 'f32'));
+    this.write(values);
+  }
+
+  /** Replaces all values. */
+  write(values: Float32Array): void {
+    guarded(() => this.handle.write('value', values));
+  }
+
+  /** A copy of the values. */
+  read(): Float32Array {
+    return guarded(() => this.handle.read('value'));
+  }
+
+  dispose(): void {
+    this.handle.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
+
+/** What all kernels take beside their operands. */
+export interface KernelOptions {
+  /** Default cpu. Device tensors must be on it. */
+  backend?: KernelBackend;
+}
+
+export interface LinearArguments {
+  /** [T, K] */
+  x: KernelTensor;
+  /** [N, K] */
+  weight: KernelTensor;
+  /** [N] */
+  bias?: KernelTensor | undefined;
+  /** [T, N], added after the activation. */
+  residual?: KernelTensor | undefined;
+  /** Default none. */
+  activation?: Activation | undefined;
+  /** [T, N] where the result goes. Default: a new host tensor. */
+  y?: KernelTensor | undefined;
+}
+
+export interface LoraLinearArguments extends LinearArguments {
+  /** [r, K], r in 1..256 */
+  A: KernelTensor;
+  /** [N, r] */
+  B: KernelTensor;
+  /** s = alpha / r, or alpha / √r. */
+  scaling: number;
+  /** [T, r] where u = s · x Aᵀ goes, which the backward pass reads. Default: a new host tensor. */
+  u?: KernelTensor | undefined;
+  /** One op (true, the default), or the five that a layer without fusion runs. */
+  fused?: boolean | undefined;
+}
+
+export interface LoraLinearBackwardArguments {
+  /** [T, N] */
+  dy: KernelTensor;
+  /** [T, K] */
+  x: KernelTensor;
+  /** [T, r], from the forward pass. */
+  u: KernelTensor;
+  /** [N, K] */
+  weight: KernelTensor;
+  /** [r, K] */
+  A: KernelTensor;
+  /** [N, r] */
+  B: KernelTensor;
+  scaling: number;
+  /** [T, K] where dx goes; null: it is not needed. Default: a new host tensor. */
+  dx?: KernelTensor | null | undefined;
+  /** [r, K], added to. Default: a new host tensor of zeros. */
+  dA?: KernelTensor | undefined;
+  /** [N, r], added to. Default: a new host tensor of zeros. */
+  dB?: KernelTensor | undefined;
+  /** One op (true, the default), or the seven that a layer without fusion runs. */
+  fused?: boolean | undefined;
+}
+
+/** Seconds of the op itself, measured natively: what JavaScript and copies cost is left out. */
+export interface Timed {
+  seconds: number;
+}
+
+const STEP = { seed: 0n, forwardNumber: 0, lossScale: 1 };
+
+function elements(shape: readonly number[]): number {
+  return shape.reduce((product, size) => product * size, 1);
+}
+
+function guarded<R>(call: () => R): R {
+  try {
+    return call();
+  } catch (error) {
+    throw wrapNativeError(error);
+  }
+}
+
+function zeros(...shape: number[]): HostTensor {
+  return { data: new Float32Array(elements(shape)), shape };
+}
+
+/** [rows, columns] of a matrix; its shape is checked by the op. */
+function matrix(name: string, tensor: KernelTensor): [number, number] {
+  const [rows, columns] = tensor.shape;
+  if (tensor.shape.length !== 2 || rows === undefined || columns === undefined) {
+    throw new FusedLoraError('INVALID_SHAPE', `${name} is [${tensor.shape.join(', ')}]; it must have two dimensions`);
+  }
+  return [rows, columns];
+}
+
+function operand(tensor: KernelTensor | undefined): NativeTensor | NativeParameter | undefined {
+  if (tensor === undefined) return undefined;
+  if (tensor instanceof DeviceTensor) return tensor.handle;
+  return { data: tensor.data, shape: [...tensor.shape] };
+}
+
+class Runner {
+  seconds = 0;
+
+  constructor(private readonly backend: KernelBackend = 'cpu') {}
+
+  async run(
+    op: string,
+    inputs: (KernelTensor | undefined)[],
+    outputs: (KernelTensor | undefined)[],
+    attributes: Record<string, number | string> = {},
+  ): Promise<void> {
+    try {
+      const seconds = await native().runOp(
+        this.backend,
+        op,
+        inputs.map(operand),
+        outputs.map(operand),
+        attributes,
+        STEP,
+      );
+      this.seconds += seconds;
+    } catch (error) {
+      throw wrapNativeError(error);
+    }
+  }
+}
+
+/** y = f(x Wᵀ + b) + residual. */
+export async function linear(
+  { x, weight, bias, residual, activation = 'none', y }: LinearArguments,
+  options: KernelOptions = {},
+): Promise<{ y: KernelTensor } & Timed> {
+  const out = y ?? zeros(matrix('x', x)[0], matrix('weight', weight)[0]);
+  const runner = new Runner(options.backend);
+  await runner.run('linear', [x, weight, bias, residual], [out], { activation });
+  return { y: out, seconds: runner.seconds };
+}
+
+/**
+ * The LoRA linear layer: u = s · x Aᵀ, y = f(x Wᵀ + b + u Bᵀ) + residual. With B = 0 it gives what {@link linear} gives, bit
+ * for bit.
+ *
+ * @throws FusedLoraError INVALID_SHAPE or INVALID_ARGUMENT naming the operand.
+ */
+export async function loraLinear(
+  args: LoraLinearArguments,
+  options: KernelOptions = {},
+): Promise<{ y: KernelTensor; u: KernelTensor } & Timed> {
+  const { x, weight, bias, residual, A, B, scaling, activation = 'none', fused = true } = args;
+  const [T] = matrix('x', x);
+  const [N] = matrix('weight', weight);
+  const y = args.y ?? zeros(T, N);
+  const u = args.u ?? zeros(T, matrix('A', A)[0]);
+  const runner = new Runner(options.backend);
+  if (fused) {
+    await runner.run('loraLinear', [x, weight, bias, A, B, residual], [y, u], { scaling, activation });
+  } else {
+    const low = zeros(T, N);
+    await runner.run('linear', [x, weight, bias], [y]);
+    await runner.run('linear', [x, A], [u]);
+    await runner.run('scale', [u], [u], { factor: scaling });
+    await runner.run('linear', [u, B], [low]);
+    await runner.run('add', [y, low], [y]);
+    if (activation !== 'none') await runner.run('activation', [y], [y], { activation });
+    if (residual) await runner.run('add', [y, residual], [y]);
+  }
+  return { y, u, seconds: runner.seconds };
+}
+
+/**
+ * Gradients of {@link loraLinear} without activation, weight frozen: v = s · dy B, dx = dy W + v A, dA += vᵀ x, dB += dyᵀ u.
+ *
+ * @throws FusedLoraError INVALID_SHAPE or INVALID_ARGUMENT naming the operand.
+ */
+export async function loraLinearBackward(
+  args: LoraLinearBackwardArguments,
+  options: KernelOptions = {},
+): Promise<{ dx: KernelTensor | undefined; dA: KernelTensor; dB: KernelTensor } & Timed> {
+  const { dy, x, u, weight, A, B, scaling, fused = true } = args;
+  const [T, K] = matrix('x', x);
+  const [r] = matrix('A', A);
+  const dx = args.dx === null ? undefined : (args.dx ?? zeros(T, K));
+  const dA = args.dA ?? zeros(r, K);
+  const dB = args.dB ?? zeros(matrix('B', B)[0], r);
+  const runner = new Runner(options.backend);
+  if (fused) {
+    await runner.run('loraLinearBackward', [dy, x, u, dx && weight, A, B], [dx, dA, dB], { scaling });
+  } else {
+    const v = zeros(T, r);
+    await runner.run('linearBackwardInput', [dy, B], [v]);
+    await runner.run('scale', [v], [v], { factor: scaling });
+    if (dx) {
+      const low = zeros(T, K);
+      await runner.run('linearBackwardInput', [dy, weight], [dx]);
+      await runner.run('linearBackwardInput', [v, A], [low]);
+      await runner.run('add', [dx, low], [dx]);
+    }
+    await runner.run('linearBackwardWeight', [v, x], [dA]);
+    await runner.run('linearBackwardWeight', [dy, u], [dB]);
+  }
+  return { dx, dA, dB, seconds: runner.seconds };
+}

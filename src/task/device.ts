@@ -1,0 +1,38 @@
+/** Which device computes, and why. */
+import { FusedLoraError } from '../errors';
+import type { BackendName } from '../graph/parameter';
+import { native } from '../native';
+
+export type DeviceOption = 'auto' | 'cpu' | 'cuda';
+
+export interface ChosenDevice {
+  backend: BackendName;
+  /** One line for people: what was chosen and why. */
+  reason: string;
+}
+
+/**
+ * `auto` takes CUDA where it can be had and says why not where it can not.
+ *
+ * @throws FusedLoraError DEVICE_UNAVAILABLE when `cuda` is asked for and is not there: never a silent fallback.
+ */
+export function chooseDevice(device: DeviceOption = 'auto'): ChosenDevice {
+  const { cuda, isa, threads } = native().info();
+  const cpu = `${isa}, ${threads} thread${threads === 1 ? '' : 's'}`;
+  switch (device) {
+    case 'cpu':
+      return { backend: 'cpu', reason: `cpu (${cpu}): asked for` };
+    case 'cuda':
+      if (cuda.available) return { backend: 'cuda', reason: `cuda (${cuda.device ?? 'GPU'}): asked for` };
+      throw new FusedLoraError(
+        'DEVICE_UNAVAILABLE',
+        `the device cuda can not be used: ${cuda.reason}. Correct that, or take --device cpu (device: 'cpu').`,
+      );
+    case 'auto':
+      return cuda.available
+        ? { backend: 'cuda', reason: `cuda (${cuda.device ?? 'GPU'}): it is there` }
+        : { backend: 'cpu', reason: `cpu (${cpu}): no CUDA device (${cuda.reason})` };
+    default:
+      throw new FusedLoraError('INVALID_ARGUMENT', `device is '${String(device)}'; it must be auto, cpu or cuda`);
+  }
+}
