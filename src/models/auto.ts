@@ -187,14 +187,22 @@ export function configOf(model: TaskModel): JsonObject {
   return json;
 }
 
+export interface SaveModelOptions extends WriteModelFolderOptions {
+  /** Element type of the weights, rounded to nearest even. Default F32. */
+  dtype?: keyof typeof TORCH_DTYPES;
+}
+
+const TORCH_DTYPES = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' } as const;
+
 /**
- * Writes a model as a Hugging Face folder that transformers loads: config.json and model.safetensors (F32), a tied parameter once.
+ * Writes a model as a Hugging Face folder that transformers loads: config.json and model.safetensors, a tied parameter once.
  * The folder is seen whole or not at all.
  *
  * @throws FusedLoraError FILE_NOT_WRITABLE; INVALID_ARGUMENT when adapters are in the model (merge or unload them first, or save them
  * alone with `saveAdapter`).
  */
-export function saveModel(model: TaskModel, dir: string, options: WriteModelFolderOptions = {}): void {
+export function saveModel(model: TaskModel, dir: string, options: SaveModelOptions = {}): void {
+  const { dtype = 'F32', ...folderOptions } = options;
   const parameters = model.namedParameters();
   const foreign = parameters.find(([name]) => /\.(base_layer|lora_A|lora_B|modules_to_save)\./.test(name));
   if (foreign) {
@@ -206,7 +214,7 @@ export function saveModel(model: TaskModel, dir: string, options: WriteModelFold
   }
   const tensors = parameters.map(([name, parameter]): [string, TensorData] => [
     name,
-    { dtype: 'F32', shape: parameter.shape, data: () => parameter.data() },
+    { dtype, shape: parameter.shape, data: () => parameter.data() },
   ]);
-  writeModelFolder(dir, configOf(model), tensors, options);
+  writeModelFolder(dir, { ...configOf(model), torch_dtype: TORCH_DTYPES[dtype] }, tensors, folderOptions);
 }

@@ -1,4 +1,12 @@
-export { configOf, createModel, type LoadModelOptions, loadModel, type ModelOptions, saveModel } from './auto';
+export {
+  configOf,
+  createModel,
+  type LoadModelOptions,
+  loadModel,
+  type ModelOptions,
+  type SaveModelOptions,
+  saveModel,
+} from './auto';
 export { BertForMaskedLM, BertForSequenceClassification, BertForTokenClassification } from './bert';
 export { type EncoderConfig, type ModelFamily, parseConfig } from './config';
 export { Embeddings, Encoder, EncoderModel, Pooler } from './encoder';
