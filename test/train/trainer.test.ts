@@ -1,0 +1,231 @@
+import * as fs from 'node:fs';
+import * as os from 'node:os';
+import * as path from 'node:path';
+import { FusedLoraError } from '../../src/errors';
+import { native } from '../../src/native';
+import { trace } from '../../src/nn';
+import { listCheckpoints } from '../../src/train/checkpoint';
+import { Evaluator } from '../../src/train/evaluate';
+import type { StepEvent } from '../../src/train/events';
+import { argmaxRows } from '../../src/train/metrics';
+import { Trainer } from '../../src/train/trainer';
+import { tinyData, tinyModel, tinyOptions, trainedBytes } from './fixtures';
+
+let dir: string;
+beforeEach(() => {
+  dir = fs.mkdtempSync(path.join(os.tmpdir(), 'trainer-'));
+});
+afterEach(() => fs.rmSync(dir, { recursive: true, force: true }));
+
+async function codeOf(promise: Promise<unknown>): Promise<string> {
+  const error = await promise.then(
+    () => new Error('no error'),
+    (e: unknown) => e as Error,
+  );
+  return error instanceof FusedLoraError ? error.code : String(error);
+}
+
+describe('Trainer', () => {
+  it('learns what the second token says, and tells of every step', async () => {
+    const model = tinyModel();
+    const data = tinyData(64, model.numLabels);
+    const events: StepEvent[] = [];
+    using trainer = new Trainer({
+      ...tinyOptions(model),
+      epochs: 20,
+      callbacks: [{ onStep: (e) => void events.push(e) }],
+    });
+    const result = await trainer.train(data);
+    expect(result.steps).toBe(160);
+    expect(events.map((e) => e.step)).toEqual(Array.from({ length: 160 }, (_, i) => i + 1));
+    expect(events[0]).toMatchObject({ totalSteps: 160, learningRate: 0 });
+    expect(events.at(-1)).toMatchObject({ epoch: 20, secondsLeft: 0 });
+
+    using evaluator = new Evaluator({ trace: (o) => trace(model, o) });
+    const { logits, loss } = await evaluator.run(data);
+    const right = logits.filter((row, i) => argmaxRows(row, model.numLabels)[0] === (i * 5) % model.numLabels);
+    expect(right.length / logits.length).toBeGreaterThan(0.9);
+    expect(loss).toBeLessThan(events[0]!.loss);
+  });
+
+  it('gives the same bytes for the same seed, at 1, 2 and 3 threads', async () => {
+    const { threads } = native().info();
+    const runs: Buffer[] = [];
+    for (const count of [1, 2, 3, 2]) {
+      native().setThreads(count);
+      const model = tinyModel();
+      using trainer = new Trainer(tinyOptions(model));
+      await trainer.train(tinyData(40, model.numLabels));
+      runs.push(trainedBytes(model));
+    }
+    native().setThreads(threads);
+    for (const run of runs.slice(1)) expect(run.equals(runs[0]!)).toBe(true);
+
+    const other = tinyModel();
+    using trainer = new Trainer({ ...tinyOptions(other), seed: 4 });
+    await trainer.train(tinyData(40, other.numLabels));
+    expect(trainedBytes(other).equals(runs[0]!)).toBe(false);
+  });
+
+  it('resumes to the bytes of an uninterrupted run', async () => {
+    const whole = tinyModel();
+    using uninterrupted = new Trainer({ ...tinyOptions(whole), gradientAccumulation: 2 });
+    await uninterrupted.train(tinyData(40, whole.numLabels));
+
+    for (const stopAt of [1, 2, 4]) {
+      const options = {
+        gradientAccumulation: 2,
+        outputDir: path.join(dir, String(stopAt)),
+        checkpointEvery: 1,
+      } as const;
+      const first = tinyModel();
+      const controller = new AbortController();
+      using begun = new Trainer({
+        ...tinyOptions(first),
+        ...options,
+        signal: controller.signal,
+        callbacks: [{ onStep: (e) => void (e.step === stopAt && controller.abort()) }],
+      });
+      expect(await codeOf(begun.train(tinyData(40, first.numLabels)))).toBe('ABORTED');
+      const second = tinyModel();
+      using resumed = new Trainer({ ...tinyOptions(second), ...options, resume: true });
+      const result = await resumed.train(tinyData(40, second.numLabels));
+      expect(result.steps).toBe(6);
+      expect(trainedBytes(second).equals(trainedBytes(whole))).toBe(true);
+    }
+  });
+
+  it('keeps the newest checkpoints only', async () => {
+    const model = tinyModel();
+    using trainer = new Trainer({ ...tinyOptions(model), outputDir: dir, checkpointEvery: 1, checkpointLimit: 3 });
+    await trainer.train(tinyData(40, model.numLabels));
+    expect(listCheckpoints(dir).map((c) => c.step)).toEqual([8, 9, 10]);
+  });
+
+  it('refuses to resume another run, and a damaged checkpoint', async () => {
+    const model = tinyModel();
+    using trainer = new Trainer({ ...tinyOptions(model), outputDir: dir });
+    await trainer.train(tinyData(40, model.numLabels));
+    const again = (change: object, data = tinyData(40, model.numLabels)) => {
+      const other = tinyModel();
+      return codeOf(new Trainer({ ...tinyOptions(other), outputDir: dir, resume: true, ...change }).train(data));
+    };
+    expect(await again({ seed: 5 })).toBe('STATE_MISMATCH');
+    expect(await again({}, tinyData(48, model.numLabels))).toBe('STATE_MISMATCH');
+    const newest = listCheckpoints(dir).at(-1)!.path;
+    fs.truncateSync(path.join(newest, 'optimizer.safetensors'), 100);
+    expect(await again({})).toBe('INVALID_CHECKPOINT');
+    fs.writeFileSync(path.join(newest, 'state.json'), '{');
+    expect(await again({})).toBe('INVALID_CHECKPOINT');
+  });
+
+  it('brings back the best state and stops early', async () => {
+    const model = tinyModel();
+    const scores = [0.5, 0.9, 0.6, 0.7, 0.8];
+    let calls = 0;
+    let atBest: Buffer | undefined;
+    using trainer = new Trainer({
+      ...tinyOptions(model),
+      epochs: 5,
+      metricForBest: 'accuracy',
+      earlyStoppingPatience: 2,
+      evaluate: async () => {
+        if (calls === 1) atBest = trainedBytes(model);
+        return { accuracy: scores[calls++]! };
+      },
+    });
+    const result = await trainer.train(tinyData(40, model.numLabels));
+    expect(calls).toBe(4);
+    expect(result).toMatchObject({ stoppedEarly: true, bestMetric: 0.9, bestStep: 10, steps: 20 });
+    expect(trainedBytes(model).equals(atBest!)).toBe(true);
+  });
+
+  it('a loss that is not finite changes nothing and names the examples', async () => {
+    const model = tinyModel();
+    const classifier = model.namedParameters().find(([name]) => name.endsWith('out_proj.weight'))![1];
+    classifier.setData(classifier.data().map(() => Number.NaN));
+    const before = trainedBytes(model);
+    using trainer = new Trainer(tinyOptions(model));
+    const run = trainer.train(tinyData(40, model.numLabels));
+    await expect(run).rejects.toMatchObject({
+      code: 'NON_FINITE_LOSS',
+      message: expect.stringMatching(/step 1: .*examples: \d+/),
+    });
+    expect(trainedBytes(model).equals(before)).toBe(true);
+  });
+
+  it('accumulating micro-batches gives the gradient of the whole batch', async () => {
+    const norms: number[][] = [];
+    for (const [batchSize, gradientAccumulation] of [
+      [8, 1],
+      [4, 2],
+    ] as const) {
+      const model = tinyModel({ dropout: 0 });
+      const source = tinyData(32, model.numLabels);
+      const batches = source.epoch(0);
+      const examples = Array.from({ length: batches.length }, (_, i) => batches.at(i));
+      // The same examples in the same order, cut into pieces.
+      const pieces = examples.flatMap((batch) => cut(batch, batchSize));
+      const seen: number[] = [];
+      using trainer = new Trainer({
+        ...tinyOptions(model),
+        epochs: 1,
+        gradientAccumulation,
+        callbacks: [{ onStep: (e) => void seen.push(e.gradientNorm) }],
+      });
+      await trainer.train({
+        numExamples: 32,
+        fingerprint: 'pieces',
+        epoch: () => ({ length: pieces.length, at: (i) => pieces[i]! }),
+      });
+      norms.push(seen);
+    }
+    expect(norms[1]).toHaveLength(norms[0]!.length);
+    for (const [i, norm] of norms[0]!.entries()) expect(norms[1]![i]).toBeCloseTo(norm, 4);
+  });
+
+  it.each([
+    [{ epochs: 0 }, /epochs is 0/],
+    [{ maxSteps: 0 }, /maxSteps is 0/],
+    [{ gradientAccumulation: 1.5 }, /gradientAccumulation is 1.5/],
+    [{ earlyStoppingPatience: 2 }, /needs metricForBest/],
+    [{ metricForBest: 'accuracy' }, /needs evaluate/],
+    [{ maxGradNorm: -1 }, /maxGradNorm is -1/],
+    [{ learningRate: Number.POSITIVE_INFINITY }, /learningRate is Infinity/],
+  ])('refuses %j', (change, message) => {
+    expect(() => new Trainer({ ...tinyOptions(tinyModel()), ...change })).toThrow(message);
+  });
+
+  it('says which folder can not be written', async () => {
+    const file = path.join(dir, 'file');
+    fs.writeFileSync(file, '');
+    const model = tinyModel();
+    using trainer = new Trainer({ ...tinyOptions(model), outputDir: path.join(file, 'run') });
+    await expect(trainer.train(tinyData(16, model.numLabels))).rejects.toMatchObject({ code: 'FILE_NOT_WRITABLE' });
+  });
+});
+
+/** A batch as several of `size` sequences. */
+function cut(batch: ReturnType<ReturnType<ReturnType<typeof tinyData>['epoch']>['at']>, size: number) {
+  const offsets = batch.tensors['cuSeqlens'] as Int32Array;
+  const S = batch.sizes.S;
+  return Array.from({ length: Math.ceil(S / size) }, (_, p) => {
+    const first = p * size;
+    const last = Math.min(S, first + size);
+    const [from, to] = [offsets[first]!, offsets[last]!];
+    const tokens = (name: string) => (batch.tensors[name] as Int32Array).slice(from, to);
+    return {
+      tensors: {
+        inputIds: tokens('inputIds'),
+        positionIds: tokens('positionIds'),
+        tokenTypeIds: tokens('tokenTypeIds'),
+        cuSeqlens: offsets.slice(first, last + 1).map((o) => o - from),
+        firstToken: offsets.slice(first, last).map((o) => o - from),
+        labels: (batch.tensors['labels'] as Int32Array).slice(first, last),
+      },
+      sizes: { T: to - from, S: last - first, M: 0 },
+      exampleIndices: batch.exampleIndices.slice(first, last),
+      lossRows: last - first,
+    };
+  });
+}
