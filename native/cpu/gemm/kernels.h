@@ -38,6 +38,9 @@ struct TileF32 {
   float* preActivation = nullptr;
   int64_t ldPreActivation = 0;
   TileActivation activation = TileActivation::none;
+  /// Memory that a later tile reads, brought to the L2 cache while this one runs, prefetchStep bytes a k-step.
+  const char* prefetch = nullptr;
+  int64_t prefetchStep = 0;
 };
 
 /// C[i, j] (+)= sum over rows t of a[t, i] b[t, j]: a tall product with few results (dA, dB), operands as they lie.
