@@ -61,8 +61,10 @@ export function loadState(
   const given = new Map<Parameter, StateTensor>();
   const unexpected: string[] = [];
   const misshapen: string[] = [];
+  const named = new Set<Parameter>();
   for (const [name, tensor] of state) {
     const parameter = byName.get(name);
+    if (parameter) named.add(parameter);
     if (!parameter) unexpected.push(name);
     else if (tensor.shape.join() !== parameter.shape.join()) {
       misshapen.push(`${name}: ${show(tensor.shape)}, the model has ${show(parameter.shape)}`);
@@ -70,7 +72,7 @@ export function loadState(
   }
   const missing = module
     .namedParameters()
-    .filter(([, parameter]) => !given.has(parameter))
+    .filter(([, parameter]) => !named.has(parameter))
     .map(([name]) => name);
   if (misshapen.length > 0 || (strict && (missing.length > 0 || unexpected.length > 0))) {
     const hinted = unexpected.map((name) => {
