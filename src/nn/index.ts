@@ -4,6 +4,7 @@ export { Dropout } from './dropout';
 export { Embedding, type EmbeddingOptions } from './embedding';
 export { Attention, EncoderLayer, type EncoderLayerOptions, Intermediate, ResidualOutput } from './encoder_layer';
 export { type Initializer, initializedParameter } from './init';
+export { type InspectedValue, inspect } from './inspect';
 export { LayerNorm } from './layer_norm';
 export { Linear, type LinearOptions } from './linear';
 export { type LossOptions, Model, squaredLoss, type TraceOptions, trace } from './model';
