@@ -187,6 +187,15 @@ Case& Case::absentOutput(std::string name) {
 Operand& Case::in(const std::string& name) { return byName(inputs, name); }
 Operand& Case::out(const std::string& name) { return byName(outputs, name); }
 
+Backend& backendOrSkip(const std::string& name) {
+  try {
+    return backendByName(name);
+  } catch (const Error& e) {
+    if (e.code() == "DEVICE_UNAVAILABLE") skip(e.what());
+    throw;
+  }
+}
+
 const std::vector<double>& outputOf(const Case& c, const Outcome& outcome, const std::string& name) {
   return outcome[static_cast<size_t>(&c.out(name) - c.outputs.data())];
 }

@@ -54,6 +54,9 @@ struct Case {
   std::string title() const { return std::string(nameOf(op)) + " " + label; }
 };
 
+/// The backend of this name; skips the test, with the reason, where it can not be had.
+Backend& backendOrSkip(const std::string& name);
+
 /// The outputs of a run, in the order of Case::outputs; absent ones are empty.
 using Outcome = std::vector<std::vector<double>>;
 

@@ -28,6 +28,9 @@ struct Lora {
 };
 Case linearCase(Random& random, int64_t rows, int64_t in, int64_t out, const Epilogue& epilogue);
 Case loraLinearCase(Random& random, int64_t rows, int64_t in, int64_t out, const Lora& lora, const Epilogue& epilogue);
+Case linearBackwardInputCase(Random& random, int64_t rows, int64_t in, int64_t out);
+Case linearBackwardWeightCase(Random& random, int64_t rows, int64_t in, int64_t out);
+Case biasBackwardCase(Random& random, int64_t rows, int64_t out);
 /// dy is random; u comes from the forward case on the reference.
 Case loraLinearBackwardOf(const Case& forward, Random& random, bool withDx);
 std::vector<Case> linearCases();
@@ -79,6 +82,7 @@ struct LossShape {
 Case crossEntropyCase(OpKind op, Random& random, const LossShape& shape);
 Case mseCase(OpKind op, Random& random, int64_t rows, int64_t cols);
 Case adamwCase(Random& random, int64_t count, double step);
+Case squaredNormCase(Random& random, int64_t count);
 std::vector<Case> crossEntropyCases(OpKind op);
 std::vector<Case> mseCases(OpKind op);
 std::vector<Case> adamwCases();

@@ -71,11 +71,35 @@ Case fullCase(OpKind op) {
     case OpKind::mse:
     case OpKind::mseBackward:
       return mseCase(op, random, 4, 3);
-    default:
-      for (const Case& c : casesOf(op))
-        if (c.inputs[0].dim[0] > 1 && (c.inputs.size() < 2 || c.inputs[1].dim[0] > 1)) return c;
-      fail("INTERNAL", "no case with more than one row");
+    case OpKind::activation:
+    case OpKind::activationBackward:
+      return activationCase(op, random, 4, 6, "gelu");
+    case OpKind::adamw:
+      return adamwCase(random, 7, 1);
+    case OpKind::add:
+    case OpKind::scale:
+      return elementwiseCase(op, random, 4, 6);
+    case OpKind::embeddingBackward:
+      return embeddingBackwardCase(random, 4, 7, 6, 1);
+    case OpKind::gatherRows:
+    case OpKind::gatherRowsBackward:
+      return gatherRowsCase(op, random, 4, 3, 6);
+    case OpKind::layerNorm:
+      return layerNormCase(random, 4, 6);
+    case OpKind::layerNormBackward:
+      return normBackwardOf(layerNormCase(random, 4, 6), random, 7);
+    case OpKind::linearBackwardInput:
+      return linearBackwardInputCase(random, 4, 6, 5);
+    case OpKind::linearBackwardWeight:
+      return linearBackwardWeightCase(random, 4, 6, 5);
+    case OpKind::biasBackward:
+      return biasBackwardCase(random, 4, 6);
+    case OpKind::squaredNorm:
+      return squaredNormCase(random, 7);
+    case OpKind::kCount:
+      break;
   }
+  fail("INTERNAL", "no such op");
 }
 
 /// Operands that may be absent.

@@ -9,15 +9,6 @@
 namespace fl::test {
 namespace {
 
-Backend& backendOrSkip(const std::string& name) {
-  try {
-    return backendByName(name);
-  } catch (const Error& e) {
-    if (e.code() == "DEVICE_UNAVAILABLE") skip(e.what());
-    throw;
-  }
-}
-
 std::vector<double> identity(int64_t n) {
   std::vector<double> m(static_cast<size_t>(n * n), 0.0);
   for (int64_t i = 0; i < n; i++) m[static_cast<size_t>(i * n + i)] = 1;

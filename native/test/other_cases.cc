@@ -73,6 +73,14 @@ Case adamwCase(Random& random, int64_t count, double step) {
   return c.accumulated("v", {count}, std::move(v));
 }
 
+Case squaredNormCase(Random& random, int64_t count) {
+  Case c(OpKind::squaredNorm, std::to_string(count));
+  c.tolerance = 1e-12;
+  c.input("x", {count}, random.normals(count)).output("out", {1});
+  c.outputs.back().kind = Operand::Kind::alwaysDouble;
+  return c;
+}
+
 std::vector<Case> embeddingCases(OpKind op) {
   Random random(41);
   std::vector<Case> cases;
@@ -137,13 +145,8 @@ std::vector<Case> adamwCases() {
 std::vector<Case> squaredNormCases() {
   Random random(46);
   std::vector<Case> cases;
-  for (int64_t count : {1, 7, 16, 33, 1000, 65535, 65536, 65537, 200001}) {
-    Case c(OpKind::squaredNorm, std::to_string(count));
-    c.tolerance = 1e-12;
-    c.input("x", {count}, random.normals(count)).output("out", {1});
-    c.outputs.back().kind = Operand::Kind::alwaysDouble;
-    cases.push_back(c);
-  }
+  for (int64_t count : {1, 7, 16, 33, 1000, 65535, 65536, 65537, 200001})
+    cases.push_back(squaredNormCase(random, count));
   return cases;
 }
 

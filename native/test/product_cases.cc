@@ -47,6 +47,24 @@ Case linearCase(Random& random, int64_t rows, int64_t in, int64_t out, const Epi
   return c;
 }
 
+Case linearBackwardInputCase(Random& random, int64_t rows, int64_t in, int64_t out) {
+  Case c(OpKind::linearBackwardInput, shapeText({rows, in, out}));
+  c.input("dy", {rows, out}, random.normals(rows * out)).input("W", {out, in}, weights(random, out, in));
+  return c.output("dx", {rows, in}, 1);
+}
+
+Case linearBackwardWeightCase(Random& random, int64_t rows, int64_t in, int64_t out) {
+  Case c(OpKind::linearBackwardWeight, shapeText({rows, in, out}));
+  c.input("dy", {rows, out}, random.normals(rows * out)).input("x", {rows, in}, random.normals(rows * in));
+  return c.accumulated("dW", {out, in}, random.normals(out * in));
+}
+
+Case biasBackwardCase(Random& random, int64_t rows, int64_t out) {
+  Case c(OpKind::biasBackward, shapeText({rows, out}));
+  c.input("dy", {rows, out}, random.normals(rows * out));
+  return c.accumulated("db", {out}, random.normals(out));
+}
+
 Case loraLinearCase(Random& random, int64_t rows, int64_t in, int64_t out, const Lora& lora, const Epilogue& epilogue) {
   Case c(OpKind::loraLinear, shapeText({rows, in, out}) + " r=" + std::to_string(lora.rank) +
                                  " p=" + std::to_string(lora.dropout) + (lora.tokenIndex ? " tokenIndex" : ""));
@@ -95,39 +113,24 @@ std::vector<Case> linearCases() {
 std::vector<Case> linearBackwardInputCases() {
   Random random(12);
   std::vector<Case> cases;
-  for (const Shape& s : productShapes()) {
-    Case c(OpKind::linearBackwardInput, shapeText({s.rows, s.in, s.out}));
-    c.input("dy", {s.rows, s.out}, random.normals(s.rows * s.out));
-    c.input("W", {s.out, s.in}, weights(random, s.out, s.in)).output("dx", {s.rows, s.in}, 1);
-    cases.push_back(c);
-  }
+  for (const Shape& s : productShapes()) cases.push_back(linearBackwardInputCase(random, s.rows, s.in, s.out));
   return cases;
 }
 
 std::vector<Case> linearBackwardWeightCases() {
   Random random(13);
   std::vector<Case> cases;
-  for (const Shape& s : productShapes()) {
-    Case c(OpKind::linearBackwardWeight, shapeText({s.rows, s.in, s.out}));
-    c.input("dy", {s.rows, s.out}, random.normals(s.rows * s.out));
-    c.input("x", {s.rows, s.in}, random.normals(s.rows * s.in));
-    c.accumulated("dW", {s.out, s.in}, random.normals(s.out * s.in));
-    cases.push_back(c);
-  }
+  for (const Shape& s : productShapes()) cases.push_back(linearBackwardWeightCase(random, s.rows, s.in, s.out));
   return cases;
 }
 
 std::vector<Case> biasBackwardCases() {
   Random random(14);
   std::vector<Case> cases;
-  std::vector<Shape> shapes = {{1000, 0, 768}, {256, 0, 1}, {512, 0, 100}};
-  for (int64_t rows : rowCounts()) shapes.push_back({rows, 0, 37});
-  for (const Shape& s : shapes) {
-    Case c(OpKind::biasBackward, shapeText({s.rows, s.out}));
-    c.input("dy", {s.rows, s.out}, random.normals(s.rows * s.out));
-    c.accumulated("db", {s.out}, random.normals(s.out));
-    cases.push_back(c);
-  }
+  for (int64_t rows : rowCounts()) cases.push_back(biasBackwardCase(random, rows, 37));
+  cases.push_back(biasBackwardCase(random, 1000, 768));
+  cases.push_back(biasBackwardCase(random, 256, 1));
+  cases.push_back(biasBackwardCase(random, 512, 100));
   return cases;
 }
 
