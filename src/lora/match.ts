@@ -21,13 +21,13 @@ const endsInOne = (path: string, names: readonly string[]) =>
 
 function matcher(spec: string | readonly string[], field: string): (path: string) => boolean {
   if (typeof spec !== 'string') return (path) => endsInOne(path, spec);
-  const regex = toRegExp(`^(?:${spec})$`, field);
+  const regex = toRegExp(spec, field, 'whole');
   return (path) => regex.test(path);
 }
 
 /** The value whose key (a regular expression) matches the end of a path; the first that does, as in PEFT. */
 function byPattern(patterns: Readonly<Record<string, number>>, path: string, field: string): number | undefined {
-  return Object.entries(patterns).find(([key]) => toRegExp(`^(?:.*\\.)?(?:${key})$`, field).test(path))?.[1];
+  return Object.entries(patterns).find(([key]) => toRegExp(key, field, 'end').test(path))?.[1];
 }
 
 /** The model's modules without what adapters brought: an adapted Linear stands for itself. */

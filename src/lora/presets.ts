@@ -94,10 +94,17 @@ export function parsePattern(pattern: string): PatternPart[] {
   });
 }
 
-/** A Python regular expression as JavaScript's; `(?P<name>` is the one difference that is translated. */
-export function toRegExp(source: string, field: string): RegExp {
+/**
+ * A Python regular expression as JavaScript's; `(?P<name>` is the one difference that is translated.
+ *
+ * @param where it must match: anywhere in a path, the whole path, or its end from the start or a dot on.
+ */
+export function toRegExp(source: string, field: string, where: 'anywhere' | 'whole' | 'end' = 'anywhere'): RegExp {
+  const inner = source.replaceAll('(?P<', '(?<');
   try {
-    return new RegExp(source.replaceAll('(?P<', '(?<'));
+    const plain = new RegExp(inner);
+    if (where === 'anywhere') return plain;
+    return new RegExp(`^${where === 'end' ? '(?:.*\\.)?' : ''}(?:${inner})$`);
   } catch (cause) {
     throw invalidLora(`${field} holds "${source}", which is no regular expression: ${(cause as Error).message}`);
   }
