@@ -67,6 +67,8 @@ struct KernelsF32 {
   void (*tile)(const TileF32& tile);
   /// Transposes `rows` row-major rows of length k: out[t * outStride + i] = x[i * ldx + t].
   void (*packRows)(const float* x, int64_t ldx, int64_t rows, int64_t k, float* out, int64_t outStride);
+  /// out[t * outStride + i] = x[t * ldx + i] for `columns` columns of k rows.
+  void (*packColumns)(const float* x, int64_t ldx, int64_t columns, int64_t k, float* out, int64_t outStride);
   /// u[i, j] = scale * sum_k x[i, k] a[j, k] for row-major x [m, k] and a [n, k].
   void (*dots)(const float* x, int64_t ldx, int64_t m, const float* a, int64_t lda, int64_t n, int64_t k, float scale,
                float* u, int64_t ldu);

@@ -44,15 +44,12 @@ void packPanelFromRows(const float* w, int64_t ldw, const PanelsF32& shape, int6
 }
 
 void packPanelsFromColumns(const float* w, int64_t ldw, const PanelsF32& shape, int64_t t0, int64_t t1, float* out) {
-  const int64_t whole = shape.columns / shape.nr, rest = shape.columns % shape.nr;
-  const auto width = static_cast<size_t>(shape.nr);
-  for (int64_t t = t0; t < t1; t++) {
-    const float* row = w + t * ldw;
-    float* to = out + t * shape.nr;
-    for (int64_t p = 0; p < whole; p++) std::memcpy(to + p * shape.stride(), row + p * shape.nr, width * sizeof(float));
-    if (rest == 0) continue;
-    std::memcpy(to + whole * shape.stride(), row + whole * shape.nr, static_cast<size_t>(rest) * sizeof(float));
-    std::memset(to + whole * shape.stride() + rest, 0, (width - static_cast<size_t>(rest)) * sizeof(float));
+  const KernelsF32& kernels = kernelsF32();
+  for (int64_t p = 0; p < shape.count(); p++) {
+    const int64_t first = p * shape.nr, real = std::min<int64_t>(shape.nr, shape.columns - first);
+    float* to = out + p * shape.stride() + t0 * shape.nr;
+    if (real < shape.nr) std::memset(to, 0, static_cast<size_t>((t1 - t0) * shape.nr) * sizeof(float));
+    kernels.packColumns(w + t0 * ldw + first, ldw, real, t1 - t0, to, shape.nr);
   }
 }
 

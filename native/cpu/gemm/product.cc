@@ -6,7 +6,6 @@
 #include "cpu/gemm/product.h"
 
 #include <algorithm>
-#include <cstring>
 
 #if defined(__linux__)
 #include <unistd.h>
@@ -118,14 +117,11 @@ class Run {
   }
 
   void packTransposed(const Block& block, const RowPanels& rows, int64_t begin) {
-    const int64_t end = std::min(block.k, begin + kPackRows);
-    for (int64_t t = begin; t < end; t++) {
-      const float* from = p_.a + (block.k0 + t) * p_.lda + rows.first;
-      for (int64_t panel = 0; panel < rows.count; panel++) {
-        const int64_t row = rows.begin(panel);
-        const int size = rows.size(panel);
-        std::memcpy(left_ + row * block.steps + t * size, from + row, static_cast<size_t>(size) * sizeof(float));
-      }
+    const int64_t count = std::min(block.k, begin + kPackRows) - begin;
+    const float* from = p_.a + (block.k0 + begin) * p_.lda + rows.first;
+    for (int64_t panel = 0; panel < rows.count; panel++) {
+      const int64_t row = rows.begin(panel), size = rows.size(panel);
+      kernels_.packColumns(from + row, p_.lda, size, count, left_ + row * block.steps + begin * size, size);
     }
   }
 
