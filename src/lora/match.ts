@@ -130,8 +130,7 @@ export function findTargets(model: Module, config: ResolvedLoraConfig, saved: re
       const layer = layers ? layerOf(path, config.layersPattern) : undefined;
       if (!layers || (layer !== undefined && layers.includes(layer))) found.push({ path, module });
     }
-    const dummy = spec === DUMMY_TARGET || (spec.length === 1 && spec[0] === DUMMY_TARGET);
-    if (found.length === 0 && !dummy) throw noMatch('targetModules', spec, model);
+    if (found.length === 0 && spec !== DUMMY_TARGET) throw noMatch('targetModules', spec, model);
   }
   return found.map(({ path, module, rank: own }) => {
     if (!isLinear(module)) {

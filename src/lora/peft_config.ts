@@ -97,7 +97,7 @@ function peftTargets(config: ResolvedLoraConfig, targets: AdapterEntry['targets'
     Object.fromEntries(targets.filter((t) => value(t) !== usual).map((t) => [t.path, value(t)]));
   return {
     // PEFT's own word for an adapter that has no target, only modules to save.
-    target_modules: paths.length > 0 ? paths : [DUMMY_TARGET],
+    target_modules: paths.length > 0 ? paths : DUMMY_TARGET,
     rank_pattern: byPath ? other((t) => t.rank, config.r) : config.rankPattern,
     alpha_pattern: byPath ? other((t) => t.alpha, alpha) : config.alphaPattern,
     lora_alpha: alpha,

@@ -167,7 +167,7 @@ describe('an adapter that was saved', () => {
     });
     const head = tinyRoberta();
     addAdapter(head, { pattern: 'clf_only' });
-    expect(configIn(saveAdapter(head, newFolder()))).toMatchObject({ target_modules: ['dummy-target-modules'] });
+    expect(configIn(saveAdapter(head, newFolder()))).toMatchObject({ target_modules: 'dummy-target-modules' });
   });
 
   it('is written with more files where asked, whole or not at all', () => {
