@@ -30,6 +30,8 @@ int main(int argc, char** argv) {
   fl::test::addContractTests(suite);
   fl::test::addValueTests(suite);
   fl::test::addGradientTests(suite);
+  fl::test::addRuntimeTests(suite);
+  fl::test::addProgramTests(suite);
   fl::test::addExactTests(suite);
   fl::test::addCompareTests(suite);
   return suite.run();

@@ -15,6 +15,8 @@ void addExactTests(Suite& suite);
 void addPhiloxTests(Suite& suite);
 void addContractTests(Suite& suite);
 void addCoverageTests(Suite& suite);
+void addRuntimeTests(Suite& suite);
+void addProgramTests(Suite& suite);
 
 /// Ops whose gradient formula is checked against central differences, as forward or backward.
 std::vector<OpKind> opsWithGradientTest();
