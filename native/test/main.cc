@@ -32,6 +32,7 @@ int main(int argc, char** argv) {
   fl::test::addGradientTests(suite);
   fl::test::addRuntimeTests(suite);
   fl::test::addProgramTests(suite);
+  fl::test::addRowKernelTests(suite);
   fl::test::addExactTests(suite);
   fl::test::addCompareTests(suite);
   return suite.run();

@@ -15,6 +15,7 @@ void addExactTests(Suite& suite);
 void addPhiloxTests(Suite& suite);
 void addContractTests(Suite& suite);
 void addCoverageTests(Suite& suite);
+void addRowKernelTests(Suite& suite);
 void addRuntimeTests(Suite& suite);
 void addProgramTests(Suite& suite);
 
