@@ -2,9 +2,23 @@
  * Text to token ids, as transformers gives them. The work is done by `@huggingface/tokenizers`; this adds what it lacks:
  * truncation, pairs with an empty second text, Unicode's white space, and folders without tokenizer.json.
  */
-import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
 import { FusedLoraError } from '../errors';
 import { readTokenizerFiles, type TokenizerFiles } from './tokenizer_files';
+
+/** What is used of the package, which ships CommonJS but types for ECMAScript modules alone. */
+interface HuggingFaceTokenizer {
+  pre_tokenizer: unknown;
+  encode(
+    text: string,
+    options: { text_pair?: string; add_special_tokens?: boolean; return_token_type_ids?: boolean },
+  ): { ids: number[]; token_type_ids?: number[] };
+  decode(ids: number[], options: { clean_up_tokenization_spaces: boolean }): string;
+  get_vocab(withAddedTokens: boolean): Map<string, number>;
+  get_added_tokens_decoder(): Map<number, { special: boolean }>;
+}
+const { Tokenizer: HuggingFaceTokenizer } = require('@huggingface/tokenizers') as {
+  Tokenizer: new (tokenizer: object, config: object) => HuggingFaceTokenizer;
+};
 
 export interface Encoded {
   /** [n] token ids, special tokens included. */

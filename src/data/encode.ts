@@ -1,0 +1,65 @@
+/** Texts with labels as token ids. */
+import { setImmediate } from 'node:timers/promises';
+import { FusedLoraError } from '../errors';
+import type { EncodedExample } from './packing';
+
+/** One text, or pair of texts, as a data file or the caller has it. */
+export interface TextExample {
+  text: string;
+  textPair?: string | undefined;
+  /** A class name or number, or regression targets. */
+  label?: string | number | readonly number[] | undefined;
+  /** Where it stands, for errors: `train.tsv:17`. Default: its number in the list. */
+  place?: string | undefined;
+}
+
+/** What encoding needs of a tokenizer. */
+export interface TextEncoder {
+  /** Token ids with special tokens, cut to `maxLength`. */
+  encode(
+    text: string,
+    options: { pair?: string | undefined; maxLength: number },
+  ): { inputIds: Int32Array; tokenTypeIds: Int32Array };
+}
+
+export interface EncodeOptions {
+  /** Most tokens of an example, special tokens counted; longer ones are cut. */
+  maxLength: number;
+  /** Turns labels into class ids or targets; throws for those it does not know. Default: labels are left out. */
+  label?: (example: TextExample, place: string) => Pick<EncodedExample, 'label' | 'targets'>;
+  signal?: AbortSignal | undefined;
+}
+
+/** Examples between two looks at the signal; the event loop turns there. */
+const CHUNK = 256;
+
+/**
+ * Encodes a data set, in its order.
+ *
+ * @throws FusedLoraError INVALID_DATA naming the row for a text that is no string or a label that is not known; ABORTED.
+ */
+export async function encodeExamples(
+  examples: readonly TextExample[],
+  tokenizer: TextEncoder,
+  options: EncodeOptions,
+): Promise<EncodedExample[]> {
+  const encoded: EncodedExample[] = [];
+  for (const [i, example] of examples.entries()) {
+    if (i % CHUNK === 0) {
+      await setImmediate();
+      if (options.signal?.aborted) {
+        throw new FusedLoraError('ABORTED', 'stopped while texts were encoded', { cause: options.signal.reason });
+      }
+    }
+    const place = example.place ?? `example ${i}`;
+    if (typeof example.text !== 'string') {
+      throw new FusedLoraError('INVALID_DATA', `${place}: its text is ${typeof example.text}; it must be a string`);
+    }
+    const { inputIds, tokenTypeIds } = tokenizer.encode(example.text, {
+      pair: example.textPair,
+      maxLength: options.maxLength,
+    });
+    encoded.push({ inputIds, tokenTypeIds, ...options.label?.(example, place) });
+  }
+  return encoded;
+}
