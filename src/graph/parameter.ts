@@ -115,6 +115,19 @@ export class Parameter {
     this.source = undefined;
   }
 
+  /**
+   * Frees the values on a device that has packed copies of them. Where they are the newest (trained before), they are brought to
+   * the host first: nothing else has them.
+   * @internal
+   */
+  releaseOn(device: NativeParameter): void {
+    if (device === this.newest) {
+      this.host = device.read('value');
+      this.newest = undefined;
+    }
+    device.release('value');
+  }
+
   /** Frees the memory on every device; the newest values are brought to the host first. */
   dispose(): void {
     if (this.newest) {

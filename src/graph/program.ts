@@ -77,7 +77,10 @@ export class Program {
       spec.values.forEach((value, index) => {
         if (value.output || spec.keepAll) this.valueIndex.set(value.name, index);
       });
-      for (const index of this.nativeProgram.releasable) this.handles[index]?.release('value');
+      for (const index of this.nativeProgram.releasable) {
+        const handle = this.handles[index];
+        if (handle) plan.parameters[index]?.releaseOn(handle);
+      }
     } catch (error) {
       throw wrapNativeError(error);
     }

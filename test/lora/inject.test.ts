@@ -14,9 +14,10 @@ import {
   setTrainable,
   unload,
 } from '../../src/lora';
-import type { TaskModel } from '../../src/models';
+import { createModel, type TaskModel } from '../../src/models';
 import { trace } from '../../src/nn';
 import { errorMessage } from '../io/temporary';
+import { TINY_BERT } from '../models/configs';
 import { robertaBase, tinyRoberta, trainedNames, valuesOf } from './models';
 
 const linears = (model: TaskModel) => model.namedModules().filter(([, module]) => module instanceof LoraLinear);
@@ -63,6 +64,15 @@ describe("the article's counts on RoBERTa-base with 2 labels", () => {
       'Total parameters: 124,647,170, thereof learnable: 592,130 (0.4750%)',
     );
   });
+});
+
+it('MiniLM with r = 8 on all linears trains what PEFT says: 338,690', () => {
+  // The configuration of all-MiniLM-L6-v2; PEFT counts the frozen original of the head too, 770 more than this total.
+  const config = { ...TINY_BERT, vocab_size: 30522, hidden_size: 384, num_hidden_layers: 6, num_attention_heads: 12 };
+  const sizes = { intermediate_size: 1536, max_position_embeddings: 512 };
+  const model = createModel({ ...config, ...sizes }, { task: 'sequence-classification' });
+  expect(addAdapter(model, { r: 8, loraAlpha: 16, targetModules: 'all-linear' })).toHaveLength(6 * 6 + 1);
+  expect(parameterTable(model)).toMatchObject({ total: 23_052_676 - 770, learnable: 338_690 });
 });
 
 describe('a wrapped model', () => {
