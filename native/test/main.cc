@@ -35,5 +35,7 @@ int main(int argc, char** argv) {
   fl::test::addRowKernelTests(suite);
   fl::test::addExactTests(suite);
   fl::test::addCompareTests(suite);
+  fl::test::addProductTests(suite);
+  fl::test::addThreadPoolTests(suite);
   return suite.run();
 }

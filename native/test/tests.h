@@ -15,6 +15,8 @@ void addExactTests(Suite& suite);
 void addPhiloxTests(Suite& suite);
 void addContractTests(Suite& suite);
 void addCoverageTests(Suite& suite);
+void addProductTests(Suite& suite);
+void addThreadPoolTests(Suite& suite);
 void addRowKernelTests(Suite& suite);
 void addRuntimeTests(Suite& suite);
 void addProgramTests(Suite& suite);

@@ -1,0 +1,111 @@
+// The CPU products beyond what the comparison of backends reaches: every instruction set in one process, sums that span
+// blocks of k, row counts that span super-blocks.
+#include "cpu/gemm/select.h"
+#include "runtime/thread_pool.h"
+#include "test/cases.h"
+#include "test/tests.h"
+
+namespace fl::test {
+namespace {
+
+constexpr OpKind kProducts[] = {OpKind::linear, OpKind::linearBackwardInput, OpKind::linearBackwardWeight,
+                                OpKind::loraLinear, OpKind::loraLinearBackward};
+
+/// Another instruction set or thread count until the end of the test.
+class Setting {
+ public:
+  Setting() : threads_(ThreadPool::instance().threads()) {}
+  ~Setting() {
+    cpu::useIsaForProducts(selectedIsa());
+    ThreadPool::instance().setThreads(threads_);
+  }
+  Setting(const Setting&) = delete;
+
+ private:
+  int threads_;
+};
+
+/// Close to the f64 reference, and the same bits at 1, 2 and 3 threads, packed or not.
+void checkEverywhere(const Case& c, const std::string& who) {
+  ThreadPool& pool = ThreadPool::instance();
+  pool.setThreads(1);
+  const Outcome one = run(c, cpuBackend(), DType::f32);
+  checkClose(c, who, one, truth(c), c.tolerance);
+  for (const int threads : {2, 3}) {
+    pool.setThreads(threads);
+    checkIdentical(c, who + " at " + std::to_string(threads) + " threads", run(c, cpuBackend(), DType::f32), one);
+  }
+  checkIdentical(c, who + ", packed", run(c, cpuBackend(), DType::f32, true), one);
+}
+
+int64_t sizeOf(const Case& c) {
+  int64_t size = 1;
+  for (const Operand& o : c.inputs) size = std::max(size, static_cast<int64_t>(o.values.size()));
+  return size;
+}
+
+void everyCase(OpKind op, Isa isa) {
+  if (isa > bestIsa()) skip("this CPU does not have " + std::string(nameOf(isa)));
+  const Setting setting;
+  cpu::useIsaForProducts(isa);
+  constexpr int64_t quickly = 100'000;
+  for (Case& c : casesOf(op)) {
+    if (sizeOf(c) > quickly) continue;
+    roundToFloat(c);
+    checkEverywhere(c, std::string(nameOf(isa)));
+  }
+}
+
+/// The op that gives dx of a linear case.
+Case inputGradientOf(const Case& linear, Random& random) {
+  const int64_t rows = linear.in("x").dim[0], in = linear.in("x").dim[1], out = linear.in("W").dim[0];
+  Case c(OpKind::linearBackwardInput, linear.label);
+  c.input("dy", {rows, out}, random.normals(rows * out)).input("W", {out, in}, linear.in("W").values);
+  c.output("dx", {rows, in}, 1);
+  return c;
+}
+
+Case weightGradientOf(const Case& linear, Random& random) {
+  const int64_t rows = linear.in("x").dim[0], in = linear.in("x").dim[1], out = linear.in("W").dim[0];
+  Case c(OpKind::linearBackwardWeight, linear.label);
+  c.input("dy", {rows, out}, random.normals(rows * out)).input("x", {rows, in}, linear.in("x").values);
+  c.accumulated("dW", {out, in}, random.normals(out * in));
+  return c;
+}
+
+/// k beyond 4096 (1024 for dW), and more rows than one super-block of 4 MiB holds.
+void blocks(Isa isa) {
+  if (isa > bestIsa()) skip("this CPU does not have " + std::string(nameOf(isa)));
+  const Setting setting;
+  cpu::useIsaForProducts(isa);
+  Random random(31);
+  struct Shape {
+    int64_t rows, in, out;
+  };
+  for (const Shape& s : {Shape{17, 4097, 33}, Shape{5, 9001, 20}, Shape{530, 2500, 9}, Shape{2100, 40, 37}}) {
+    std::vector<Case> cases;
+    cases.push_back(linearCase(random, s.rows, s.in, s.out, {true, true, "gelu"}));
+    cases.push_back(linearCase(random, s.rows, s.out, s.in, {}));
+    cases.push_back(inputGradientOf(linearCase(random, s.rows, s.out, s.in, {}), random));
+    cases.push_back(weightGradientOf(cases[0], random));
+    cases.push_back(loraLinearCase(random, s.rows, s.in, s.out, {5, 0, false}, {true, false, "gelu"}));
+    cases.push_back(loraLinearBackwardOf(loraLinearCase(random, s.rows, s.out, s.in, {5, 0, false}, {}), random, true));
+    for (Case& c : cases) {
+      roundToFloat(c);
+      checkEverywhere(c, std::string(nameOf(isa)));
+    }
+  }
+}
+
+}  // namespace
+
+void addProductTests(Suite& suite) {
+  for (const Isa isa : {Isa::portable, Isa::avx2, Isa::avx512}) {
+    const std::string name(nameOf(isa));
+    for (const OpKind op : kProducts)
+      suite.add("products/" + name + "/" + std::string(nameOf(op)), [op, isa] { everyCase(op, isa); });
+    suite.add("products/" + name + "/blocks", [isa] { blocks(isa); });
+  }
+}
+
+}  // namespace fl::test
