@@ -1,0 +1,102 @@
+/**
+ * Sentences of one or two clauses. A clause has a polarity: that of its opinion word, turned round by a negation. Of two
+ * clauses in contrast one decides: the main clause after "but" and "although …,", the first one before "although". So the same
+ * bag of words has either label, and only word order tells.
+ */
+import { ASPECTS, DEV_INTENSIFIERS, DEV_OPINIONS, type Polarity, TRAIN_INTENSIFIERS, TRAIN_OPINIONS } from './lexicon';
+
+/** A choice among `items`, all equally likely. */
+export type Choose = <T>(items: readonly T[]) => T;
+
+/** `{a}` is an aspect, `{o}` an opinion word, `{i}` an intensifier. */
+interface ClauseTemplate {
+  text: string;
+  negated: boolean;
+}
+
+/** `{x}` is the clause that decides, `{y}` the one of the other polarity. */
+interface Grammar {
+  plain: readonly ClauseTemplate[];
+  contrasts: readonly string[];
+  /** Around a single clause. */
+  frames: readonly string[];
+  opinions: Readonly<Record<Polarity, readonly string[]>>;
+  intensifiers: readonly string[];
+}
+
+const said = (text: string): ClauseTemplate => ({ text, negated: false });
+const denied = (text: string): ClauseTemplate => ({ text, negated: true });
+
+export const TRAIN_GRAMMAR: Grammar = {
+  plain: [
+    said('{a} is {i} {o}'),
+    said('i found {a} {o}'),
+    said('{a} feels {o} from start to finish'),
+    said('{a} turns out to be {o}'),
+    denied('{a} is not {o}'),
+    denied('{a} is never {o}'),
+    denied('nobody could call {a} {o}'),
+    denied('{a} is not at all {o}'),
+  ],
+  contrasts: [
+    '{y} , but {x} .',
+    '{y} , but in the end {x} .',
+    'although {y} , {x} .',
+    '{x} , although {y} .',
+    'even if {y} , {x} .',
+    '{x} , even if {y} .',
+  ],
+  frames: ['{x} .', 'this time {x} .', 'as so often , {x} .', '{x} , and that is that .'],
+  opinions: TRAIN_OPINIONS,
+  intensifiers: TRAIN_INTENSIFIERS,
+};
+
+export const DEV_GRAMMAR: Grammar = {
+  plain: [
+    said('{a} was {i} {o}'),
+    said('{a} seems {o} to me'),
+    said('we thought {a} was {o}'),
+    said('{a} looks {i} {o}'),
+    denied('{a} was not {i} {o}'),
+    denied('{a} does not seem {o}'),
+    denied('{a} never looks {o}'),
+    denied('nobody would say that {a} was {o}'),
+  ],
+  contrasts: [
+    'they say {y} , but {x} !',
+    '{y} at first , but then {x} .',
+    'although it is true that {y} , {x} !',
+    'for me {x} , although {y} .',
+    'even if some say {y} , {x} !',
+    'it has to be said that {x} , even if {y} .',
+  ],
+  frames: ['in my opinion {x} !', 'well , {x} !', 'to be fair , {x} .', 'i must say that {x} .'],
+  opinions: DEV_OPINIONS,
+  intensifiers: DEV_INTENSIFIERS,
+};
+
+const opposite = (polarity: Polarity): Polarity => (polarity === 'positive' ? 'negative' : 'positive');
+
+/** A clause of this polarity about an aspect. */
+function clause(grammar: Grammar, polarity: Polarity, aspect: string, choose: Choose): string {
+  const { text, negated } = choose(grammar.plain);
+  const opinion = choose(grammar.opinions[negated ? opposite(polarity) : polarity]);
+  return text.replace('{a}', aspect).replace('{i}', choose(grammar.intensifiers)).replace('{o}', opinion);
+}
+
+/** A positive and a negative sentence. Three pairs in four are two clauses in contrast, told in either order: twins in their words. */
+export function sentencePair(grammar: Grammar, choose: Choose): Record<Polarity, string> {
+  const first = choose(ASPECTS);
+  const second = choose(ASPECTS.filter((aspect) => aspect !== first));
+  const positive = clause(grammar, 'positive', first, choose);
+  const negative = clause(grammar, 'negative', second, choose);
+  const fill = (template: string, x: string, y: string) => template.replace('{y}', y).replace('{x}', x);
+  if (choose([0, 1, 2, 3]) === 0) {
+    return {
+      positive: fill(choose(grammar.frames), positive, ''),
+      negative: fill(choose(grammar.frames), negative, ''),
+    };
+  }
+  const contrast = choose(grammar.contrasts);
+  return { positive: fill(contrast, positive, negative), negative: fill(contrast, negative, positive) };
+}
