@@ -14,6 +14,11 @@ export interface ParameterSource {
   readonly description: string;
 }
 
+/** Not by `instanceof`: arrays that the addon makes may be of another realm (vm contexts, test runners). */
+export function isSource(values: Float32Array | ParameterSource): values is ParameterSource {
+  return !ArrayBuffer.isView(values);
+}
+
 export type BackendName = 'cpu' | 'reference' | 'cuda';
 export type ComputeType = 'f32' | 'f64';
 
@@ -41,11 +46,11 @@ export class Parameter {
     this.shape = shape;
     this.name = options.name ?? 'parameter';
     this.requiresGrad = options.requiresGrad ?? true;
-    if (values instanceof Float32Array) {
+    if (isSource(values)) {
+      this.source = values;
+    } else {
       this.checkCount(values.length);
       this.host = values;
-    } else {
-      this.source = values;
     }
   }
 

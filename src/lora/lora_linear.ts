@@ -1,6 +1,6 @@
 import { FusedLoraError } from '../errors';
 import { add, dropout, linear, loraLinear, scale } from '../graph/ops';
-import type { Parameter, ParameterSource } from '../graph/parameter';
+import { isSource, type Parameter, type ParameterSource } from '../graph/parameter';
 import type { Value } from '../graph/value';
 import { type Initializer, initializedParameter, Linear, Module, ModuleDict } from '../nn';
 
@@ -120,7 +120,7 @@ export class LoraLinear extends Module {
     const { weight } = this.base_layer;
     this.unmergedWeight ??= weight.snapshot();
     const original = this.unmergedWeight;
-    const start = original instanceof Float32Array ? original : original.read();
+    const start = isSource(original) ? original.read() : original;
     const { inFeatures } = this;
     const row = new Float64Array(inFeatures);
     const values = new Float32Array(start.length);
@@ -146,8 +146,8 @@ export class LoraLinear extends Module {
   /** Gives the base weight back as it was before any merge, bit for bit. */
   unmerge(): void {
     if (this.unmergedWeight === undefined) return;
-    if (this.unmergedWeight instanceof Float32Array) this.base_layer.weight.setData(this.unmergedWeight);
-    else this.base_layer.weight.setSource(this.unmergedWeight);
+    if (isSource(this.unmergedWeight)) this.base_layer.weight.setSource(this.unmergedWeight);
+    else this.base_layer.weight.setData(this.unmergedWeight);
     this.unmergedWeight = undefined;
     this.merged = [];
   }

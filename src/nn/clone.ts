@@ -1,10 +1,10 @@
-import { Parameter } from '../graph/parameter';
+import { isSource, Parameter } from '../graph/parameter';
 import { Module } from './module';
 
 /** A parameter of the same values (a source is shared, not read), and of the same requiresGrad. */
 export function cloneParameter(parameter: Parameter): Parameter {
   const values = parameter.snapshot();
-  return new Parameter(parameter.shape, values instanceof Float32Array ? values.slice() : values, {
+  return new Parameter(parameter.shape, isSource(values) ? values : values.slice(), {
     requiresGrad: parameter.requiresGrad,
     name: parameter.name,
   });
