@@ -1,8 +1,12 @@
 #!/usr/bin/env node
 /** The command line: `fused-lora <command>`; one file a command. */
 import { Command } from 'commander';
+import { evalCommand } from './eval';
 import { infoCommand } from './info';
+import { mergeCommand } from './merge';
+import { predictCommand } from './predict';
 import { runProgram } from './run';
+import { trainCommand } from './train';
 import { version } from './version';
 
 const program = new Command('fused-lora')
@@ -10,6 +14,10 @@ const program = new Command('fused-lora')
   .version(version())
   .showSuggestionAfterError()
   .addHelpText('after', '\nExit codes: 0 done, 1 error of use or data, 130 stopped by Ctrl-C after a checkpoint.')
+  .addCommand(trainCommand())
+  .addCommand(evalCommand())
+  .addCommand(predictCommand())
+  .addCommand(mergeCommand())
   .addCommand(infoCommand());
 
 void runProgram(program, process.argv.slice(2));

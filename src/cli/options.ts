@@ -1,5 +1,7 @@
 /** Parsers of option values and options that several commands have. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { ColumnOptions } from '../data/columns';
+import type { ScheduleName } from '../train/schedule';
 
 /** A whole number from `low`. */
 export function integer(low: number): (text: string) => number {
@@ -31,20 +33,60 @@ export function stepsOrEpoch(text: string): number | 'epoch' {
   return text === 'epoch' ? text : integer(1)(text);
 }
 
-/** Names of a data file's columns, as `--text-column` and the like give them. */
-export interface ColumnOptions {
-  textColumn?: string;
-  textPairColumn?: string;
-  labelColumn?: string;
-  header?: boolean;
+/** Leaves out what is undefined, so that defaults hold. */
+export function compact<T extends object>(options: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]?: Exclude<T[K], undefined>;
+  };
 }
 
 export function addColumnOptions(command: Command): Command {
   return command
-    .option('--text-column <name>', 'column of the text: a name, or a number from 0 (default: sentence, text, …)')
+    .option('--text-column <name>', 'column of the text: a name, or a number from 0 (default: sentence or text)')
     .option('--text-pair-column <name>', 'column of the second text of a pair')
     .option('--label-column <name>', 'column of the label (default: label)')
     .option('--no-header', 'the first line of a TSV file is a row, not names');
+}
+
+export interface TrainingOptions {
+  epochs?: number;
+  maxSteps?: number;
+  batchSize?: number;
+  tokenBudget?: number;
+  gradientAccumulation?: number;
+  lr?: number;
+  schedule?: ScheduleName;
+  warmupRatio?: number;
+  warmupSteps?: number;
+  weightDecay?: number;
+  maxGradNorm?: number;
+  maxLength?: number;
+  seed?: number;
+  checkpointEvery?: number | 'epoch';
+  checkpointLimit?: number;
+  resume?: boolean;
+}
+
+/** The same under the trainer's names, what was not given left out. */
+export function trainerOptions(options: TrainingOptions) {
+  return compact({
+    epochs: options.epochs,
+    maxSteps: options.maxSteps,
+    batchSize: options.batchSize,
+    tokenBudget: options.tokenBudget,
+    gradientAccumulation: options.gradientAccumulation,
+    learningRate: options.lr,
+    schedule: options.schedule,
+    warmupRatio: options.warmupRatio,
+    warmupSteps: options.warmupSteps,
+    weightDecay: options.weightDecay,
+    maxGradNorm: options.maxGradNorm,
+    maxLength: options.maxLength,
+    seed: options.seed,
+    checkpointEvery: options.checkpointEvery,
+    checkpointLimit: options.checkpointLimit,
+    resume: options.resume,
+  });
 }
 
 /** Options of everything that trains. */
@@ -68,6 +110,11 @@ export function addTrainingOptions(command: Command): Command {
     .option('--resume', 'go on from the newest checkpoint in the output folder');
 }
 
+export interface OutputOptions {
+  json?: string;
+  quiet?: boolean;
+}
+
 export function addOutputOptions(command: Command): Command {
   return command
     .option('--json <file>', 'write the figures as JSON')
@@ -77,3 +124,7 @@ export function addOutputOptions(command: Command): Command {
 
 export const deviceOption = () =>
   new Option('--device <name>', 'where to compute').choices(['auto', 'cpu', 'cuda']).default('auto');
+
+/** Element types that weights can be saved in. */
+export const SAVE_DTYPES = ['F32', 'F16', 'BF16'] as const;
+export type SaveDType = (typeof SAVE_DTYPES)[number];

@@ -43,7 +43,7 @@ it('dev has no opinion word and no template of train', () => {
   const known = new Set(all(TRAIN_OPINIONS));
   expect(all(DEV_OPINIONS).filter((word) => known.has(word))).toEqual([]);
   expect(new Set(all(TRAIN_OPINIONS)).size).toBe(all(TRAIN_OPINIONS).length);
-  const templates = (g: typeof TRAIN_GRAMMAR) => [...g.plain.map((p) => p.text), ...g.contrasts, ...g.frames];
+  const templates = (g: typeof TRAIN_GRAMMAR) => [...g.clauses.said, ...g.clauses.denied, ...g.contrasts, ...g.frames];
   expect(templates(DEV_GRAMMAR).filter((t) => templates(TRAIN_GRAMMAR).includes(t))).toEqual([]);
   for (const { text } of dev) expect(words(text).some((word) => known.has(word))).toBe(false);
 });
@@ -51,11 +51,11 @@ it('dev has no opinion word and no template of train', () => {
 it('a bag of words can not solve it', () => {
   expect(bagOfWords(train, train)).toBeLessThan(0.75);
   expect(bagOfWords(train, dev)).toBeLessThan(0.6);
-  // It is the word order: most sentences have a twin of the same words and the other label.
+  // It is the word order: half of the sentences have a twin of the same words and the other label.
   for (const part of [train, dev]) {
     const labels = new Map<string, Set<unknown>>();
     for (const { text, label } of part) labels.set(bag(text), (labels.get(bag(text)) ?? new Set()).add(label));
     const twins = part.filter(({ text }) => labels.get(bag(text))?.size === 2);
-    expect(twins.length / part.length).toBeGreaterThan(0.7);
+    expect(twins.length / part.length).toBeGreaterThan(0.45);
   }
 });

@@ -8,15 +8,10 @@ import { ASPECTS, DEV_INTENSIFIERS, DEV_OPINIONS, type Polarity, TRAIN_INTENSIFI
 /** A choice among `items`, all equally likely. */
 export type Choose = <T>(items: readonly T[]) => T;
 
-/** `{a}` is an aspect, `{o}` an opinion word, `{i}` an intensifier. */
-interface ClauseTemplate {
-  text: string;
-  negated: boolean;
-}
-
-/** `{x}` is the clause that decides, `{y}` the one of the other polarity. */
+/** `{x}` is the clause that decides, `{y}` the one of the other polarity; `{a}` an aspect, `{o}` an opinion word, `{i}` an intensifier. */
 interface Grammar {
-  plain: readonly ClauseTemplate[];
+  /** One in four is denied, so that single clauses still tell what an opinion word means. */
+  clauses: Record<'said' | 'denied', readonly string[]>;
   contrasts: readonly string[];
   /** Around a single clause. */
   frames: readonly string[];
@@ -24,20 +19,11 @@ interface Grammar {
   intensifiers: readonly string[];
 }
 
-const said = (text: string): ClauseTemplate => ({ text, negated: false });
-const denied = (text: string): ClauseTemplate => ({ text, negated: true });
-
 export const TRAIN_GRAMMAR: Grammar = {
-  plain: [
-    said('{a} is {i} {o}'),
-    said('i found {a} {o}'),
-    said('{a} feels {o} from start to finish'),
-    said('{a} turns out to be {o}'),
-    denied('{a} is not {o}'),
-    denied('{a} is never {o}'),
-    denied('nobody could call {a} {o}'),
-    denied('{a} is not at all {o}'),
-  ],
+  clauses: {
+    said: ['{a} is {i} {o}', 'i found {a} {o}', '{a} feels {o} from start to finish', '{a} turns out to be {o}'],
+    denied: ['{a} is not {o}', '{a} is never {o}', 'nobody could call {a} {o}', '{a} is not at all {o}'],
+  },
   contrasts: [
     '{y} , but {x} .',
     '{y} , but in the end {x} .',
@@ -52,16 +38,15 @@ export const TRAIN_GRAMMAR: Grammar = {
 };
 
 export const DEV_GRAMMAR: Grammar = {
-  plain: [
-    said('{a} was {i} {o}'),
-    said('{a} seems {o} to me'),
-    said('we thought {a} was {o}'),
-    said('{a} looks {i} {o}'),
-    denied('{a} was not {i} {o}'),
-    denied('{a} does not seem {o}'),
-    denied('{a} never looks {o}'),
-    denied('nobody would say that {a} was {o}'),
-  ],
+  clauses: {
+    said: ['{a} was {i} {o}', '{a} seems {o} to me', 'we thought {a} was {o}', '{a} looks {i} {o}'],
+    denied: [
+      '{a} was not {i} {o}',
+      '{a} does not seem {o}',
+      '{a} never looks {o}',
+      'nobody would say that {a} was {o}',
+    ],
+  },
   contrasts: [
     'they say {y} , but {x} !',
     '{y} at first , but then {x} .',
@@ -79,19 +64,20 @@ const opposite = (polarity: Polarity): Polarity => (polarity === 'positive' ? 'n
 
 /** A clause of this polarity about an aspect. */
 function clause(grammar: Grammar, polarity: Polarity, aspect: string, choose: Choose): string {
-  const { text, negated } = choose(grammar.plain);
+  const negated = choose([true, false, false, false]);
+  const text = choose(grammar.clauses[negated ? 'denied' : 'said']);
   const opinion = choose(grammar.opinions[negated ? opposite(polarity) : polarity]);
   return text.replace('{a}', aspect).replace('{i}', choose(grammar.intensifiers)).replace('{o}', opinion);
 }
 
-/** A positive and a negative sentence. Three pairs in four are two clauses in contrast, told in either order: twins in their words. */
+/** A positive and a negative sentence. Every other pair is two clauses in contrast, told in either order: twins in their words. */
 export function sentencePair(grammar: Grammar, choose: Choose): Record<Polarity, string> {
   const first = choose(ASPECTS);
   const second = choose(ASPECTS.filter((aspect) => aspect !== first));
   const positive = clause(grammar, 'positive', first, choose);
   const negative = clause(grammar, 'negative', second, choose);
   const fill = (template: string, x: string, y: string) => template.replace('{y}', y).replace('{x}', x);
-  if (choose([0, 1, 2, 3]) === 0) {
+  if (choose([true, false])) {
     return {
       positive: fill(choose(grammar.frames), positive, ''),
       negative: fill(choose(grammar.frames), negative, ''),

@@ -1,0 +1,45 @@
+/** `fused-lora eval`: metrics of a model or adapter on a data file. */
+import { Command } from 'commander';
+import type { ColumnOptions } from '../data/columns';
+import { readExamples } from '../data/read_examples';
+import type { DeviceOption } from '../task/device';
+import { evaluate } from '../task/evaluate';
+import { writeFigures } from './figures';
+import { addModelOptions, type ModelOptions, openModel } from './model';
+import { addColumnOptions, addOutputOptions, compact, deviceOption, integer, type OutputOptions } from './options';
+import { action } from './run';
+
+interface EvalOptions extends ModelOptions, ColumnOptions, OutputOptions {
+  batchSize?: number;
+  tokenBudget?: number;
+  device: DeviceOption;
+}
+
+export function evalCommand(): Command {
+  const command = new Command('eval')
+    .description('measure a model or adapter on labelled sentences')
+    .argument('<data>', '.tsv or .jsonl with labels')
+    .option('--batch-size <n>', 'sentences a batch', integer(1))
+    .option('--token-budget <n>', 'most tokens a batch', integer(1))
+    .addOption(deviceOption());
+  addModelOptions(command);
+  addColumnOptions(command);
+  return addOutputOptions(command).action(
+    action(async (context, file: string, options: EvalOptions) => {
+      const examples = readExamples(file, options, true);
+      const textModel = await openModel(options);
+      const { batchSize, tokenBudget, device } = options;
+      const result = await evaluate(textModel, examples, {
+        ...compact({ batchSize, tokenBudget }),
+        device,
+        signal: context.signal,
+      });
+      textModel.model.dispose();
+      writeFigures(options.json, { command: 'eval', data: file, ...result });
+      for (const [name, value] of Object.entries(result.metrics)) process.stdout.write(`${name} ${value.toFixed(4)}\n`);
+      if (!options.quiet) {
+        context.say(`${result.examples} examples, ${result.samplesPerSecond.toFixed(0)} samples/s`);
+      }
+    }),
+  );
+}

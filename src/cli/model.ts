@@ -1,0 +1,37 @@
+/** Which model or adapter a command works with. */
+import type { Command } from 'commander';
+import { FusedLoraError } from '../errors';
+import { openTextModel, type TextModel } from '../task/text_model';
+import { compact, integer } from './options';
+
+export interface ModelOptions {
+  model?: string;
+  adapter?: string;
+  tokenizer?: string;
+  maxLength?: number;
+}
+
+export function addModelOptions(command: Command): Command {
+  return command
+    .option('--model <dir>', "Hugging Face model folder (default: the adapter's base model)")
+    .option('--adapter <dir>', 'PEFT adapter folder')
+    .option('--tokenizer <dir>', "folder of the tokenizer (default: the model's)")
+    .option('--max-length <n>', 'most tokens of a sentence', integer(3));
+}
+
+/** Opens it and refuses a head that nobody trained. */
+export async function openModel({ model, adapter, tokenizer, maxLength }: ModelOptions): Promise<TextModel> {
+  const dir = model ?? adapter;
+  if (dir === undefined) {
+    throw new FusedLoraError('INVALID_ARGUMENT', 'give --model DIR, --adapter DIR, or both');
+  }
+  const opened = await openTextModel(dir, compact({ adapter, tokenizer, maxLength }));
+  const untrained = opened.adapter === undefined ? opened.report.initialized : [];
+  if (untrained.length > 0) {
+    throw new FusedLoraError(
+      'INVALID_ARGUMENT',
+      `${dir}: has no trained head (it lacks ${untrained.join(', ')}). Give --adapter DIR with one, or train it first.`,
+    );
+  }
+  return opened;
+}

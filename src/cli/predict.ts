@@ -1,0 +1,96 @@
+/** `fused-lora predict`: labels and probabilities as JSON lines, in the order of the input. */
+import * as fs from 'node:fs';
+import * as readline from 'node:readline';
+import { Command } from 'commander';
+import type { ColumnOptions } from '../data/columns';
+import type { TextExample } from '../data/encode';
+import { readExamples } from '../data/read_examples';
+import { FusedLoraError } from '../errors';
+import { writeFileAtomicWith } from '../io/atomic';
+import { Classifier } from '../task/classify';
+import type { DeviceOption } from '../task/device';
+import { addModelOptions, type ModelOptions, openModel } from './model';
+import { addColumnOptions, deviceOption } from './options';
+import { action } from './run';
+
+interface PredictOptions extends ModelOptions, ColumnOptions {
+  file?: string;
+  output?: string;
+  device: DeviceOption;
+}
+
+/** Texts that are predicted together: enough to sort by length, few enough to stream. */
+const CHUNK = 1024;
+
+export function predictCommand(): Command {
+  const command = new Command('predict')
+    .description('classify texts: given as arguments, in a file, or one a line on standard input')
+    .argument('[texts...]', 'texts to classify')
+    .option('--file <file>', '.tsv or .jsonl with texts, or .txt with one a line')
+    .option('--output <file>', 'write the JSON lines there (default: standard output)')
+    .addOption(deviceOption())
+    .option('--verbose', 'errors with their stack');
+  addModelOptions(command);
+  addColumnOptions(command);
+  return command.action(
+    action(async (context, texts: string[], options: PredictOptions) => {
+      if (texts.length > 0 && options.file !== undefined) {
+        throw new FusedLoraError('INVALID_ARGUMENT', 'give texts as arguments or --file, not both');
+      }
+      const textModel = await openModel(options);
+      const collected: string[] = [];
+      const write = (line: string) =>
+        options.output === undefined ? process.stdout.write(line) : collected.push(line);
+      {
+        using classifier = new Classifier(textModel, { device: options.device });
+        for await (const chunk of chunks(inputOf(texts, options))) {
+          const predictions = await classifier.predict(chunk, context.signal);
+          predictions.forEach((prediction, i) => {
+            const { text, textPair } = chunk[i] as TextExample;
+            write(`${JSON.stringify({ text, ...(textPair !== undefined && { textPair }), ...prediction })}\n`);
+          });
+        }
+      }
+      textModel.model.dispose();
+      if (options.output !== undefined) {
+        const encoder = new TextEncoder();
+        writeFileAtomicWith(options.output, (sink) => {
+          for (const line of collected) sink(encoder.encode(line));
+        });
+      }
+    }),
+  );
+}
+
+async function* inputOf(texts: string[], options: PredictOptions): AsyncGenerator<TextExample> {
+  if (texts.length > 0) yield* texts.map((text) => ({ text }));
+  else if (options.file === undefined) yield* lines(process.stdin);
+  else if (options.file.endsWith('.txt')) yield* lines(openText(options.file));
+  else yield* readExamples(options.file, options, false);
+}
+
+function openText(file: string): fs.ReadStream {
+  try {
+    return fs.createReadStream(file, { fd: fs.openSync(file, 'r') });
+  } catch (cause) {
+    throw new FusedLoraError('FILE_NOT_FOUND', `${file}: can not be read (${(cause as Error).message})`, { cause });
+  }
+}
+
+async function* lines(stream: NodeJS.ReadableStream): AsyncGenerator<TextExample> {
+  for await (const text of readline.createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY })) {
+    yield { text };
+  }
+}
+
+async function* chunks(examples: AsyncIterable<TextExample>): AsyncGenerator<TextExample[]> {
+  let chunk: TextExample[] = [];
+  for await (const example of examples) {
+    chunk.push(example);
+    if (chunk.length === CHUNK) {
+      yield chunk;
+      chunk = [];
+    }
+  }
+  if (chunk.length > 0) yield chunk;
+}

@@ -1,0 +1,42 @@
+/** Labelled texts as batches for a model. */
+import { EncodedSource, type SourceOptions } from '../data/batch_source';
+import { encodeExamples, type TextExample } from '../data/encode';
+import type { EncodedExample } from '../data/packing';
+import type { TaskModel } from '../models';
+import { labelEncoder } from './labels';
+import type { TextModel } from './text_model';
+
+/** Token ids and labels of a data set for a model. */
+export async function encodeFor(
+  { model, tokenizer, maxLength }: TextModel,
+  examples: readonly TextExample[],
+  signal?: AbortSignal,
+): Promise<EncodedExample[]> {
+  return encodeExamples(examples, tokenizer, { maxLength, label: labelEncoder(model), signal });
+}
+
+/** Where a model's positions start and end. */
+export function positionsOf(model: TaskModel): SourceOptions['positions'] {
+  return { offset: model.positionOffset, maxPositions: model.config.maxPositionEmbeddings };
+}
+
+export interface BatchSizes {
+  /** Sentences a batch; default 32 where no tokenBudget is given. */
+  batchSize?: number | undefined;
+  /** Most tokens a batch. */
+  tokenBudget?: number | undefined;
+}
+
+/** Examples in the order of training (a function of the seed), or sorted by length for evaluation. */
+export function sourceOf(
+  model: TaskModel,
+  examples: readonly EncodedExample[],
+  { batchSize, tokenBudget, ...order }: BatchSizes & { seed?: number; shuffle?: boolean },
+): EncodedSource {
+  return new EncodedSource(examples, {
+    positions: positionsOf(model),
+    ...order,
+    ...(batchSize !== undefined && { batchSize }),
+    ...(tokenBudget !== undefined && { tokenBudget }),
+  });
+}

@@ -1,0 +1,44 @@
+/** Metrics of a model or adapter folder on labelled texts. */
+import type { TextExample } from '../data/encode';
+import { trace } from '../nn';
+import { Evaluator } from '../train/evaluate';
+import { chooseDevice, type DeviceOption } from './device';
+import { type BatchSizes, encodeFor, sourceOf } from './encoding';
+import { measure } from './measure';
+import type { TextModel } from './text_model';
+
+export interface EvaluateOptions extends BatchSizes {
+  /** Default auto. */
+  device?: DeviceOption;
+  signal?: AbortSignal;
+}
+
+export interface EvaluateResult {
+  examples: number;
+  /** loss; accuracy, f1, matthews for classes, mse, pearson, spearman for regression. */
+  metrics: Record<string, number>;
+  seconds: number;
+  samplesPerSecond: number;
+}
+
+/** @throws FusedLoraError INVALID_DATA for a row without a label or with one that the model does not know. */
+export async function evaluate(
+  textModel: TextModel,
+  examples: readonly TextExample[],
+  options: EvaluateOptions = {},
+): Promise<EvaluateResult> {
+  const { model } = textModel;
+  const encoded = await encodeFor(textModel, examples, options.signal);
+  const source = sourceOf(model, encoded, { ...options, shuffle: false });
+  const { backend } = chooseDevice(options.device);
+  using evaluator = new Evaluator({ trace: (o) => trace(model, o), backend });
+  const started = performance.now();
+  const evaluation = await evaluator.run(source, options.signal);
+  const seconds = (performance.now() - started) / 1000;
+  return {
+    examples: examples.length,
+    metrics: measure(model, evaluation, encoded),
+    seconds,
+    samplesPerSecond: examples.length / seconds,
+  };
+}

@@ -1,0 +1,98 @@
+/** From labels as data files have them to class ids or targets. */
+import * as path from 'node:path';
+import type { TextExample } from '../data/encode';
+import type { EncodedExample } from '../data/packing';
+import { FusedLoraError } from '../errors';
+import { isJsonObject, readJsonObject } from '../io/json';
+import type { TaskModel } from '../models';
+import { listNames, nearNames } from '../nn/near';
+
+export type LabelEncoder = (example: TextExample, place: string) => Pick<EncodedExample, 'label' | 'targets'>;
+
+const isWhole = (text: string) => /^\d+$/.test(text);
+
+/**
+ * The class names of a data set: its distinct labels, whole numbers by size, others by code point. Numbers name the classes
+ * up to the largest one, so that class ids are the numbers themselves.
+ *
+ * @throws FusedLoraError INVALID_DATA for a row without a label, or fewer than two classes.
+ */
+export function findLabelNames(examples: readonly TextExample[]): string[] {
+  const names = new Set<string>();
+  examples.forEach(({ label, place }, i) => {
+    if (typeof label !== 'string' && typeof label !== 'number') {
+      throw new FusedLoraError('INVALID_DATA', `${place ?? `example ${i}`}: has no label; give every row one`);
+    }
+    names.add(String(label));
+  });
+  const sorted = [...names].sort((a, b) => (a < b ? -1 : 1));
+  if (sorted.length < 2) {
+    throw new FusedLoraError(
+      'INVALID_DATA',
+      `the data has ${sorted.length === 1 ? `the one label "${sorted[0]}"` : 'no labels'}; a classifier needs at least two. ` +
+        'Was another column meant?',
+    );
+  }
+  if (!sorted.every(isWhole)) return sorted;
+  const largest = Math.max(...sorted.map(Number));
+  // 1..5 has a class 0 that never comes; 17 and 100,000 are no class ids.
+  if (largest >= 2 * sorted.length + 1) return sorted.sort((a, b) => Number(a) - Number(b));
+  return Array.from({ length: largest + 1 }, (_, i) => String(i));
+}
+
+/**
+ * What turns the labels of a data set into what the model is trained on.
+ *
+ * @returns for classes: a label is one of the model's label names or, where no name is a number, a class id; for regression: a
+ * number, or as many as the model has outputs.
+ */
+export function labelEncoder(model: Pick<TaskModel, 'task' | 'numLabels' | 'labelNames'>): LabelEncoder {
+  if (model.task === 'regression') return regressionLabels(model.numLabels);
+  if (model.task !== 'sequence-classification') {
+    throw new FusedLoraError(
+      'INVALID_ARGUMENT',
+      `a model for ${model.task} has no label a sentence; use sequence-classification or regression`,
+    );
+  }
+  const idOf = new Map(model.labelNames.map((name, id) => [name, id]));
+  if (!model.labelNames.some(isWhole)) for (const id of model.labelNames.keys()) idOf.set(String(id), id);
+  return ({ label }, place) => {
+    const id = typeof label === 'string' || typeof label === 'number' ? idOf.get(String(label)) : undefined;
+    if (id !== undefined) return { label: id };
+    if (label === undefined) throw new FusedLoraError('INVALID_DATA', `${place}: has no label; give every row one`);
+    const [near] = nearNames(String(label), model.labelNames, 1);
+    throw new FusedLoraError(
+      'INVALID_DATA',
+      `${place}: unknown label "${label}"${near ? `; was "${near}" meant?` : '.'} The labels are ${listNames(model.labelNames)}.`,
+    );
+  };
+}
+
+function regressionLabels(numTargets: number): LabelEncoder {
+  return ({ label }, place) => {
+    const given = Array.isArray(label) ? (label as number[]) : [label];
+    const targets = given.map((x) => (typeof x === 'string' && x.trim() !== '' ? Number(x) : x));
+    if (targets.length === numTargets && targets.every((x) => typeof x === 'number' && Number.isFinite(x))) {
+      return { targets: targets as number[] };
+    }
+    throw new FusedLoraError(
+      'INVALID_DATA',
+      `${place}: the label is ${JSON.stringify(label)}; regression needs ${numTargets === 1 ? 'a finite number' : `a list of ${numTargets} finite numbers`}`,
+    );
+  };
+}
+
+/**
+ * The label names for fine-tuning a model folder on a data set: those that its config.json gives its head, where the data has no
+ * others; else the data's.
+ */
+export function labelNamesFor(examples: readonly TextExample[], dir: string): string[] {
+  const found = findLabelNames(examples);
+  const config = readJsonObject(path.join(dir, 'config.json'), 'to build the model', 'INVALID_CONFIG');
+  const id2label = config['id2label'];
+  if (!isJsonObject(id2label)) return found;
+  const known = Object.keys(id2label)
+    .sort((a, b) => Number(a) - Number(b))
+    .map((id) => String(id2label[id]));
+  return found.every((name) => known.includes(name)) ? known : found;
+}
