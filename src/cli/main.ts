@@ -5,6 +5,7 @@ import { evalCommand } from './eval';
 import { infoCommand } from './info';
 import { mergeCommand } from './merge';
 import { predictCommand } from './predict';
+import { pretrainCommand } from './pretrain';
 import { runProgram } from './run';
 import { trainCommand } from './train';
 import { version } from './version';
@@ -18,6 +19,7 @@ const program = new Command('fused-lora')
   .addCommand(evalCommand())
   .addCommand(predictCommand())
   .addCommand(mergeCommand())
+  .addCommand(pretrainCommand())
   .addCommand(infoCommand());
 
 void runProgram(program, process.argv.slice(2));

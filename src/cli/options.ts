@@ -1,6 +1,5 @@
 /** Parsers of option values and options that several commands have. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import type { ColumnOptions } from '../data/columns';
 import type { ScheduleName } from '../train/schedule';
 
 /** A whole number from `low`. */

@@ -92,7 +92,7 @@ export async function openTextModel(dir: string, options: OpenTextModelOptions =
   if (adapter !== undefined) loadAdapter(model, adapter);
   return {
     model,
-    tokenizer: await loadTokenizer(tokenizer ?? base),
+    tokenizer: loadTokenizer(tokenizer ?? base),
     maxLength: checkedMaxLength(maxLength ?? settings.maxLength, model),
     report,
     baseModel: base,
