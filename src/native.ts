@@ -11,6 +11,8 @@ export interface NativeParameter {
   has(slot: Slot): boolean;
   /** Writes fp32 values (f64 parameters take Float64Array too); makes packed copies be made again. */
   write(slot: Slot, values: Float32Array | Float64Array): void;
+  /** Writes a released value back, the same as before: packed copies stay as they are. */
+  restore(values: Float32Array | Float64Array): void;
   /** f64 parameters are rounded; `readDouble` gives them whole. */
   read(slot: Slot): Float32Array;
   readDouble(slot: Slot): Float64Array;

@@ -19,11 +19,11 @@ Parameter::Slot slotOf(const Napi::Value& value) {
 
 Napi::Function defineParameter(Napi::Env env) {
   using H = ParameterHandle;
-  return H::DefineClass(
-      env, "NativeParameter",
-      {H::InstanceMethod("has", &H::has), H::InstanceMethod("write", &H::write), H::InstanceMethod("read", &H::read),
-       H::InstanceMethod("readDouble", &H::readDouble), H::InstanceMethod("release", &H::release),
-       H::InstanceAccessor<&H::bytes>("bytes"), H::InstanceMethod("dispose", &H::dispose)});
+  return H::DefineClass(env, "NativeParameter",
+                        {H::InstanceMethod("has", &H::has), H::InstanceMethod("write", &H::write),
+                         H::InstanceMethod("restore", &H::restore), H::InstanceMethod("read", &H::read),
+                         H::InstanceMethod("readDouble", &H::readDouble), H::InstanceMethod("release", &H::release),
+                         H::InstanceAccessor<&H::bytes>("bytes"), H::InstanceMethod("dispose", &H::dispose)});
 }
 
 ParameterHandle::ParameterHandle(const Napi::CallbackInfo& info) : Napi::ObjectWrap<ParameterHandle>(info) {
@@ -71,18 +71,23 @@ Napi::Value ParameterHandle::has(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] { return Napi::Boolean::New(info.Env(), parameter()->has(slotOf(info[0]))); });
 }
 
+void ParameterHandle::store(Napi::Env env, Parameter::Slot slot, const Napi::Value& values, bool changed) {
+  const auto p = idle();
+  const bool wide = values.IsTypedArray() && values.As<Napi::TypedArray>().TypedArrayType() == napi_float64_array;
+  void* memory = typedMemory(values, p->name().c_str(), wide ? DType::f64 : DType::f32, p->count());
+  if (wide)
+    p->writeDouble(slot, static_cast<const double*>(memory), changed);
+  else
+    p->write(slot, static_cast<const float*>(memory), changed);
+  reportMemory(env);
+}
+
 void ParameterHandle::write(const Napi::CallbackInfo& info) {
-  guarded(info.Env(), [&] {
-    const auto p = idle();
-    const Parameter::Slot slot = slotOf(info[0]);
-    const bool wide = info[1].IsTypedArray() && info[1].As<Napi::TypedArray>().TypedArrayType() == napi_float64_array;
-    void* memory = typedMemory(info[1], p->name().c_str(), wide ? DType::f64 : DType::f32, p->count());
-    if (wide)
-      p->writeDouble(slot, static_cast<const double*>(memory));
-    else
-      p->write(slot, static_cast<const float*>(memory));
-    reportMemory(info.Env());
-  });
+  guarded(info.Env(), [&] { store(info.Env(), slotOf(info[0]), info[1], true); });
+}
+
+void ParameterHandle::restore(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] { store(info.Env(), Parameter::Slot::value, info[0], false); });
 }
 
 Napi::Value ParameterHandle::read(const Napi::CallbackInfo& info) {

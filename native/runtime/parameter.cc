@@ -54,22 +54,22 @@ std::vector<To> converted(const From* values, int64_t count) {
 
 }  // namespace
 
-void Parameter::write(Slot slot, const float* values) {
+void Parameter::write(Slot slot, const float* values, bool changed) {
   const Tensor t = tensor(slot);
   if (dtype_ == DType::f32)
     memory_.upload(t.data, values, static_cast<size_t>(t.bytes()));
   else
     memory_.upload(t.data, converted<float, double>(values, count_).data(), static_cast<size_t>(t.bytes()));
-  if (slot == Slot::value) touch();
+  if (slot == Slot::value && changed) touch();
 }
 
-void Parameter::writeDouble(Slot slot, const double* values) {
+void Parameter::writeDouble(Slot slot, const double* values, bool changed) {
   const Tensor t = tensor(slot);
   if (dtype_ == DType::f64)
     memory_.upload(t.data, values, static_cast<size_t>(t.bytes()));
   else
     memory_.upload(t.data, converted<double, float>(values, count_).data(), static_cast<size_t>(t.bytes()));
-  if (slot == Slot::value) touch();
+  if (slot == Slot::value && changed) touch();
 }
 
 namespace {

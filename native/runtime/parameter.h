@@ -37,9 +37,10 @@ class Parameter {
   /// The shape without memory, for validation.
   Tensor shape() const;
 
-  void write(Slot slot, const float* values);
+  /// `changed` false: the value is what it was before it was released, so derived copies stay valid.
+  void write(Slot slot, const float* values, bool changed = true);
   void read(Slot slot, float* values) const;
-  void writeDouble(Slot slot, const double* values);
+  void writeDouble(Slot slot, const double* values, bool changed = true);
   void readDouble(Slot slot, double* values) const;
   /// Frees the slot; a value that has readers stays. Releasing the value of a frozen weight keeps its derived copies:
   /// they are all a program reads.

@@ -104,9 +104,13 @@ export class Parameter {
     if (!device) {
       device = new (native().Parameter)(backend, this.name, [...this.shape], compute);
       this.devices.set(key, device);
+      device.write('value', this.data());
+    } else if (this.newest && device !== this.newest) {
+      device.write('value', this.data());
+    } else if (!device.has('value')) {
+      // Released after packing and not changed since: other programs go on with the packed copies.
+      device.restore(this.data());
     }
-    if (device !== this.newest && !device.has('value')) device.write('value', this.data());
-    else if (this.newest && device !== this.newest) device.write('value', this.data());
     return device;
   }
 

@@ -95,5 +95,5 @@ export async function classify(
   options: ClassifierOptions & { signal?: AbortSignal } = {},
 ): Promise<Prediction[]> {
   using classifier = new Classifier(textModel, options);
-  return classifier.predict(texts, options.signal);
+  return await classifier.predict(texts, options.signal);
 }

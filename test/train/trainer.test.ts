@@ -229,3 +229,16 @@ function cut(batch: ReturnType<ReturnType<ReturnType<typeof tinyData>['epoch']>[
     };
   });
 }
+
+describe('programs that share frozen weights', () => {
+  it('a program built later leaves the packed copies of the first as they are', async () => {
+    const model = tinyModel();
+    const data = tinyData(16, model.numLabels);
+    using trainer = new Trainer({ ...tinyOptions(model), epochs: 1 });
+    using evaluator = new Evaluator({ trace: (o) => trace(model, o) });
+    await trainer.train(data);
+    const { logits } = await evaluator.run(data);
+    using fresh = new Evaluator({ trace: (o) => trace(model, o) });
+    expect((await fresh.run(data)).logits).toEqual(logits);
+  });
+});

@@ -1,0 +1,46 @@
+/** The public API, nothing else. The kernels by themselves are `fused-lora/kernels`. */
+export { EncodedSource, type SourceBatch, type SourceOptions } from './data/batch_source';
+export type { ColumnOptions } from './data/columns';
+export { type EncodeOptions, encodeExamples, type TextExample } from './data/encode';
+export { cutPieces, MaskedSource, type MaskedSourceOptions } from './data/masked_source';
+export {
+  type Batch,
+  type EncodedExample,
+  IGNORE_LABEL,
+  type PackOptions,
+  packBatch,
+  planBatches,
+} from './data/packing';
+export { readExamples } from './data/read_examples';
+export { makeSentimentTask, type SentimentTask } from './data/synthetic';
+export { type Encoded, type EncodeTextOptions, loadTokenizer, Tokenizer } from './data/tokenizer';
+export { type ErrorCode, FusedLoraError } from './errors';
+export * as ops from './graph/ops';
+export { type BackendName, Parameter, type ParameterSource } from './graph/parameter';
+export { type Plan, type PlanOptions, plan } from './graph/plan';
+export {
+  type AccumulateOptions,
+  type ApplyOptions,
+  type BatchTensors,
+  Program,
+  type ProgramOptions,
+  type StepOptions,
+} from './graph/program';
+export { Graph, type Sizes, type Value } from './graph/value';
+export { openModelFolder, writeModelFolder } from './io/model_folder';
+export { SafetensorsFile, writeSafetensors } from './io/safetensors';
+export * from './lora';
+export * from './models';
+export * from './nn';
+export { Classifier, type ClassifierOptions, classify, type Prediction } from './task/classify';
+export { type FineTuneOptions, type FineTuneResult, fineTune } from './task/fine_tune';
+export type { Method } from './task/method';
+export { type PretrainOptions, type PretrainResult, pretrain } from './task/pretrain';
+export { type OpenTextModelOptions, openTextModel, type TextModel } from './task/text_model';
+export type { BatchSource, EpochBatches, TrainBatch } from './train/batch_source';
+export { type Evaluation, Evaluator, type EvaluatorOptions } from './train/evaluate';
+export { eventLog } from './train/event_log';
+export type { CheckpointEvent, EvaluationEvent, StepEvent, TrainerCallbacks } from './train/events';
+export { argmaxRows, classificationMetrics, confusionMatrix, regressionMetrics } from './train/metrics';
+export type { TrainerOptions } from './train/options';
+export { Trainer, type TrainResult } from './train/trainer';
