@@ -8,6 +8,7 @@ import {
   addTrainingOptions,
   compact,
   deviceOption,
+  integer,
   number,
   type OutputOptions,
   SAVE_DTYPES,
@@ -23,6 +24,7 @@ interface PretrainCommandOptions extends TrainingOptions, OutputOptions {
   tokenizer?: string;
   text: string[];
   output: string;
+  maxDocuments?: number;
   maskProbability?: number;
   dropout?: number;
   saveDtype: SaveDType;
@@ -37,6 +39,7 @@ export function pretrainCommand(): Command {
     .requiredOption('--text <files...>', 'text files, one document a line; .gz too')
     .requiredOption('--output <dir>', 'gets the model, events.jsonl and checkpoints')
     .option('--tokenizer <dir>', "folder of the tokenizer (default: the model's)")
+    .option('--max-documents <n>', 'read no more documents than this (default: all)', integer(1))
     .option('--mask-probability <p>', 'share of tokens to be predicted (default: 0.15)', number)
     .option('--dropout <p>', "dropout while pretraining (default: config.json's)", number)
     .addOption(new Option('--save-dtype <type>', 'of the saved weights').choices(SAVE_DTYPES).default('F32'))
@@ -56,6 +59,7 @@ export function pretrainCommand(): Command {
           ...trainerOptions(options),
           ...compact({
             tokenizer: options.tokenizer,
+            maxDocuments: options.maxDocuments,
             maskProbability: options.maskProbability,
             dropout: options.dropout,
             overwrite: options.overwrite,

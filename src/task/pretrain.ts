@@ -22,6 +22,8 @@ export interface PretrainOptions extends Omit<TrainerOptions, 'trace' | 'backend
   tokenizer?: string;
   /** Text files, one document a line; .gz too. */
   text: readonly string[];
+  /** Read no more documents than this. Default: all. */
+  maxDocuments?: number;
   outputDir: string;
   /** Tokens of a piece of text, special tokens counted. Default: what the model has positions for, at most 128. */
   maxLength?: number;
@@ -118,6 +120,7 @@ async function readSource(
   for await (const line of readDocuments(options.text)) {
     if (signal?.aborted) throw new FusedLoraError('ABORTED', 'stopped while text was read', { cause: signal.reason });
     documents.push(Int32Array.from(tokenizer.textIds(line)));
+    if (documents.length === options.maxDocuments) break;
   }
   const maxLength = options.maxLength ?? Math.min(128, model.maxLength);
   const pieces = cutPieces(documents, { maxLength, beginTokenId: clsId, endTokenId: sepId });
