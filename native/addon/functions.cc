@@ -212,7 +212,7 @@ Napi::Value machineInfo(const Napi::CallbackInfo& info) {
     cuda.Set("built", false);
 #endif
     try {
-      cuda.Set("device", std::string(backendByName("cuda").name()));
+      cuda.Set("device", std::string(backendByName("cuda").device()));
       cuda.Set("available", true);
       cuda.Set("reason", "");
     } catch (const Error& error) {

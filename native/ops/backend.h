@@ -13,6 +13,8 @@ class Backend {
   virtual ~Backend() = default;
   virtual Memory& memory() = 0;
   virtual std::string_view name() const = 0;
+  /// What computes, for people: the GPU's name.
+  virtual std::string_view device() const { return name(); }
 
   /// The op for operands of this floating dtype; null when the backend refuses it (the program then fails to build).
   virtual OpFunction find(OpKind op, DType dtype) const = 0;

@@ -1,0 +1,30 @@
+// Launching a kernel on the device's stream, with its error checked.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+
+#include "cuda/device.h"
+#include "runtime/error.h"
+
+namespace fl::cuda {
+
+/// Blocks of a grid's x dimension; throws INVALID_SHAPE when there are more than a grid can have.
+inline unsigned blocks(const char* op, int64_t count) {
+  if (count > std::numeric_limits<int32_t>::max())
+    fail("INVALID_SHAPE", std::string(op) + ": too large for one launch on a GPU; use smaller batches");
+  return static_cast<unsigned>(count);
+}
+
+/// Runs kernel(arguments...). `op` is named in errors. Faults of the kernel itself show when the stream is waited for.
+template <class... Parameters, class... Arguments>
+void launch(const char* op, void (*kernel)(Parameters...), dim3 grid, int threads, const Arguments&... arguments) {
+  requireHealthy();
+  cudaLaunchConfig_t config{};
+  config.gridDim = grid;
+  config.blockDim = dim3(static_cast<unsigned>(threads));
+  config.stream = Device::instance().stream();
+  check(cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...), op);
+}
+
+}  // namespace fl::cuda

@@ -1,0 +1,100 @@
+// partial[s][i][c] = sum over the rows of piece s, in order, of p[row, i] mask(row, c) q[row, c]
+// out[i, c] += partial[0][i][c] + partial[1][i][c] + ...
+//
+// A thread has one column c and a handful of ranks: q is read once for all of them, neighbouring threads read
+// neighbouring columns, and p comes through shared memory.
+#include "cuda/launch.h"
+#include "cuda/row_sums_sm80.h"
+#include "cuda/selection.h"
+
+namespace fl::cuda {
+namespace {
+
+constexpr int kThreads = 128;
+constexpr int kRanks = 8;
+constexpr int kRowsAtOnce = 32;
+constexpr int64_t kBiasChunk = 256;
+
+/// Grid: columns / kThreads, ranks / kRanks, pieces.
+__global__ void __launch_bounds__(kThreads) outerPartials(const OuterSum o, int64_t rowsEach, float* partials) {
+  __shared__ float sharedP[kRowsAtOnce][kRanks];
+  const int64_t col = blockIdx.x * int64_t{kThreads} + threadIdx.x;
+  const int64_t firstRank = blockIdx.y * int64_t{kRanks};
+  const int64_t begin = blockIdx.z * rowsEach, end = begin + rowsEach < o.rows ? begin + rowsEach : o.rows;
+  float sum[kRanks] = {};
+
+  for (int64_t row0 = begin; row0 < end; row0 += kRowsAtOnce) {
+    __syncthreads();  // the rows before have been read by all threads
+    for (int e = static_cast<int>(threadIdx.x); e < kRowsAtOnce * kRanks; e += kThreads) {
+      const int64_t row = row0 + e / kRanks, rank = firstRank + e % kRanks;
+      sharedP[e / kRanks][e % kRanks] = row < end && rank < o.rank ? o.p[row * o.rank + rank] : 0.0f;
+    }
+    __syncthreads();
+    if (col >= o.cols) continue;
+    const int count = static_cast<int>(end - row0 < kRowsAtOnce ? end - row0 : kRowsAtOnce);
+#pragma unroll 4
+    for (int r = 0; r < count; r++) {
+      float q = o.q[(row0 + r) * o.cols + col];
+      if (o.mask.active) q *= maskAt(o.mask, row0 + r, col);
+#pragma unroll
+      for (int i = 0; i < kRanks; i++) sum[i] = fmaf(sharedP[r][i], q, sum[i]);
+    }
+  }
+  if (col >= o.cols) return;
+#pragma unroll
+  for (int i = 0; i < kRanks; i++)
+    if (firstRank + i < o.rank) partials[(blockIdx.z * o.rank + firstRank + i) * o.cols + col] = sum[i];
+}
+
+/// Grid: columns / kThreads, pieces.
+__global__ void __launch_bounds__(kThreads)
+    columnPartials(const float* q, int64_t rows, int64_t cols, int64_t rowsEach, float* partials) {
+  const int64_t col = blockIdx.x * int64_t{kThreads} + threadIdx.x;
+  if (col >= cols) return;
+  const int64_t begin = blockIdx.y * rowsEach, end = begin + rowsEach < rows ? begin + rowsEach : rows;
+  float sum = 0;
+#pragma unroll 8
+  for (int64_t row = begin; row < end; row++) sum += q[row * cols + col];
+  partials[blockIdx.y * cols + col] = sum;
+}
+
+/// One thread an element (i, c); writes out[i, c], or out[c, i] when transposed.
+__global__ void __launch_bounds__(kThreads)
+    addPartials(const float* partials, int pieces, int64_t rank, int64_t cols, bool transposed, float* out) {
+  const int64_t e = blockIdx.x * int64_t{kThreads} + threadIdx.x;
+  if (e >= rank * cols) return;
+  float sum = 0;
+  for (int s = 0; s < pieces; s++) sum += partials[s * rank * cols + e];
+  out[transposed ? e % cols * rank + e / cols : e] += sum;
+}
+
+void add(const char* op, const float* partials, int pieces, int64_t rank, int64_t cols, bool transposed, float* out) {
+  launch(op, addPartials, dim3(blocks(op, ceilDivide(rank * cols, kThreads))), kThreads, partials, pieces, rank, cols,
+         transposed, out);
+}
+
+}  // namespace
+
+int64_t partialCount(const OuterSum& sum) { return splitRows(sum.rows).count * sum.rank * sum.cols; }
+
+void run(const char* op, const OuterSum& o, float* partials) {
+  if (o.rows == 0 || o.rank == 0 || o.cols == 0) return;
+  const RowSplit split = splitRows(o.rows);
+  const dim3 grid(blocks(op, ceilDivide(o.cols, kThreads)), static_cast<unsigned>(ceilDivide(o.rank, kRanks)),
+                  static_cast<unsigned>(split.count));
+  launch(op, outerPartials, grid, kThreads, o, split.rows, partials);
+  add(op, partials, split.count, o.rank, o.cols, o.transposed, o.out);
+}
+
+void addColumnSums(const char* op, const float* q, int64_t rows, int64_t cols, float* out) {
+  if (rows == 0 || cols == 0) return;
+  const int64_t pieces = ceilDivide(rows, kBiasChunk);
+  const Device::Scratch partials = Device::instance().scratch(pieces * cols);
+  constexpr int64_t kMost = 65535;  // blocks in a grid's y dimension
+  if (pieces > kMost) fail("INVALID_SHAPE", std::string(op) + ": too many rows for one launch; use smaller batches");
+  launch(op, columnPartials, dim3(blocks(op, ceilDivide(cols, kThreads)), static_cast<unsigned>(pieces)), kThreads, q,
+         rows, cols, kBiasChunk, partials.data());
+  add(op, partials.data(), static_cast<int>(pieces), 1, cols, false, out);
+}
+
+}  // namespace fl::cuda

@@ -1,0 +1,29 @@
+// Sums over the rows of a batch: the gradients of adapters, thin weights and biases. Rows are cut into fixed pieces
+// (selection.h), each piece is summed in row order, and the pieces are added in order: no atomics, the same bits every
+// time.
+#pragma once
+
+#include "cuda/mask.cuh"
+
+namespace fl::cuda {
+
+/// out += p^T (mask * q):  out[i, c] += sum_row p[row, i] mask(row, c) q[row, c]
+struct OuterSum {
+  int64_t rows = 0, rank = 0, cols = 0;
+  const float* p = nullptr;  // [rows, rank]
+  const float* q = nullptr;  // [rows, cols]
+  Mask mask;
+  float* out = nullptr;
+  /// out is [rank, cols], or transposed [cols, rank].
+  bool transposed = false;
+};
+
+/// Floats that run() needs for the partial sums.
+int64_t partialCount(const OuterSum& sum);
+/// `partials`: memory for them, free again for what runs next.
+void run(const char* op, const OuterSum& sum, float* partials);
+
+/// out[c] += sum_row q[row, c], in chunks of 256 rows.
+void addColumnSums(const char* op, const float* q, int64_t rows, int64_t cols, float* out);
+
+}  // namespace fl::cuda

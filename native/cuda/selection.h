@@ -1,0 +1,84 @@
+// Which tile a product uses and how sums over rows are split: functions of the shape alone, never of the GPU, so that
+// a GPU model gives the same bits from run to run. Tested without a device (native/test/cuda_selection_tests.cc).
+//
+// The tile decides who computes an element, not how: every tile adds along the depth in order, so results do not depend
+// on the choice.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+namespace fl::cuda {
+
+constexpr int64_t ceilDivide(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+enum class Tile : uint8_t { large, medium, narrow };
+
+/// A block computes rows x cols elements in steps of `depth`; each of its threads threadRows x threadCols of them.
+struct TileShape {
+  int rows, cols, depth, threadRows, threadCols;
+
+  constexpr int threadsAcross() const { return cols / threadCols; }
+  constexpr int threads() const { return rows / threadRows * threadsAcross(); }
+};
+
+constexpr TileShape shapeOf(Tile tile) {
+  switch (tile) {
+    case Tile::large:
+      return {128, 128, 16, 8, 8};
+    case Tile::medium:
+      return {64, 64, 16, 4, 4};
+    case Tile::narrow:
+      return {64, 16, 32, 4, 2};
+  }
+  return {};
+}
+
+constexpr int64_t tileCount(Tile tile, int64_t rows, int64_t cols) {
+  const TileShape shape = shapeOf(tile);
+  return ceilDivide(rows, shape.rows) * ceilDivide(cols, shape.cols);
+}
+
+/// Large tiles read each operand less often, but have to be enough to occupy a GPU (about a hundred multiprocessors).
+constexpr Tile selectTile(int64_t rows, int64_t cols) {
+  if (cols <= shapeOf(Tile::narrow).cols) return Tile::narrow;
+  return tileCount(Tile::large, rows, cols) >= 128 ? Tile::large : Tile::medium;
+}
+
+/// A weight gradient [n, k] with a side this small is a sum over split rows (row_sums_sm80.h); a larger one is a tile
+/// product, whose blocks are many enough without splits.
+constexpr bool isThin(int64_t n, int64_t k) { return std::min(n, k) <= 32; }
+
+/// Rows of a batch, cut into `count` pieces of `rows` each (the last may be shorter).
+struct RowSplit {
+  int64_t rows;
+  int count;
+};
+
+/// Chunks of 256 rows, larger ones only where there would be more than 32: partial sums are kept for each.
+constexpr RowSplit splitRows(int64_t rows) {
+  constexpr int64_t chunk = 256, most = 32;
+  const int64_t each = std::max<int64_t>(1, ceilDivide(rows, chunk * most)) * chunk;
+  return {each, static_cast<int>(ceilDivide(rows, each))};
+}
+
+/// Element `e` of a slab that is `span` elements wide and `depth` deep: where neighbours in `e` are neighbours in
+/// memory, along the depth or across it.
+struct SlabElement {
+  int across, k;
+};
+constexpr SlabElement slabElement(int e, int span, int depth, bool depthContiguous) {
+  return depthContiguous ? SlabElement{e / depth, e % depth} : SlabElement{e % span, e / span};
+}
+
+/// Element (i, j) of a thread within its tile: rows together (one wide read of shared memory), columns threadsAcross
+/// apart (neighbouring threads read and write neighbouring columns).
+struct TileElement {
+  int row, col;
+};
+constexpr TileElement tileElement(TileShape shape, int thread, int i, int j) {
+  const int across = shape.threadsAcross();
+  return {thread / across * shape.threadRows + i, thread % across + j * across};
+}
+
+}  // namespace fl::cuda
