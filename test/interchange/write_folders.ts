@@ -3,7 +3,7 @@
  * to load with transformers and PEFT. A maintainer's check (users and `npm test` need no Python):
  *
  *     pip install -r scripts/oracle/requirements.txt
- *     npx tsx test/interchange/write_folders.ts /tmp/interchange && python test/interchange/check_folders.py /tmp/interchange
+ *     npx tsx test/interchange/write_folders.ts runs/interchange && python test/interchange/check_folders.py runs/interchange
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
