@@ -26,6 +26,12 @@ export async function openModel({ model, adapter, tokenizer, maxLength }: ModelO
     throw new FusedLoraError('INVALID_ARGUMENT', 'give --model DIR, --adapter DIR, or both');
   }
   const opened = await openTextModel(dir, compact({ adapter, tokenizer, maxLength }));
+  if (opened.model.task === 'masked-lm') {
+    throw new FusedLoraError(
+      'INVALID_ARGUMENT',
+      `${dir}: is a masked language model, which has no trained head for sentences. Give --adapter DIR with one, or train it first.`,
+    );
+  }
   const untrained = opened.adapter === undefined ? opened.report.initialized : [];
   if (untrained.length > 0) {
     throw new FusedLoraError(
