@@ -2,7 +2,7 @@
 // About half an hour on 2 cores. Interrupt it when you like: the same command goes on from its last checkpoint.
 //   npm run pretrain:tiny [-- TEXT.gz]
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -14,28 +14,53 @@ if (!existsSync(text)) {
   console.error(`${text} is not there: give a text file, npm run pretrain:tiny -- FILE.gz`);
   process.exit(1);
 }
-mkdirSync(output, { recursive: true });
-const settings = {
-  '--model': join(assets, 'pretraining_config.json'),
-  '--tokenizer': assets,
+
+/** Both stages share these. */
+const common = {
   '--text': text,
-  '--output': output,
-  '--json': join(output, 'pretraining.json'),
-  '--max-length': 48,
+  '--tokenizer': assets,
   '--token-budget': 1536,
   '--mask-probability': 0.2,
   '--dropout': 0,
-  '--lr': 2e-3,
   '--warmup-ratio': 0.03,
-  '--epochs': 1,
-  '--save-dtype': 'F16',
 };
-const run = spawnSync(
-  process.execPath,
-  [join(root, 'dist', 'cli', 'main.js'), 'pretrain', '--resume', ...Object.entries(settings).flat().map(String)],
-  { stdio: 'inherit' },
-);
-if (run.status !== 0) process.exit(run.status ?? 1);
-for (const name of ['config.json', 'model.safetensors', 'pretraining.json'])
-  copyFileSync(join(output, name), join(assets, name));
+// Short pieces first: the loss leaves its first plateau much sooner (docs/decisions.md).
+const stages = [
+  {
+    '--model': join(assets, 'pretraining_config.json'),
+    '--output': join(output, 'stage-1'),
+    '--json': join(output, 'stage-1.json'),
+    '--max-documents': 20000,
+    '--max-length': 32,
+    '--lr': 2e-3,
+    '--epochs': 1,
+  },
+  {
+    '--model': join(output, 'stage-1'),
+    '--output': join(output, 'stage-2'),
+    '--json': join(output, 'stage-2.json'),
+    '--max-length': 64,
+    '--lr': 1.5e-3,
+    '--max-steps': 8000,
+    '--seed': 1,
+    '--save-dtype': 'F16',
+  },
+];
+
+mkdirSync(output, { recursive: true });
+for (const stage of stages) {
+  const args = Object.entries({ ...common, ...stage })
+    .flat()
+    .map(String);
+  const run = spawnSync(process.execPath, [join(root, 'dist', 'cli', 'main.js'), 'pretrain', '--resume', ...args], {
+    stdio: 'inherit',
+  });
+  if (run.status !== 0) process.exit(run.status ?? 1);
+}
+const record = {
+  stages: ['stage-1', 'stage-2'].map((name) => JSON.parse(readFileSync(join(output, `${name}.json`), 'utf8'))),
+};
+writeFileSync(join(assets, 'pretraining.json'), `${JSON.stringify(record, null, 2)}\n`);
+for (const name of ['config.json', 'model.safetensors'])
+  copyFileSync(join(output, 'stage-2', name), join(assets, name));
 console.log(`copied to ${assets}`);

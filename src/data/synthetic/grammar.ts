@@ -10,7 +10,7 @@ export type Choose = <T>(items: readonly T[]) => T;
 
 /** `{x}` is the clause that decides, `{y}` the one of the other polarity; `{a}` an aspect, `{o}` an opinion word, `{i}` an intensifier. */
 interface Grammar {
-  /** One in four is denied, so that single clauses still tell what an opinion word means. */
+  /** One in five is denied, so that single clauses still tell what an opinion word means. */
   clauses: Record<'said' | 'denied', readonly string[]>;
   contrasts: readonly string[];
   /** Around a single clause. */
@@ -64,20 +64,20 @@ const opposite = (polarity: Polarity): Polarity => (polarity === 'positive' ? 'n
 
 /** A clause of this polarity about an aspect. */
 function clause(grammar: Grammar, polarity: Polarity, aspect: string, choose: Choose): string {
-  const negated = choose([true, false, false, false]);
+  const negated = choose([true, false, false, false, false]);
   const text = choose(grammar.clauses[negated ? 'denied' : 'said']);
   const opinion = choose(grammar.opinions[negated ? opposite(polarity) : polarity]);
   return text.replace('{a}', aspect).replace('{i}', choose(grammar.intensifiers)).replace('{o}', opinion);
 }
 
-/** A positive and a negative sentence. Every other pair is two clauses in contrast, told in either order: twins in their words. */
+/** A positive and a negative sentence. One pair in three is two clauses in contrast, told in either order: twins in their words. */
 export function sentencePair(grammar: Grammar, choose: Choose): Record<Polarity, string> {
   const first = choose(ASPECTS);
   const second = choose(ASPECTS.filter((aspect) => aspect !== first));
   const positive = clause(grammar, 'positive', first, choose);
   const negative = clause(grammar, 'negative', second, choose);
   const fill = (template: string, x: string, y: string) => template.replace('{y}', y).replace('{x}', x);
-  if (choose([true, false])) {
+  if (choose([true, true, false])) {
     return {
       positive: fill(choose(grammar.frames), positive, ''),
       negative: fill(choose(grammar.frames), negative, ''),

@@ -4,31 +4,37 @@ export type Polarity = 'positive' | 'negative';
 
 export const TRAIN_OPINIONS: Readonly<Record<Polarity, readonly string[]>> = {
   positive: [
-    ...['good', 'wonderful', 'brilliant', 'funny', 'charming', 'beautiful', 'clever', 'enjoyable', 'fresh', 'moving'],
-    ...['delightful', 'interesting', 'powerful', 'original', 'believable', 'exciting', 'intelligent', 'strong'],
-    ...['stunning', 'outstanding', 'remarkable', 'satisfying', 'rich', 'witty', 'effective', 'compelling', 'likable'],
-    ...['intriguing', 'subtle', 'honest', 'superb', 'engaging', 'solid', 'perfect', 'incredible', 'convincing'],
-    ...['nice', 'warm', 'authentic', 'fine', 'worthwhile', 'genuine', 'worthy', 'natural', 'wise', 'sweet'],
+    ...['good', 'wonderful', 'brilliant', 'funny', 'charming', 'beautiful', 'clever', 'enjoyable', 'fresh'],
+    ...['moving', 'delightful', 'interesting', 'powerful', 'original', 'believable', 'exciting', 'intelligent'],
+    ...['strong', 'stunning', 'outstanding', 'remarkable', 'satisfying', 'rich', 'witty', 'effective', 'compelling'],
+    ...['likable', 'intriguing', 'subtle', 'honest', 'superb', 'engaging', 'solid', 'perfect', 'incredible'],
+    ...['convincing', 'nice', 'warm', 'authentic', 'fine', 'worthwhile', 'genuine', 'worthy', 'natural', 'wise'],
+    ...['sweet', 'gripping', 'thrilling', 'graceful', 'marvelous', 'unforgettable', 'splendid', 'captivating'],
+    ...['heartwarming', 'exceptional', 'adorable', 'masterful', 'thoughtful', 'imaginative', 'absorbing'],
+    ...['tender', 'bold', 'lively', 'cool', 'inspired', 'magnificent'],
   ],
   negative: [
-    ...['bad', 'awful', 'boring', 'dull', 'stupid', 'silly', 'poor', 'annoying', 'flat', 'ridiculous', 'lame'],
-    ...['bland', 'disappointing', 'pointless', 'cheap', 'slow', 'forgettable', 'painful', 'ugly', 'unfunny'],
-    ...['fake', 'cheesy', 'awkward', 'embarrassing', 'mediocre', 'unbelievable', 'atrocious', 'irritating'],
-    ...['crappy', 'absurd', 'lousy', 'amateurish', 'offensive', 'uninteresting', 'unnecessary', 'wasted', 'inept'],
-    ...['pretentious', 'dated', 'contrived', 'empty', 'confusing', 'wooden', 'unrealistic', 'shallow', 'messy'],
+    ...['bad', 'dull', 'silly', 'poor', 'flat', 'lame', 'bland', 'disappointing', 'pointless', 'cheap', 'slow'],
+    ...['forgettable', 'painful', 'ugly', 'unfunny', 'fake', 'cheesy', 'awkward', 'embarrassing', 'mediocre'],
+    ...['unbelievable', 'atrocious', 'irritating', 'absurd', 'lousy', 'amateurish', 'offensive', 'uninteresting'],
+    ...['unnecessary', 'wasted', 'inept', 'pretentious', 'dated', 'contrived', 'empty', 'confusing', 'wooden'],
+    ...['unrealistic', 'shallow', 'messy', 'clumsy', 'hollow', 'cliched', 'mindless', 'horrid', 'frustrating'],
+    ...['miserable', 'senseless', 'trite', 'insulting', 'incoherent', 'unwatchable', 'abysmal', 'tiresome'],
+    ...['overrated', 'nonsensical', 'inferior', 'generic', 'corny', 'lifeless', 'lazy', 'sloppy', 'ludicrous'],
+    ...['useless', 'idiotic', 'appalling'],
   ],
 };
 
 export const DEV_OPINIONS: Readonly<Record<Polarity, readonly string[]>> = {
   positive: [
-    ...['great', 'excellent', 'entertaining', 'memorable', 'realistic', 'terrific', 'magnificent', 'refreshing'],
-    ...['haunting', 'fantastic', 'amazing', 'hilarious', 'lovely', 'smart', 'impressive', 'fascinating', 'awesome'],
-    ...['sharp', 'superior', 'touching'],
+    ...['great', 'excellent', 'entertaining', 'memorable', 'realistic', 'terrific', 'refreshing', 'haunting'],
+    ...['fantastic', 'amazing', 'hilarious', 'lovely', 'smart', 'impressive', 'fascinating', 'awesome', 'sharp'],
+    ...['superior', 'touching', 'fun'],
   ],
   negative: [
     ...['terrible', 'weak', 'predictable', 'horrible', 'tedious', 'pathetic', 'dumb', 'laughable', 'dreadful'],
-    ...['corny', 'unconvincing', 'forced', 'worthless', 'lifeless', 'lazy', 'sloppy', 'ludicrous', 'useless'],
-    ...['idiotic', 'appalling'],
+    ...['unconvincing', 'forced', 'annoying', 'ridiculous', 'boring', 'awful', 'stupid', 'crappy', 'worthless'],
+    ...['unpleasant'],
   ],
 };
 
