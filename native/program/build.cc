@@ -164,6 +164,10 @@ void Program::collectIndexChecks() {
       case OpKind::gatherRows:
         if (isInput(in.inputs[1])) indexChecks_.push_back({in.inputs[1], in.inputs[0], Bound::rows, false, 0});
         break;
+      case OpKind::attention:
+        if (in.inputs.size() > 4 && isInput(in.inputs[4]))
+          indexChecks_.push_back({in.inputs[4], in.inputs[1], Bound::rows, false, 0});
+        break;
       case OpKind::crossEntropy:
         if (isInput(in.inputs[1]))
           indexChecks_.push_back({in.inputs[1], in.inputs[0], Bound::cols, true,

@@ -18,25 +18,34 @@ Case attentionCase(Random& random, const AttentionShape& shape) {
                                 " p=" + std::to_string(shape.dropout));
   c.attributes.set("numHeads", static_cast<double>(shape.heads)).set("dropout", shape.dropout).set("site", 9);
   c.step = someStep();
-  for (const char* name : {"q", "k", "v"}) c.input(name, {tokens, hidden}, random.normals(tokens * hidden));
+  const int64_t queries = shape.queries.empty() ? tokens : static_cast<int64_t>(shape.queries.size());
+  c.input("q", {queries, hidden}, random.normals(queries * hidden));
+  for (const char* name : {"k", "v"}) c.input(name, {tokens, hidden}, random.normals(tokens * hidden));
   c.index("cuSeqlens", std::move(cuSeqlens));
-  return c.output("y", {tokens, hidden}, 1).output("logsumexp", {tokens, shape.heads}, 1);
+  if (!shape.queries.empty()) {
+    c.index("queryRows", {shape.queries.begin(), shape.queries.end()});
+    c.label += " queries=" + std::to_string(queries);
+  }
+  return c.output("y", {queries, hidden}, 1).output("logsumexp", {queries, shape.heads}, 1);
 }
 
 Case attentionBackwardOf(const Case& forward, Random& random, unsigned outputs) {
-  const int64_t tokens = forward.in("q").dim[0], hidden = forward.in("q").dim[1];
+  const int64_t queries = forward.in("q").dim[0], tokens = forward.in("k").dim[0], hidden = forward.in("q").dim[1];
   const Outcome saved = truth(forward);
   Case c(OpKind::attentionBackward, forward.label + " outputs=" + std::to_string(outputs));
   c.attributes = forward.attributes;
   c.step = forward.step;
-  c.input("dy", {tokens, hidden}, random.normals(tokens * hidden));
-  for (const char* name : {"q", "k", "v"}) c.input(name, {tokens, hidden}, forward.in(name).values);
-  c.input("y", {tokens, hidden}, outputOf(forward, saved, "y"));
-  c.input("logsumexp", {tokens, forward.out("logsumexp").dim[1]}, outputOf(forward, saved, "logsumexp"));
+  c.input("dy", {queries, hidden}, random.normals(queries * hidden));
+  c.input("q", {queries, hidden}, forward.in("q").values);
+  for (const char* name : {"k", "v"}) c.input(name, {tokens, hidden}, forward.in(name).values);
+  c.input("y", {queries, hidden}, outputOf(forward, saved, "y"));
+  c.input("logsumexp", {queries, forward.out("logsumexp").dim[1]}, outputOf(forward, saved, "logsumexp"));
   c.index("cuSeqlens", forward.in("cuSeqlens").values);
+  if (forward.inputs.size() > 4) c.index("queryRows", forward.in("queryRows").values);
   unsigned bit = 1;
   for (const char* name : {"dq", "dk", "dv"}) {
-    (outputs & bit) != 0 ? c.output(name, {tokens, hidden}, 1) : c.absentOutput(name);
+    const int64_t rows = bit == 1 ? queries : tokens;
+    (outputs & bit) != 0 ? c.output(name, {rows, hidden}, 1) : c.absentOutput(name);
     bit <<= 1;
   }
   return c;
@@ -53,6 +62,12 @@ std::vector<Case> attentionCases(OpKind op) {
       {{20, 7, 33}, 12, 64, 0}, {{31, 40}, 12, 32, 0.1}, {{17, 5}, 2, 128, 0},    {{17, 5}, 1, 128, 0.1},
       {{9, 30}, 3, 20, 0.1},    {{5, 0, 6}, 2, 16, 0},   {{13, 8}, 2, 96, 0},     {{13, 8}, 1, 7, 0}};
   for (int64_t length = 35; length <= 130; length += 19) shapes.push_back({{length}, 2, 24, length % 2 == 0 ? 0.1 : 0});
+  // Some tokens alone: the first of each sequence, several and none of one, more than a block, in no order and twice.
+  shapes.push_back({{7, 1, 33}, 3, 32, 0.1, {0, 7, 8}});
+  shapes.push_back({{7, 20, 33}, 2, 16, 0, {0, 3, 6, 30, 31, 59}});
+  shapes.push_back({{40, 12}, 2, 24, 0.1, {45, 3, 41, 3, 39, 44}});
+  shapes.push_back({{512}, 1, 32, 0.1, {}});
+  for (int64_t token = 0; token < 512; token += 7) shapes.back().queries.push_back(token);
   std::vector<Case> cases;
   for (const AttentionShape& shape : shapes) {
     Case c = attentionCase(random, shape);

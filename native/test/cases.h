@@ -58,6 +58,8 @@ struct AttentionShape {
   std::vector<int64_t> lengths;
   int64_t heads = 1, headDim = 16;
   double dropout = 0;
+  /// Tokens that ask; empty: all, without queryRows.
+  std::vector<int64_t> queries = {};
 };
 Case attentionCase(Random& random, const AttentionShape& shape);
 /// Bits of `outputs`: dq, dk, dv.

@@ -132,12 +132,61 @@ void notFinite(const std::string& name) {
   for (Case& c : squaredNormCases()) expectSeen(c, backend, "x", "out");
 }
 
+/// Queries by themselves give the bits that they give among all others, and the gradients that the others' zeros leave.
+void queriesAlone(const std::string& name) {
+  Backend& backend = backendOrSkip(name);
+  Random random(203);
+  const std::vector<int64_t> tokens = {0, 5, 6, 39, 40, 71};
+  for (const double dropout : {0.0, 0.1}) {
+    AttentionShape shape{{7, 33, 32}, 2, 32, dropout};
+    Case all = attentionCase(random, shape);
+    shape.queries = tokens;
+    Case some = attentionCase(random, shape);
+    const auto take = [&](const std::vector<double>& from, std::vector<double>& to) {
+      const size_t width = to.size() / tokens.size();
+      for (size_t i = 0; i < tokens.size(); i++)
+        std::copy_n(from.begin() + static_cast<std::ptrdiff_t>(static_cast<size_t>(tokens[i]) * width), width,
+                    to.begin() + static_cast<std::ptrdiff_t>(i * width));
+    };
+    for (const char* operand : {"k", "v"}) some.in(operand).values = all.in(operand).values;
+    take(all.in("q").values, some.in("q").values);
+    const auto same = [&](const Case& wide, const Case& narrow, const char* output, bool ofQueries) {
+      const std::vector<double> whole = outputOf(wide, run(wide, backend, DType::f32), output);
+      const std::vector<double> part = outputOf(narrow, run(narrow, backend, DType::f32), output);
+      std::vector<double> expected(part);
+      if (ofQueries)
+        take(whole, expected);
+      else
+        expected = whole;
+      check(expected == part, std::string(backend.name()) + ", " + narrow.title() + ": " + output + " has other bits");
+    };
+    same(all, some, "y", true);
+    same(all, some, "logsumexp", true);
+
+    Case allBackward = attentionBackwardOf(all, random, 7), someBackward = attentionBackwardOf(some, random, 7);
+    std::vector<double>& dy = allBackward.in("dy").values;
+    const std::vector<double> full = dy;
+    take(full, someBackward.in("dy").values);
+    std::fill(dy.begin(), dy.end(), 0.0);
+    const size_t width = dy.size() / 72;
+    for (int64_t token : tokens)
+      for (size_t j = 0; j < width; j++)
+        dy[static_cast<size_t>(token) * width + j] = full[static_cast<size_t>(token) * width + j];
+    for (const char* operand : {"y", "logsumexp"})
+      take(allBackward.in(operand).values, someBackward.in(operand).values);
+    same(allBackward, someBackward, "dq", true);
+    same(allBackward, someBackward, "dk", false);
+    same(allBackward, someBackward, "dv", false);
+  }
+}
+
 }  // namespace
 
 void addExactTests(Suite& suite) {
   for (const std::string& backend : suite.options().backends) {
     suite.add("exact/masks/" + backend, [backend] { masks(backend); });
     suite.add("exact/freshAdapter/" + backend, [backend] { freshAdapterChangesNothing(backend); });
+    suite.add("exact/queriesAlone/" + backend, [backend] { queriesAlone(backend); });
     suite.add("exact/notFinite/" + backend, [backend] { notFinite(backend); });
   }
 }

@@ -142,7 +142,8 @@ void addLayerNormGradients() {
 void attentionGradients() {
   Random random(106);
   for (const AttentionShape& shape :
-       {AttentionShape{{1}, 1, 3, 0}, AttentionShape{{3, 1, 5}, 2, 4, 0}, AttentionShape{{4, 6}, 2, 3, 0.3}}) {
+       {AttentionShape{{1}, 1, 3, 0}, AttentionShape{{3, 1, 5}, 2, 4, 0}, AttentionShape{{4, 6}, 2, 3, 0.3},
+        AttentionShape{{4, 6, 2}, 2, 3, 0.3, {7, 1, 7, 2}}}) {
     const Case forward = attentionCase(random, shape);
     checkBackward(forward, attentionBackwardOf(forward, random, 7), {{"dq", "q"}, {"dk", "k"}, {"dv", "v"}});
   }

@@ -4,7 +4,7 @@ import { differentiate } from './differentiate';
 import { bytesOf } from './ops/op';
 import { opByName } from './ops/registry';
 import type { BackendName, ComputeType, Parameter } from './parameter';
-import { FUSED_PASSES, rewrite, SEPARATE_PASSES } from './rewrite';
+import { FUSED_PASSES, NARROWING_PASSES, rewrite, SEPARATE_PASSES } from './rewrite';
 import { describeNode, type Graph, type Node, type Sizes, type Value } from './value';
 
 export interface PlanOptions {
@@ -26,7 +26,9 @@ export interface Lifetime {
 /** Plans a traced graph, which stays as it is. Throws INVALID_ARGUMENT when there is nothing to train. */
 export function plan(graph: Graph, options: PlanOptions): Plan {
   const { fused = true, train, keepAll = false } = options;
-  const rewritten = rewrite(graph, fused ? FUSED_PASSES : SEPARATE_PASSES);
+  // Whoever looks at every value wants those of all tokens.
+  const narrowing = keepAll ? [] : NARROWING_PASSES;
+  const rewritten = rewrite(graph, [...narrowing, ...(fused ? FUSED_PASSES : SEPARATE_PASSES)]);
   if (train) differentiate(rewritten);
   if (!keepAll) dropUnread(rewritten);
   return new Plan(rewritten, keepAll);

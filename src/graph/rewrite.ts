@@ -4,9 +4,12 @@
  */
 import { copyGraph, type RewritePass } from './rewrite/edit';
 import { fuseActivation, fuseAddLayerNorm, fuseResidual } from './rewrite/fuse';
+import { narrowToGathered } from './rewrite/narrow';
 import { separateLora } from './rewrite/separate';
 import type { Graph } from './value';
 
+/** Leaves out what no result needs; fused and separate plans are compared with both having it. */
+export const NARROWING_PASSES: readonly RewritePass[] = [narrowToGathered];
 /** In this order: what an activation or LayerNorm takes is no longer there for a plain residual. */
 export const FUSED_PASSES: readonly RewritePass[] = [fuseActivation, fuseAddLayerNorm, fuseResidual];
 export const SEPARATE_PASSES: readonly RewritePass[] = [separateLora];

@@ -2,14 +2,34 @@
 import { FusedLoraError } from '../../errors';
 import type { Sizes, Value } from '../value';
 import { checkDropout, dropoutAttributes } from './dropout_spec';
-import { applied, defineOp, dimsOf, numberOf, type OpCall, type OpSpec, operands, placeOf, touchedBytes } from './op';
+import {
+  applied,
+  defineOp,
+  dimsOf,
+  numberOf,
+  type OpCall,
+  type Operand,
+  type OpSpec,
+  operands,
+  placeOf,
+  touchedBytes,
+} from './op';
 
 const ATTRIBUTES = ['numHeads', 'scale', 'dropout', 'site'];
 
 function check(this: OpSpec, call: OpCall): void {
   checkDropout.call(this, call);
   const heads = numberOf(call, 'numHeads');
-  const hidden = (call.inputs[0] as Value).features;
+  const operand = (name: string) =>
+    call.inputs[(this.inputs as readonly Operand[]).findIndex((o) => o.name === name)] as Value | undefined;
+  const [q, k] = [operand('q') as Value, operand('k') as Value];
+  if (!operand('queryRows') && q.shape[0] !== k.shape[0]) {
+    throw new FusedLoraError(
+      'INVALID_SHAPE',
+      `${placeOf(this, call)}: q (${q.name}) has ${q.shape[0]} rows and k (${k.name}) ${k.shape[0]}; say by queryRows which token each query is`,
+    );
+  }
+  const hidden = q.features;
   if (!Number.isInteger(heads) || heads < 1 || hidden % heads !== 0) {
     throw new FusedLoraError(
       'INVALID_SHAPE',
@@ -19,28 +39,28 @@ function check(this: OpSpec, call: OpCall): void {
 }
 
 /**
- * Products of [L, D] with [D, L] or [L, L] with [L, D], over all sequences and heads, at sequences of equal length
- * L = T / S: what the sizes tell. Unequal ones need more, in proportion to the mean of L².
+ * Products of Q queries with the L tokens of their sequence, over all heads, at sequences of equal length L = T / S: what the
+ * sizes tell. Unequal ones need more, in proportion to the mean of L².
  */
 function pairFlops(q: Value | undefined, products: number, softmax: number, heads: number, sizes: Sizes): number {
-  const [T = 0, H = 0] = dimsOf(q, sizes);
-  const L = T / Math.max(1, sizes.S);
-  return T * L * (2 * H * products + softmax * heads);
+  const [Q = 0, H = 0] = dimsOf(q, sizes);
+  const L = sizes.T / Math.max(1, sizes.S);
+  return Q * L * (2 * H * products + softmax * heads);
 }
 
 export const attentionOp = defineOp({
   name: 'attention',
   role: 'forward',
-  inputs: operands('q [T, H], k [T, H], v [T, H], cuSeqlens [S+1] i32'),
-  outputs: operands('y [T, H], logsumexp? [T, numHeads]'),
+  inputs: operands('q [Q, H], k [T, H], v [T, H], cuSeqlens [S+1] i32, queryRows? [Q] i32'),
+  outputs: operands('y [Q, H], logsumexp? [Q, numHeads]'),
   attributes: ATTRIBUTES,
   check,
   gradient: (node, back) => {
-    const [q, k, v, cuSeqlens] = node.inputs;
+    const [q, k, v, cuSeqlens, queryRows] = node.inputs;
     if (!back.needs(q, k, v)) return;
     back.emit(
       'attentionBackward',
-      [back.dy, q, k, v, back.keep(0), back.keep(1), cuSeqlens],
+      [back.dy, q, k, v, back.keep(0), back.keep(1), cuSeqlens, queryRows],
       [q, k, v],
       node.attributes,
     );
@@ -53,8 +73,10 @@ export const attentionOp = defineOp({
 export const attentionBackwardOp = defineOp({
   name: 'attentionBackward',
   role: 'backward',
-  inputs: operands('dy [T, H], q [T, H], k [T, H], v [T, H], y [T, H], logsumexp [T, numHeads], cuSeqlens [S+1] i32'),
-  outputs: operands('dq? [T, H], dk? [T, H], dv? [T, H]'),
+  inputs: operands(
+    'dy [Q, H], q [Q, H], k [T, H], v [T, H], y [Q, H], logsumexp [Q, numHeads], cuSeqlens [S+1] i32, queryRows? [Q] i32',
+  ),
+  outputs: operands('dq? [Q, H], dk? [T, H], dv? [T, H]'),
   attributes: ATTRIBUTES,
   check,
   flops: (call, sizes) => {
@@ -71,15 +93,18 @@ export interface AttentionOptions {
   numHeads: number;
   /** Dropout on the probabilities. Default 0. */
   dropout?: number;
+  /** [Q] i32: the token that each row of q is, where only some tokens ask. Default: q has a row for every token. */
+  queryRows?: Value | undefined;
 }
 
 /**
  * y = dropout(softmax(q kᵀ / √D)) v inside each sequence and head.
- * @param q [T, H], as are k, v and y
+ * @param q [T, H], or [Q, H] with queryRows; the result has its shape
+ * @param k [T, H], as is v
  * @param cuSeqlens [S+1] i32: where each sequence starts, and T
  */
 export function attention(q: Value, k: Value, v: Value, cuSeqlens: Value, options: AttentionOptions): Value {
-  return applied(q.graph, attentionOp, [q, k, v, cuSeqlens], {
+  return applied(q.graph, attentionOp, [q, k, v, cuSeqlens, options.queryRows], {
     numHeads: options.numHeads,
     ...dropoutAttributes(q.graph, options.dropout ?? 0),
   });
