@@ -92,6 +92,8 @@ export interface NativeProgram {
   apply(options: NativeOptimizerStep): Promise<{ applied: boolean; gradientNorm: number }>;
   /** An output (or any value of a keepAll program) of the last run. */
   read(value: number): Float32Array | Int32Array | Float64Array;
+  /** Seconds in each instruction since the last call, and after them those in `apply`. */
+  takeTimings(): Float64Array;
   /** Stops the running call between two ops; it rejects with ABORTED. */
   abort(): void;
   dispose(): void;

@@ -112,12 +112,12 @@ OptimizerStep optimizerOf(const Napi::Value& value) {
 
 Napi::Function defineProgram(Napi::Env env) {
   using H = ProgramHandle;
-  return H::DefineClass(
-      env, "NativeProgram",
-      {H::InstanceMethod("arenaBytes", &H::arenaBytes), H::InstanceAccessor<&H::releasable>("releasable"),
-       H::InstanceMethod("forward", &H::forward), H::InstanceMethod("accumulate", &H::accumulate),
-       H::InstanceMethod("apply", &H::apply), H::InstanceMethod("read", &H::read),
-       H::InstanceMethod("abort", &H::abort), H::InstanceMethod("dispose", &H::dispose)});
+  return H::DefineClass(env, "NativeProgram",
+                        {H::InstanceMethod("arenaBytes", &H::arenaBytes),
+                         H::InstanceAccessor<&H::releasable>("releasable"), H::InstanceMethod("forward", &H::forward),
+                         H::InstanceMethod("accumulate", &H::accumulate), H::InstanceMethod("apply", &H::apply),
+                         H::InstanceMethod("read", &H::read), H::InstanceMethod("takeTimings", &H::takeTimings),
+                         H::InstanceMethod("abort", &H::abort), H::InstanceMethod("dispose", &H::dispose)});
 }
 
 ProgramHandle::ProgramHandle(const Napi::CallbackInfo& info) : Napi::ObjectWrap<ProgramHandle>(info) {
@@ -218,6 +218,17 @@ Napi::Value ProgramHandle::read(const Napi::CallbackInfo& info) {
     }
     auto array = Napi::Float32Array::New(env, count);
     p->read(value, array.Data());
+    return array;
+  });
+}
+
+Napi::Value ProgramHandle::takeTimings(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    const auto p = program();
+    if (*busy_) fail("BUSY", "a step of this program is running; await it first");
+    const std::vector<double> seconds = p->takeTimings();
+    auto array = Napi::Float64Array::New(info.Env(), seconds.size());
+    std::copy(seconds.begin(), seconds.end(), array.Data());
     return array;
   });
 }

@@ -101,6 +101,7 @@ void Program::bindInstructions() {
     }
     instructions_.push_back(bound);
   }
+  seconds_.assign(instructions_.size() + 1, 0.0);
 
   const int end = static_cast<int>(instructions_.size());
   std::vector<char> hasGradient(spec_.parameters.size(), 0);

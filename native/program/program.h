@@ -70,6 +70,10 @@ class Program {
   Tensor lastShape(int value) const;
   void read(int value, void* host) const;
 
+  /// Seconds spent in each instruction since the last call; after them, in `apply`. On a device that works
+  /// asynchronously these are the times of the launches. Not while a run is under way.
+  std::vector<double> takeTimings();
+
   /// Stops the run under way, or the next one, between two ops. Whoever starts a run calls `clearAbort` before.
   void abort() { aborted_ = true; }
   void clearAbort() { aborted_ = false; }
@@ -103,6 +107,7 @@ class Program {
   ProgramSpec spec_;
   Backend& backend_;
   std::vector<Instruction> instructions_;
+  std::vector<double> seconds_;
   std::vector<IndexCheck> indexChecks_;
   std::vector<int> trained_, releasable_;
   /// Parameters whose value this program reads or trains.

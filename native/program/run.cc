@@ -1,4 +1,5 @@
 // Running a program: batch checks, the instruction loop, the optimizer.
+#include <chrono>
 #include <cmath>
 #include <mutex>
 
@@ -26,6 +27,19 @@ class InUse {
 
  private:
   const std::vector<std::shared_ptr<Parameter>>& parameters_;
+};
+
+/// Adds the time until it goes out of scope to `seconds`.
+class Stopwatch {
+ public:
+  explicit Stopwatch(double& seconds) : seconds_(seconds), start_(Clock::now()) {}
+  ~Stopwatch() { seconds_ += std::chrono::duration<double>(Clock::now() - start_).count(); }
+  Stopwatch(const Stopwatch&) = delete;
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  double& seconds_;
+  Clock::time_point start_;
 };
 
 }  // namespace
@@ -133,6 +147,7 @@ void Program::run(std::span<const BatchInput> batch, const Sizes& sizes, const S
     for (int k = 0; k < call.numInputs; k++) call.inputs[k] = in.inputs[k] < 0 ? Tensor{} : tensors_[in.inputs[k]];
     for (int k = 0; k < call.numOutputs; k++) call.outputs[k] = in.outputs[k] < 0 ? Tensor{} : tensors_[in.outputs[k]];
     call.step = step;
+    const Stopwatch watch(seconds_[static_cast<size_t>(i)]);
     instructions_[i].function(call);
   }
   backend_.synchronize();
@@ -175,6 +190,7 @@ bool Program::lossIsFinite() const {
 ApplyResult Program::apply(const OptimizerStep& options) {
   const std::lock_guard lock(stepMutex());
   const InUse use(spec_.parameters);
+  const Stopwatch watch(seconds_.back());
   if (options.groupOf.size() != trained_.size())
     fail("INVALID_ARGUMENT", "the optimizer step names " + std::to_string(options.groupOf.size()) + " groups for " +
                                  std::to_string(trained_.size()) + " trained parameters");
@@ -243,6 +259,13 @@ ApplyResult Program::apply(const OptimizerStep& options) {
   }
   backend_.synchronize();
   return {true, gradientNorm};
+}
+
+std::vector<double> Program::takeTimings() {
+  const std::lock_guard lock(stepMutex());
+  std::vector<double> taken(seconds_.size(), 0.0);
+  taken.swap(seconds_);
+  return taken;
 }
 
 Tensor Program::lastShape(int value) const {

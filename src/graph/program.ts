@@ -6,7 +6,7 @@ import { FusedLoraError } from '../errors';
 import { type NativeBatch, type NativeProgram, type NativeStep, native, wrapNativeError } from '../native';
 import type { BackendName, ComputeType, Parameter } from './parameter';
 import type { Plan } from './plan';
-import type { Sizes } from './value';
+import type { Node, Sizes } from './value';
 
 export interface ProgramOptions {
   backend: BackendName;
@@ -169,6 +169,16 @@ export class Program {
     } catch (error) {
       throw wrapNativeError(error);
     }
+  }
+
+  /**
+   * Seconds spent in each instruction of the plan since the last call, and in the optimizer step. On a CPU only: a GPU gives the
+   * times of its launches.
+   */
+  takeTimings(): { instructions: { node: Node; seconds: number }[]; optimizer: number } {
+    const seconds = this.running.takeTimings();
+    const instructions = this.plan.instructions.map((node, i) => ({ node, seconds: seconds[i] as number }));
+    return { instructions, optimizer: seconds[instructions.length] as number };
   }
 
   /** Bytes of the arena that a batch of these sizes needs on the device. */

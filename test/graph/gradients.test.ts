@@ -152,4 +152,18 @@ describeWithAddon('gradients of whole graphs', () => {
     const tensors = { sizes: { T, S, M: 0 }, tensors: { x, labels } };
     await expectDifferences(graph, [parameters.get('W'), parameters.get('b')], tensors);
   });
+
+  test('timings: seconds of each instruction and of the optimizer since the last call', async () => {
+    using program = new Program(plan(encoder().graph, { train: true }), { backend: 'cpu' });
+    await program.accumulate(batch, { ...seed, zeroGradients: true });
+    const first = program.takeTimings();
+    expect(first.instructions.map(({ node }) => node)).toEqual([...program.plan.instructions]);
+    expect(first.instructions.every(({ seconds }) => seconds > 0)).toBe(true);
+    expect(first.optimizer).toBe(0);
+    const group = { learningRate: 1e-3, beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0 };
+    await program.apply({ groups: [group], groupOf: () => 0, step: 1 });
+    const second = program.takeTimings();
+    expect(second.optimizer).toBeGreaterThan(0);
+    expect(second.instructions.every(({ seconds }) => seconds === 0)).toBe(true);
+  });
 });
