@@ -19,7 +19,7 @@ function(fused_lora_addon)
   target_compile_definitions(
     fused_lora PRIVATE NAPI_VERSION=9 NODE_ADDON_API_CPP_EXCEPTIONS
                        BUILDING_NODE_EXTENSION)
-  target_link_libraries(fused_lora PRIVATE fused_lora_core Threads::Threads ${CMAKE_DL_LIBS} ${CMAKE_JS_LIB})
+  target_link_libraries(fused_lora PRIVATE fused_lora_core fused_lora_devices Threads::Threads ${CMAKE_DL_LIBS} ${CMAKE_JS_LIB})
   set_target_properties(fused_lora PROPERTIES OUTPUT_NAME fused-lora PREFIX "" SUFFIX ".node")
   if(NOT CMAKE_LIBRARY_OUTPUT_DIRECTORY)
     set_target_properties(fused_lora PROPERTIES LIBRARY_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/Release")

@@ -34,6 +34,7 @@ const cpp = {
   reference: ['ops', 'runtime'],
   cpu: ['ops', 'runtime'],
   cuda: ['ops', 'runtime'],
+  emulator: [],
   program: ['reference', 'cpu', 'cuda', 'ops', 'runtime'],
   addon: ['program', 'reference', 'cpu', 'cuda', 'ops', 'runtime'],
   test: ['program', 'reference', 'cpu', 'cuda', 'ops', 'runtime'],
@@ -103,7 +104,12 @@ function checkCpp() {
       if (/^(napi|node_api|js_native_api)/.test(name) && from !== 'addon') {
         problems.push(`${where}: only native/addon may see the Node API (includes "${name}")`);
       }
-      if (/^(cuda|cublas|nv\/|mma\.h|cooperative_groups)/.test(name) && quote === '<' && from !== 'cuda') {
+      if (
+        /^(cuda|cublas|nv\/|mma\.h|cooperative_groups)/.test(name) &&
+        quote === '<' &&
+        from !== 'cuda' &&
+        from !== 'emulator'
+      ) {
         problems.push(`${where}: only native/cuda may see CUDA headers (includes <${name}>)`);
       }
       if (quote !== '"') continue;

@@ -16,14 +16,31 @@ struct Entry {
 #define FL_ENTRY(op) \
   { OpKind::op, cuda::op }
 constexpr Entry kTable[] = {
+    FL_ENTRY(activation),
+    FL_ENTRY(activationBackward),
+    FL_ENTRY(adamw),
     FL_ENTRY(add),
+    FL_ENTRY(addLayerNorm),
+    FL_ENTRY(addLayerNormBackward),
     FL_ENTRY(biasBackward),
+    FL_ENTRY(crossEntropy),
+    FL_ENTRY(crossEntropyBackward),
+    FL_ENTRY(dropout),
+    FL_ENTRY(embeddingBackward),
+    FL_ENTRY(embeddingSum),
+    FL_ENTRY(gatherRows),
+    FL_ENTRY(gatherRowsBackward),
+    FL_ENTRY(layerNorm),
+    FL_ENTRY(layerNormBackward),
     FL_ENTRY(linear),
     FL_ENTRY(linearBackwardInput),
     FL_ENTRY(linearBackwardWeight),
     FL_ENTRY(loraLinear),
     FL_ENTRY(loraLinearBackward),
+    FL_ENTRY(mse),
+    FL_ENTRY(mseBackward),
     FL_ENTRY(scale),
+    FL_ENTRY(squaredNorm),
 };
 #undef FL_ENTRY
 

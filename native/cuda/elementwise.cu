@@ -1,41 +1,60 @@
-// add: y = a + b.  scale: y = factor x.  The output may be an input.
+// add: y = a + b.  scale: y = factor x.  dropout: y = mask * x / (1 - p).  The output may be an input.
 #include "ops/elementwise.h"
 
-#include "cuda/launch.h"
+#include "cuda/elements.cuh"
 #include "cuda/ops.h"
-#include "cuda/selection.h"
+#include "cuda/rows.cuh"
 
 namespace fl::cuda {
 namespace {
 
-constexpr int kThreads = 256;
+struct Add {
+  const float *a, *b;
+  float* y;
+  __device__ void operator()(int64_t i) const { y[i] = a[i] + b[i]; }
+};
 
-__global__ void __launch_bounds__(kThreads) addKernel(const float* a, const float* b, float* y, int64_t count) {
-  const int64_t i = blockIdx.x * int64_t{kThreads} + threadIdx.x;
-  if (i < count) y[i] = a[i] + b[i];
-}
+struct Scale {
+  const float* x;
+  float factor;
+  float* y;
+  __device__ void operator()(int64_t i) const { y[i] = factor * x[i]; }
+};
 
-__global__ void __launch_bounds__(kThreads) scaleKernel(const float* x, float factor, float* y, int64_t count) {
-  const int64_t i = blockIdx.x * int64_t{kThreads} + threadIdx.x;
-  if (i < count) y[i] = factor * x[i];
-}
+struct Dropout {
+  const float* x;
+  float* y;
+  int64_t cols;
+  Mask mask;
+};
+
+template <class Team>
+struct DropoutRow {
+  __device__ static void run(const Dropout& d, int64_t row) {
+    Team::forQuads(d.cols, [&](int, int64_t first) {
+      Quad q = Team::load(d.x + row * d.cols, first, d.cols);
+      if (d.mask.active) maskQuad(d.mask, row, first, q);
+      Team::store(d.y + row * d.cols, first, d.cols, q);
+    });
+  }
+};
 
 }  // namespace
 
 void add(const OpCall& call) {
   const auto op = AddOp::bind(call);
-  const int64_t count = op.y.count();
-  if (count == 0) return;
-  launch("add", addKernel, dim3(blocks("add", ceilDivide(count, kThreads))), kThreads, op.a.as<float>(),
-         op.b.as<float>(), op.y.as<float>(), count);
+  forElements("add", op.y.count(), Add{op.a.as<float>(), op.b.as<float>(), op.y.as<float>()});
 }
 
 void scale(const OpCall& call) {
   const auto op = ScaleOp::bind(call);
-  const int64_t count = op.y.count();
-  if (count == 0) return;
-  launch("scale", scaleKernel, dim3(blocks("scale", ceilDivide(count, kThreads))), kThreads, op.x.as<float>(),
-         static_cast<float>(op.factor), op.y.as<float>(), count);
+  forElements("scale", op.y.count(), Scale{op.x.as<float>(), static_cast<float>(op.factor), op.y.as<float>()});
+}
+
+void dropout(const OpCall& call) {
+  const auto op = DropoutOp::bind(call);
+  forRows<DropoutRow>("dropout", op.x.rows(), op.x.cols(),
+                      Dropout{op.x.as<float>(), op.y.as<float>(), op.x.cols(), maskOf(op.dropout)});
 }
 
 }  // namespace fl::cuda

@@ -4,6 +4,7 @@
 // biasBackward:         db += sum_rows dy
 #include "ops/linear.h"
 
+#include "cuda/column_sums.cuh"
 #include "cuda/device.h"
 #include "cuda/ops.h"
 #include "cuda/product_sm80.h"
@@ -11,6 +12,17 @@
 #include "cuda/selection.h"
 
 namespace fl::cuda {
+namespace {
+
+struct BiasTerms {
+  static constexpr int kSums = 1;
+  const float* dy;
+  int64_t cols;
+
+  __device__ void add(int64_t row, int64_t col, float (&sum)[kSums]) const { sum[0] += dy[row * cols + col]; }
+};
+
+}  // namespace
 
 void linear(const OpCall& call) {
   const auto op = LinearOp::bind(call);
@@ -63,7 +75,8 @@ void linearBackwardWeight(const OpCall& call) {
 
 void biasBackward(const OpCall& call) {
   const auto op = BiasBackwardOp::bind(call);
-  addColumnSums("biasBackward", op.dy.as<float>(), op.dy.rows(), op.dy.cols(), op.db.as<float>());
+  addColumnSums("biasBackward", BiasTerms{op.dy.as<float>(), op.dy.cols()}, op.dy.rows(), op.dy.cols(),
+                {{op.db.as<float>()}});
 }
 
 }  // namespace fl::cuda

@@ -13,7 +13,6 @@ namespace {
 constexpr int kThreads = 128;
 constexpr int kRanks = 8;
 constexpr int kRowsAtOnce = 32;
-constexpr int64_t kBiasChunk = 256;
 
 /// Grid: columns / kThreads, ranks / kRanks, pieces.
 __global__ void __launch_bounds__(kThreads) outerPartials(const OuterSum o, int64_t rowsEach, float* partials) {
@@ -46,18 +45,6 @@ __global__ void __launch_bounds__(kThreads) outerPartials(const OuterSum o, int6
     if (firstRank + i < o.rank) partials[(blockIdx.z * o.rank + firstRank + i) * o.cols + col] = sum[i];
 }
 
-/// Grid: columns / kThreads, pieces.
-__global__ void __launch_bounds__(kThreads)
-    columnPartials(const float* q, int64_t rows, int64_t cols, int64_t rowsEach, float* partials) {
-  const int64_t col = blockIdx.x * int64_t{kThreads} + threadIdx.x;
-  if (col >= cols) return;
-  const int64_t begin = blockIdx.y * rowsEach, end = begin + rowsEach < rows ? begin + rowsEach : rows;
-  float sum = 0;
-#pragma unroll 8
-  for (int64_t row = begin; row < end; row++) sum += q[row * cols + col];
-  partials[blockIdx.y * cols + col] = sum;
-}
-
 /// One thread an element (i, c); writes out[i, c], or out[c, i] when transposed.
 __global__ void __launch_bounds__(kThreads)
     addPartials(const float* partials, int pieces, int64_t rank, int64_t cols, bool transposed, float* out) {
@@ -66,11 +53,6 @@ __global__ void __launch_bounds__(kThreads)
   float sum = 0;
   for (int s = 0; s < pieces; s++) sum += partials[s * rank * cols + e];
   out[transposed ? e % cols * rank + e / cols : e] += sum;
-}
-
-void add(const char* op, const float* partials, int pieces, int64_t rank, int64_t cols, bool transposed, float* out) {
-  launch(op, addPartials, dim3(blocks(op, ceilDivide(rank * cols, kThreads))), kThreads, partials, pieces, rank, cols,
-         transposed, out);
 }
 
 }  // namespace
@@ -83,18 +65,8 @@ void run(const char* op, const OuterSum& o, float* partials) {
   const dim3 grid(blocks(op, ceilDivide(o.cols, kThreads)), static_cast<unsigned>(ceilDivide(o.rank, kRanks)),
                   static_cast<unsigned>(split.count));
   launch(op, outerPartials, grid, kThreads, o, split.rows, partials);
-  add(op, partials, split.count, o.rank, o.cols, o.transposed, o.out);
-}
-
-void addColumnSums(const char* op, const float* q, int64_t rows, int64_t cols, float* out) {
-  if (rows == 0 || cols == 0) return;
-  const int64_t pieces = ceilDivide(rows, kBiasChunk);
-  const Device::Scratch partials = Device::instance().scratch(pieces * cols);
-  constexpr int64_t kMost = 65535;  // blocks in a grid's y dimension
-  if (pieces > kMost) fail("INVALID_SHAPE", std::string(op) + ": too many rows for one launch; use smaller batches");
-  launch(op, columnPartials, dim3(blocks(op, ceilDivide(cols, kThreads)), static_cast<unsigned>(pieces)), kThreads, q,
-         rows, cols, kBiasChunk, partials.data());
-  add(op, partials.data(), static_cast<int>(pieces), 1, cols, false, out);
+  launch(op, addPartials, dim3(blocks(op, ceilDivide(o.rank * o.cols, kThreads))), kThreads, partials, split.count,
+         o.rank, o.cols, o.transposed, o.out);
 }
 
 }  // namespace fl::cuda

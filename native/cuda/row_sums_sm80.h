@@ -1,4 +1,4 @@
-// Sums over the rows of a batch: the gradients of adapters, thin weights and biases. Rows are cut into fixed pieces
+// Sums over the rows of a batch: the gradients of adapters and thin weights. Rows are cut into fixed pieces
 // (selection.h), each piece is summed in row order, and the pieces are added in order: no atomics, the same bits every
 // time.
 #pragma once
@@ -22,8 +22,5 @@ struct OuterSum {
 int64_t partialCount(const OuterSum& sum);
 /// `partials`: memory for them, free again for what runs next.
 void run(const char* op, const OuterSum& sum, float* partials);
-
-/// out[c] += sum_row q[row, c], in chunks of 256 rows.
-void addColumnSums(const char* op, const float* q, int64_t rows, int64_t cols, float* out);
 
 }  // namespace fl::cuda

@@ -49,6 +49,9 @@ constexpr Tile selectTile(int64_t rows, int64_t cols) {
 /// product, whose blocks are many enough without splits.
 constexpr bool isThin(int64_t n, int64_t k) { return std::min(n, k) <= 32; }
 
+/// Warps that share a row in ops on whole rows: one keeps up to 1024 features in registers, eight 8192.
+constexpr int warpsPerRow(int64_t cols) { return cols <= 1024 ? 1 : 8; }
+
 /// Rows of a batch, cut into `count` pieces of `rows` each (the last may be shorter).
 struct RowSplit {
   int64_t rows;
@@ -61,6 +64,39 @@ constexpr RowSplit splitRows(int64_t rows) {
   const int64_t each = std::max<int64_t>(1, ceilDivide(rows, chunk * most)) * chunk;
   return {each, static_cast<int>(ceilDivide(rows, each))};
 }
+
+/// A block of a sum over rows for each column (column_sums.cuh): 32 columns of one chunk of 256 rows.
+struct ColumnBlock {
+  static constexpr int kCols = 32, kGroups = 8, kGroupRows = 32;
+  static constexpr int kRows = kGroups * kGroupRows, kThreads = kCols * kGroups;
+  int64_t chunk, firstCol;
+};
+
+constexpr int64_t columnBlockCount(int64_t rows, int64_t cols) {
+  return ceilDivide(rows, ColumnBlock::kRows) * ceilDivide(cols, ColumnBlock::kCols);
+}
+
+constexpr ColumnBlock columnBlock(int64_t block, int64_t cols) {
+  const int64_t across = ceilDivide(cols, ColumnBlock::kCols);
+  return {block / across, block % across * ColumnBlock::kCols};
+}
+
+/// Gathered rows up to which the gradient of a gather searches the index in each of its rows; more are sorted.
+constexpr int kMostScanned = 256;
+
+/// A bitonic network over a power of two of keys: step (size, distance) has each thread order one pair.
+struct SortNetwork {
+  static constexpr int kKeys = 1024;
+  struct Pair {
+    int low, high;
+    /// The smaller key goes to `low`, else to `high`.
+    bool ascending;
+  };
+  static constexpr Pair pair(int thread, int size, int distance) {
+    const int low = thread / distance * 2 * distance + thread % distance;
+    return {low, low + distance, (low & size) == 0};
+  }
+};
 
 /// Element `e` of a slab that is `span` elements wide and `depth` deep: where neighbours in `e` are neighbours in
 /// memory, along the depth or across it.

@@ -28,6 +28,11 @@ struct SquaredNormOp {
   }
 };
 
+/// What a group of tensors shares in an AdamW step.
+struct OptimizerGroup {
+  double learningRate, beta1, beta2, eps, weightDecay;
+};
+
 struct AdamWOp {
   Tensor gradient, p, m, v;
   double learningRate, beta1, beta2, eps, weightDecay, gradientScale, correction1, correction2;

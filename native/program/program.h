@@ -15,6 +15,7 @@
 #include <string_view>
 
 #include "ops/backend.h"
+#include "ops/optimizer.h"
 #include "program/spec.h"
 #include "runtime/arena.h"
 
@@ -27,10 +28,6 @@ struct BatchInput {
   DType dtype;
   const void* data;
   int64_t count;
-};
-
-struct OptimizerGroup {
-  double learningRate, beta1, beta2, eps, weightDecay;
 };
 
 struct OptimizerStep {

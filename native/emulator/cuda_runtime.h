@@ -1,0 +1,131 @@
+// Stands in for the CUDA runtime, so that the kernels of native/cuda can be compiled by the C++ compiler and run on the
+// CPU: the test executable built with it (CMakeLists.txt, fused_lora_emulated_test) holds every CUDA op against the
+// reference where there is no GPU. It shows what the kernels compute, not that a GPU runs them: neither memory order
+// between threads nor speed is a GPU's.
+//
+// Threads of a block run in turns, one at a time, and change at barriers and warp operations only.
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <utility>
+
+#define __global__
+#define __device__
+#define __host__
+#define __shared__ static
+#define __launch_bounds__(...)
+#define __align__(n) __attribute__((aligned(n)))
+
+struct uint3 {
+  unsigned x, y, z;
+};
+struct dim3 {
+  unsigned x = 1, y = 1, z = 1;
+  dim3() = default;
+  explicit dim3(unsigned x_, unsigned y_ = 1, unsigned z_ = 1) : x(x_), y(y_), z(z_) {}
+};
+struct alignas(16) float4 {
+  float x, y, z, w;
+};
+inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
+
+extern uint3 threadIdx, blockIdx;
+
+void __syncthreads();
+inline int __ffs(int word) { return __builtin_ffs(word); }
+
+namespace fl::emulator {
+
+/// Shows `value` to the lanes of the calling thread's warp and returns what all of them show: 32 words, and which of
+/// them are there.
+struct Shown {
+  const uint64_t* words;
+  unsigned present;
+};
+Shown show(uint64_t value);
+int lane();
+
+}  // namespace fl::emulator
+
+/// The mask is taken to be all lanes that have not returned. Reading from one that has is an error in the kernel.
+template <class T>
+T __shfl_xor_sync(unsigned, T value, int distance) {
+  static_assert(sizeof(T) <= sizeof(uint64_t));
+  uint64_t word = 0;
+  __builtin_memcpy(&word, &value, sizeof(T));
+  const fl::emulator::Shown shown = fl::emulator::show(word);
+  const int from = fl::emulator::lane() ^ distance;
+  if ((shown.present >> from & 1) == 0) __builtin_trap();
+  __builtin_memcpy(&value, &shown.words[from], sizeof(T));
+  return value;
+}
+
+inline unsigned __ballot_sync(unsigned, bool predicate) {
+  const fl::emulator::Shown shown = fl::emulator::show(predicate);
+  unsigned word = 0;
+  for (int i = 0; i < 32; i++)
+    if ((shown.present >> i & 1) != 0 && shown.words[i] != 0) word |= 1u << i;
+  return word;
+}
+
+enum cudaError_t {
+  cudaSuccess,
+  cudaErrorInvalidValue,
+  cudaErrorMemoryAllocation,
+  cudaErrorInsufficientDriver,
+  cudaErrorNoDevice,
+  cudaErrorNoKernelImageForDevice,
+  cudaErrorInvalidDeviceFunction,
+  cudaErrorUnsupportedPtxVersion,
+  cudaErrorJitCompilationDisabled,
+  cudaErrorInvalidPtx,
+  cudaErrorLaunchFailure,
+  cudaErrorUnknown,
+};
+enum cudaMemcpyKind { cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost, cudaMemcpyDeviceToDevice };
+struct cudaStreamTag;
+using cudaStream_t = cudaStreamTag*;
+struct cudaDeviceProp {
+  char name[256];
+  int major, minor;
+  size_t totalGlobalMem;
+};
+struct cudaLaunchConfig_t {
+  dim3 gridDim, blockDim;
+  size_t dynamicSmemBytes = 0;
+  cudaStream_t stream = nullptr;
+};
+constexpr unsigned cudaStreamNonBlocking = 1;
+
+const char* cudaGetErrorString(cudaError_t error);
+const char* cudaGetErrorName(cudaError_t error);
+cudaError_t cudaDriverGetVersion(int* version);
+cudaError_t cudaRuntimeGetVersion(int* version);
+cudaError_t cudaGetDeviceCount(int* count);
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device);
+cudaError_t cudaGetLastError();
+cudaError_t cudaDeviceSynchronize();
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags);
+cudaError_t cudaStreamDestroy(cudaStream_t stream);
+cudaError_t cudaStreamSynchronize(cudaStream_t stream);
+cudaError_t cudaMalloc(void** memory, size_t bytes);
+cudaError_t cudaFree(void* memory);
+cudaError_t cudaMemGetInfo(size_t* free, size_t* total);
+cudaError_t cudaMemsetAsync(void* memory, int value, size_t bytes, cudaStream_t stream);
+cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream);
+
+namespace fl::emulator {
+
+/// Runs `thread` once for every thread of every block.
+cudaError_t runGrid(const cudaLaunchConfig_t& config, const std::function<void()>& thread);
+
+}  // namespace fl::emulator
+
+template <class... Parameters, class... Arguments>
+cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...),
+                               Arguments&&... arguments) {
+  return fl::emulator::runGrid(*config, [&] { kernel(static_cast<Parameters>(arguments)...); });
+}
