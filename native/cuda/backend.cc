@@ -49,6 +49,7 @@ class CudaBackend final : public Backend {
   Memory& memory() override { return deviceMemory(); }
   std::string_view name() const override { return "cuda"; }
   std::string_view device() const override { return Device::instance().name(); }
+  ApplyResult update(const OptimizerUpdate& update) override { return cuda::update(update); }
   void synchronize() override { Device::instance().synchronize(); }
 
   OpFunction find(OpKind op, DType dtype) const override {

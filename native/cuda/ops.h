@@ -1,7 +1,7 @@
 // The ops of the CUDA backend; contracts are in ops/.
 #pragma once
 
-#include "ops/op.h"
+#include "ops/optimizer_update.h"
 
 namespace fl::cuda {
 
@@ -30,5 +30,8 @@ void mse(const OpCall& call);
 void mseBackward(const OpCall& call);
 void scale(const OpCall& call);
 void squaredNorm(const OpCall& call);
+
+/// Norm, clip and AdamW over all tensors; the host waits once, at the end.
+ApplyResult update(const OptimizerUpdate& update);
 
 }  // namespace fl::cuda

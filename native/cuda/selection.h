@@ -98,6 +98,29 @@ struct SortNetwork {
   }
 };
 
+/// Tensors that one launch of the optimizer takes: as many as fit into a kernel's parameters (4 KiB).
+constexpr int kMostTensors = 40;
+/// Elements of a tensor that one block takes.
+constexpr int64_t kTensorChunk = 4096;
+
+/// Chunk `chunk` of a list of tensors: which tensor, and where in it. firstChunk[t]: chunks of the tensors before t,
+/// for t = 0 .. tensors.
+struct TensorChunk {
+  int tensor;
+  int64_t begin;
+};
+constexpr TensorChunk tensorChunk(const int64_t* firstChunk, int tensors, int64_t chunk) {
+  int low = 0, high = tensors - 1;  // the last tensor that begins at or before the chunk; empty ones come before it
+  while (low < high) {
+    const int middle = (low + high + 1) / 2;
+    if (firstChunk[middle] <= chunk)
+      low = middle;
+    else
+      high = middle - 1;
+  }
+  return {low, (chunk - firstChunk[low]) * kTensorChunk};
+}
+
 /// Element `e` of a slab that is `span` elements wide and `depth` deep: where neighbours in `e` are neighbours in
 /// memory, along the depth or across it.
 struct SlabElement {

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "ops/op.h"
+#include "ops/optimizer_update.h"
 #include "runtime/memory.h"
 
 namespace fl {
@@ -26,6 +27,9 @@ class Backend {
     (void)input;
     return false;
   }
+
+  /// The optimizer step. A device that waits long for each answer does it in few launches.
+  virtual ApplyResult update(const OptimizerUpdate& update) { return updateByOps(*this, update); }
 
   /// Waits until all work is done; throws DEVICE_UNAVAILABLE on a device error.
   virtual void synchronize() {}

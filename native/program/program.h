@@ -15,7 +15,6 @@
 #include <string_view>
 
 #include "ops/backend.h"
-#include "ops/optimizer.h"
 #include "program/spec.h"
 #include "runtime/arena.h"
 
@@ -40,11 +39,6 @@ struct OptimizerStep {
   double maxGradNorm = 0;
 };
 
-struct ApplyResult {
-  bool applied;
-  double gradientNorm;
-};
-
 class Program {
  public:
   /// Checks every instruction against its contract and packs frozen weights.
@@ -58,6 +52,10 @@ class Program {
   /// Indices of parameters of which the instructions read only packed copies.
   const std::vector<int>& releasable() const { return releasable_; }
   int64_t arenaBytes(const Sizes& sizes) const;
+
+  /// Allocates for batches up to these sizes, so that a lack of memory shows before the first step. Throws
+  /// OUT_OF_MEMORY with what is needed and free.
+  void reserve(const Sizes& sizes);
 
   void forward(std::span<const BatchInput> batch, const Sizes& sizes, const StepState& step);
   void accumulate(std::span<const BatchInput> batch, const Sizes& sizes, const StepState& step, bool zeroGradients);
@@ -95,6 +93,7 @@ class Program {
   void collectIndexChecks();
   std::vector<ArenaBuffer> buffers(const Sizes& sizes) const;
   Tensor shapeOf(int value, const Sizes& sizes) const;
+  void growArena(int64_t bytes);
   void layOut(const Sizes& sizes);
   void checkBatch(std::span<const BatchInput> batch, const Sizes& sizes) const;
   void run(std::span<const BatchInput> batch, const Sizes& sizes, const StepState& step, int count);

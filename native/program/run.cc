@@ -44,19 +44,33 @@ class Stopwatch {
 
 }  // namespace
 
+void Program::growArena(int64_t bytes) {
+  if (bytes <= arenaCapacity_) return;
+  Memory& memory = backend_.memory();
+  if (arena_) memory.release(arena_);
+  arena_ = nullptr;
+  arenaCapacity_ = 0;
+  haveRun_ = false;
+  // Batches differ in size: an eighth more than needed spares most of the later growth, where there is room for it.
+  int64_t capacity = bytes + bytes / 8;
+  try {
+    arena_ = memory.allocate(static_cast<size_t>(capacity));
+  } catch (const Error& error) {
+    if (error.code() != "OUT_OF_MEMORY") throw;
+    capacity = bytes;
+    arena_ = memory.allocate(static_cast<size_t>(capacity));
+  }
+  arenaCapacity_ = capacity;
+}
+
+void Program::reserve(const Sizes& sizes) {
+  const std::lock_guard lock(stepMutex());
+  growArena(arenaBytes(sizes));
+}
+
 void Program::layOut(const Sizes& sizes) {
   const ArenaLayout layout = layOutArena(buffers(sizes));
-  Memory& memory = backend_.memory();
-  if (layout.totalBytes > arenaCapacity_) {
-    if (arena_) memory.release(arena_);
-    arena_ = nullptr;
-    arenaCapacity_ = 0;
-    haveRun_ = false;
-    // Batches differ in size: an eighth more than needed spares most of the later growth.
-    const int64_t capacity = layout.totalBytes + layout.totalBytes / 8;
-    arena_ = memory.allocate(static_cast<size_t>(capacity));
-    arenaCapacity_ = capacity;
-  }
+  growArena(layout.totalBytes);
   tensors_.assign(spec_.values.size(), Tensor{});
   for (size_t v = 0; v < spec_.values.size(); v++) {
     const ValueSpec& value = spec_.values[v];
@@ -198,67 +212,26 @@ ApplyResult Program::apply(const OptimizerStep& options) {
     if (group < 0 || group >= static_cast<int>(options.groups.size()))
       fail("INVALID_ARGUMENT", "there is no parameter group " + std::to_string(group));
 
-  OpCall norm;
-  norm.op = OpKind::squaredNorm;
-  norm.numInputs = norm.numOutputs = 1;
-  const Attributes none;
-  norm.attributes = &none;
-  const OpFunction squaredNorm = backend_.find(OpKind::squaredNorm, spec_.compute);
-  const OpFunction adamw = backend_.find(OpKind::adamw, spec_.compute);
-  if (!squaredNorm || !adamw)
-    fail("UNSUPPORTED", "backend '" + spec_.backend + "' has no optimizer for " + nameOf(spec_.compute));
-
-  double total = 0;
-  void* out = backend_.memory().allocate(8);
-  try {
-    for (const int p : trained_) {
-      Tensor gradient = spec_.parameters[p]->tensor(Parameter::Slot::gradient);
-      norm.inputs[0] = Tensor::of(gradient.data, gradient.dtype, {gradient.count()});
-      norm.outputs[0] = Tensor::of(out, DType::f64, {1});
-      squaredNorm(norm);
-      double squared;
-      backend_.memory().download(&squared, out, 8);
-      total += squared;
-    }
-  } catch (...) {
-    backend_.memory().release(out);
-    throw;
-  }
-  backend_.memory().release(out);
-  const double gradientNorm = std::sqrt(total);
-  if (!std::isfinite(gradientNorm) || !finite_) return {false, gradientNorm};
-
-  // torch.nn.utils.clip_grad_norm_ divides by norm + 1e-6.
-  const double clip = options.maxGradNorm > 0 ? std::min(1.0, options.maxGradNorm / (gradientNorm + 1e-6)) : 1.0;
+  OptimizerUpdate update;
+  update.groups = options.groups;
+  update.step = options.step;
+  update.maxGradNorm = options.maxGradNorm;
+  update.allowed = finite_;
+  update.compute = spec_.compute;
   for (size_t i = 0; i < trained_.size(); i++) {
     Parameter& parameter = *spec_.parameters[trained_[i]];
-    const OptimizerGroup& group = options.groups[options.groupOf[i]];
-    Attributes attributes;
-    attributes.set("learningRate", group.learningRate)
-        .set("beta1", group.beta1)
-        .set("beta2", group.beta2)
-        .set("eps", group.eps)
-        .set("weightDecay", group.weightDecay)
-        .set("step", options.step)
-        .set("gradientScale", clip);
-    OpCall call;
-    call.op = OpKind::adamw;
-    call.attributes = &attributes;
-    call.numInputs = 1;
-    call.numOutputs = 3;
     const auto flat = [&](Parameter::Slot slot) {
       const Tensor t = parameter.tensor(slot);
       return Tensor::of(t.data, t.dtype, {t.count()});
     };
-    call.inputs[0] = flat(Parameter::Slot::gradient);
-    call.outputs[0] = flat(Parameter::Slot::value);
-    call.outputs[1] = flat(Parameter::Slot::firstMoment);
-    call.outputs[2] = flat(Parameter::Slot::secondMoment);
-    adamw(call);
-    parameter.touch();
+    update.items.push_back({flat(Parameter::Slot::gradient), flat(Parameter::Slot::value),
+                            flat(Parameter::Slot::firstMoment), flat(Parameter::Slot::secondMoment),
+                            options.groupOf[i]});
   }
-  backend_.synchronize();
-  return {true, gradientNorm};
+  const ApplyResult result = backend_.update(update);
+  if (result.applied)
+    for (const int p : trained_) spec_.parameters[p]->touch();
+  return result;
 }
 
 std::vector<double> Program::takeTimings() {

@@ -34,6 +34,8 @@ int main(int argc, char** argv) {
   fl::test::addProgramTests(suite);
   fl::test::addRowKernelTests(suite);
   fl::test::addExactTests(suite);
+  fl::test::addOptimizerUpdateTests(suite);
+  fl::test::addCudaSelectionTests(suite);
   fl::test::addCompareTests(suite);
   fl::test::addProductTests(suite);
   fl::test::addThreadPoolTests(suite);

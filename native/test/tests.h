@@ -15,6 +15,8 @@ void addExactTests(Suite& suite);
 void addPhiloxTests(Suite& suite);
 void addContractTests(Suite& suite);
 void addCoverageTests(Suite& suite);
+void addCudaSelectionTests(Suite& suite);
+void addOptimizerUpdateTests(Suite& suite);
 void addProductTests(Suite& suite);
 void addThreadPoolTests(Suite& suite);
 void addRowKernelTests(Suite& suite);

@@ -1,0 +1,78 @@
+#include "ops/optimizer_update.h"
+
+#include <cmath>
+
+#include "ops/backend.h"
+
+namespace fl {
+namespace {
+
+/// One double on the device.
+class DeviceDouble {
+ public:
+  explicit DeviceDouble(Memory& memory) : memory_(memory), data_(memory.allocate(sizeof(double))) {}
+  ~DeviceDouble() { memory_.release(data_); }
+  DeviceDouble(const DeviceDouble&) = delete;
+
+  Tensor tensor() const { return Tensor::of(data_, DType::f64, {1}); }
+  double read() const {
+    double value;
+    memory_.download(&value, data_, sizeof value);
+    return value;
+  }
+
+ private:
+  Memory& memory_;
+  void* data_;
+};
+
+}  // namespace
+
+ApplyResult updateByOps(Backend& backend, const OptimizerUpdate& update) {
+  const OpFunction squaredNorm = backend.find(OpKind::squaredNorm, update.compute);
+  const OpFunction adamw = backend.find(OpKind::adamw, update.compute);
+  if (!squaredNorm || !adamw)
+    fail("UNSUPPORTED", "backend '" + std::string(backend.name()) + "' has no optimizer for " + nameOf(update.compute));
+
+  const DeviceDouble out(backend.memory());
+  double total = 0;
+  for (const OptimizerUpdate::Item& item : update.items) {
+    const Attributes none;
+    OpCall call;
+    call.op = OpKind::squaredNorm;
+    call.attributes = &none;
+    call.numInputs = call.numOutputs = 1;
+    call.inputs[0] = item.gradient;
+    call.outputs[0] = out.tensor();
+    squaredNorm(call);
+    total += out.read();
+  }
+  const double norm = std::sqrt(total);
+  if (!std::isfinite(norm) || !update.allowed) return {false, norm};
+
+  for (const OptimizerUpdate::Item& item : update.items) {
+    const OptimizerGroup& group = update.groups[static_cast<size_t>(item.group)];
+    Attributes attributes;
+    attributes.set("learningRate", group.learningRate)
+        .set("beta1", group.beta1)
+        .set("beta2", group.beta2)
+        .set("eps", group.eps)
+        .set("weightDecay", group.weightDecay)
+        .set("step", update.step)
+        .set("gradientScale", clipFactor(norm, update.maxGradNorm));
+    OpCall call;
+    call.op = OpKind::adamw;
+    call.attributes = &attributes;
+    call.numInputs = 1;
+    call.numOutputs = 3;
+    call.inputs[0] = item.gradient;
+    call.outputs[0] = item.p;
+    call.outputs[1] = item.m;
+    call.outputs[2] = item.v;
+    adamw(call);
+  }
+  backend.synchronize();
+  return {true, norm};
+}
+
+}  // namespace fl
