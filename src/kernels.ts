@@ -4,6 +4,7 @@
  * Operands are typed arrays with their shape, or device tensors, which stay where the kernel reads them (frozen weights are
  * packed once). Storage is PEFT's: x [T, K], weight [N, K], A [r, K], B [N, r], row-major fp32. All calls run off the event loop.
  */
+import { isFloat32Array } from 'node:util/types';
 import { FusedLoraError } from './errors';
 import { type NativeParameter, type NativeTensor, native, wrapNativeError } from './native';
 
@@ -120,6 +121,12 @@ export interface Timed {
 
 const STEP = { seed: 0n, forwardNumber: 0, lossScale: 1 };
 
+function checkScaling(scaling: number): void {
+  if (!Number.isFinite(scaling)) {
+    throw new FusedLoraError('INVALID_ARGUMENT', `scaling is ${scaling}; it must be a number, alpha / r as a rule`);
+  }
+}
+
 function elements(shape: readonly number[]): number {
   return shape.reduce((product, size) => product * size, 1);
 }
@@ -138,6 +145,12 @@ function zeros(...shape: number[]): HostTensor {
 
 /** [rows, columns] of a matrix; its shape is checked by the op. */
 function matrix(name: string, tensor: KernelTensor): [number, number] {
+  if (!Array.isArray(tensor?.shape)) {
+    throw new FusedLoraError(
+      'INVALID_ARGUMENT',
+      `${name} is ${tensor === undefined ? 'missing' : typeof tensor}; give { data: Float32Array, shape } or a DeviceTensor`,
+    );
+  }
   const [rows, columns] = tensor.shape;
   if (tensor.shape.length !== 2 || rows === undefined || columns === undefined) {
     throw new FusedLoraError('INVALID_SHAPE', `${name} is [${tensor.shape.join(', ')}]; it must have two dimensions`);
@@ -148,6 +161,12 @@ function matrix(name: string, tensor: KernelTensor): [number, number] {
 function operand(tensor: KernelTensor | undefined): NativeTensor | NativeParameter | undefined {
   if (tensor === undefined) return undefined;
   if (tensor instanceof DeviceTensor) return tensor.handle;
+  if (!isFloat32Array(tensor.data)) {
+    throw new FusedLoraError(
+      'INVALID_ARGUMENT',
+      `an operand of shape [${tensor.shape.join(', ')}] has no Float32Array for its data`,
+    );
+  }
   return { data: tensor.data, shape: [...tensor.shape] };
 }
 
@@ -200,6 +219,7 @@ export async function loraLinear(
   options: KernelOptions = {},
 ): Promise<{ y: KernelTensor; u: KernelTensor } & Timed> {
   const { x, weight, bias, residual, A, B, scaling, activation = 'none', fused = true } = args;
+  checkScaling(scaling);
   const [T] = matrix('x', x);
   const [N] = matrix('weight', weight);
   const y = args.y ?? zeros(T, N);
@@ -230,6 +250,7 @@ export async function loraLinearBackward(
   options: KernelOptions = {},
 ): Promise<{ dx: KernelTensor | undefined; dA: KernelTensor; dB: KernelTensor } & Timed> {
   const { dy, x, u, weight, A, B, scaling, fused = true } = args;
+  checkScaling(scaling);
   const [T, K] = matrix('x', x);
   const [r] = matrix('A', A);
   const dx = args.dx === null ? undefined : (args.dx ?? zeros(T, K));

@@ -3,6 +3,7 @@
  * internal; users see Program, Parameter and the kernels.
  */
 import * as path from 'node:path';
+import { isNativeError } from 'node:util/types';
 import { type ErrorCode, FusedLoraError } from './errors';
 
 export type Slot = 'value' | 'gradient' | 'firstMoment' | 'secondMoment';
@@ -152,14 +153,9 @@ export function native(): NativeAddon {
   return addon;
 }
 
-/** Native errors carry a `code`; this gives them the library's class. */
+/** Native errors carry a `code`; this gives them the library's class. They may be of another realm (a vm context), so no instanceof. */
 export function wrapNativeError(error: unknown): unknown {
-  if (
-    error instanceof Error &&
-    !(error instanceof FusedLoraError) &&
-    typeof (error as { code?: unknown }).code === 'string'
-  ) {
-    return new FusedLoraError((error as unknown as { code: ErrorCode }).code, error.message, { cause: error });
-  }
-  return error;
+  if (!isNativeError(error) || error instanceof FusedLoraError) return error;
+  const { code, message } = error as Error & { code?: unknown };
+  return typeof code === 'string' ? new FusedLoraError(code as ErrorCode, message, { cause: error }) : error;
 }

@@ -81,14 +81,17 @@ function layerOf(path: string, patterns: readonly string[] | undefined): number 
   return undefined;
 }
 
-function noMatch(field: string, spec: unknown, model: Module): Error {
+function noMatch(field: string, spec: unknown, model: Module, layers?: readonly number[]): Error {
   const paths = baseModules(model)
     .filter(([, module]) => module instanceof Linear || module instanceof LoraLinear)
     .map(([path]) => path);
   const wanted = Array.isArray(spec) ? String(spec[0]) : String(spec);
   const near = nearNames(wanted, paths);
   const names = near.length ? `Near: ${listNames(near)}.` : `Linear modules are: ${listNames(paths)}.`;
-  return invalidLora(`${field} ${JSON.stringify(spec)} matches no module of ${model.constructor.name}. ${names}`);
+  const where = layers ? ` in layersToTransform ${JSON.stringify(layers)}` : '';
+  return invalidLora(
+    `${field} ${JSON.stringify(spec)}${where} matches no module of ${model.constructor.name}. ${names}`,
+  );
 }
 
 /**
@@ -130,7 +133,7 @@ export function findTargets(model: Module, config: ResolvedLoraConfig, saved: re
       const layer = layers ? layerOf(path, config.layersPattern) : undefined;
       if (!layers || (layer !== undefined && layers.includes(layer))) found.push({ path, module });
     }
-    if (found.length === 0 && spec !== DUMMY_TARGET) throw noMatch('targetModules', spec, model);
+    if (found.length === 0 && spec !== DUMMY_TARGET) throw noMatch('targetModules', spec, model, layers);
   }
   return found.map(({ path, module, rank: own }) => {
     if (!isLinear(module)) {

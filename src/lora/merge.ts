@@ -7,9 +7,16 @@ import { activeAdapters, adapterEntry, adaptersOf, loraLinears, savedModules } f
  * kept, or read again from their file, for {@link unmerge}.
  *
  * @param names default: the active adapters.
- * @throws FusedLoraError INVALID_ARGUMENT when an adapter is not there or holds a value that is not finite; nothing is changed then.
+ * @throws FusedLoraError INVALID_ARGUMENT when there is no adapter to merge, or one is not there or holds a value that is not
+ * finite; nothing is changed then.
  */
 export function merge(model: Module, names: readonly string[] = activeAdapters(model)): void {
+  if (names.length === 0) {
+    throw new FusedLoraError(
+      'INVALID_ARGUMENT',
+      'merge: the model has no active adapter. Add or load one, or choose with setActiveAdapters.',
+    );
+  }
   for (const name of names) adapterEntry(model, name);
   const wrapped = loraLinears(model);
   for (const [path, module] of wrapped) {

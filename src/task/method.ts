@@ -27,7 +27,7 @@ export function defaultLearningRate(method: Method): number {
  * @param lora for the method lora alone.
  * @param seed of the initial A.
  * @returns whether the result is an adapter (saved as a PEFT folder) or a whole model.
- * @throws FusedLoraError INVALID_LORA; INVALID_ARGUMENT for a pattern that matches nothing.
+ * @throws FusedLoraError INVALID_LORA; INVALID_ARGUMENT for an unknown method or a pattern that matches nothing.
  */
 export function applyMethod(model: TaskModel, method: Method, lora: LoraConfig, seed: number): 'adapter' | 'model' {
   if (method === 'lora') {
@@ -42,8 +42,14 @@ export function applyMethod(model: TaskModel, method: Method, lora: LoraConfig, 
     model.requiresGrad_(true);
     return 'model';
   }
-  trainOnly(model, method.trainable);
-  return 'model';
+  if (typeof method === 'object' && typeof method?.trainable === 'string') {
+    trainOnly(model, method.trainable);
+    return 'model';
+  }
+  throw new FusedLoraError(
+    'INVALID_ARGUMENT',
+    `method is ${JSON.stringify(method)}; it must be 'lora', 'full', 'head' or { trainable: REGEX }`,
+  );
 }
 
 function trainOnly(model: TaskModel, pattern: string): void {

@@ -61,6 +61,9 @@ export interface PretrainResult {
  */
 export async function pretrain(options: PretrainOptions): Promise<PretrainResult> {
   const { outputDir, seed = 0, signal, onNotice = () => {} } = options;
+  if (!(options.text?.length > 0)) {
+    throw new FusedLoraError('INVALID_ARGUMENT', 'text is empty; give one or more text files, one document a line');
+  }
   const { backend, reason } = chooseDevice(options.device);
   onNotice(`device: ${reason}`);
   prepareOutput(outputDir, { resume: options.resume, overwrite: options.overwrite });

@@ -35,7 +35,13 @@ export function isDecayed(name: string): boolean {
  */
 export function groupParameters(trained: readonly Parameter[], options: AdamWOptions): ParameterGroups {
   const { beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weightDecay = 0 } = options;
-  requireRange('learningRate', options.learningRate, 0, Number.POSITIVE_INFINITY);
+  // AdamW moves every weight by about the rate: above 1 nothing can be learnt, and at 0 nothing is.
+  if (!(options.learningRate > 0 && options.learningRate <= 1)) {
+    throw new FusedLoraError(
+      'INVALID_ARGUMENT',
+      `learningRate is ${options.learningRate}, expected above 0 and at most 1 (usual are 1e-5 to 1e-2)`,
+    );
+  }
   requireRange('weightDecay', weightDecay, 0, Number.POSITIVE_INFINITY);
   requireRange('beta1', beta1, 0, 1);
   requireRange('beta2', beta2, 0, 1);
