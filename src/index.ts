@@ -2,6 +2,7 @@
 export { EncodedSource, type SourceBatch, type SourceOptions } from './data/batch_source';
 export type { ColumnOptions } from './data/columns';
 export { type EncodeOptions, encodeExamples, type TextExample } from './data/encode';
+export { type EncodedSentence, type EncodeWordsOptions, encodeTokenExamples } from './data/encode_words';
 export { cutPieces, MaskedSource, type MaskedSourceOptions } from './data/masked_source';
 export {
   type Batch,
@@ -13,6 +14,7 @@ export {
 } from './data/packing';
 export { readExamples } from './data/read_examples';
 export { makeSentimentTask, type SentimentTask } from './data/synthetic';
+export { readTokenExamples, type TokenExample } from './data/token_examples';
 export { type Encoded, type EncodeTextOptions, loadTokenizer, Tokenizer } from './data/tokenizer';
 export { type ErrorCode, FusedLoraError } from './errors';
 export * as ops from './graph/ops';
@@ -32,12 +34,15 @@ export { SafetensorsFile, writeSafetensors } from './io/safetensors';
 export * from './lora';
 export * from './models';
 export * from './nn';
-export { Classifier, type ClassifierOptions, classify, type Prediction } from './task/classify';
-export { type FineTuneOptions, type FineTuneResult, fineTune } from './task/fine_tune';
+export { Classifier, type ClassifierOptions, classify, type Prediction, type WordPrediction } from './task/classify';
+export { type EvaluateOptions, type EvaluateResult, evaluate } from './task/evaluate';
+export type { Example } from './task/examples';
+export { type FineTuneOptions, type FineTuneResult, type FineTuneTask, fineTune } from './task/fine_tune';
 export type { Method } from './task/method';
 export { type PretrainOptions, type PretrainResult, pretrain } from './task/pretrain';
 export { type OpenTextModelOptions, openTextModel, type TextModel } from './task/text_model';
 export type { BatchSource, EpochBatches, TrainBatch } from './train/batch_source';
+export { areEntityTags, type Entity, type EntityMetrics, entityMetrics, findEntities } from './train/entities';
 export { type Evaluation, Evaluator, type EvaluatorOptions } from './train/evaluate';
 export { eventLog } from './train/event_log';
 export type { CheckpointEvent, EvaluationEvent, StepEvent, TrainerCallbacks } from './train/events';

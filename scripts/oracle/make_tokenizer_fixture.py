@@ -13,16 +13,18 @@ import importlib.metadata
 import importlib.util
 import json
 import pathlib
+import random
 
 import transformers
+from tokenizers import Tokenizer
 
-from sentences import make_cases
+from sentences import EMOJI, SCRIPTS, SPECIALS, URLS, make_cases, sentence
 
 SST2_ROWS = 2000
 
 
-def roberta(folder):
-    return transformers.RobertaTokenizerFast.from_pretrained(folder)
+def roberta(folder, **options):
+    return transformers.RobertaTokenizerFast.from_pretrained(folder, **options)
 
 
 def minilm():
@@ -37,6 +39,33 @@ def encode(tokenizer, case):
     # As lists: called with two strings, transformers drops an empty second one; over a data set it does not.
     encoding = tokenizer([case["text"]], None if case["pair"] is None else [case["pair"]], **options)
     return encoding["input_ids"][0], encoding["token_type_ids"][0]
+
+
+def make_sentences():
+    """Sentences in words: some with blanks, special tokens, or nothing in them, and some that are cut."""
+    rng = random.Random(5)
+    odd = [" ", "", "\u200b", "a b", " x", "x ", "a<mask>b", "<mask>", "</s>", "\u00a0y", "\ufeff", "\t"]
+    sentences = [{"words": [word], "maxLength": None} for word in odd + SCRIPTS + EMOJI + SPECIALS + URLS]
+    for _ in range(250):
+        words = sentence(rng).split()
+        if rng.random() < 0.2:
+            words.insert(rng.randrange(len(words) + 1), rng.choice(odd + SCRIPTS + EMOJI + SPECIALS))
+        sentences.append({"words": words, "maxLength": rng.choice([None, None, 3, 8, 16])})
+    return sentences
+
+
+def encode_words(tokenizer, case):
+    options = {"truncation": case["maxLength"] is not None, "max_length": case["maxLength"], "padding": False}
+    encoding = tokenizer([case["words"]], is_split_into_words=True, **options)
+    return encoding["input_ids"][0], [-1 if word is None else word for word in encoding.word_ids(0)]
+
+
+def with_prefix_space(file):
+    """What transformers makes of a byte-level tokenizer with add_prefix_space."""
+    content = json.loads(file.read_text())
+    assert content["pre_tokenizer"]["type"] == "ByteLevel"
+    content["pre_tokenizer"]["add_prefix_space"] = True
+    return transformers.PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(json.dumps(content)))
 
 
 def digest(values):
@@ -81,6 +110,20 @@ def main():
         ids, types = encode(tokenizers["minilm"], case)
         case["minilm"] = digest([*ids, *types])
     write(out / "cases.json.gz", head | {"cases": cases})
+
+    split = {
+        "roberta": roberta(data / "roberta-tokenizer", add_prefix_space=True),
+        "tiny-roberta": with_prefix_space(pathlib.Path(args.assets) / "tiny-roberta" / "tokenizer.json"),
+        "minilm": minilm(),
+    }
+    sentences = make_sentences()
+    for case in sentences:
+        case["ids"], case["wordIds"] = encode_words(split["tiny-roberta"], case)
+        for name in ("roberta", "minilm"):
+            ids, word_ids = encode_words(split[name], case)
+            case[name] = digest([*ids, *word_ids])
+    print(len(sentences), "sentences in words")
+    write(out / "words.json.gz", head | {"sentences": sentences})
 
     rows = sst2_sentences(data)
     hashes = {name: [digest(t(row)["input_ids"]) for row in rows] for name, t in tokenizers.items()}

@@ -1,9 +1,9 @@
 /** `fused-lora eval`: metrics of a model or adapter on a data file. */
 import { Command } from 'commander';
 import type { ColumnOptions } from '../data/columns';
-import { readExamples } from '../data/read_examples';
 import type { DeviceOption } from '../task/device';
 import { evaluate } from '../task/evaluate';
+import { readExamplesFor } from '../task/examples';
 import { writeFigures } from './figures';
 import { addModelOptions, type ModelOptions, openModel } from './model';
 import { addColumnOptions, addOutputOptions, compact, deviceOption, integer, type OutputOptions } from './options';
@@ -18,7 +18,7 @@ interface EvalOptions extends ModelOptions, ColumnOptions, OutputOptions {
 export function evalCommand(): Command {
   const command = new Command('eval')
     .description('measure a model or adapter on labelled sentences')
-    .argument('<data>', '.tsv or .jsonl with labels')
+    .argument('<data>', '.tsv or .jsonl with labels; for token classification .jsonl or CoNLL')
     .option('--batch-size <n>', 'sentences a batch', integer(1))
     .option('--token-budget <n>', 'most tokens a batch', integer(1))
     .addOption(deviceOption());
@@ -26,8 +26,8 @@ export function evalCommand(): Command {
   addColumnOptions(command);
   return addOutputOptions(command).action(
     action(async (context, file: string, options: EvalOptions) => {
-      const examples = readExamples(file, options, true);
       const textModel = await openModel(options);
+      const examples = readExamplesFor(textModel.model.task, file, options, true);
       const { batchSize, tokenBudget, device } = options;
       const result = await evaluate(textModel, examples, {
         ...compact({ batchSize, tokenBudget }),

@@ -41,9 +41,12 @@ export function compact<T extends object>(options: T): { [K in keyof T]?: Exclud
 
 export function addColumnOptions(command: Command): Command {
   return command
-    .option('--text-column <name>', 'column of the text: a name, or a number from 0 (default: sentence or text)')
+    .option(
+      '--text-column <name>',
+      'column of the text or the words: a name, or a number from 0 (default: sentence or text; tokens or words)',
+    )
     .option('--text-pair-column <name>', 'column of the second text of a pair')
-    .option('--label-column <name>', 'column of the label (default: label)')
+    .option('--label-column <name>', 'column of the label, or the labels of words (default: label; labels or ner_tags)')
     .option('--no-header', 'the first line of a TSV file is a row, not names');
 }
 

@@ -3,12 +3,12 @@ import * as fs from 'node:fs';
 import * as readline from 'node:readline';
 import { Command } from 'commander';
 import type { ColumnOptions } from '../data/columns';
-import type { TextExample } from '../data/encode';
-import { readExamples } from '../data/read_examples';
 import { FusedLoraError } from '../errors';
 import { writeFileAtomicWith } from '../io/atomic';
+import type { Task } from '../models';
 import { Classifier } from '../task/classify';
 import type { DeviceOption } from '../task/device';
+import { type Example, isTokenExample, readExamplesFor } from '../task/examples';
 import { addModelOptions, type ModelOptions, openModel } from './model';
 import { addColumnOptions, deviceOption } from './options';
 import { action } from './run';
@@ -43,11 +43,10 @@ export function predictCommand(): Command {
         options.output === undefined ? process.stdout.write(line) : collected.push(line);
       {
         using classifier = new Classifier(textModel, { device: options.device });
-        for await (const chunk of chunks(inputOf(texts, options))) {
+        for await (const chunk of chunks(inputOf(texts, options, textModel.model.task))) {
           const predictions = await classifier.predict(chunk, context.signal);
           predictions.forEach((prediction, i) => {
-            const { text, textPair } = chunk[i] as TextExample;
-            write(`${JSON.stringify({ text, ...(textPair !== undefined && { textPair }), ...prediction })}\n`);
+            write(`${JSON.stringify({ ...inputIn(chunk[i] as Example), ...prediction })}\n`);
           });
         }
       }
@@ -62,11 +61,18 @@ export function predictCommand(): Command {
   );
 }
 
-async function* inputOf(texts: string[], options: PredictOptions): AsyncGenerator<TextExample> {
+/** What of the input stands in a line of output; the words of a sentence are in its prediction. */
+function inputIn(example: Example): object {
+  if (isTokenExample(example)) return {};
+  const { text, textPair } = example;
+  return { text, ...(textPair !== undefined && { textPair }) };
+}
+
+async function* inputOf(texts: string[], options: PredictOptions, task: Task): AsyncGenerator<Example> {
   if (texts.length > 0) yield* texts.map((text) => ({ text }));
   else if (options.file === undefined) yield* lines(process.stdin);
   else if (options.file.endsWith('.txt')) yield* lines(openText(options.file));
-  else yield* readExamples(options.file, options, false);
+  else yield* readExamplesFor(task, options.file, options, false);
 }
 
 function openText(file: string): fs.ReadStream {
@@ -77,14 +83,14 @@ function openText(file: string): fs.ReadStream {
   }
 }
 
-async function* lines(stream: NodeJS.ReadableStream): AsyncGenerator<TextExample> {
+async function* lines(stream: NodeJS.ReadableStream): AsyncGenerator<Example> {
   for await (const text of readline.createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY })) {
     yield { text };
   }
 }
 
-async function* chunks(examples: AsyncIterable<TextExample>): AsyncGenerator<TextExample[]> {
-  let chunk: TextExample[] = [];
+async function* chunks(examples: AsyncIterable<Example>): AsyncGenerator<Example[]> {
+  let chunk: Example[] = [];
   for await (const example of examples) {
     chunk.push(example);
     if (chunk.length === CHUNK) {

@@ -1,11 +1,11 @@
 /** `fused-lora train`: fine-tuning on a data file. */
 import { Command, Option } from 'commander';
 import type { ColumnOptions } from '../data/columns';
-import { readExamples } from '../data/read_examples';
 import { FusedLoraError } from '../errors';
 import { formatTotals, LORA_PRESETS, type LoraConfig } from '../lora';
 import type { DeviceOption } from '../task/device';
-import { type FineTuneOptions, fineTune } from '../task/fine_tune';
+import { readExamplesFor } from '../task/examples';
+import { FINE_TUNE_TASKS, type FineTuneOptions, type FineTuneTask, fineTune } from '../task/fine_tune';
 import type { Method } from '../task/method';
 import { writeFigures } from './figures';
 import {
@@ -31,7 +31,7 @@ interface TrainOptions extends ColumnOptions, TrainingOptions, OutputOptions {
   dev?: string;
   output: string;
   tokenizer?: string;
-  task?: 'sequence-classification' | 'regression';
+  task?: FineTuneTask;
   labels?: string[];
   method: 'lora' | 'full' | 'head';
   trainable?: string;
@@ -57,13 +57,15 @@ interface TrainOptions extends ColumnOptions, TrainingOptions, OutputOptions {
 
 export function trainCommand(): Command {
   const command = new Command('train')
-    .description('fine-tune an encoder on labelled sentences: LoRA, everything, or the head alone')
+    .description('fine-tune an encoder on labelled sentences or words: LoRA, everything, or the head alone')
     .requiredOption('--model <dir>', 'Hugging Face model folder to start from')
-    .requiredOption('--train <file>', 'training data: .tsv or .jsonl')
+    .requiredOption('--train <file>', 'training data: .tsv or .jsonl; for token classification .jsonl or CoNLL')
     .option('--dev <file>', 'data that is measured on')
     .requiredOption('--output <dir>', 'gets the adapter or model, events.jsonl and checkpoints')
     .option('--tokenizer <dir>', "folder of the tokenizer (default: the model's)")
-    .addOption(new Option('--task <name>', 'what a label is').choices(['sequence-classification', 'regression']))
+    .addOption(
+      new Option('--task <name>', 'what a label is (default: sequence-classification)').choices(FINE_TUNE_TASKS),
+    )
     .option('--labels <names>', 'class names by id, with commas (default: those of the data)', list)
     .addOption(new Option('--method <name>', 'what is trained').choices(['lora', 'full', 'head']).default('lora'))
     .option('--trainable <regex>', 'train just the parameters whose path it matches, in place of --method')
@@ -93,8 +95,9 @@ export function trainCommand(): Command {
   return addOutputOptions(command).action(
     action(async (context, options: TrainOptions) => {
       const shown = progress(options.quiet === true);
-      const train = readExamples(options.train, options, true);
-      const dev = options.dev === undefined ? undefined : readExamples(options.dev, options, true);
+      const { task = 'sequence-classification' } = options;
+      const train = readExamplesFor(task, options.train, options, true);
+      const dev = options.dev === undefined ? undefined : readExamplesFor(task, options.dev, options, true);
       try {
         const result = await fineTune({
           ...settingsOf(options),

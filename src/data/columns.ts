@@ -1,6 +1,6 @@
 /** Which column of a data file holds what. */
 export interface ColumnOptions {
-  /** Column of the text: a name, or in TSV files a number from 0. Default: sentence or text, whichever is there. */
+  /** Column of the text: a name, or in TSV files a number from 0. Default: sentence or text, whichever is there. Of words: see `readTokenExamples`. */
   textColumn?: string;
   /** Column of the second text of a pair. Default: no pairs. */
   textPairColumn?: string;

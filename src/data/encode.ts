@@ -34,6 +34,29 @@ export interface EncodeOptions {
 const CHUNK = 256;
 
 /**
+ * The encoded form of every example, in their order; the event loop turns now and then.
+ *
+ * @throws FusedLoraError ABORTED.
+ */
+export async function inChunks<T, U>(
+  examples: readonly T[],
+  signal: AbortSignal | undefined,
+  encode: (example: T, index: number) => U,
+): Promise<U[]> {
+  const encoded: U[] = [];
+  for (const [i, example] of examples.entries()) {
+    if (i % CHUNK === 0) {
+      await setImmediate();
+      if (signal?.aborted) {
+        throw new FusedLoraError('ABORTED', 'stopped while texts were encoded', { cause: signal.reason });
+      }
+    }
+    encoded.push(encode(example, i));
+  }
+  return encoded;
+}
+
+/**
  * Encodes a data set, in its order.
  *
  * @throws FusedLoraError INVALID_DATA naming the row for a text that is no string or a label that is not known; ABORTED.
@@ -43,14 +66,7 @@ export async function encodeExamples(
   tokenizer: TextEncoder,
   options: EncodeOptions,
 ): Promise<EncodedExample[]> {
-  const encoded: EncodedExample[] = [];
-  for (const [i, example] of examples.entries()) {
-    if (i % CHUNK === 0) {
-      await setImmediate();
-      if (options.signal?.aborted) {
-        throw new FusedLoraError('ABORTED', 'stopped while texts were encoded', { cause: options.signal.reason });
-      }
-    }
+  return inChunks(examples, options.signal, (example, i) => {
     const place = example.place ?? `example ${i}`;
     if (typeof example.text !== 'string') {
       throw new FusedLoraError('INVALID_DATA', `${place}: its text is ${typeof example.text}; it must be a string`);
@@ -59,7 +75,6 @@ export async function encodeExamples(
       pair: example.textPair,
       maxLength: options.maxLength,
     });
-    encoded.push({ inputIds, tokenTypeIds, ...options.label?.(example, place) });
-  }
-  return encoded;
+    return { inputIds, tokenTypeIds, ...options.label?.(example, place) };
+  });
 }

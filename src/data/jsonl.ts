@@ -26,9 +26,10 @@ export function readJsonl(file: string, options: ColumnOptions, labelled: boolea
   return examples;
 }
 
-type Row = Record<string, unknown>;
+export type Row = Record<string, unknown>;
 
-function parseRow(line: string, place: string): Row {
+/** The object of one line. @throws FusedLoraError INVALID_DATA. */
+export function parseRow(line: string, place: string): Row {
   let row: unknown;
   try {
     row = JSON.parse(line);

@@ -37,6 +37,11 @@ export interface EncodeTextOptions {
   maxLength?: number | undefined;
 }
 
+export interface EncodedWords extends Encoded {
+  /** [n] which word each token is a piece of; -1 for special tokens. */
+  wordIds: Int32Array;
+}
+
 /** Special tokens around one text or a pair: [before] A [between] B [after], with the token types of each piece. */
 interface Template {
   pieces: { ids: number[]; types: number[] }[];
@@ -60,6 +65,7 @@ export class Tokenizer {
   /** Ids that stand for no text. */
   readonly specialIds: ReadonlySet<number>;
   private readonly inner: HuggingFaceTokenizer;
+  private readonly byteLevels: ByteLevel[];
   private readonly single: Template;
   private readonly double: Template;
 
@@ -68,10 +74,11 @@ export class Tokenizer {
     const { tokenizer, config } = files;
     try {
       this.inner = new HuggingFaceTokenizer({ ...tokenizer, truncation: null, padding: null }, config);
-      useUnicodeWhiteSpace(this.inner.pre_tokenizer);
+      this.byteLevels = byteLevelsOf(this.inner.pre_tokenizer);
     } catch (cause) {
       throw this.invalid(`it can not be used (${(cause as Error).message})`, cause);
     }
+    for (const step of this.byteLevels) step.pattern = BYTE_LEVEL_PATTERN;
     const vocabulary = this.inner.get_vocab(true);
     this.vocabSize = 1 + [...vocabulary.values()].reduce((most, id) => Math.max(most, id), -1);
     if (this.vocabSize === 0) throw this.invalid('its vocabulary is empty');
@@ -104,14 +111,7 @@ export class Tokenizer {
     const template = pair === undefined ? this.single : this.double;
     const texts = [this.textIds(text), ...(pair === undefined ? [] : [this.textIds(pair)])];
     if (maxLength !== undefined) {
-      const room = maxLength - template.added;
-      if (!Number.isInteger(maxLength) || room < 0) {
-        throw new FusedLoraError(
-          'INVALID_ARGUMENT',
-          `maxLength is ${maxLength}; it must be a whole number of at least ${template.added}, the special tokens of ${pair === undefined ? 'a text' : 'a pair'}`,
-        );
-      }
-      truncate(texts, room);
+      truncate(texts, roomFor(template, maxLength, pair === undefined ? 'a text' : 'a pair'));
     }
     const ids: number[] = [];
     const types: number[] = [];
@@ -125,6 +125,48 @@ export class Tokenizer {
     });
     add(template.pieces[texts.length]);
     return { inputIds: Int32Array.from(ids), tokenTypeIds: Int32Array.from(types) };
+  }
+
+  /**
+   * Token ids of a text that is cut into words already, with special tokens, equal to transformers' with `is_split_into_words` (and
+   * `add_prefix_space` for byte-level tokenizers: a word reads as it does after a blank, the first one too).
+   *
+   * @param maxLength most tokens, special ones counted: pieces of the last words are left out. Default: unlimited.
+   * @throws FusedLoraError INVALID_ARGUMENT for a maxLength that the special tokens alone exceed.
+   */
+  encodeWords(words: readonly string[], maxLength?: number): EncodedWords {
+    const { pieces, textTypes } = this.single;
+    const [before, after] = pieces as [Template['pieces'][0], Template['pieces'][0]];
+    const room = maxLength === undefined ? Number.POSITIVE_INFINITY : roomFor(this.single, maxLength, 'a text');
+    const ids: number[] = [];
+    const wordIds: number[] = [];
+    for (let word = 0; word < words.length && ids.length < room; word++) {
+      for (const id of this.wordPieces(words[word] as string)) {
+        if (ids.length === room) break;
+        ids.push(id);
+        wordIds.push(word);
+      }
+    }
+    const types = new Array<number>(ids.length).fill(textTypes[0] ?? 0);
+    const none = (piece: Template['pieces'][0]) => new Array<number>(piece.ids.length).fill(-1);
+    return {
+      inputIds: Int32Array.from([...before.ids, ...ids, ...after.ids]),
+      tokenTypeIds: Int32Array.from([...before.types, ...types, ...after.types]),
+      wordIds: Int32Array.from([...none(before), ...wordIds, ...none(after)]),
+    };
+  }
+
+  /** Token ids of one word as it is after a blank. */
+  private wordPieces(word: string): number[] {
+    const prefixed = this.byteLevels.map((step) => step.add_prefix_space);
+    for (const step of this.byteLevels) step.add_prefix_space = true;
+    try {
+      return this.textIds(word);
+    } finally {
+      this.byteLevels.forEach((step, i) => {
+        step.add_prefix_space = prefixed[i] as boolean;
+      });
+    }
   }
 
   /** Token ids of a text alone, without special tokens around it: for pretraining text. */
@@ -197,10 +239,26 @@ function truncate(texts: number[][], room: number): void {
   longer.length = Math.min(longer.length, many);
 }
 
-/** Byte-level pre-tokenizers, alone or in a sequence, hold their pattern in a property. */
-function useUnicodeWhiteSpace(preTokenizer: unknown): void {
-  if (typeof preTokenizer !== 'object' && typeof preTokenizer !== 'function') return;
-  const holder = preTokenizer as { pattern?: RegExp; byte_encoder?: unknown; tokenizers?: unknown[] } | null;
-  if (holder?.byte_encoder && holder.pattern) holder.pattern = BYTE_LEVEL_PATTERN;
-  for (const inner of holder?.tokenizers ?? []) useUnicodeWhiteSpace(inner);
+/** Tokens that texts may have beside the special ones. */
+function roomFor(template: Template, maxLength: number, what: string): number {
+  const room = maxLength - template.added;
+  if (Number.isInteger(maxLength) && room >= 0) return room;
+  throw new FusedLoraError(
+    'INVALID_ARGUMENT',
+    `maxLength is ${maxLength}; it must be a whole number of at least ${template.added}, the special tokens of ${what}`,
+  );
+}
+
+/** What the package's byte-level pre-tokenizer lets others set. */
+interface ByteLevel {
+  pattern: RegExp;
+  add_prefix_space: boolean;
+}
+
+/** Byte-level pre-tokenizers, alone or in a sequence. */
+function byteLevelsOf(preTokenizer: unknown): ByteLevel[] {
+  if (typeof preTokenizer !== 'object' && typeof preTokenizer !== 'function') return [];
+  const step = preTokenizer as (ByteLevel & { byte_encoder?: unknown; tokenizers?: unknown[] }) | null;
+  const inner = (step?.tokenizers ?? []).flatMap(byteLevelsOf);
+  return step?.byte_encoder && step.pattern ? [step, ...inner] : inner;
 }

@@ -1,11 +1,16 @@
-/** Predictions of a trained classifier or regressor for texts, in their order. */
+/** Predictions of a trained model for texts, or for sentences in words, in their order. */
 import { EncodedSource } from '../data/batch_source';
-import { encodeExamples, type TextExample } from '../data/encode';
+import { encodeExamples } from '../data/encode';
+import { encodeTokenExamples } from '../data/encode_words';
+import type { EncodedExample } from '../data/packing';
+import type { TokenExample } from '../data/token_examples';
 import type { BackendName } from '../graph/parameter';
 import { trace } from '../nn';
+import { areEntityTags, type Entity, findEntities } from '../train/entities';
 import { Evaluator } from '../train/evaluate';
 import { chooseDevice, type DeviceOption } from './device';
 import { positionsOf } from './encoding';
+import { type Example, isTokenExample, textExamples } from './examples';
 import type { TextModel } from './text_model';
 
 export interface Prediction {
@@ -17,6 +22,18 @@ export interface Prediction {
   probabilities?: Record<string, number>;
   /** What a regression model gives. */
   values?: number[];
+  /** What a token classifier gives: one entry a word. */
+  words?: WordPrediction[];
+  /** Of a token classifier whose labels are entity tags (B-PER, I-PER, O): the entities, `end` after the last word. */
+  entities?: (Entity & { text: string })[];
+}
+
+export interface WordPrediction {
+  word: string;
+  /** The most probable class; null for a word beyond maxLength or without token ids, which no model has seen. */
+  label: string | null;
+  /** Of `label`. */
+  probability: number | null;
 }
 
 export interface ClassifierOptions {
@@ -26,12 +43,12 @@ export interface ClassifierOptions {
   tokenBudget?: number;
 }
 
-/** exp(x) / Σ exp(x), in float64. */
-function softmax(logits: Float32Array): number[] {
+/** exp(x) / Σ exp(x), in float64, and where it is largest. */
+function distribution(logits: Float32Array): { best: number; probabilities: number[] } {
   const most = Math.max(...logits);
   const exponentials = Array.from(logits, (x) => Math.exp(x - most));
   const sum = exponentials.reduce((total, x) => total + x, 0);
-  return exponentials.map((x) => x / sum);
+  return { best: logits.indexOf(most), probabilities: exponentials.map((x) => x / sum) };
 }
 
 /** A program for predictions, kept between calls. Dispose of it when done; the model stays. */
@@ -50,21 +67,24 @@ export class Classifier {
   }
 
   /**
-   * @param texts texts or pairs; labels are not read. What is longer than the model's maxLength is cut.
+   * @param texts texts or pairs; labels are not read. A token classifier takes `{ tokens: [...] }`, or a text, whose words are what
+   * blanks divide. What is longer than the model's maxLength is cut.
    * @returns one prediction a text, in their order. The same text gives the same bits in whatever company it comes.
    */
-  async predict(texts: readonly (string | TextExample)[], signal?: AbortSignal): Promise<Prediction[]> {
+  async predict(texts: readonly (string | Example)[], signal?: AbortSignal): Promise<Prediction[]> {
     if (texts.length === 0) return [];
     const { model, tokenizer, maxLength } = this.textModel;
+    if (model.task === 'token-classification') {
+      const sentences = texts.map((text) =>
+        typeof text === 'string' ? inWords(text) : isTokenExample(text) ? text : inWords(text.text),
+      );
+      const encoded = await encodeTokenExamples(sentences, tokenizer, { maxLength, signal });
+      const logits = await this.logitsOf(encoded, signal);
+      return encoded.map(({ firstPieces }, i) => this.words(sentences[i]!.tokens, firstPieces, logits[i]!));
+    }
     const examples = texts.map((text) => (typeof text === 'string' ? { text } : text));
-    const encoded = await encodeExamples(examples, tokenizer, { maxLength, signal });
-    const source = new EncodedSource(encoded, {
-      positions: positionsOf(model),
-      tokenBudget: this.tokenBudget,
-      shuffle: false,
-    });
-    const { logits } = await this.evaluator.run(source, signal);
-    return logits.map((row) => this.prediction(row));
+    const encoded = await encodeExamples(textExamples(examples, model.task), tokenizer, { maxLength, signal });
+    return (await this.logitsOf(encoded, signal)).map((row) => this.prediction(row));
   }
 
   dispose(): void {
@@ -75,23 +95,53 @@ export class Classifier {
     this.dispose();
   }
 
+  private async logitsOf(encoded: readonly EncodedExample[], signal?: AbortSignal): Promise<Float32Array[]> {
+    const source = new EncodedSource(encoded, {
+      positions: positionsOf(this.textModel.model),
+      tokenBudget: this.tokenBudget,
+      shuffle: false,
+    });
+    return (await this.evaluator.run(source, signal)).logits;
+  }
+
   private prediction(logits: Float32Array): Prediction {
     const { task, labelNames } = this.textModel.model;
     if (task === 'regression') return { values: [...logits] };
-    const probabilities = softmax(logits);
-    const best = probabilities.indexOf(Math.max(...probabilities));
+    const { best, probabilities } = distribution(logits);
     return {
       label: labelNames[best] as string,
       probability: probabilities[best] as number,
       probabilities: Object.fromEntries(labelNames.map((name, i) => [name, probabilities[i] as number])),
     };
   }
+
+  /** @param logits [tokens × classes] */
+  private words(words: readonly string[], firstPieces: Int32Array, logits: Float32Array): Prediction {
+    const { labelNames, numLabels } = this.textModel.model;
+    const predictions = words.map((word, i): WordPrediction => {
+      const t = firstPieces[i] as number;
+      if (t < 0) return { word, label: null, probability: null };
+      const { best, probabilities } = distribution(logits.subarray(t * numLabels, (t + 1) * numLabels));
+      return { word, label: labelNames[best] as string, probability: probabilities[best] as number };
+    });
+    if (!areEntityTags(labelNames)) return { words: predictions };
+    const entities = findEntities(predictions.map(({ label }) => label ?? 'O'));
+    return {
+      words: predictions,
+      entities: entities.map((entity) => ({ ...entity, text: words.slice(entity.start, entity.end).join(' ') })),
+    };
+  }
+}
+
+/** The words of a text: what blanks divide. */
+function inWords(text: string): TokenExample {
+  return { tokens: text.split(/\s+/).filter((word) => word !== '') };
 }
 
 /** {@link Classifier.predict} for a single call. */
 export async function classify(
   textModel: TextModel,
-  texts: readonly (string | TextExample)[],
+  texts: readonly (string | Example)[],
   options: ClassifierOptions & { signal?: AbortSignal } = {},
 ): Promise<Prediction[]> {
   using classifier = new Classifier(textModel, options);

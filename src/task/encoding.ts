@@ -1,18 +1,25 @@
-/** Labelled texts as batches for a model. */
+/** Labelled examples as batches for a model. */
 import { EncodedSource, type SourceOptions } from '../data/batch_source';
-import { encodeExamples, type TextExample } from '../data/encode';
+import { encodeExamples } from '../data/encode';
+import { encodeTokenExamples } from '../data/encode_words';
 import type { EncodedExample } from '../data/packing';
 import type { TaskModel } from '../models';
-import { labelEncoder } from './labels';
+import { type Example, textExamples, tokenExamples } from './examples';
+import { classIds, labelEncoder } from './labels';
 import type { TextModel } from './text_model';
 
 /** Token ids and labels of a data set for a model. */
 export async function encodeFor(
   { model, tokenizer, maxLength }: TextModel,
-  examples: readonly TextExample[],
+  examples: readonly Example[],
   signal?: AbortSignal,
 ): Promise<EncodedExample[]> {
-  return encodeExamples(examples, tokenizer, { maxLength, label: labelEncoder(model), signal });
+  if (model.task === 'token-classification') {
+    const label = classIds(model.labelNames);
+    return encodeTokenExamples(tokenExamples(examples), tokenizer, { maxLength, label, signal });
+  }
+  const label = labelEncoder(model);
+  return encodeExamples(textExamples(examples, model.task), tokenizer, { maxLength, label, signal });
 }
 
 /** Where a model's positions start and end. */

@@ -1,9 +1,9 @@
-/** Metrics of a model or adapter folder on labelled texts. */
-import type { TextExample } from '../data/encode';
+/** Metrics of a model or adapter folder on labelled examples. */
 import { trace } from '../nn';
 import { Evaluator } from '../train/evaluate';
 import { chooseDevice, type DeviceOption } from './device';
 import { type BatchSizes, encodeFor, sourceOf } from './encoding';
+import type { Example } from './examples';
 import { measure } from './measure';
 import type { TextModel } from './text_model';
 
@@ -15,7 +15,7 @@ export interface EvaluateOptions extends BatchSizes {
 
 export interface EvaluateResult {
   examples: number;
-  /** loss; accuracy, f1, matthews for classes, mse, pearson, spearman for regression. */
+  /** The loss, and what `measure` gives for the task. */
   metrics: Record<string, number>;
   seconds: number;
   samplesPerSecond: number;
@@ -24,7 +24,7 @@ export interface EvaluateResult {
 /** @throws FusedLoraError INVALID_DATA for a row without a label or with one that the model does not know. */
 export async function evaluate(
   textModel: TextModel,
-  examples: readonly TextExample[],
+  examples: readonly Example[],
   options: EvaluateOptions = {},
 ): Promise<EvaluateResult> {
   const { model } = textModel;

@@ -1,7 +1,6 @@
 /** The whole job in one call: load, wrap, train, evaluate, save. */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import type { TextExample } from '../data/encode';
 import { FusedLoraError } from '../errors';
 import { Parameter } from '../graph/parameter';
 import { type LoraConfig, parameterTable, saveAdapter } from '../lora';
@@ -13,6 +12,7 @@ import type { TrainerOptions } from '../train/options';
 import { Trainer, type TrainResult } from '../train/trainer';
 import { chooseDevice, type DeviceOption } from './device';
 import { type BatchSizes, encodeFor, sourceOf } from './encoding';
+import type { Example } from './examples';
 import { labelNamesFor } from './labels';
 import { measure } from './measure';
 import { applyMethod, defaultLearningRate, type Method, nameOfMethod } from './method';
@@ -30,15 +30,19 @@ type ModelSettings = Pick<
   | 'ignoreMismatchedSizes'
 >;
 
+/** What a label is: a class a text, numbers a text, or a class a word (of examples with `tokens`). */
+export const FINE_TUNE_TASKS = ['sequence-classification', 'regression', 'token-classification'] as const;
+export type FineTuneTask = (typeof FINE_TUNE_TASKS)[number];
+
 export interface FineTuneOptions
   extends Omit<TrainerOptions, 'trace' | 'backend' | 'evaluate' | 'learningRate' | 'outputDir'>,
     BatchSizes,
     ModelSettings {
   /** A Hugging Face model folder, or a model that is open (its options are settled then). */
   model: string | TextModel;
-  train: readonly TextExample[];
+  train: readonly Example[];
   /** Measured by `evaluateEvery`, and at the end. */
-  dev?: readonly TextExample[];
+  dev?: readonly Example[];
   /** Gets the adapter or model, events.jsonl and checkpoints. */
   outputDir: string;
   /** Default lora. */
@@ -46,7 +50,7 @@ export interface FineTuneOptions
   /** For the method lora. Default: r 8, loraAlpha 16, on all linears of the encoder. */
   lora?: LoraConfig;
   /** Default sequence-classification. */
-  task?: 'sequence-classification' | 'regression';
+  task?: FineTuneTask;
   /** Class names by id. Default: the model's where all labels are among them, else the labels of `train` in order. */
   labelNames?: readonly string[];
   /** Peak rate. Default 5e-4 for lora, 1e-3 for head, else 5e-5. */
@@ -81,7 +85,7 @@ export interface FineTuneResult {
 const DEFAULT_LORA: LoraConfig = { r: 8, loraAlpha: 16, targetModules: 'all-linear' };
 
 /**
- * Fine-tunes an encoder on labelled texts and writes a PEFT adapter folder (lora, head) or a Hugging Face model folder.
+ * Fine-tunes an encoder on labelled texts, or sentences in words with a label each, and writes a PEFT adapter folder (lora, head) or a Hugging Face model folder.
  *
  * Defaults beside those of the trainer: batchSize 32, maxLength 128, epochs 3, warmupRatio 0.06, weightDecay 0.01, seed 0 (of initial
  * values, order and dropout).

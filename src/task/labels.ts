@@ -6,10 +6,21 @@ import { FusedLoraError } from '../errors';
 import { isJsonObject, readJsonObject } from '../io/json';
 import type { TaskModel } from '../models';
 import { listNames, nearNames } from '../nn/near';
+import { type Example, isTokenExample } from './examples';
 
 export type LabelEncoder = (example: TextExample, place: string) => Pick<EncodedExample, 'label' | 'targets'>;
 
 const isWhole = (text: string) => /^\d+$/.test(text);
+
+/** All labels of a data set with the place of each: one a text, one a word. */
+function* labelsOf(examples: readonly Example[]): Generator<[label: unknown, place: string]> {
+  for (const [i, example] of examples.entries()) {
+    const place = example.place ?? `example ${i}`;
+    if (!isTokenExample(example)) yield [example.label, place];
+    else if (example.labels) for (const label of example.labels) yield [label, place];
+    else yield [undefined, place];
+  }
+}
 
 /**
  * The class names of a data set: its distinct labels, whole numbers by size, others by code point. Numbers name the classes
@@ -17,14 +28,12 @@ const isWhole = (text: string) => /^\d+$/.test(text);
  *
  * @throws FusedLoraError INVALID_DATA for a row without a label, or fewer than two classes.
  */
-export function findLabelNames(examples: readonly TextExample[]): string[] {
+export function findLabelNames(examples: readonly Example[]): string[] {
   const names = new Set<string>();
-  examples.forEach(({ label, place }, i) => {
-    if (typeof label !== 'string' && typeof label !== 'number') {
-      throw new FusedLoraError('INVALID_DATA', `${place ?? `example ${i}`}: has no label; give every row one`);
-    }
+  for (const [label, place] of labelsOf(examples)) {
+    if (typeof label !== 'string' && typeof label !== 'number') throw noLabel(place);
     names.add(String(label));
-  });
+  }
   const sorted = [...names].sort((a, b) => (a < b ? -1 : 1));
   if (sorted.length < 2) {
     throw new FusedLoraError(
@@ -40,11 +49,34 @@ export function findLabelNames(examples: readonly TextExample[]): string[] {
   return Array.from({ length: largest + 1 }, (_, i) => String(i));
 }
 
+function noLabel(place: string): FusedLoraError {
+  return new FusedLoraError('INVALID_DATA', `${place}: has no label; give every row one`);
+}
+
 /**
- * What turns the labels of a data set into what the model is trained on.
+ * What turns a label into a class id: a label is one of the names or, where no name is a number, a class id.
  *
- * @returns for classes: a label is one of the model's label names or, where no name is a number, a class id; for regression: a
- * number, or as many as the model has outputs.
+ * @throws (by the function) FusedLoraError INVALID_DATA naming the place, the label and the names.
+ */
+export function classIds(labelNames: readonly string[]): (label: unknown, place: string) => number {
+  const idOf = new Map(labelNames.map((name, id) => [name, id]));
+  if (!labelNames.some(isWhole)) for (const id of labelNames.keys()) idOf.set(String(id), id);
+  return (label, place) => {
+    const id = typeof label === 'string' || typeof label === 'number' ? idOf.get(String(label)) : undefined;
+    if (id !== undefined) return id;
+    if (label === undefined) throw noLabel(place);
+    const [near] = nearNames(String(label), labelNames, 1);
+    throw new FusedLoraError(
+      'INVALID_DATA',
+      `${place}: unknown label "${label}"${near ? `; was "${near}" meant?` : '.'} The labels are ${listNames(labelNames)}.`,
+    );
+  };
+}
+
+/**
+ * What turns the label of a text into what the model is trained on.
+ *
+ * @returns for classes: see {@link classIds}; for regression: a number, or as many as the model has outputs.
  */
 export function labelEncoder(model: Pick<TaskModel, 'task' | 'numLabels' | 'labelNames'>): LabelEncoder {
   if (model.task === 'regression') return regressionLabels(model.numLabels);
@@ -54,18 +86,8 @@ export function labelEncoder(model: Pick<TaskModel, 'task' | 'numLabels' | 'labe
       `a model for ${model.task} has no label a sentence; use sequence-classification or regression`,
     );
   }
-  const idOf = new Map(model.labelNames.map((name, id) => [name, id]));
-  if (!model.labelNames.some(isWhole)) for (const id of model.labelNames.keys()) idOf.set(String(id), id);
-  return ({ label }, place) => {
-    const id = typeof label === 'string' || typeof label === 'number' ? idOf.get(String(label)) : undefined;
-    if (id !== undefined) return { label: id };
-    if (label === undefined) throw new FusedLoraError('INVALID_DATA', `${place}: has no label; give every row one`);
-    const [near] = nearNames(String(label), model.labelNames, 1);
-    throw new FusedLoraError(
-      'INVALID_DATA',
-      `${place}: unknown label "${label}"${near ? `; was "${near}" meant?` : '.'} The labels are ${listNames(model.labelNames)}.`,
-    );
-  };
+  const idOf = classIds(model.labelNames);
+  return ({ label }, place) => ({ label: idOf(label, place) });
 }
 
 function regressionLabels(numTargets: number): LabelEncoder {
@@ -86,7 +108,7 @@ function regressionLabels(numTargets: number): LabelEncoder {
  * The label names for fine-tuning a model folder on a data set: those that its config.json gives its head, where the data has no
  * others; else the data's.
  */
-export function labelNamesFor(examples: readonly TextExample[], dir: string): string[] {
+export function labelNamesFor(examples: readonly Example[], dir: string): string[] {
   const found = findLabelNames(examples);
   const config = readJsonObject(path.join(dir, 'config.json'), 'to build the model', 'INVALID_CONFIG');
   const id2label = config['id2label'];

@@ -1,38 +1,61 @@
 /** Metrics of a task from the logits of a whole data set. */
 import { type EncodedExample, IGNORE_LABEL } from '../data/packing';
 import type { TaskModel } from '../models';
+import { areEntityTags, entityMetrics } from '../train/entities';
 import type { Evaluation } from '../train/evaluate';
 import { argmaxRows, classificationMetrics, regressionMetrics } from '../train/metrics';
 
 /**
- * accuracy, f1 and matthews for classes (of tokens too), mse, pearson and spearman for regression; and the loss.
+ * The loss, and
+ * - for classes of texts: accuracy, f1 and matthews;
+ * - for classes of words: accuracy over words; with entity tags (B-PER, I-PER, O) precision, recall and f1 over whole entities, with
+ *   others f1 and matthews over words. Words that were cut off count for nothing.
+ * - for regression: mse, pearson and spearman.
  *
  * @param examples in the order of the data set, with labels.
  */
 export function measure(
   model: TaskModel,
-  { loss, logits, numOutputs }: Evaluation,
+  evaluation: Evaluation,
   examples: readonly EncodedExample[],
 ): Record<string, number> {
-  if (model.task === 'regression') {
-    const targets = examples.flatMap(({ targets = [] }) => [...targets]);
-    return {
-      loss,
-      ...regressionMetrics(
-        targets,
-        logits.flatMap((values) => [...values]),
-      ),
-    };
+  const { loss, logits, numOutputs } = evaluation;
+  switch (model.task) {
+    case 'regression': {
+      const targets = examples.flatMap(({ targets = [] }) => [...targets]);
+      const values = logits.flatMap((row) => [...row]);
+      return { loss, ...regressionMetrics(targets, values) };
+    }
+    case 'token-classification':
+      return { loss, ...wordMetrics(model.labelNames, evaluation, examples) };
+    default: {
+      const labels = examples.map(({ label }) => label as number);
+      const predicted = logits.flatMap((row) => [...argmaxRows(row, numOutputs)]);
+      return { loss, ...classificationMetrics(labels, predicted, numOutputs) };
+    }
   }
-  const labels: number[] = [];
-  const predicted: number[] = [];
-  examples.forEach(({ label, tokenLabels }, i) => {
-    const rows = argmaxRows(logits[i] as Float32Array, numOutputs);
-    (tokenLabels ?? [label as number]).forEach((expected, row) => {
-      if (expected === IGNORE_LABEL) return;
-      labels.push(expected);
-      predicted.push(rows[row] as number);
-    });
+}
+
+function wordMetrics(
+  labelNames: readonly string[],
+  { logits, numOutputs }: Evaluation,
+  examples: readonly EncodedExample[],
+): Record<string, number> {
+  const sentences = examples.map(({ tokenLabels = [] }, i) => {
+    const best = argmaxRows(logits[i] as Float32Array, numOutputs);
+    const words = [...tokenLabels.keys()].filter((t) => tokenLabels[t] !== IGNORE_LABEL);
+    return { expected: words.map((t) => tokenLabels[t] as number), predicted: words.map((t) => best[t] as number) };
   });
-  return { loss, ...classificationMetrics(labels, predicted, numOutputs) };
+  const { accuracy, ...others } = classificationMetrics(
+    sentences.flatMap(({ expected }) => expected),
+    sentences.flatMap(({ predicted }) => predicted),
+    numOutputs,
+  );
+  if (!areEntityTags(labelNames)) return { accuracy, ...others };
+  const names = (ids: number[]) => ids.map((id) => labelNames[id] as string);
+  const entities = entityMetrics(
+    sentences.map(({ expected }) => names(expected)),
+    sentences.map(({ predicted }) => names(predicted)),
+  );
+  return { accuracy, ...entities };
 }

@@ -1,0 +1,45 @@
+/** What a task is trained on, measured on and applied to. */
+
+import type { ColumnOptions } from '../data/columns';
+import type { TextExample } from '../data/encode';
+import { readExamples } from '../data/read_examples';
+import { readTokenExamples, type TokenExample } from '../data/token_examples';
+import { FusedLoraError } from '../errors';
+import type { Task } from '../models';
+
+/** A text (or pair) with at most one label, or a sentence in words with a label for each: the latter for token-classification. */
+export type Example = TextExample | TokenExample;
+
+export function isTokenExample(example: Example): example is TokenExample {
+  return 'tokens' in example;
+}
+
+function refuse(example: Example, index: number, task: Task, has: string, needs: string): never {
+  throw new FusedLoraError(
+    'INVALID_DATA',
+    `${example.place ?? `example ${index}`}: has ${has}, but ${task} needs ${needs}. Was another task meant?`,
+  );
+}
+
+/** @throws FusedLoraError INVALID_DATA for a row in words. */
+export function textExamples(examples: readonly Example[], task: Task): readonly TextExample[] {
+  examples.forEach((example, i) => {
+    if (isTokenExample(example)) refuse(example, i, task, 'a list of tokens', 'a text');
+  });
+  return examples as readonly TextExample[];
+}
+
+/** @throws FusedLoraError INVALID_DATA for a row that is a text. */
+export function tokenExamples(examples: readonly Example[]): readonly TokenExample[] {
+  examples.forEach((example, i) => {
+    if (!isTokenExample(example)) refuse(example, i, 'token-classification', 'a text', 'its words: tokens, a list');
+  });
+  return examples as readonly TokenExample[];
+}
+
+/** Reads a data file as the task wants it: see `readTokenExamples` for token-classification, else `readExamples`. */
+export function readExamplesFor(task: Task, file: string, options: ColumnOptions, labelled: boolean): Example[] {
+  return task === 'token-classification'
+    ? readTokenExamples(file, options, labelled)
+    : readExamples(file, options, labelled);
+}
