@@ -37,6 +37,12 @@ export function tokenExamples(examples: readonly Example[]): readonly TokenExamp
   return examples as readonly TokenExample[];
 }
 
+/** @throws FusedLoraError INVALID_DATA for a row of the other kind. */
+export function checkExamples(task: Task, examples: readonly Example[]): void {
+  if (task === 'token-classification') tokenExamples(examples);
+  else textExamples(examples, task);
+}
+
 /** Reads a data file as the task wants it: see `readTokenExamples` for token-classification, else `readExamples`. */
 export function readExamplesFor(task: Task, file: string, options: ColumnOptions, labelled: boolean): Example[] {
   return task === 'token-classification'

@@ -12,7 +12,7 @@ import type { TrainerOptions } from '../train/options';
 import { Trainer, type TrainResult } from '../train/trainer';
 import { chooseDevice, type DeviceOption } from './device';
 import { type BatchSizes, encodeFor, sourceOf } from './encoding';
-import type { Example } from './examples';
+import { checkExamples, type Example } from './examples';
 import { labelNamesFor } from './labels';
 import { measure } from './measure';
 import { applyMethod, defaultLearningRate, type Method, nameOfMethod } from './method';
@@ -151,6 +151,7 @@ async function open(options: FineTuneOptions, seed: number): Promise<TextModel> 
   const { tokenizer, maxLength, hiddenDropout, attentionDropout, classifierDropout, modelType, ignoreMismatchedSizes } =
     options;
   const task = options.task ?? 'sequence-classification';
+  checkExamples(task, options.train);
   return openTextModel(options.model, {
     task,
     ...(task !== 'regression' && { labelNames: options.labelNames ?? labelNamesFor(options.train, options.model) }),
