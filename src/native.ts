@@ -86,6 +86,8 @@ export interface NativeProgram {
   arenaBytes(sizes: NativeSizes): number;
   /** Indices of parameters whose value no instruction reads any more: only packed copies. */
   readonly releasable: number[];
+  /** Allocates for batches up to these sizes; rejects with OUT_OF_MEMORY. */
+  reserve(sizes: NativeSizes): Promise<void>;
   forward(batch: NativeBatch, sizes: NativeSizes, step: NativeStep): Promise<void>;
   /** Forward and backward; gradients are added to, or overwritten when `zeroGradients`. */
   accumulate(batch: NativeBatch, sizes: NativeSizes, step: NativeStep, zeroGradients: boolean): Promise<void>;

@@ -112,12 +112,13 @@ OptimizerStep optimizerOf(const Napi::Value& value) {
 
 Napi::Function defineProgram(Napi::Env env) {
   using H = ProgramHandle;
-  return H::DefineClass(env, "NativeProgram",
-                        {H::InstanceMethod("arenaBytes", &H::arenaBytes),
-                         H::InstanceAccessor<&H::releasable>("releasable"), H::InstanceMethod("forward", &H::forward),
-                         H::InstanceMethod("accumulate", &H::accumulate), H::InstanceMethod("apply", &H::apply),
-                         H::InstanceMethod("read", &H::read), H::InstanceMethod("takeTimings", &H::takeTimings),
-                         H::InstanceMethod("abort", &H::abort), H::InstanceMethod("dispose", &H::dispose)});
+  return H::DefineClass(
+      env, "NativeProgram",
+      {H::InstanceMethod("arenaBytes", &H::arenaBytes), H::InstanceAccessor<&H::releasable>("releasable"),
+       H::InstanceMethod("reserve", &H::reserve), H::InstanceMethod("forward", &H::forward),
+       H::InstanceMethod("accumulate", &H::accumulate), H::InstanceMethod("apply", &H::apply),
+       H::InstanceMethod("read", &H::read), H::InstanceMethod("takeTimings", &H::takeTimings),
+       H::InstanceMethod("abort", &H::abort), H::InstanceMethod("dispose", &H::dispose)});
 }
 
 ProgramHandle::ProgramHandle(const Napi::CallbackInfo& info) : Napi::ObjectWrap<ProgramHandle>(info) {
@@ -174,6 +175,16 @@ Napi::Value ProgramHandle::run(const Napi::CallbackInfo& info, bool train) {
             p->forward(batch->inputs, sizes, step);
         },
         [](Napi::Env env) { return env.Undefined(); }, [busy = busy_] { *busy = false; });
+  });
+}
+
+Napi::Value ProgramHandle::reserve(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    const Sizes sizes = sizesOf(info[0]);
+    const auto p = claim();
+    return Background::run(
+        info.Env(), [p, sizes] { p->reserve(sizes); }, [](Napi::Env env) { return env.Undefined(); },
+        [busy = busy_] { *busy = false; });
   });
 }
 

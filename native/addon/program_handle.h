@@ -18,6 +18,7 @@ class ProgramHandle : public Napi::ObjectWrap<ProgramHandle> {
   friend Napi::Function defineProgram(Napi::Env env);
   Napi::Value arenaBytes(const Napi::CallbackInfo& info);
   Napi::Value releasable(const Napi::CallbackInfo& info);
+  Napi::Value reserve(const Napi::CallbackInfo& info);
   Napi::Value forward(const Napi::CallbackInfo& info);
   Napi::Value accumulate(const Napi::CallbackInfo& info);
   Napi::Value apply(const Napi::CallbackInfo& info);

@@ -16,15 +16,24 @@ inline unsigned blocks(const char* op, int64_t count) {
   return static_cast<unsigned>(count);
 }
 
-/// Runs kernel(arguments...). `op` is named in errors. Faults of the kernel itself show when the stream is waited for.
+/// Runs kernel(arguments...) with this many bytes of dynamicShared() (shared.cuh); more than 48 KiB have to be allowed
+/// by cudaFuncSetAttribute before. `op` is named in errors. Faults of the kernel itself show when the stream is waited
+/// for.
 template <class... Parameters, class... Arguments>
-void launch(const char* op, void (*kernel)(Parameters...), dim3 grid, int threads, const Arguments&... arguments) {
+void launchShared(const char* op, void (*kernel)(Parameters...), dim3 grid, int threads, size_t sharedBytes,
+                  const Arguments&... arguments) {
   requireHealthy();
   cudaLaunchConfig_t config{};
   config.gridDim = grid;
   config.blockDim = dim3(static_cast<unsigned>(threads));
+  config.dynamicSmemBytes = sharedBytes;
   config.stream = Device::instance().stream();
   check(cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...), op);
+}
+
+template <class... Parameters, class... Arguments>
+void launch(const char* op, void (*kernel)(Parameters...), dim3 grid, int threads, const Arguments&... arguments) {
+  launchShared(op, kernel, grid, threads, 0, arguments...);
 }
 
 }  // namespace fl::cuda

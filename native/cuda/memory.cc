@@ -6,6 +6,7 @@
 #include <string>
 
 #include "cuda/device.h"
+#include "cuda/staging.h"
 #include "runtime/error.h"
 
 namespace fl::cuda {
@@ -48,6 +49,8 @@ class DeviceMemory final : public Memory {
   }
 
   void upload(void* device, const void* host, size_t bytes) override {
+    requireHealthy();
+    if (bytes == 0 || staging_.upload(device, host, bytes, Device::instance().stream())) return;
     copy(device, host, bytes, cudaMemcpyHostToDevice, "copying to the GPU");
   }
 
@@ -61,6 +64,8 @@ class DeviceMemory final : public Memory {
   }
 
  private:
+  Staging staging_;
+
   void copy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, const char* what) {
     requireHealthy();
     if (bytes == 0) return;

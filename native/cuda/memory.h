@@ -5,7 +5,8 @@
 
 namespace fl::cuda {
 
-/// cudaMalloc'ed and zeroed. Copies run on the device's stream, after the work that is there, and are done on return.
+/// cudaMalloc'ed and zeroed. Copies run on the device's stream, after the work that is there. Host memory is free to
+/// change when `upload` returns, and filled when `download` returns.
 Memory& deviceMemory();
 
 }  // namespace fl::cuda

@@ -3,7 +3,8 @@
 // reference where there is no GPU. It shows what the kernels compute, not that a GPU runs them: neither memory order
 // between threads nor speed is a GPU's.
 //
-// Threads of a block run in turns, one at a time, and change at barriers and warp operations only.
+// Threads of a block run in turns, one at a time, and change at barriers and warp operations only. Kernels may use what
+// is declared here; not inline PTX, and no `extern __shared__` (cuda/shared.cuh has dynamicShared).
 #pragma once
 
 #include <cmath>
@@ -16,6 +17,8 @@
 #define __device__
 #define __host__
 #define __shared__ static
+#define __constant__
+#define __forceinline__ inline
 #define __launch_bounds__(...)
 #define __align__(n) __attribute__((aligned(n)))
 
@@ -30,12 +33,23 @@ struct dim3 {
 struct alignas(16) float4 {
   float x, y, z, w;
 };
+struct alignas(8) float2 {
+  float x, y;
+};
+inline float2 make_float2(float x, float y) { return {x, y}; }
 inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
 
 extern uint3 threadIdx, blockIdx;
+extern dim3 blockDim, gridDim;
 
 void __syncthreads();
 inline int __ffs(int word) { return __builtin_ffs(word); }
+inline int __popc(unsigned word) { return __builtin_popcount(word); }
+inline float rsqrtf(float x) { return 1.0f / std::sqrt(x); }
+template <class T>
+T __ldg(const T* from) {
+  return *from;
+}
 
 namespace fl::emulator {
 
@@ -48,20 +62,47 @@ struct Shown {
 Shown show(uint64_t value);
 int lane();
 
+/// The block's shared memory of the size that the launch gave.
+void* dynamicShared();
+
 }  // namespace fl::emulator
 
-/// The mask is taken to be all lanes that have not returned. Reading from one that has is an error in the kernel.
+namespace fl::emulator {
+
+/// The value of lane `from`, the caller's own where there is no such lane. Reading from a lane that has returned is an
+/// error in the kernel.
 template <class T>
-T __shfl_xor_sync(unsigned, T value, int distance) {
+T shuffle(T value, int from) {
   static_assert(sizeof(T) <= sizeof(uint64_t));
   uint64_t word = 0;
   __builtin_memcpy(&word, &value, sizeof(T));
-  const fl::emulator::Shown shown = fl::emulator::show(word);
-  const int from = fl::emulator::lane() ^ distance;
+  const Shown shown = show(word);
+  if (from < 0 || from > 31) return value;
   if ((shown.present >> from & 1) == 0) __builtin_trap();
   __builtin_memcpy(&value, &shown.words[from], sizeof(T));
   return value;
 }
+
+}  // namespace fl::emulator
+
+// Masks are taken to be all lanes that have not returned.
+template <class T>
+T __shfl_sync(unsigned, T value, int from) {
+  return fl::emulator::shuffle(value, from & 31);
+}
+template <class T>
+T __shfl_xor_sync(unsigned, T value, int distance) {
+  return fl::emulator::shuffle(value, fl::emulator::lane() ^ distance);
+}
+template <class T>
+T __shfl_down_sync(unsigned, T value, int distance) {
+  return fl::emulator::shuffle(value, fl::emulator::lane() + distance);
+}
+template <class T>
+T __shfl_up_sync(unsigned, T value, int distance) {
+  return fl::emulator::shuffle(value, fl::emulator::lane() - distance);
+}
+inline void __syncwarp(unsigned = 0xFFFFFFFFu) { fl::emulator::show(0); }
 
 inline unsigned __ballot_sync(unsigned, bool predicate) {
   const fl::emulator::Shown shown = fl::emulator::show(predicate);
@@ -70,6 +111,9 @@ inline unsigned __ballot_sync(unsigned, bool predicate) {
     if ((shown.present >> i & 1) != 0 && shown.words[i] != 0) word |= 1u << i;
   return word;
 }
+
+inline int __any_sync(unsigned mask, bool predicate) { return __ballot_sync(mask, predicate) != 0; }
+inline int __all_sync(unsigned mask, bool predicate) { return __ballot_sync(mask, !predicate) == 0; }
 
 enum cudaError_t {
   cudaSuccess,
@@ -86,8 +130,11 @@ enum cudaError_t {
   cudaErrorUnknown,
 };
 enum cudaMemcpyKind { cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost, cudaMemcpyDeviceToDevice };
+enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize };
 struct cudaStreamTag;
 using cudaStream_t = cudaStreamTag*;
+struct cudaEventTag;
+using cudaEvent_t = cudaEventTag*;
 struct cudaDeviceProp {
   char name[256];
   int major, minor;
@@ -98,7 +145,7 @@ struct cudaLaunchConfig_t {
   size_t dynamicSmemBytes = 0;
   cudaStream_t stream = nullptr;
 };
-constexpr unsigned cudaStreamNonBlocking = 1;
+constexpr unsigned cudaStreamNonBlocking = 1, cudaEventDisableTiming = 2;
 
 const char* cudaGetErrorString(cudaError_t error);
 const char* cudaGetErrorName(cudaError_t error);
@@ -111,7 +158,15 @@ cudaError_t cudaDeviceSynchronize();
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags);
 cudaError_t cudaStreamDestroy(cudaStream_t stream);
 cudaError_t cudaStreamSynchronize(cudaStream_t stream);
+template <class Kernel>
+cudaError_t cudaFuncSetAttribute(Kernel*, cudaFuncAttribute, int) {
+  return cudaSuccess;
+}
 cudaError_t cudaMalloc(void** memory, size_t bytes);
+cudaError_t cudaMallocHost(void** memory, size_t bytes);
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags);
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream);
+cudaError_t cudaEventSynchronize(cudaEvent_t event);
 cudaError_t cudaFree(void* memory);
 cudaError_t cudaMemGetInfo(size_t* free, size_t* total);
 cudaError_t cudaMemsetAsync(void* memory, int value, size_t bytes, cudaStream_t stream);

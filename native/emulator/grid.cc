@@ -14,11 +14,15 @@
 #include <vector>
 
 uint3 threadIdx, blockIdx;
+dim3 blockDim, gridDim;
 
 namespace fl::emulator {
 namespace {
 
 constexpr int kWarp = 32;
+/// As on an H100; an A100 has 163 KiB.
+constexpr size_t kMostShared = size_t{227} << 10;
+alignas(16) char sharedMemory[kMostShared];
 constexpr size_t kStack = size_t{256} << 10;
 
 /// A barrier of a group: how many of its threads have not returned, how many wait, and how often it opened.
@@ -176,6 +180,8 @@ Shown show(uint64_t value) {
   return {warp.words[set], warp.present[set]};
 }
 
+void* dynamicShared() { return sharedMemory; }
+
 int lane() { return Block::instance().lane(); }
 
 cudaError_t runGrid(const cudaLaunchConfig_t& config, const std::function<void()>& thread) {
@@ -184,13 +190,16 @@ cudaError_t runGrid(const cudaLaunchConfig_t& config, const std::function<void()
   const dim3 grid = config.gridDim;
   const unsigned threads = config.blockDim.x;
   if (threads < 1 || threads > 1024 || config.blockDim.y != 1 || config.blockDim.z != 1 || grid.x < 1 || grid.y < 1 ||
-      grid.z < 1 || grid.x > 0x7FFFFFFF || grid.y > 65535 || grid.z > 65535)
+      grid.z < 1 || grid.x > 0x7FFFFFFF || grid.y > 65535 || grid.z > 65535 || config.dynamicSmemBytes > kMostShared)
     return cudaErrorInvalidValue;
+  blockDim = config.blockDim;
+  gridDim = grid;
   const uint64_t blocks = uint64_t{grid.x} * grid.y * grid.z;
   for (uint64_t i = 0; i < blocks; i++) {
     const uint64_t b = backward() ? blocks - 1 - i : i;
     blockIdx = {static_cast<unsigned>(b % grid.x), static_cast<unsigned>(b / grid.x % grid.y),
                 static_cast<unsigned>(b / grid.x / grid.y)};
+    std::memset(sharedMemory, 0xFF, config.dynamicSmemBytes);  // reads as NaN
     Block::instance().run(threads, thread);
   }
   return cudaSuccess;

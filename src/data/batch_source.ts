@@ -101,9 +101,11 @@ export class EncodedSource {
     return this.lengths.reduce((sum, length) => sum + length, 0);
   }
 
-  epoch(epoch: number): { readonly length: number; at(index: number): SourceBatch } {
+  epoch(epoch: number): { readonly length: number; readonly largest: number; at(index: number): SourceBatch } {
     const batches = this.plan(epoch);
-    return { length: batches.length, at: (index) => this.pack(batches[index] as Int32Array, epoch) };
+    const tokens = batches.map((indices) => indices.reduce((sum, i) => sum + (this.lengths[i] as number), 0));
+    const largest = tokens.reduce((best, count, b) => (count > (tokens[best] as number) ? b : best), 0);
+    return { length: batches.length, largest, at: (index) => this.pack(batches[index] as Int32Array, epoch) };
   }
 
   /** Lays out the examples of one batch. */

@@ -91,6 +91,16 @@ export class Program {
     return this.nativeProgram;
   }
 
+  /**
+   * Allocates the memory that batches up to these sizes need, so that a lack of it shows before the first step. Larger batches may
+   * come all the same.
+   *
+   * @throws FusedLoraError OUT_OF_MEMORY with what is needed and what is free on the device.
+   */
+  async reserve(sizes: Sizes): Promise<void> {
+    await this.run(undefined, (program) => program.reserve(sizes));
+  }
+
   /** Runs the forward pass; then `read` gives logits, loss and the other outputs. */
   async forward(batch: BatchTensors, options: StepOptions = {}): Promise<void> {
     const step: NativeStep = { seed: options.seed ?? 0n, forwardNumber: options.forwardNumber ?? 0, lossScale: 1 };

@@ -10,6 +10,8 @@ export interface TrainBatch extends BatchTensors {
 
 export interface EpochBatches {
   readonly length: number;
+  /** Number of the batch with the most tokens, where it is known: memory for it is had before the first step. */
+  readonly largest?: number;
   /** Made when asked for, so that an epoch is never in memory as a whole. */
   at(index: number): TrainBatch;
 }

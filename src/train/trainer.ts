@@ -91,6 +91,7 @@ export class Trainer {
     };
     try {
       let batches = source.epoch(state.epoch);
+      if (batches.largest !== undefined) await this.program.reserve(batches.at(batches.largest).sizes);
       while (state.step < totalSteps && !stoppedEarly) {
         if (state.microBatch >= batches.length) {
           state.epoch++;

@@ -29,6 +29,12 @@ describe('EncodedSource', () => {
     expect(seen(new EncodedSource(examples, { positions, batchSize: 4, seed: 4 }), 0)).not.toEqual(first);
   });
 
+  it('names the batch with the most tokens', () => {
+    const batches = new EncodedSource(examples, { positions, batchSize: 4, seed: 3 }).epoch(0);
+    const tokens = Array.from({ length: batches.length }, (_, i) => batches.at(i).sizes.T);
+    expect(tokens[batches.largest]).toBe(Math.max(...tokens));
+  });
+
   it('sorts by length for evaluation and keeps to the token budget', () => {
     const source = new EncodedSource(examples, { positions, tokenBudget: 30, shuffle: false });
     const batches = source.epoch(0);

@@ -203,6 +203,15 @@ describeWithAddon('with the addon', () => {
     expect(peaks[0]).toBeLessThan(peaks[1] as number);
   });
 
+  test('memory is reserved before the first step, and not while one runs', async () => {
+    const { graph } = encoder({ layers: 1 });
+    using program = new Program(plan(graph, { train: true }), { backend: 'cpu' });
+    const first = program.reserve(sizes);
+    await expect(program.reserve(sizes)).rejects.toMatchObject({ code: 'BUSY' });
+    await expect(first).resolves.toBeUndefined();
+    await expect(program.reserve({ T: -1, S: 1, M: 0 })).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+  });
+
   test('with sizes the listing has totals', () => {
     const trained = plan(twoLinears().graph, { train: true });
     expect(trained.toString({ T: 1e6, S: 1, M: 0 }).split('\n').slice(-5)).toEqual([
