@@ -25,8 +25,12 @@ function(fused_lora_addon)
     set_target_properties(fused_lora PROPERTIES LIBRARY_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/Release")
   endif()
   if(UNIX AND NOT APPLE)
-    # One binary for every Linux with glibc: no libstdc++ of ours to clash with another addon's.
-    target_link_options(fused_lora PRIVATE -static-libstdc++ -static-libgcc -Wl,--exclude-libs,ALL -Wl,-z,now
-                        -Wl,--gc-sections $<$<CONFIG:Release>:-s>)
+    # One binary for every Linux with glibc: no libstdc++ of ours to clash with another addon's. libgcc_s, which Node needs itself, is shared:
+    # a static one asks for glibc 2.35.
+    target_link_options(fused_lora PRIVATE -static-libstdc++ -Wl,--exclude-libs,ALL -Wl,-z,now -Wl,--gc-sections
+                        $<$<CONFIG:Release>:-s>)
+    if(FUSED_LORA_GLIBC_STUBS)
+      target_link_options(fused_lora PRIVATE "-L${FUSED_LORA_GLIBC_STUBS}")
+    endif()
   endif()
 endfunction()

@@ -111,6 +111,9 @@ check('instruction sets', process.execPath, ['scripts/lint-isa.mjs']);
 clangFormat();
 nativeTests();
 entryPoints();
+// What npm, bundlers and TypeScript make of package.json; both pack the package as npm does.
+check('publint', process.execPath, [bin('publint/src/cli.js'), '--strict']);
+check('types for every resolution', process.execPath, [bin('@arethetypeswrong/cli/dist/index.js'), '--pack', '.']);
 jest();
 
 process.stdout.write(`${total.passed} passed, ${total.failed} failed\n`, () => {

@@ -11,7 +11,7 @@ import { API_CASES } from './api_cases';
 import { CHECKPOINT_CASES } from './checkpoint_cases';
 import { CONFIG_CASES } from './config_cases';
 import { LORA_CASES } from './lora_cases';
-import { type BadInput, goodModel, SENTENCES } from './support';
+import { type BadInput, makeTemplate, SENTENCES } from './support';
 import { TRAINING_CASES } from './training_cases';
 
 const TABLES: Record<string, readonly BadInput[]> = {
@@ -42,7 +42,7 @@ describeWithAddon('bad input', () => {
     root = fs.mkdtempSync(path.join(os.tmpdir(), 'fused-lora-bad-'));
     const folder = path.join(root, 'other');
     fs.mkdirSync(folder);
-    other = await openTextModel(goodModel(folder), { task: 'sequence-classification', labelNames: ['bad', 'good'] });
+    other = await openTextModel(makeTemplate(folder), { task: 'sequence-classification', labelNames: ['bad', 'good'] });
     before = JSON.stringify(await classify(other, texts));
   });
   afterAll(() => {

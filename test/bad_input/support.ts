@@ -43,14 +43,26 @@ export const CONFIG: JsonObject = {
   eos_token_id: 2,
 };
 
+let template: string | undefined;
+
 /** A RoBERTa of two layers with random weights and the quickstart's tokenizer, in `dir/model`. */
 export function goodModel(dir: string): string {
   const folder = path.join(dir, 'model');
+  if (template) {
+    fs.cpSync(template, folder, { recursive: true });
+    return folder;
+  }
   saveModel(createModel(CONFIG, { task: 'masked-lm' }), folder);
   for (const file of ['tokenizer.json', 'tokenizer_config.json']) {
     fs.copyFileSync(path.join(TOKENIZER, file), path.join(folder, file));
   }
   return folder;
+}
+
+/** Makes the model once in `dir`, for {@link goodModel} to copy. */
+export function makeTemplate(dir: string): string {
+  template = goodModel(dir);
+  return template;
 }
 
 /** Rewrites a JSON file. */

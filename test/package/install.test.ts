@@ -1,0 +1,207 @@
+/**
+ * The package as users get it: packed, installed by npm into an empty folder with no compiler, CMake or Python on the PATH and no network but a
+ * local registry, and used from every kind of program. Its addon is prebuilds/, or where `npm run prebuild` has not run the one that was
+ * built for the tests.
+ */
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import * as fs from 'node:fs';
+import * as os from 'node:os';
+import * as path from 'node:path';
+import { type Registry, startRegistry } from './registry';
+
+const ROOT = path.join(__dirname, '..', '..');
+const PLATFORM = `${process.platform}-${process.arch}`;
+const BUILT = path.join(ROOT, 'build', 'Release', 'fused-lora.node');
+const NPM = path.join(
+  path.dirname(fs.realpathSync(execFileSync('sh', ['-c', 'command -v npm']).toString().trim())),
+  'npm-cli.js',
+);
+
+let work: string;
+let project: string;
+let registry: Registry;
+let env: NodeJS.ProcessEnv;
+let installed: { status: number | null; output: string };
+
+/** What the package ships, with an addon under prebuilds. */
+function stage(folder: string, withAddon: boolean): void {
+  const { files } = JSON.parse(fs.readFileSync(path.join(ROOT, 'package.json'), 'utf8')) as { files: string[] };
+  for (const name of ['package.json', 'README.md', 'LICENSE', ...files.filter((file) => !file.startsWith('!'))]) {
+    const from = path.join(ROOT, name);
+    if (fs.existsSync(from)) fs.cpSync(from, path.join(folder, name), { recursive: true });
+  }
+  const prebuild = path.join(folder, 'prebuilds', PLATFORM, 'fused-lora.node');
+  if (!withAddon) fs.rmSync(path.join(folder, 'prebuilds'), { recursive: true, force: true });
+  else if (!fs.existsSync(prebuild)) {
+    fs.mkdirSync(path.dirname(prebuild), { recursive: true });
+    fs.copyFileSync(BUILT, prebuild);
+  }
+}
+
+function pack(withAddon: boolean): string {
+  const folder = path.join(work, withAddon ? 'staged' : 'staged-bare');
+  stage(folder, withAddon);
+  const json = execFileSync(
+    process.execPath,
+    [NPM, 'pack', '--json', '--ignore-scripts', '--pack-destination', folder],
+    { cwd: folder },
+  );
+  return path.join(folder, (JSON.parse(json.toString()) as { filename: string }[])[0]?.filename as string);
+}
+
+/** Asynchronous: the registry answers in this process. */
+function npmInstall(folder: string, tarball: string): Promise<{ status: number | null; output: string }> {
+  fs.mkdirSync(folder, { recursive: true });
+  fs.writeFileSync(path.join(folder, 'package.json'), '{"name": "project", "private": true}\n');
+  const args = [NPM, 'install', tarball, '--registry', registry.url, '--no-audit', '--no-fund', '--foreground-scripts'];
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, args, { cwd: folder, env });
+    let output = '';
+    for (const stream of [child.stdout, child.stderr])
+      stream.on('data', (data: Buffer) => {
+        output += data.toString();
+      });
+    child.on('close', (status) => resolve({ status, output }));
+  });
+}
+
+function node(...args: string[]): string {
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, { cwd: project, env, encoding: 'utf8' });
+  expect([status, stderr]).toEqual([0, '']);
+  return stdout.trim();
+}
+
+const write = (name: string, text: string) => fs.writeFileSync(path.join(project, name), text);
+/** 2 · 3 by the kernel, on whatever names the import gives. */
+const USE = `linear({ x: { data: Float32Array.of(2), shape: [1, 1] }, weight: { data: Float32Array.of(3), shape: [1, 1] } }).then(({ y }) => console.log(y.data[0], typeof fineTune));`;
+
+const ready = fs.existsSync(BUILT) && fs.existsSync(path.join(ROOT, 'dist', 'index.js'));
+if (!ready) console.warn('skipped: the package test needs the addon and dist/ (npm test builds both)');
+
+(ready ? describe : describe.skip)('the packed package', () => {
+  beforeAll(async () => {
+    work = fs.mkdtempSync(path.join(os.tmpdir(), 'package-'));
+    project = path.join(work, 'project');
+    // node alone, and what npm's shell needs.
+    const bin = path.join(work, 'bin');
+    fs.mkdirSync(bin);
+    fs.symlinkSync(process.execPath, path.join(bin, 'node'));
+    fs.symlinkSync('/bin/sh', path.join(bin, 'sh'));
+    env = { PATH: bin, HOME: work, npm_config_cache: path.join(work, 'cache'), npm_config_update_notifier: 'false' };
+    registry = await startRegistry(path.join(ROOT, 'node_modules'));
+    installed = await npmInstall(project, pack(true));
+  }, 240_000);
+  afterAll(async () => {
+    await registry.close();
+    fs.rmSync(work, { recursive: true });
+  });
+
+  test('installs with no compiler, CMake or Python on the PATH', () => {
+    expect([installed.status, installed.output]).toEqual([0, expect.not.stringMatching(/building from source|error/i)]);
+    const folder = path.join(project, 'node_modules', 'fused-lora');
+    expect(fs.existsSync(path.join(folder, 'prebuilds', PLATFORM, 'fused-lora.node'))).toBe(true);
+    expect(fs.existsSync(path.join(folder, 'build'))).toBe(false);
+    for (const left of ['test', 'native/test', 'assets', 'benchmarks', 'src'])
+      expect([left, fs.existsSync(path.join(folder, left))]).toEqual([left, false]);
+  });
+
+  test('works by require', () => {
+    write(
+      'a.cjs',
+      `const { fineTune } = require('fused-lora'); const { linear } = require('fused-lora/kernels'); ${USE}`,
+    );
+    expect(node('a.cjs')).toBe('6 function');
+  });
+
+  test('works by import', () => {
+    write('a.mjs', `import { fineTune } from 'fused-lora'; import { linear } from 'fused-lora/kernels'; ${USE}`);
+    expect(node('a.mjs')).toBe('6 function');
+  });
+
+  test('works in a worker thread', () => {
+    write('w.mjs', `import { Worker } from 'node:worker_threads'; new Worker(new URL('a.mjs', import.meta.url));`);
+    expect(node('w.mjs')).toBe('6 function');
+  });
+
+  test('works in a bundle, with the package left outside of it', () => {
+    const esbuild = require('esbuild') as typeof import('esbuild');
+    write(
+      'entry.ts',
+      `import { fineTune } from 'fused-lora'; import { linear } from 'fused-lora/kernels'; const n: number = 1; void n; ${USE}`,
+    );
+    for (const format of ['esm', 'cjs'] as const) {
+      const outfile = path.join(project, `bundle.${format === 'esm' ? 'mjs' : 'cjs'}`);
+      esbuild.buildSync({
+        entryPoints: [path.join(project, 'entry.ts')],
+        bundle: true,
+        platform: 'node',
+        format,
+        outfile,
+        external: ['fused-lora'],
+      });
+      expect(node(path.basename(outfile))).toBe('6 function');
+    }
+  });
+
+  test('the command runs', () => {
+    const output = node(path.join('node_modules', 'fused-lora', 'dist', 'cli', 'main.js'), 'info');
+    expect(output).toMatch(/fused-lora \d+\.\d+\.\d+/);
+  });
+
+  test.each(['node16', 'bundler'] as const)('types check under moduleResolution %s', (moduleResolution) => {
+    write(
+      'types.mts',
+      `import { fineTune, type FineTuneResult } from 'fused-lora';
+       import { linear } from 'fused-lora/kernels';
+       export const result: Promise<FineTuneResult> = fineTune({ model: 'm', train: [{ text: 'a', label: 'b' }], outputDir: 'o' });
+       // @ts-expect-error: the output folder is required
+       void fineTune({ model: 'm', train: [] });
+       export const y: Promise<number> = linear({ x: { data: new Float32Array(1), shape: [1, 1] }, weight: { data: new Float32Array(1), shape: [1, 1] } }).then((r) => r.seconds);
+      `,
+    );
+    const compilerOptions = {
+      module: moduleResolution === 'node16' ? 'node16' : 'esnext',
+      moduleResolution,
+      target: 'es2023',
+      strict: true,
+      noEmit: true,
+      types: ['node'],
+      typeRoots: [path.join(ROOT, 'node_modules', '@types')],
+    };
+    write('tsconfig.json', JSON.stringify({ compilerOptions, files: ['types.mts'] }));
+    const tsc = path.join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc');
+    const { status, stdout } = spawnSync(process.execPath, [tsc, '-p', project], { cwd: project, encoding: 'utf8' });
+    expect([status, stdout]).toEqual([0, '']);
+  });
+
+  test('where no addon fits and nothing can be built, the error lists what was tried and what to do', async () => {
+    const { status, output } = await npmInstall(path.join(work, 'bare'), pack(false));
+    expect(status).not.toBe(0);
+    for (const part of [
+      'Tried:',
+      'the package has none for this platform',
+      'a C++20 compiler',
+      'CMake',
+      'apt-get install g++ cmake make',
+    ]) {
+      expect(output).toContain(part);
+    }
+    expect(registry.requests.filter((url) => !/^\/[@\w]/.test(url))).toEqual([]);
+  }, 120_000);
+
+  test('a prebuilt addon that does not load is named with the reason', () => {
+    const folder = path.join(project, 'node_modules', 'fused-lora');
+    const addon = path.join(folder, 'prebuilds', PLATFORM, 'fused-lora.node');
+    const bytes = fs.readFileSync(addon);
+    fs.writeFileSync(addon, 'no ELF');
+    const { status, stderr } = spawnSync(process.execPath, ['scripts/install.mjs'], {
+      cwd: folder,
+      env,
+      encoding: 'utf8',
+    });
+    fs.writeFileSync(addon, bytes);
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/it does not load: .+/);
+    expect(stderr).toContain('glibc 2.28');
+  });
+});
