@@ -1,4 +1,5 @@
 /** Interleaved timing: A B A B …, so that a drift of the machine's speed meets both sides alike. */
+import { setTimeout as sleep } from 'node:timers/promises';
 
 export interface Timing {
   /** Seconds. */
@@ -19,18 +20,23 @@ export function summarize(samples: readonly number[]): Timing {
   return { median: quantile(sorted, 0.5), p10: quantile(sorted, 0.1), p90: quantile(sorted, 0.9) };
 }
 
+export type Interleaved<K extends string> = Record<K, Timing & { ratio: number }>;
+
 /**
  * Runs every side once a round, `rounds` times after one warm-up round; each side returns its own seconds.
+ * @param pause ms before each turn: where sides are processes of their own, the threads of the one before must have gone to sleep.
  * @returns one timing a side, and of every side the median of its ratio to the first, round by round.
  */
 export async function interleave<K extends string>(
   sides: Record<K, () => Promise<number>>,
   rounds: number,
-): Promise<Record<K, Timing & { ratio: number }>> {
+  pause = 0,
+): Promise<Interleaved<K>> {
   const names = Object.keys(sides) as K[];
   const samples = Object.fromEntries(names.map((name) => [name, [] as number[]])) as Record<K, number[]>;
   for (let round = -1; round < rounds; round++) {
     for (const name of names) {
+      if (pause > 0) await sleep(pause);
       const seconds = await sides[name]();
       if (round >= 0) samples[name].push(seconds);
     }

@@ -1,0 +1,44 @@
+/** What our worker and the peers that train or predict are called with. Python's side is peers/torch_peer.py. */
+
+export interface LoadArguments {
+  /** Hugging Face model folder. */
+  folder: string;
+  /** PEFT folder, for lora. */
+  adapter?: string;
+  method: 'lora' | 'head' | 'full' | 'predict';
+  /** Peers only; ours takes what it has. */
+  precision?: 'fp32' | 'bf16';
+  /** Ours: one op for LoRA products and epilogues. Default true. */
+  fused?: boolean;
+  /** Peers: torch.compile. */
+  compile?: boolean;
+}
+
+export interface LoadResult {
+  parameters: number;
+  learnable: number;
+  seconds: number;
+}
+
+export interface TrainArguments {
+  /** Numbers of the batches set before; one optimizer step each. */
+  steps: number[];
+  /** Whether dropout (0.1) is on; off, losses of all sides are comparable. */
+  dropout: boolean;
+  learningRate: number;
+  /** Ours: measure how late the event loop is. */
+  eventLoop?: boolean;
+}
+
+export interface TrainResult {
+  seconds: number;
+  losses: number[];
+  /** ms beyond the timer's own interval. */
+  eventLoopDelay?: { p50: number; p99: number; max: number };
+}
+
+export interface PredictResult {
+  seconds: number;
+  /** [sentences × labels] of every batch. */
+  logits: number[][];
+}

@@ -1,0 +1,89 @@
+/** What a benchmark gives: sections for people (console, HTML), figures by name for `targets.json`, raw rows for machines. */
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+import { type MachineFacts, printTable } from './report';
+
+/** A figure that could not be measured here, and why. */
+export interface Missing {
+  missing: string;
+}
+export type Figure = number | Missing;
+
+export const isMissing = (value: unknown): value is Missing =>
+  typeof value === 'object' && value !== null && 'missing' in value;
+
+/** Lines over x, or bars by category. */
+export interface Plot {
+  kind: 'lines' | 'bars';
+  /** Of the y axis. */
+  unit: string;
+  /** Of the x axis of lines. */
+  xUnit?: string;
+  /** Both axes of lines logarithmic. */
+  log?: boolean;
+  series: { name: string; points: { x: number | string; y: number }[] }[];
+}
+
+export interface Section {
+  title: string;
+  /** What was held equal, what the numbers mean. */
+  note?: string;
+  header: string[];
+  rows: string[][];
+  plot?: Plot;
+}
+
+export interface Result {
+  benchmark: string;
+  question: string;
+  quick: boolean;
+  machine: MachineFacts;
+  /** Versions and settings of what it was measured against. */
+  peers: Record<string, unknown>;
+  figures: Record<string, Figure>;
+  sections: Section[];
+  rows: unknown[];
+}
+
+export interface BenchmarkOptions {
+  /** Fewer sizes and rounds: whether it runs and roughly what comes out. */
+  quick: boolean;
+  device: 'cpu' | 'cuda';
+}
+
+export interface Benchmark {
+  name: string;
+  /** In one line, as --help and the report show it. */
+  question: string;
+  run(options: BenchmarkOptions): Promise<Omit<Result, 'benchmark' | 'question' | 'quick' | 'machine'>>;
+}
+
+export const repository = path.resolve(__dirname, '..', '..');
+/** Where results go that no --json names; what the report reads. */
+export const resultFolder = path.join(repository, 'runs', 'bench');
+/** Models, programs and other things that are made once. */
+export const cacheFolder = path.join(repository, '.cache', 'bench');
+
+export function printSection({ title, note, header, rows }: Section): void {
+  console.log(`\n${title}${note ? `\n${note}` : ''}`);
+  printTable(header, rows);
+}
+
+export function printResult(result: Result): void {
+  for (const section of result.sections) printSection(section);
+  const names = Object.keys(result.figures);
+  if (names.length === 0) return;
+  console.log('\nfigures');
+  for (const name of names) console.log(`  ${name.padEnd(44)} ${formatFigure(result.figures[name] as Figure)}`);
+}
+
+export function formatFigure(figure: Figure): string {
+  return isMissing(figure) ? `not measurable here: ${figure.missing}` : String(Number(figure.toPrecision(4)));
+}
+
+export function writeResult(result: Result, file: string): void {
+  fs.mkdirSync(path.dirname(file), { recursive: true });
+  fs.writeFileSync(file, `${JSON.stringify(result, null, 2)}\n`);
+}
+
+export const resultFile = (benchmark: string) => path.join(resultFolder, `${benchmark}.json`);

@@ -1,0 +1,154 @@
+/** Our side of the comparisons, as a process of its own: its memory and event loop are those of training alone. */
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import {
+  CLASSIFIER_ONLY,
+  addAdapter,
+  type EncodedExample,
+  loadAdapter,
+  loadModel,
+  type Plan,
+  Program,
+  packBatch,
+  plan,
+  saveAdapter,
+  saveModel,
+  type TaskModel,
+  trace,
+} from '../../src';
+import { type SourceBatch, toSourceBatch } from '../../src/data/batch_source';
+import { native } from '../../src/native';
+import { positionsOf } from '../../src/task/encoding';
+import { groupParameters, type ParameterGroups } from '../../src/train/parameter_groups';
+import type { TokenBatch } from '../lib/batches';
+import type { LoadArguments, LoadResult, PredictResult, TrainArguments, TrainResult } from '../lib/protocol';
+import { serve } from '../lib/serve';
+
+interface Training {
+  program: Program;
+  groups: ParameterGroups;
+}
+
+let model: TaskModel;
+let method: LoadArguments['method'];
+let fused = true;
+let batches: SourceBatch[] = [];
+/** Programs with and without dropout, and for predictions; built at first use. */
+const trainings = new Map<boolean, Training>();
+let prediction: Program | undefined;
+let step = 0;
+
+function load({ folder, adapter, ...options }: LoadArguments): LoadResult {
+  const started = performance.now();
+  method = options.method;
+  fused = options.fused ?? true;
+  model = loadModel(folder).model;
+  if (method === 'lora') loadAdapter(model, adapter as string, { trainable: true });
+  else if (method === 'head') addAdapter(model, { pattern: CLASSIFIER_ONLY });
+  else model.requiresGrad_(method === 'full');
+  const count = (parameters: { count: number }[]) => parameters.reduce((sum, p) => sum + p.count, 0);
+  return {
+    parameters: count(model.parameters()),
+    learnable: count(model.parameters().filter((p) => p.requiresGrad)),
+    seconds: (performance.now() - started) / 1000,
+  };
+}
+
+function setBatches({ batches: given }: { batches: TokenBatch[] }): void {
+  batches = given.map((batch) => {
+    const examples = batch.map(
+      ({ ids, label }): EncodedExample => ({
+        inputIds: Int32Array.from(ids),
+        tokenTypeIds: new Int32Array(ids.length),
+        label,
+      }),
+    );
+    const indices = Int32Array.from(examples, (_, i) => i);
+    return toSourceBatch(packBatch(examples, indices, positionsOf(model)));
+  });
+}
+
+function training(dropout: boolean, learningRate: number): Training {
+  let found = trainings.get(dropout);
+  if (!found) {
+    const program = new Program(planOf(dropout), { backend: 'cpu' });
+    found = { program, groups: groupParameters(program.plan.trained, { learningRate }) };
+    trainings.set(dropout, found);
+  }
+  return found;
+}
+
+const planOf = (dropout: boolean): Plan => plan(trace(model, { training: dropout, loss: true }), { train: true, fused });
+
+async function train(options: TrainArguments): Promise<TrainResult> {
+  const { program, groups } = training(options.dropout, options.learningRate);
+  const losses: number[] = [];
+  // 1 ms: what is above it is delay.
+  const delay = options.eventLoop ? monitorEventLoopDelay({ resolution: 1 }) : undefined;
+  delay?.enable();
+  const started = performance.now();
+  for (const index of options.steps) {
+    await program.accumulate(batches[index] as SourceBatch, { forwardNumber: step, zeroGradients: true });
+    losses.push(program.scalar('loss'));
+    const { applied } = await program.apply({
+      groups: groups.groups.map((group) => ({ ...group, learningRate: options.learningRate })),
+      groupOf: (parameter) => groups.groupOf.get(parameter) as number,
+      step: ++step,
+      maxGradNorm: 1,
+    });
+    if (!applied) throw new Error(`step ${step}: the loss ${losses.at(-1)} or its gradient is not finite`);
+  }
+  const seconds = (performance.now() - started) / 1000;
+  delay?.disable();
+  const milliseconds = (nanoseconds: number) => Math.max(0, nanoseconds / 1e6 - 1);
+  return {
+    seconds,
+    losses,
+    ...(delay && {
+      eventLoopDelay: {
+        p50: milliseconds(delay.percentile(50)),
+        p99: milliseconds(delay.percentile(99)),
+        max: milliseconds(delay.max),
+      },
+    }),
+  };
+}
+
+async function predict({ steps }: { steps: number[] }): Promise<PredictResult> {
+  prediction ??= new Program(plan(trace(model, { training: false, loss: false }), { train: false }), {
+    backend: 'cpu',
+  });
+  const logits: number[][] = [];
+  const started = performance.now();
+  for (const index of steps) {
+    await prediction.forward(batches[index] as SourceBatch);
+    logits.push([...(prediction.read('logits') as Float32Array)]);
+  }
+  return { seconds: (performance.now() - started) / 1000, logits };
+}
+
+/** What the plan says of these batches: arithmetic and memory. */
+function costs({ dropout }: { dropout: boolean }) {
+  const planned = planOf(dropout);
+  return batches.map(({ sizes }) => ({
+    flops: planned.flops(sizes),
+    savedBytes: planned.savedBytes(sizes),
+    arenaBytes: planned.peakBytes(sizes),
+    optimizerBytes: planned.optimizerBytes,
+  }));
+}
+
+function save({ folder }: { folder: string }): void {
+  if (method === 'full') saveModel(model, folder);
+  else saveAdapter(model, folder);
+}
+
+serve({
+  info: () => ({ ...native().info(), node: process.versions.node }),
+  threads: ({ count }: { count: number }) => native().setThreads(count),
+  load,
+  batches: setBatches,
+  train,
+  predict,
+  costs,
+  save,
+});
