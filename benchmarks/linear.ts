@@ -1,23 +1,18 @@
 /**
- * What does LoRA cost on one Linear layer? Fused (one op) against separate (linear, down, scale, up, add: what a LoRA layer
- * without fusion runs) against the bare linear layer; forward and backward. Random data; times are the ops' own, taken
- * natively, so that calls through JavaScript count for neither side.
+ * What does LoRA cost on one Linear layer? Fused (one op) against separate (linear, down, scale, up, add: what a LoRA layer without fusion
+ * runs), the bare linear layer, and PyTorch + PEFT eager and compiled; and the product alone against oneDNN, MKL, OpenBLAS and the peak.
  *
  *   npm run bench:linear -- [--device cpu|cuda] [--quick] [--json FILE]
  */
-import { parseArgs } from 'node:util';
-import { type NativeParameter, native } from '../src/native';
-import { geometricMean, interleave } from './lib/measure';
-import { milliseconds, printTable, writeJson } from './lib/report';
-
-const { values: options } = parseArgs({
-  options: {
-    device: { type: 'string', default: 'cpu' },
-    quick: { type: 'boolean', default: false },
-    json: { type: 'string' },
-  },
-});
-const backend = options.device;
+import { native } from '../src/native';
+import type { Child } from './lib/child';
+import { LinearOps, type Passes, SCALING } from './lib/linear_ops';
+import { main } from './lib/main';
+import { compareSamples, geometricMean, type Interleaved, interleave } from './lib/measure';
+import { bf16Missing, measurePeak } from './lib/peak';
+import { milliseconds, percent } from './lib/report';
+import { type Benchmark, type BenchmarkOptions, type Figure, isMissing, type Section } from './lib/result';
+import { startPython, tuneThreads } from './lib/sides';
 
 /** [in, out] of RoBERTa-base's and -large's Linear layers. */
 const SHAPES = [
@@ -28,124 +23,301 @@ const SHAPES = [
   [1024, 4096],
   [4096, 1024],
 ] as const;
-const TOKENS = options.quick ? [512] : [256, 1024, 4096];
-const RANKS = options.quick ? [8] : [1, 8, 16, 64];
-const ROUNDS = options.quick ? 9 : 15;
-const SCALING = 2;
+/** What products alone are measured on, with PRODUCT_TOKENS: fifteen shapes. */
+const PRODUCT_SHAPES = SHAPES.slice(0, 5);
+const PRODUCT_TOKENS = [256, 1024, 4096];
+/** ms: threads of the side before go to sleep. */
+const PAUSE = 20;
 
-function tensor(shape: number[], random: () => number): NativeParameter {
-  const parameter = new (native().Parameter)(backend, 'tensor', shape, 'f32');
-  const values = new Float32Array(shape.reduce((product, dim) => product * dim, 1));
-  for (let i = 0; i < values.length; i++) values[i] = random();
-  parameter.write('value', values);
-  return parameter;
+interface Settings {
+  tokens: number[];
+  ranks: number[];
+  rounds: number;
+  productRounds: number;
+  /** torch.compile takes long to compile: one rank and one number of tokens. */
+  compiled: { tokens: number; rank: number } | undefined;
+}
+const QUICK: Settings = { tokens: [512], ranks: [8, 64], rounds: 5, productRounds: 4, compiled: undefined };
+const FULL: Settings = {
+  tokens: [256, 1024, 4096],
+  ranks: [1, 8, 16, 64],
+  rounds: 15,
+  productRounds: 11,
+  compiled: { tokens: 1024, rank: 8 },
+};
+
+const PASSES = ['forward', 'backward', 'both'] as const;
+type Side = 'base' | 'fused' | 'separate' | 'torch' | 'peft' | 'compiled';
+interface Row {
+  T: number;
+  K: number;
+  N: number;
+  r: number;
+  passes: Record<(typeof PASSES)[number], Partial<Interleaved<Side>>>;
+}
+interface ProductRow {
+  T: number;
+  K: number;
+  N: number;
+  timings: Interleaved<string>;
+  /** FLOP/s in the same run. */
+  peak: number;
 }
 
-/** A small generator: the values only have to be ordinary numbers. */
-function generator(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return state / 2 ** 32 - 0.5;
+/** Our ops and PEFT's layer on the same small values: y, dx, dA and dB must agree. @returns the largest relative difference. */
+async function checkAgainst(peer: Child): Promise<number> {
+  const [T, K, N, r] = [24, 40, 56, 4];
+  const ops = new LinearOps('cpu', T, K, N, r);
+  const { x, W, b, A, B, dy, y, dx, dA, dB } = ops.operands;
+  for (const gradient of [dA, dB]) gradient.write('value', new Float32Array(gradient.read('value').length));
+  await ops.fused();
+  const rows = (flat: Float32Array, columns: number) =>
+    Array.from({ length: flat.length / columns }, (_, i) => [...flat.slice(i * columns, (i + 1) * columns)]);
+  const theirs = await peer.call<Record<string, number[]>>('check', {
+    x: rows(x.read('value'), K),
+    weight: rows(W.read('value'), K),
+    bias: [...b.read('value')],
+    a: rows(A.read('value'), K),
+    b: rows(B.read('value'), r),
+    dy: rows(dy.read('value'), N),
+    scaling: SCALING,
+  });
+  let largest = 0;
+  for (const [name, tensor] of Object.entries({ y, dx, dA, dB })) {
+    const ours = tensor.read('value');
+    const scale = Math.max(...ours.map(Math.abs));
+    ours.forEach((value, i) => {
+      largest = Math.max(largest, Math.abs(value - (theirs[name]?.[i] ?? Number.NaN)) / scale);
+    });
+    if (!(largest < 1e-4))
+      throw new Error(`${name} differs between fused-lora and PEFT by ${largest} of its largest entry`);
+  }
+  ops.dispose();
+  return largest;
+}
+
+async function measureLayer(
+  backend: string,
+  [T, K, N, r]: [number, number, number, number],
+  peer: Child | undefined,
+  { rounds, compiled }: Settings,
+): Promise<Row> {
+  const ops = new LinearOps(backend, T, K, N, r);
+  const sides: Partial<Record<Side, () => Promise<Passes>>> = {
+    base: () => ops.base(),
+    fused: () => ops.fused(),
+    separate: () => ops.separate(),
+  };
+  if (peer) {
+    const compile = T === compiled?.tokens && r === compiled.rank;
+    await peer.call('prepare', { tokens: T, inputs: K, outputs: N, rank: r, scaling: SCALING, compile });
+    sides.torch = () => peer.call<Passes>('layer', { name: 'base' });
+    sides.peft = () => peer.call<Passes>('layer', { name: 'peft' });
+    if (compile) sides.compiled = () => peer.call<Passes>('layer', { name: 'compiled' });
+  }
+  const samples = () => Object.fromEntries(Object.keys(sides).map((side): [string, number[]] => [side, []]));
+  const parts = { forward: samples(), backward: samples() };
+  const turns = Object.fromEntries(
+    Object.entries(sides).map(([side, run]) => [
+      side,
+      async () => {
+        const { forward, backward } = await run();
+        parts.forward[side]?.push(forward);
+        parts.backward[side]?.push(backward);
+        return forward + backward;
+      },
+    ]),
+  );
+  const both = await interleave(turns, { rounds, pause: peer ? PAUSE : 0 });
+  ops.dispose();
+  const counted = (part: Record<string, number[]>) =>
+    compareSamples(Object.fromEntries(Object.entries(part).map(([side, all]) => [side, all.slice(-rounds)])));
+  return { T, K, N, r, passes: { forward: counted(parts.forward), backward: counted(parts.backward), both } };
+}
+
+async function measureProduct([T, K, N]: [number, number, number], peer: Child | undefined, rounds: number) {
+  const ops = new LinearOps('cpu', T, K, N, 1);
+  const peaks: number[] = [];
+  const { threads } = native().info();
+  const turns: Record<string, () => Promise<number>> = { 'fused-lora': () => ops.product() };
+  if (peer) {
+    await peer.call('prepare', { tokens: T, inputs: K, outputs: N, rank: 0, scaling: 1 });
+    for (const name of ['onednn', 'torch', 'openblas']) turns[name] = () => peer.call<number>('product', { name });
+  }
+  turns['peak'] = async () => {
+    peaks.push(measurePeak('f32', threads, 0.05) as number);
+    return 0.05;
+  };
+  const timings = await interleave(turns, { rounds, pause: PAUSE });
+  ops.dispose();
+  peaks.sort((a, b) => a - b);
+  return { T, K, N, timings, peak: peaks[Math.floor(peaks.length / 2)] as number };
+}
+
+const NAMES: Record<Side, string> = {
+  base: 'bare',
+  fused: 'fused',
+  separate: 'separate',
+  torch: 'PyTorch bare',
+  peft: 'PEFT eager',
+  compiled: 'PEFT compiled',
+};
+
+function layerTable(pass: (typeof PASSES)[number], rows: readonly Row[]): Section {
+  const sides = (Object.keys(NAMES) as Side[]).filter((side) => rows.some(({ passes }) => passes[pass][side]));
+  const others = sides.filter((side) => side !== 'base' && side !== 'fused');
+  const ratio = (row: Row, over: Side, under: Side) => {
+    const [a, b] = [row.passes[pass][over], row.passes[pass][under]];
+    return a && b ? a.ratio / b.ratio : undefined;
+  };
+  const mean = (over: Side, under: Side) => {
+    const ratios = rows.map((row) => ratio(row, over, under)).filter((value) => value !== undefined);
+    return ratios.length > 0 ? geometricMean(ratios).toFixed(3) : '';
+  };
+  const number = (value: number | undefined) => value?.toFixed(3) ?? '';
+  return {
+    title: `LoRA on one Linear layer, ${pass === 'both' ? 'forward + backward' : pass}, fp32`,
+    note: 'ratios of times (median of rounds), then ms; backward: dx, dA, dB (bare: dx)',
+    header: [
+      'tokens,in,out r',
+      'fused/bare',
+      ...others.map((side) => `${NAMES[side]}/fused`),
+      'bare ms [p10 p90]',
+      ...sides.slice(1).map((side) => `${NAMES[side]} ms`),
+    ],
+    rows: [
+      ...rows.map((row) => {
+        const timings = row.passes[pass];
+        const { base } = timings;
+        return [
+          `${row.T},${row.K},${row.N} r${row.r}`,
+          number(ratio(row, 'fused', 'base')),
+          ...others.map((side) => number(ratio(row, side, 'fused'))),
+          base ? `${milliseconds(base.median)} [${milliseconds(base.p10)} ${milliseconds(base.p90)}]` : '',
+          ...sides.slice(1).map((side) => (timings[side] ? milliseconds(timings[side].median) : '')),
+        ];
+      }),
+      ['geometric mean', mean('fused', 'base'), ...others.map((side) => mean(side, 'fused')), ...sides.map(() => '')],
+    ],
+    plot: {
+      kind: 'bars',
+      unit: 'time over the bare layer',
+      series: sides
+        .filter((side) => side !== 'base' && side !== 'compiled')
+        .map((side) => ({
+          name: NAMES[side],
+          points: rows.map((row) => ({
+            x: `${row.T},${row.K},${row.N} r${row.r}`,
+            y: row.passes[pass][side]?.ratio ?? 0,
+          })),
+        })),
+    },
   };
 }
 
-const step = { seed: 0n, forwardNumber: 0, lossScale: 1 };
+const flopsOf = ({ T, K, N }: { T: number; K: number; N: number }) => 2 * T * K * N;
+const shareOf = (row: ProductRow) => flopsOf(row) / (row.timings['fused-lora']?.median ?? Number.NaN) / row.peak;
 
-/** Seconds of a sequence of ops. */
-async function time(...ops: [string, (NativeParameter | undefined)[], NativeParameter[], Record<string, number>?][]) {
-  let seconds = 0;
-  for (const [op, inputs, outputs, attributes = {}] of ops) {
-    seconds += await native().runOp(backend, op, inputs, outputs, attributes, step);
-  }
-  return seconds;
-}
-
-async function measure(T: number, K: number, N: number, r: number) {
-  const random = generator(T * 31 + K * 7 + N * 3 + r);
-  const make = (...shape: number[]) => tensor(shape, random);
-  const [x, W, b, A, B] = [make(T, K), make(N, K), make(N), make(r, K), make(N, r)];
-  const [y, u, z, dy] = [make(T, N), make(T, r), make(T, N), make(T, N)];
-  const [dx, dxLora, v, dA, dB] = [make(T, K), make(T, K), make(T, r), make(r, K), make(N, r)];
-  const scaling = { scaling: SCALING };
-  const factor = { factor: SCALING };
-
-  const forward = await interleave(
-    {
-      base: () => time(['linear', [x, W, b], [y]]),
-      fused: () => time(['loraLinear', [x, W, b, A, B], [y, u], scaling]),
-      separate: () =>
-        time(
-          ['linear', [x, W, b], [y]],
-          ['linear', [x, A], [u]],
-          ['scale', [u], [u], factor],
-          ['linear', [u, B], [z]],
-          ['add', [y, z], [y]],
-        ),
-    },
-    ROUNDS,
-  );
-  const backward = await interleave(
-    {
-      base: () => time(['linearBackwardInput', [dy, W], [dx]]),
-      fused: () => time(['loraLinearBackward', [dy, x, u, W, A, B], [dx, dA, dB], scaling]),
-      separate: () =>
-        time(
-          ['linearBackwardInput', [dy, W], [dx]],
-          ['linearBackwardInput', [dy, B], [v]],
-          ['scale', [v], [v], factor],
-          ['linearBackwardInput', [v, A], [dxLora]],
-          ['add', [dx, dxLora], [dx]],
-          ['linearBackwardWeight', [v, x], [dA]],
-          ['linearBackwardWeight', [dy, u], [dB]],
-        ),
-    },
-    ROUNDS,
-  );
-  for (const t of [x, W, b, A, B, y, u, z, dy, dx, dxLora, v, dA, dB]) t.dispose();
-  return { forward, backward };
-}
-
-async function main() {
-  const rows: { T: number; K: number; N: number; r: number; result: Awaited<ReturnType<typeof measure>> }[] = [];
-  for (const [K, N] of SHAPES) {
-    for (const T of TOKENS) for (const r of RANKS) rows.push({ T, K, N, r, result: await measure(T, K, N, r) });
-  }
-  for (const pass of ['forward', 'backward'] as const) {
-    console.log(`\n${pass}: ratios of medians first; ms; GFLOP/s of the bare product`);
-    printTable(
+function productTable(rows: readonly ProductRow[]): Section {
+  const sides = Object.keys(rows[0]?.timings ?? {}).filter((side) => side !== 'peak');
+  const others = sides.slice(1);
+  const rate = (row: ProductRow, side: string) => flopsOf(row) / (row.timings[side]?.median ?? Number.NaN) / 1e9;
+  const over = (row: ProductRow, side: string) => row.timings[side]?.ratio ?? Number.NaN;
+  return {
+    title: 'the product alone, fp32, weights packed beforehand (OpenBLAS and torch: as stored)',
+    note: 'speed of fused-lora over each peer, share of the peak measured in the same run, GFLOP/s; torch: F.linear (MKL)',
+    header: [
+      'tokens,in,out',
+      ...others.map((side) => `over ${side}`),
+      'share of peak',
+      ...sides.map((side) => `${side} GFLOP/s`),
+    ],
+    rows: [
+      ...rows.map((row) => [
+        `${row.T},${row.K},${row.N}`,
+        ...others.map((side) => over(row, side).toFixed(3)),
+        percent(shareOf(row)),
+        ...sides.map((side) => rate(row, side).toFixed(0)),
+      ]),
       [
-        'tokens,in,out r',
-        'separate/fused',
-        'fused/base',
-        'base ms [p10 p90]',
-        'fused ms',
-        'separate ms',
-        'base GFLOP/s',
+        'geometric mean',
+        ...others.map((side) => geometricMean(rows.map((row) => over(row, side))).toFixed(3)),
+        percent(geometricMean(rows.map(shareOf))),
+        ...sides.map((side) => geometricMean(rows.map((row) => rate(row, side))).toFixed(0)),
       ],
-      rows.map(({ T, K, N, r, result }) => {
-        const { base, fused, separate } = result[pass];
-        return [
-          `${T},${K},${N} r${r}`,
-          (separate.ratio / fused.ratio).toFixed(3),
-          fused.ratio.toFixed(3),
-          `${milliseconds(base.median)} [${milliseconds(base.p10)} ${milliseconds(base.p90)}]`,
-          milliseconds(fused.median),
-          milliseconds(separate.median),
-          ((2 * T * K * N) / base.median / 1e9).toFixed(0),
-        ];
-      }),
-    );
-    const ratio = (f: (row: (typeof rows)[number]) => number) => geometricMean(rows.map(f)).toFixed(3);
-    console.log(
-      `geometric mean over ${rows.length} shapes: separate/fused ${ratio((row) => row.result[pass].separate.ratio / row.result[pass].fused.ratio)}, ` +
-        `fused/base ${ratio((row) => row.result[pass].fused.ratio)}`,
-    );
-  }
-  writeJson(options.json, 'linear', backend, rows);
+    ],
+    plot: {
+      kind: 'bars',
+      unit: 'GFLOP/s',
+      series: sides.map((side) => ({
+        name: side,
+        points: rows.map((row) => ({ x: `${row.T},${row.K},${row.N}`, y: rate(row, side) })),
+      })),
+    },
+  };
 }
 
-main().catch((error: unknown) => {
-  console.error(error);
-  process.exitCode = 1;
-});
+function figuresOf(rows: readonly Row[], products: readonly ProductRow[]): Record<string, Figure> {
+  const bf16: Figure = { missing: bf16Missing() as string };
+  const overBase = (pass: 'forward' | 'backward', ranks: (r: number) => boolean) =>
+    geometricMean(rows.filter(({ r }) => ranks(r)).map(({ passes }) => passes[pass].fused?.ratio ?? Number.NaN));
+  const small = (r: number) => r <= 16;
+  const large = (r: number) => r === 64;
+  const withOnednn = products.every(({ timings }) => timings['onednn']);
+  return {
+    'linear.productShareFp32': geometricMean(products.map(shareOf)),
+    'linear.productShareBf16': bf16,
+    'linear.productOverOnednn': withOnednn
+      ? geometricMean(products.map(({ timings }) => timings['onednn']?.ratio ?? Number.NaN))
+      : { missing: 'no oneDNN (npm run bench:peers)' },
+    'linear.forwardOverBase.smallRank': overBase('forward', small),
+    'linear.forwardOverBase.rank64': overBase('forward', large),
+    'linear.backwardOverBase.smallRank': overBase('backward', small),
+    'linear.backwardOverBase.rank64': overBase('backward', large),
+  };
+}
+
+async function openPeer(device: BenchmarkOptions['device']) {
+  const peer = device === 'cpu' ? startPython('torch_linear.py', 'PyTorch') : { missing: 'measured on cpu only' };
+  if (isMissing(peer)) return { peer: undefined, facts: peer };
+  const difference = await checkAgainst(peer);
+  await peer.call('prepare', { tokens: 512, inputs: 768, outputs: 768, rank: 8, scaling: SCALING });
+  const tuned = await tuneThreads(peer, async () => {
+    const { forward, backward } = await peer.call<Passes>('layer', { name: 'peft' });
+    return forward + backward;
+  });
+  return { peer, facts: { ...(await peer.call<object>('info')), ...tuned, largestDifference: difference } };
+}
+
+export const benchmark: Benchmark = {
+  name: 'linear',
+  question: 'What does LoRA cost on one Linear layer, fused, separate and in PEFT, and how fast is the product alone?',
+  async run({ quick, device }) {
+    const settings = quick ? QUICK : FULL;
+    const { peer, facts } = await openPeer(device);
+    const products: ProductRow[] = [];
+    if (device === 'cpu') {
+      for (const T of PRODUCT_TOKENS) {
+        for (const [K, N] of PRODUCT_SHAPES)
+          products.push(await measureProduct([T, K, N], peer, settings.productRounds));
+      }
+    }
+    const rows: Row[] = [];
+    for (const [K, N] of SHAPES) {
+      for (const T of settings.tokens) {
+        for (const r of settings.ranks) rows.push(await measureLayer(device, [T, K, N, r], peer, settings));
+      }
+    }
+    return {
+      peers: { PyTorch: facts },
+      figures: device === 'cpu' ? figuresOf(rows, products) : {},
+      sections: [
+        ...(products.length > 0 ? [productTable(products)] : []),
+        ...PASSES.map((pass) => layerTable(pass, rows)),
+      ],
+      rows: [...products, ...rows],
+    };
+  },
+};
+
+if (require.main === module) main(benchmark);

@@ -27,7 +27,9 @@ export function main(benchmark: Benchmark): void {
       },
     });
     if (values.help) {
-      console.log(`${benchmark.question}\n\n  npm run bench:${benchmark.name} -- [--quick] [--json FILE] [--device cpu|cuda]`);
+      console.log(
+        `${benchmark.question}\n\n  npm run bench:${benchmark.name} -- [--quick] [--json FILE] [--device cpu|cuda]`,
+      );
       return;
     }
     if (values.device !== 'cpu' && !(values.device === 'cuda' && benchmark.name === 'linear')) {

@@ -22,32 +22,44 @@ export function summarize(samples: readonly number[]): Timing {
 
 export type Interleaved<K extends string> = Record<K, Timing & { ratio: number }>;
 
+export interface InterleaveOptions {
+  rounds: number;
+  /** Rounds before that are not counted. Default 1. */
+  warmup?: number;
+  /** ms before each turn. Where sides are processes of their own, the threads of the one before must have gone to sleep. Default 0. */
+  pause?: number;
+}
+
 /**
- * Runs every side once a round, `rounds` times after one warm-up round; each side returns its own seconds.
- * @param pause ms before each turn: where sides are processes of their own, the threads of the one before must have gone to sleep.
+ * Runs every side once a round; each side returns its own seconds.
  * @returns one timing a side, and of every side the median of its ratio to the first, round by round.
  */
 export async function interleave<K extends string>(
   sides: Record<K, () => Promise<number>>,
-  rounds: number,
-  pause = 0,
+  { rounds, warmup = 1, pause = 0 }: InterleaveOptions,
 ): Promise<Interleaved<K>> {
   const names = Object.keys(sides) as K[];
   const samples = Object.fromEntries(names.map((name) => [name, [] as number[]])) as Record<K, number[]>;
-  for (let round = -1; round < rounds; round++) {
+  for (let round = -warmup; round < rounds; round++) {
     for (const name of names) {
       if (pause > 0) await sleep(pause);
       const seconds = await sides[name]();
       if (round >= 0) samples[name].push(seconds);
     }
   }
+  return compareSamples(samples);
+}
+
+/** Timings of samples taken in turns: sample i of every side is of the same round. */
+export function compareSamples<K extends string>(samples: Record<K, readonly number[]>): Interleaved<K> {
+  const names = Object.keys(samples) as K[];
   const first = samples[names[0] as K];
   return Object.fromEntries(
     names.map((name) => {
       const ratios = samples[name].map((s, i) => s / (first[i] as number)).sort((a, b) => a - b);
       return [name, { ...summarize(samples[name]), ratio: quantile(ratios, 0.5) }];
     }),
-  ) as Record<K, Timing & { ratio: number }>;
+  ) as Interleaved<K>;
 }
 
 export function geometricMean(values: readonly number[]): number {

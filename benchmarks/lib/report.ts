@@ -1,6 +1,5 @@
-/** What every benchmark prints and writes: a table for people, JSON with the machine's facts for comparison. */
+/** Tables for people, and the facts of the machine that every result carries. */
 import { execFileSync } from 'node:child_process';
-import * as fs from 'node:fs';
 import * as os from 'node:os';
 import { native } from '../../src/native';
 
@@ -50,10 +49,5 @@ export function printTable(header: readonly string[], rows: readonly (readonly s
   for (const row of rows) console.log(line(row));
 }
 
-export function writeJson(file: string | undefined, benchmark: string, backend: string, rows: unknown[]): void {
-  if (file === undefined) return;
-  fs.writeFileSync(file, `${JSON.stringify({ benchmark, machine: machineFacts(backend), rows }, null, 2)}\n`);
-  console.log(`written to ${file}`);
-}
-
 export const milliseconds = (seconds: number) => (seconds * 1e3).toFixed(3);
+export const percent = (share: number) => `${(share * 100).toFixed(1)} %`;

@@ -1,8 +1,8 @@
 /** Our side of the comparisons, as a process of its own: its memory and event loop are those of training alone. */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import {
-  CLASSIFIER_ONLY,
   addAdapter,
+  CLASSIFIER_ONLY,
   type EncodedExample,
   loadAdapter,
   loadModel,
@@ -77,7 +77,8 @@ function training(dropout: boolean, learningRate: number): Training {
   return found;
 }
 
-const planOf = (dropout: boolean): Plan => plan(trace(model, { training: dropout, loss: true }), { train: true, fused });
+const planOf = (dropout: boolean): Plan =>
+  plan(trace(model, { training: dropout, loss: true }), { train: true, fused });
 
 async function train(options: TrainArguments): Promise<TrainResult> {
   const { program, groups } = training(options.dropout, options.learningRate);
