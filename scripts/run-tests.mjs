@@ -38,11 +38,10 @@ function clangFormat() {
   if (sources.length > 0) check('clang-format', 'clang-format', ['--dry-run', '--Werror', ...sources]);
 }
 
-function nativeTests() {
-  const executable = join(root, 'build/fused_lora_test');
-  if (!listFiles(['native/test']).some((file) => file.endsWith('.cc'))) return;
+/** One of the native test executables, all of it or the tests that `args` choose. */
+function nativeTests(name, executable, args) {
   const startedAt = Date.now();
-  const { status, output } = run(executable, [], { quiet: true, timeoutMs: 15 * minute });
+  const { status, output } = run(join(root, executable), args, { quiet: true, timeoutMs: 15 * minute });
   const lines = output.trimEnd().split('\n');
   const summary = /^(\d+) passed, (\d+) failed$/.exec(lines.at(-1) ?? '');
   const passed = Number(summary?.[1] ?? 0);
@@ -54,9 +53,13 @@ function nativeTests() {
   } else {
     for (const line of lines) if (/\bskip/i.test(line)) say(line);
   }
-  if (broken) say(`native tests ended with exit code ${status}${summary ? '' : ' and no summary line'}`);
-  count('native tests', passed, failed + (broken ? 1 : 0), startedAt);
+  if (broken) say(`${name} ended with exit code ${status}${summary ? '' : ' and no summary line'}`);
+  count(name, passed, failed + (broken ? 1 : 0), startedAt);
 }
+
+/** The CUDA backend's ops but attention, which it does not have yet. */
+const emulated = ['activation', 'adamw', 'add', 'bias', 'crossEntropy', 'dropout', 'embedding', 'gather', 'layerNorm'];
+emulated.push('linear', 'lora', 'mse', 'scale', 'squaredNorm');
 
 /** `import` and `require` of the built package must give the same names and the same objects. */
 function entryPoints() {
@@ -109,7 +112,11 @@ check('biome', process.execPath, [bin('@biomejs/biome/bin/biome'), 'check', '--d
 check('direction of knowledge', process.execPath, ['scripts/lint-directions.mjs']);
 check('instruction sets', process.execPath, ['scripts/lint-isa.mjs']);
 clangFormat();
-nativeTests();
+nativeTests('native tests', 'build/fused_lora_test', []);
+nativeTests('CUDA kernels on the CPU', 'build/fused_lora_emulated_test', [
+  ...['--backend', 'cuda', 'update/'],
+  ...emulated.map((op) => `compare/cuda/${op}`),
+]);
 entryPoints();
 // What npm, bundlers and TypeScript make of package.json; both pack the package as npm does.
 check('publint', process.execPath, [bin('publint/src/cli.js'), '--strict']);

@@ -6,6 +6,7 @@ import type { BatchTensors } from '../../src/graph/program';
 import { SafetensorsFile } from '../../src/io/safetensors';
 import { loadAdapter } from '../../src/lora';
 import { loadModel, type Task, type TaskModel } from '../../src/models';
+import { native } from '../../src/native';
 import type { LossOptions } from '../../src/nn';
 
 const ROOT = path.join(__dirname, '..', 'fixtures', 'oracle');
@@ -113,4 +114,11 @@ export function readExpected(name: string): Map<string, Float64Array> {
     result.set(tensor, new Float64Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength)));
   }
   return result;
+}
+
+/** A test that needs a GPU; where none can be used its title says why. */
+export function onCuda(title: string, body: () => Promise<void>, timeoutMs?: number): void {
+  const { available, reason } = native().info().cuda;
+  if (available) it(title, body, timeoutMs);
+  else it.skip(`${title}: ${reason}`, body);
 }

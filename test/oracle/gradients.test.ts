@@ -1,9 +1,10 @@
 /** Logits, loss and every gradient against transformers + PEFT (float64), by DESIGN's tolerance rule. */
+import type { BackendName } from '../../src/graph/parameter';
 import { plan } from '../../src/graph/plan';
 import { Program } from '../../src/graph/program';
 import { peftNameOf } from '../../src/lora';
 import { trace } from '../../src/nn';
-import { loadCase, lossOptionsOf, type OracleCase, oracleCases, readBatch, readExpected } from './cases';
+import { loadCase, lossOptionsOf, type OracleCase, onCuda, oracleCases, readBatch, readExpected } from './cases';
 
 /**
  * max|g − g*| ≤ bound · max(max|g*|, 1e-3 · G), G the largest gradient entry of the model: a key bias has a gradient of
@@ -24,7 +25,7 @@ function maxDifference(a: ArrayLike<number>, b: ArrayLike<number>): number {
   return most;
 }
 
-async function check(oracle: OracleCase, backend: 'cpu' | 'reference', compute: 'f32' | 'f64', fused: boolean) {
+async function check(oracle: OracleCase, backend: BackendName, compute: 'f32' | 'f64', fused: boolean) {
   const model = loadCase(oracle);
   const graph = trace(model, { training: false, loss: true, lossOptions: lossOptionsOf(oracle) });
   using program = new Program(plan(graph, { train: true, fused }), { backend, compute });
@@ -65,4 +66,6 @@ describe.each(gradientCases.map((c) => [c.name, c] as const))('%s', (_, oracle) 
   it('reference in float64, separate ops', () => check(oracle, 'reference', 'f64', false));
   it('cpu', () => check(oracle, 'cpu', 'f32', true));
   it('cpu, separate ops', () => check(oracle, 'cpu', 'f32', false));
+  onCuda('cuda', () => check(oracle, 'cuda', 'f32', true));
+  onCuda('cuda, separate ops', () => check(oracle, 'cuda', 'f32', false));
 });
