@@ -46,6 +46,12 @@ export { areEntityTags, type Entity, type EntityMetrics, entityMetrics, findEnti
 export { type Evaluation, Evaluator, type EvaluatorOptions } from './train/evaluate';
 export { eventLog } from './train/event_log';
 export type { CheckpointEvent, EvaluationEvent, StepEvent, TrainerCallbacks } from './train/events';
-export { argmaxRows, classificationMetrics, confusionMatrix, regressionMetrics } from './train/metrics';
+export {
+  argmaxRows,
+  classificationMetrics,
+  confusionMatrix,
+  multiLabelMetrics,
+  regressionMetrics,
+} from './train/metrics';
 export type { TrainerOptions } from './train/options';
 export { Trainer, type TrainResult } from './train/trainer';

@@ -1,5 +1,7 @@
 #include "ops/loss.h"
 
+#include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "cpu/ops.h"
@@ -114,6 +116,35 @@ void mseBackward(const OpCall& call) {
   const auto factor = static_cast<float>(call.step.lossScale * 2 / static_cast<double>(op.x.count()));
   forElements(op.x.count(), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; i++) dx[i] = factor * (x[i] - target[i]);
+  });
+}
+
+void bceWithLogits(const OpCall& call) {
+  const auto op = BceWithLogitsOp::bind(call);
+  std::vector<double> sums(static_cast<size_t>(op.logits.rows()));
+  forRows(op.logits.rows(), op.logits.cols(), [&](int64_t row) {
+    const float *z = rowOf(op.logits, row), *target = rowOf(op.target, row);
+    double sum = 0;
+    for (int64_t c = 0; c < op.logits.cols(); c++) {
+      const double x = z[c];
+      sum += std::max(x, 0.0) - x * target[c] + std::log1p(std::exp(-std::fabs(x)));
+    }
+    sums[static_cast<size_t>(row)] = sum;
+  });
+  double total = 0;
+  for (const double sum : sums) total += sum;
+  *op.out.as<float>() = static_cast<float>(op.logits.count() > 0 ? total / static_cast<double>(op.logits.count()) : 0);
+}
+
+void bceWithLogitsBackward(const OpCall& call) {
+  const auto op = BceWithLogitsOp::bind(call);
+  const float *x = op.logits.as<float>(), *target = op.target.as<float>();
+  float* dx = op.out.as<float>();
+  const double factor = call.step.lossScale / static_cast<double>(op.logits.count());
+  // In double, for p - t near 0 keeps its digits there.
+  forElements(op.logits.count(), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i++)
+      dx[i] = static_cast<float>(factor * (1 / (1 + std::exp(-static_cast<double>(x[i]))) - target[i]));
   });
 }
 

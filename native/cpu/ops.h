@@ -13,6 +13,8 @@ void addLayerNorm(const OpCall& call);
 void addLayerNormBackward(const OpCall& call);
 void attention(const OpCall& call);
 void attentionBackward(const OpCall& call);
+void bceWithLogits(const OpCall& call);
+void bceWithLogitsBackward(const OpCall& call);
 void biasBackward(const OpCall& call);
 void crossEntropy(const OpCall& call);
 void crossEntropyBackward(const OpCall& call);

@@ -1,5 +1,5 @@
-// crossEntropy, mse and their gradients; the formulas are in ops/loss.h. Losses and sums of weights are summed in
-// double, in a fixed order; nothing of a row is stored between forward and backward.
+// crossEntropy, mse, bceWithLogits and their gradients; the formulas are in ops/loss.h. Losses and sums of weights are
+// summed in double, in a fixed order; nothing of a row is stored between forward and backward.
 #include "ops/loss.h"
 
 #include "cuda/double_sums.cuh"
@@ -150,6 +150,25 @@ struct DifferenceGradient {
   __device__ void operator()(int64_t i) const { dx[i] = factor * (x[i] - target[i]); }
 };
 
+/// max(x, 0) - x t + log(1 + exp(-|x|))
+struct BinaryLoss {
+  const float *x, *target;
+  __device__ double operator()(int64_t i) const {
+    const double z = x[i];
+    return (z > 0 ? z : 0) - z * target[i] + log1p(exp(-fabs(z)));
+  }
+};
+
+/// f (p - t), p = 1 / (1 + exp(-x)); in double, for p - t near 0 keeps its digits there.
+struct BinaryGradient {
+  const float *x, *target;
+  double factor;
+  float* dx;
+  __device__ void operator()(int64_t i) const {
+    dx[i] = static_cast<float>(factor * (1 / (1 + exp(-static_cast<double>(x[i]))) - target[i]));
+  }
+};
+
 }  // namespace
 
 void crossEntropy(const OpCall& call) {
@@ -182,6 +201,20 @@ void mseBackward(const OpCall& call) {
   const auto factor = static_cast<float>(call.step.lossScale * 2 / static_cast<double>(op.x.count()));
   forElements("mseBackward", op.x.count(),
               DifferenceGradient{op.x.as<float>(), op.target.as<float>(), factor, op.out.as<float>()});
+}
+
+void bceWithLogits(const OpCall& call) {
+  const auto op = BceWithLogitsOp::bind(call);
+  const int64_t count = op.logits.count();
+  sumInDouble("bceWithLogits", BinaryLoss{op.logits.as<float>(), op.target.as<float>()}, count,
+              count > 0 ? 1.0 / static_cast<double>(count) : 0.0, op.out.as<float>());
+}
+
+void bceWithLogitsBackward(const OpCall& call) {
+  const auto op = BceWithLogitsOp::bind(call);
+  const double factor = call.step.lossScale / static_cast<double>(op.logits.count());
+  forElements("bceWithLogitsBackward", op.logits.count(),
+              BinaryGradient{op.logits.as<float>(), op.target.as<float>(), factor, op.out.as<float>()});
 }
 
 }  // namespace fl::cuda

@@ -13,6 +13,12 @@
 // mseBackward: dx = lossScale 2 (x - target) / (R C).   inputs: x, target;  outputs: dx [R, C]
 // source: torch.nn.functional.mse_loss
 //
+// bceWithLogits: each entry is a label of its own: loss = mean of max(x, 0) - x t + log(1 + exp(-|x|)), which is
+// -t log p - (1 - t) log(1 - p) with p = 1 / (1 + exp(-x)); t is 0 or 1, or between.
+// inputs: logits x [R, C], target t [R, C];  outputs: loss [1]
+// bceWithLogitsBackward: dlogits = lossScale (p - t) / (R C).   inputs: logits, target;  outputs: dlogits [R, C]
+// source: torch.nn.functional.binary_cross_entropy_with_logits(reduction='mean')
+//
 // Labels are checked against C by whoever makes the batch, before the step. Losses are summed in double, in row order.
 #pragma once
 
@@ -59,6 +65,24 @@ struct MseOp {
       c.vector(op.out, "loss", 1);
     else
       c.matrix(op.out, "dx", op.x.rows(), op.x.cols());
+    return op;
+  }
+};
+
+struct BceWithLogitsOp {
+  /// out is loss [1] (forward) or dlogits [R, C] (backward).
+  Tensor logits, target, out;
+
+  static BceWithLogitsOp bind(const OpCall& call) {
+    Contract c(call, 2, 2, 1, 1);
+    BceWithLogitsOp op{c.input(0), c.input(1), c.output(0)};
+    const int64_t rows = op.logits.rows(), labels = op.logits.cols();
+    c.matrix(op.logits, "logits", rows, labels);
+    c.matrix(op.target, "target", rows, labels);
+    if (call.op == OpKind::bceWithLogits)
+      c.vector(op.out, "loss", 1);
+    else
+      c.matrix(op.out, "dlogits", rows, labels);
     return op;
   }
 };

@@ -35,6 +35,8 @@ constexpr Entry kOps[] = {
     {OpKind::addLayerNormBackward, "addLayerNormBackward", check<AddLayerNormBackwardOp>},
     {OpKind::attention, "attention", check<AttentionOp>},
     {OpKind::attentionBackward, "attentionBackward", check<AttentionBackwardOp>},
+    {OpKind::bceWithLogits, "bceWithLogits", check<BceWithLogitsOp>},
+    {OpKind::bceWithLogitsBackward, "bceWithLogitsBackward", check<BceWithLogitsOp>},
     {OpKind::biasBackward, "biasBackward", check<BiasBackwardOp>},
     {OpKind::crossEntropy, "crossEntropy", check<CrossEntropyOp>},
     {OpKind::crossEntropyBackward, "crossEntropyBackward", check<CrossEntropyOp>},

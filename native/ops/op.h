@@ -30,6 +30,8 @@ enum class OpKind : uint8_t {
   addLayerNormBackward,
   attention,
   attentionBackward,
+  bceWithLogits,
+  bceWithLogitsBackward,
   biasBackward,
   crossEntropy,
   crossEntropyBackward,

@@ -22,6 +22,8 @@ constexpr Entry kTable[] = {
     FL_ENTRY(addLayerNormBackward),
     FL_ENTRY(attention),
     FL_ENTRY(attentionBackward),
+    FL_ENTRY(bceWithLogits),
+    FL_ENTRY(bceWithLogitsBackward),
     FL_ENTRY(biasBackward),
     FL_ENTRY(crossEntropy),
     FL_ENTRY(crossEntropyBackward),

@@ -104,6 +104,31 @@ void mseBackward(const OpCall& call) {
     op.out.as<T>()[i] = static_cast<T>(factor * (static_cast<double>(op.x.as<T>()[i]) - op.target.as<T>()[i]));
 }
 
+// loss = mean(max(x, 0) - x t + log(1 + exp(-|x|)))
+template <class T>
+void bceWithLogits(const OpCall& call) {
+  const auto op = BceWithLogitsOp::bind(call);
+  double sum = 0;
+  for (int64_t i = 0; i < op.logits.count(); i++) {
+    const double x = op.logits.as<T>()[i], t = op.target.as<T>()[i];
+    sum += std::max(x, 0.0) - x * t + std::log1p(std::exp(-std::fabs(x)));
+  }
+  op.out.as<T>()[0] = static_cast<T>(op.logits.count() > 0 ? sum / static_cast<double>(op.logits.count()) : 0);
+}
+
+// dlogits = lossScale (p - t) / (R C), p = 1 / (1 + exp(-x))
+template <class T>
+void bceWithLogitsBackward(const OpCall& call) {
+  const auto op = BceWithLogitsOp::bind(call);
+  const double factor = call.step.lossScale / static_cast<double>(op.logits.count());
+  for (int64_t i = 0; i < op.logits.count(); i++) {
+    const double p = 1 / (1 + std::exp(-static_cast<double>(op.logits.as<T>()[i])));
+    op.out.as<T>()[i] = static_cast<T>(factor * (p - op.target.as<T>()[i]));
+  }
+}
+
+FL_REFERENCE_OP(bceWithLogits)
+FL_REFERENCE_OP(bceWithLogitsBackward)
 FL_REFERENCE_OP(crossEntropy)
 FL_REFERENCE_OP(crossEntropyBackward)
 FL_REFERENCE_OP(mse)

@@ -23,6 +23,10 @@ void attention(const OpCall& call);
 template <class T>
 void attentionBackward(const OpCall& call);
 template <class T>
+void bceWithLogits(const OpCall& call);
+template <class T>
+void bceWithLogitsBackward(const OpCall& call);
+template <class T>
 void biasBackward(const OpCall& call);
 template <class T>
 void crossEntropy(const OpCall& call);

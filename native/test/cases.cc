@@ -45,6 +45,9 @@ std::vector<Case> casesOf(OpKind op) {
     case OpKind::attention:
     case OpKind::attentionBackward:
       return attentionCases(op);
+    case OpKind::bceWithLogits:
+    case OpKind::bceWithLogitsBackward:
+      return bceWithLogitsCases(op);
     case OpKind::biasBackward:
       return biasBackwardCases();
     case OpKind::crossEntropy:

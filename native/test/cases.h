@@ -83,10 +83,12 @@ struct LossShape {
 };
 Case crossEntropyCase(OpKind op, Random& random, const LossShape& shape);
 Case mseCase(OpKind op, Random& random, int64_t rows, int64_t cols);
+Case bceWithLogitsCase(OpKind op, Random& random, int64_t rows, int64_t labels);
 Case adamwCase(Random& random, int64_t count, double step);
 Case squaredNormCase(Random& random, int64_t count);
 std::vector<Case> crossEntropyCases(OpKind op);
 std::vector<Case> mseCases(OpKind op);
+std::vector<Case> bceWithLogitsCases(OpKind op);
 std::vector<Case> adamwCases();
 std::vector<Case> squaredNormCases();
 

@@ -68,6 +68,9 @@ Case fullCase(OpKind op) {
       return dropoutCase(random, 4, 6, 0.1, true);
     case OpKind::embeddingSum:
       return embeddingSumCase(random, 4, 6, 2);
+    case OpKind::bceWithLogits:
+    case OpKind::bceWithLogitsBackward:
+      return bceWithLogitsCase(op, random, 4, 3);
     case OpKind::mse:
     case OpKind::mseBackward:
       return mseCase(op, random, 4, 3);

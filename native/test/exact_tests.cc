@@ -128,6 +128,7 @@ void notFinite(const std::string& name) {
   for (const char* operand : {"x", "A", "B"})
     expectSeen(loraLinearCase(random, 5, 19, 17, {3, 0, false}, {}), backend, operand, "y");
   expectSeen(crossEntropyCase(OpKind::crossEntropy, random, {5, 3, false, 0, 0}), backend, "logits", "loss");
+  expectSeen(bceWithLogitsCase(OpKind::bceWithLogits, random, 5, 3), backend, "logits", "loss");
   expectSeen(mseCase(OpKind::mse, random, 5, 1), backend, "x", "loss");
   for (Case& c : squaredNormCases()) expectSeen(c, backend, "x", "out");
 }

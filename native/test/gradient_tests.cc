@@ -172,6 +172,18 @@ void mseGradients() {
   checkGradient(forward, "loss", {forward.step.lossScale}, "x", truth(backward)[0]);
 }
 
+void bceWithLogitsGradients() {
+  Random random(112);
+  for (const double scale : {1.0, 0.1}) {
+    Case forward = bceWithLogitsCase(OpKind::bceWithLogits, random, 4, 3);
+    for (double& x : forward.in("logits").values) x *= scale;
+    forward.in("target").values[0] = 0.3;
+    Case backward = bceWithLogitsCase(OpKind::bceWithLogitsBackward, random, 4, 3);
+    backward.inputs = forward.inputs;
+    checkGradient(forward, "loss", {forward.step.lossScale}, "logits", truth(backward)[0]);
+  }
+}
+
 void elementwiseGradients() {
   Random random(109);
   const std::vector<double> dy = random.normals(12);
@@ -219,6 +231,7 @@ const std::vector<GradientTest>& gradientTests() {
       {"activation", activationGradients, {OpKind::activation, OpKind::activationBackward}},
       {"addLayerNorm", addLayerNormGradients, {OpKind::addLayerNorm, OpKind::addLayerNormBackward}},
       {"attention", attentionGradients, {OpKind::attention, OpKind::attentionBackward}},
+      {"bceWithLogits", bceWithLogitsGradients, {OpKind::bceWithLogits, OpKind::bceWithLogitsBackward}},
       {"crossEntropy", crossEntropyGradients, {OpKind::crossEntropy, OpKind::crossEntropyBackward}},
       {"elementwise", elementwiseGradients, {OpKind::add, OpKind::scale, OpKind::dropout}},
       {"embedding", embeddingGradients, {OpKind::embeddingSum, OpKind::embeddingBackward}},

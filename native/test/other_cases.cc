@@ -60,6 +60,14 @@ Case mseCase(OpKind op, Random& random, int64_t rows, int64_t cols) {
   return op == OpKind::mse ? c.output("loss", {1}) : c.output("dx", {rows, cols});
 }
 
+Case bceWithLogitsCase(OpKind op, Random& random, int64_t rows, int64_t labels) {
+  Case c(op, shapeText({rows, labels}));
+  c.step = someStep();
+  c.input("logits", {rows, labels}, random.normals(rows * labels, 3));
+  c.input("target", {rows, labels}, random.indices(rows * labels, 2));
+  return op == OpKind::bceWithLogits ? c.output("loss", {1}) : c.output("dlogits", {rows, labels});
+}
+
 Case adamwCase(Random& random, int64_t count, double step) {
   Case c(OpKind::adamw, std::to_string(count) + " step=" + std::to_string(static_cast<int>(step)));
   // Parameters of the size of one update, so that the bound is on the update.
@@ -131,6 +139,22 @@ std::vector<Case> mseCases(OpKind op) {
   std::vector<Case> cases;
   for (int64_t rows : rowCounts())
     if (rows > 0) cases.push_back(mseCase(op, random, rows, 1 + rows % 3));
+  return cases;
+}
+
+std::vector<Case> bceWithLogitsCases(OpKind op) {
+  Random random(47);
+  std::vector<Case> cases;
+  for (int64_t rows : rowCounts()) cases.push_back(bceWithLogitsCase(op, random, rows, 1 + rows % 6));
+  cases.push_back(bceWithLogitsCase(op, random, 70, 1001));
+  // Targets between 0 and 1.
+  cases.push_back(bceWithLogitsCase(op, random, 9, 4));
+  for (double& t : cases.back().in("target").values) t = 0.1 + 0.8 * t;
+  cases.back().label += " soft";
+  // Logits beyond the range of exp, on both sides.
+  cases.push_back(bceWithLogitsCase(op, random, 9, 4));
+  for (double& x : cases.back().in("logits").values) x *= 300;
+  cases.back().label += " large logits";
   return cases;
 }
 

@@ -129,6 +129,9 @@ void lossValues() {
   entropy({1, -100}, 0, second);
   entropy({1, -100}, 0.5, (0.5 * 3 * second + 0.25 * (first + 3 * second)) / 3);
   entropy({-100, -100}, 0, 0);
+  Case binary(OpKind::bceWithLogits, "");
+  binary.input("logits", {1, 3}, {std::log(3.0), std::log(3.0), 1000}).input("target", {1, 3}, {1, 0, 1});
+  expect(binary.output("loss", {1}), "loss", {(std::log(4.0 / 3) + std::log(4.0)) / 3});
   Case mse(OpKind::mse, "");
   expect(mse.input("x", {2, 2}, {1, 2, 3, 4}).input("target", {2, 2}, {1, 0, 0, 4}).output("loss", {1}), "loss",
          {13.0 / 4});
@@ -173,7 +176,7 @@ const std::vector<ValueTest>& valueTests() {
       {"linear", linearValues, {OpKind::linear}},
       {"lookup", lookupValues, {OpKind::embeddingSum, OpKind::embeddingBackward, OpKind::gatherRows}},
       {"loraLinear", loraLinearValues, {OpKind::loraLinear}},
-      {"loss", lossValues, {OpKind::crossEntropy, OpKind::mse}},
+      {"loss", lossValues, {OpKind::bceWithLogits, OpKind::crossEntropy, OpKind::mse}},
       {"norm", normValues, {OpKind::layerNorm, OpKind::addLayerNorm}},
       {"optimizer", optimizerValues, {OpKind::adamw, OpKind::squaredNorm}},
   };

@@ -35,6 +35,8 @@ def make_batch(seed, family="roberta", task="sequence-classification"):
         batch["tokenTypeIds"] = [int(i >= start) for row, start in zip(rows, starts) for i in range(len(row))]
     if task == "sequence-classification":
         batch["labels"] = [class_label(row) for row in rows]
+    elif task == "multi-label-classification":
+        batch["labels"] = rng.integers(0, 2, size=(len(rows), 3)).tolist()
     elif task == "regression":
         batch["labels"] = [round(float(x), 3) for x in rng.normal(size=len(rows))]
     elif task == "token-classification":

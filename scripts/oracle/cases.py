@@ -24,6 +24,7 @@ class Case:
     def lora_config(self):
         task_type = {
             "sequence-classification": TaskType.SEQ_CLS,
+            "multi-label-classification": TaskType.SEQ_CLS,
             "regression": TaskType.SEQ_CLS,
             "token-classification": TaskType.TOKEN_CLS,
         }[self.task]
@@ -37,6 +38,7 @@ BATCHES = {
     "roberta-tokencls": (103, "roberta", "token-classification"),
     "roberta-mlm": (104, "roberta", "masked-lm"),
     "bert-seqcls": (105, "bert", "sequence-classification"),
+    "roberta-multilabel": (106, "roberta", "multi-label-classification"),
 }
 
 ALL_LINEAR = {"r": 4, "lora_alpha": 8, "target_modules": "all-linear"}
@@ -73,6 +75,7 @@ CASES = [
     ),
     seqcls("roberta-seqcls-full", mode="full"),
     seqcls("roberta-regression-full", model="roberta-regression", batch="roberta-regression", task="regression", mode="full"),
+    seqcls("roberta-multilabel-lora", batch="roberta-multilabel", task="multi-label-classification", lora=QUERY_VALUE),
     seqcls("roberta-gelu-new-full", model="roberta-gelu-new", mode="full"),
     seqcls("roberta-relu-full", model="roberta-relu", mode="full"),
     seqcls(

@@ -79,6 +79,8 @@ def loss_and_logits(case, model, batch):
     logits = model(**inputs).logits
     if case.task == "regression":
         return F.mse_loss(logits.squeeze(-1), torch.tensor(batch["labels"], dtype=torch.float64)), logits
+    if case.task == "multi-label-classification":
+        return F.binary_cross_entropy_with_logits(logits, torch.tensor(batch["labels"], dtype=torch.float64)), logits
     if case.task in ("token-classification", "masked-lm"):
         logits = logits[packed]
     weights = case.loss_options.get("classWeights")

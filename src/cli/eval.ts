@@ -6,12 +6,21 @@ import { evaluate } from '../task/evaluate';
 import { readExamplesFor } from '../task/examples';
 import { writeFigures } from './figures';
 import { addModelOptions, type ModelOptions, openModel } from './model';
-import { addColumnOptions, addOutputOptions, compact, deviceOption, integer, type OutputOptions } from './options';
+import {
+  addColumnOptions,
+  addOutputOptions,
+  compact,
+  deviceOption,
+  integer,
+  type OutputOptions,
+  thresholdOption,
+} from './options';
 import { action } from './run';
 
 interface EvalOptions extends ModelOptions, ColumnOptions, OutputOptions {
   batchSize?: number;
   tokenBudget?: number;
+  threshold?: number;
   device: DeviceOption;
 }
 
@@ -21,6 +30,7 @@ export function evalCommand(): Command {
     .argument('<data>', '.tsv or .jsonl with labels; for token classification .jsonl or CoNLL')
     .option('--batch-size <n>', 'sentences a batch', integer(1))
     .option('--token-budget <n>', 'most tokens a batch', integer(1))
+    .addOption(thresholdOption())
     .addOption(deviceOption());
   addModelOptions(command);
   addColumnOptions(command);
@@ -28,9 +38,9 @@ export function evalCommand(): Command {
     action(async (context, file: string, options: EvalOptions) => {
       const textModel = await openModel(options);
       const examples = readExamplesFor(textModel.model.task, file, options, true);
-      const { batchSize, tokenBudget, device } = options;
+      const { batchSize, tokenBudget, threshold, device } = options;
       const result = await evaluate(textModel, examples, {
-        ...compact({ batchSize, tokenBudget }),
+        ...compact({ batchSize, tokenBudget, threshold }),
         device,
         signal: context.signal,
       });

@@ -124,6 +124,13 @@ export function addOutputOptions(command: Command): Command {
     .option('--verbose', 'errors with their stack');
 }
 
+/** For multi-label classification. */
+export const thresholdOption = () =>
+  new Option(
+    '--threshold <p>',
+    'multi-label: a label counts where its probability is above it (default: 0.5)',
+  ).argParser(number);
+
 export const deviceOption = () =>
   new Option('--device <name>', 'where to compute').choices(['auto', 'cpu', 'cuda']).default('auto');
 

@@ -10,12 +10,13 @@ import { Classifier } from '../task/classify';
 import type { DeviceOption } from '../task/device';
 import { type Example, isTokenExample, readExamplesFor } from '../task/examples';
 import { addModelOptions, type ModelOptions, openModel } from './model';
-import { addColumnOptions, deviceOption } from './options';
+import { addColumnOptions, compact, deviceOption, thresholdOption } from './options';
 import { action } from './run';
 
 interface PredictOptions extends ModelOptions, ColumnOptions {
   file?: string;
   output?: string;
+  threshold?: number;
   device: DeviceOption;
 }
 
@@ -28,6 +29,7 @@ export function predictCommand(): Command {
     .argument('[texts...]', 'texts to classify')
     .option('--file <file>', '.tsv or .jsonl with texts, or .txt with one a line')
     .option('--output <file>', 'write the JSON lines there (default: standard output)')
+    .addOption(thresholdOption())
     .addOption(deviceOption())
     .option('--verbose', 'errors with their stack');
   addModelOptions(command);
@@ -42,7 +44,10 @@ export function predictCommand(): Command {
       const write = (line: string) =>
         options.output === undefined ? process.stdout.write(line) : collected.push(line);
       {
-        using classifier = new Classifier(textModel, { device: options.device });
+        using classifier = new Classifier(textModel, {
+          device: options.device,
+          ...compact({ threshold: options.threshold }),
+        });
         for await (const chunk of chunks(inputOf(texts, options, textModel.model.task))) {
           const predictions = await classifier.predict(chunk, context.signal);
           predictions.forEach((prediction, i) => {

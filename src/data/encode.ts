@@ -7,8 +7,8 @@ import type { EncodedExample } from './packing';
 export interface TextExample {
   text: string;
   textPair?: string | undefined;
-  /** A class name or number, or regression targets. */
-  label?: string | number | readonly number[] | undefined;
+  /** A class name or number; for regression a number or several; for multi-label classification a list of names or numbers. */
+  label?: string | number | readonly (string | number)[] | undefined;
   /** Where it stands, for errors: `train.tsv:17`. Default: its number in the list. */
   place?: string | undefined;
 }

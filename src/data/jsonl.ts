@@ -4,7 +4,7 @@ import type { TextExample } from './encode';
 import { invalidData, readLines } from './text_file';
 
 /**
- * @param labelled whether every row must have a label: a string, a number, or a list of numbers.
+ * @param labelled whether every row must have a label: a string, a number, or a list of them.
  * @throws FusedLoraError INVALID_DATA naming file and line.
  */
 export function readJsonl(file: string, options: ColumnOptions, labelled: boolean): TextExample[] {
@@ -57,13 +57,13 @@ function stringOf(row: Row, field: string, place: string): string {
   return value;
 }
 
-function labelOf(row: Row, field: string, place: string): string | number | number[] {
+function labelOf(row: Row, field: string, place: string): string | number | (string | number)[] {
   const value = row[field];
   if (value === undefined) throw missing(row, field, place);
   if (typeof value === 'string' || typeof value === 'number') return value;
-  if (Array.isArray(value) && value.every((x) => typeof x === 'number')) return value;
+  if (Array.isArray(value) && value.every((x) => typeof x === 'number' || typeof x === 'string')) return value;
   throw invalidData(
     place,
-    `field "${field}" is ${JSON.stringify(value)}; a label is a string, a number or a list of numbers`,
+    `field "${field}" is ${JSON.stringify(value)}; a label is a string, a number or a list of them`,
   );
 }

@@ -30,7 +30,7 @@ function findLoss(graph: Graph): Node {
     throw new FusedLoraError(
       'INVALID_ARGUMENT',
       `training needs one loss op whose result is the graph output 'loss'; the graph has ${made}` +
-        `${output ? '' : " and no output 'loss'"}. Return crossEntropy(...) or mse(...) as 'loss' from forward()`,
+        `${output ? '' : " and no output 'loss'"}. Return crossEntropy(...), mse(...) or bceWithLogits(...) as 'loss' from forward()`,
     );
   }
   return loss;

@@ -75,6 +75,7 @@ export function configFromPeft(json: JsonObject, file: string): LoraConfig {
 
 const TASK_TYPES: Readonly<Record<string, string>> = {
   'sequence-classification': 'SEQ_CLS',
+  'multi-label-classification': 'SEQ_CLS',
   regression: 'SEQ_CLS',
   'token-classification': 'TOKEN_CLS',
 };

@@ -6,7 +6,7 @@ import type { TensorData } from '../io/safetensors';
 import { BertForMaskedLM, BertForSequenceClassification, BertForTokenClassification } from './bert';
 import { type EncoderConfig, type ParseConfigOptions, parseConfig } from './config';
 import { RobertaForMaskedLM, RobertaForSequenceClassification, RobertaForTokenClassification } from './roberta';
-import type { Task, TaskModel, TaskSettings } from './task_model';
+import { TASKS, type Task, type TaskModel, type TaskSettings } from './task_model';
 import { fitCheckpoint, type LoadReport } from './weights';
 
 export interface ModelOptions {
@@ -36,19 +36,27 @@ export interface LoadModelOptions extends ModelOptions {
 const CLASSES = {
   roberta: {
     'sequence-classification': RobertaForSequenceClassification,
+    'multi-label-classification': RobertaForSequenceClassification,
     regression: RobertaForSequenceClassification,
     'token-classification': RobertaForTokenClassification,
     'masked-lm': RobertaForMaskedLM,
   },
   bert: {
     'sequence-classification': BertForSequenceClassification,
+    'multi-label-classification': BertForSequenceClassification,
     regression: BertForSequenceClassification,
     'token-classification': BertForTokenClassification,
     'masked-lm': BertForMaskedLM,
   },
 } as const;
 
-const TASKS = Object.keys(CLASSES.roberta) as Task[];
+/** `problem_type` in config.json, for models with ForSequenceClassification. */
+const PROBLEM_TYPES: Partial<Record<Task, string>> = {
+  'sequence-classification': 'single_label_classification',
+  'multi-label-classification': 'multi_label_classification',
+  regression: 'regression',
+};
+const TASK_OF_PROBLEM = Object.fromEntries(Object.entries(PROBLEM_TYPES).map(([task, type]) => [type, task as Task]));
 
 function taskOf(config: EncoderConfig, task: Task | undefined, file: string): Task {
   if (task !== undefined) {
@@ -59,7 +67,7 @@ function taskOf(config: EncoderConfig, task: Task | undefined, file: string): Ta
     ? config.json['architectures'].map(String)
     : [];
   if (architecture.endsWith('ForSequenceClassification')) {
-    return config.problemType === 'regression' ? 'regression' : 'sequence-classification';
+    return TASK_OF_PROBLEM[config.problemType ?? ''] ?? 'sequence-classification';
   }
   if (architecture.endsWith('ForTokenClassification')) return 'token-classification';
   if (architecture.endsWith('ForMaskedLM')) return 'masked-lm';
@@ -79,12 +87,6 @@ function settingsOf(config: EncoderConfig, options: ModelOptions, file: string):
       );
     }
     return { task, numLabels: config.vocabSize, labelNames: [] };
-  }
-  if (config.problemType === 'multi_label_classification' && options.task === undefined) {
-    throw new FusedLoraError(
-      'INVALID_CONFIG',
-      `${file}: field "problem_type" is "multi_label_classification"; expected one label a sentence. Pass the option task to train it so.`,
-    );
   }
   const given = options.labelNames ? [...options.labelNames] : undefined;
   const numLabels = options.numLabels ?? given?.length ?? config.numLabels ?? (task === 'regression' ? 1 : 2);
@@ -181,9 +183,8 @@ export function configOf(model: TaskModel): JsonObject {
   const names = labelNames.length ? labelNames : Array.from({ length: numLabels }, (_, i) => `LABEL_${i}`);
   json['id2label'] = Object.fromEntries(names.map((name, i) => [String(i), name]));
   json['label2id'] = Object.fromEntries(names.map((name, i) => [name, i]));
-  if (task !== 'token-classification') {
-    json['problem_type'] = task === 'regression' ? 'regression' : 'single_label_classification';
-  }
+  const problemType = PROBLEM_TYPES[task];
+  if (problemType !== undefined) json['problem_type'] = problemType;
   return json;
 }
 

@@ -12,5 +12,5 @@ export { type EncoderConfig, type ModelFamily, parseConfig } from './config';
 export { Embeddings, Encoder, EncoderModel, Pooler } from './encoder';
 export { ClassificationHead } from './heads';
 export { RobertaForMaskedLM, RobertaForSequenceClassification, RobertaForTokenClassification } from './roberta';
-export { type Task, TaskModel, type TaskSettings } from './task_model';
+export { TASKS, type Task, TaskModel, type TaskSettings } from './task_model';
 export type { LoadReport } from './weights';

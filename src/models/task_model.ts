@@ -1,10 +1,21 @@
 import { gatherRows } from '../graph/ops';
 import type { Graph, Value } from '../graph/value';
-import { type Dropout, type LossOptions, Model, squaredLoss } from '../nn';
+import { binaryLoss, type Dropout, type LossOptions, Model, squaredLoss } from '../nn';
 import { type EncoderConfig, maxLengthOf, positionOffsetOf } from './config';
 import type { EncoderModel } from './encoder';
 
-export type Task = 'sequence-classification' | 'regression' | 'token-classification' | 'masked-lm';
+/**
+ * sequence-classification: one of several classes a text. multi-label-classification: any number of labels a text. regression: numbers a
+ * text. token-classification: one of several classes a word. masked-lm: the tokens that were masked.
+ */
+export const TASKS = [
+  'sequence-classification',
+  'multi-label-classification',
+  'regression',
+  'token-classification',
+  'masked-lm',
+] as const;
+export type Task = (typeof TASKS)[number];
 
 export interface TaskSettings {
   task: Task;
@@ -54,7 +65,9 @@ export abstract class TaskModel extends Model implements TaskSettings {
   }
 
   override forwardLoss(graph: Graph, logits: Value, options: LossOptions): Value {
-    return this.task === 'regression' ? squaredLoss(graph, logits) : super.forwardLoss(graph, logits, options);
+    if (this.task === 'regression') return squaredLoss(graph, logits);
+    if (this.task === 'multi-label-classification') return binaryLoss(graph, logits);
+    return super.forwardLoss(graph, logits, options);
   }
 }
 

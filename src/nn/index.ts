@@ -7,7 +7,7 @@ export { type Initializer, initializedParameter } from './init';
 export { type InspectedValue, inspect } from './inspect';
 export { LayerNorm } from './layer_norm';
 export { Linear, type LinearOptions } from './linear';
-export { type LossOptions, Model, squaredLoss, type TraceOptions, trace } from './model';
+export { binaryLoss, type LossOptions, Model, squaredLoss, type TraceOptions, trace } from './model';
 export { Module } from './module';
 export { SelfAttention, type SelfAttentionOptions } from './self_attention';
 export type { StateDict, StateEntries, StateTensor } from './state';

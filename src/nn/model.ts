@@ -1,4 +1,4 @@
-import { type CrossEntropyOptions, crossEntropy, mse } from '../graph/ops';
+import { bceWithLogits, type CrossEntropyOptions, crossEntropy, mse } from '../graph/ops';
 import { Graph, type Value } from '../graph/value';
 import { Module } from './module';
 
@@ -16,7 +16,7 @@ export abstract class Model extends Module {
 
   /**
    * The loss of these logits: cross-entropy with the batch input `labels`, one a row of the logits. Override it for
-   * another; {@link squaredLoss} is there for regression.
+   * another; {@link squaredLoss} is there for regression, {@link binaryLoss} for labels that exclude no other.
    */
   forwardLoss(graph: Graph, logits: Value, options: LossOptions): Value {
     const rows = logits.shape[0] as 'T' | 'S' | 'M';
@@ -27,6 +27,11 @@ export abstract class Model extends Module {
 /** mean((logits − targets)²) with the batch input `targets`, of the shape of the logits. */
 export function squaredLoss(graph: Graph, logits: Value): Value {
   return mse(logits, graph.input('targets', 'float', logits.shape));
+}
+
+/** The mean binary cross-entropy with the batch input `targets`, of the shape of the logits: each label is there (1) or not (0). */
+export function binaryLoss(graph: Graph, logits: Value): Value {
+  return bceWithLogits(logits, graph.input('targets', 'float', logits.shape));
 }
 
 export interface TraceOptions {

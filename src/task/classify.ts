@@ -12,14 +12,17 @@ import { chooseDevice, type DeviceOption } from './device';
 import { positionsOf } from './encoding';
 import { type Example, isTokenExample, textExamples } from './examples';
 import type { TextModel } from './text_model';
+import { checkedThreshold, sigmoid } from './threshold';
 
 export interface Prediction {
   /** The most probable class; absent for regression. */
   label?: string;
   /** Of `label`. */
   probability?: number;
-  /** Of every class by name; they add up to 1. */
+  /** Of every class by name; of classes that exclude each other they add up to 1. */
   probabilities?: Record<string, number>;
+  /** What a multi-label classifier gives: the labels whose probability is above the threshold; their `probabilities` are each label's own. */
+  labels?: string[];
   /** What a regression model gives. */
   values?: number[];
   /** What a token classifier gives: one entry a word. */
@@ -39,6 +42,8 @@ export interface WordPrediction {
 export interface ClassifierOptions {
   /** Default auto. */
   device?: DeviceOption;
+  /** Of multi-label classification: what the probability of a label must be above. Default 0.5. */
+  threshold?: number;
   /** Most tokens a batch. Default 4096. */
   tokenBudget?: number;
 }
@@ -55,11 +60,13 @@ function distribution(logits: Float32Array): { best: number; probabilities: numb
 export class Classifier {
   private readonly evaluator: Evaluator;
   private readonly tokenBudget: number;
+  private readonly threshold: number;
 
   constructor(
     private readonly textModel: TextModel,
     options: ClassifierOptions = {},
   ) {
+    this.threshold = checkedThreshold(options.threshold);
     const backend: BackendName = chooseDevice(options.device).backend;
     const { model } = textModel;
     this.evaluator = new Evaluator({ trace: (o) => trace(model, o), backend, loss: false });
@@ -107,11 +114,18 @@ export class Classifier {
   private prediction(logits: Float32Array): Prediction {
     const { task, labelNames } = this.textModel.model;
     if (task === 'regression') return { values: [...logits] };
+    const named = (probabilities: number[]) =>
+      Object.fromEntries(labelNames.map((name, i) => [name, probabilities[i] as number]));
+    if (task === 'multi-label-classification') {
+      const probabilities = sigmoid(logits);
+      const labels = labelNames.filter((_, i) => (probabilities[i] as number) > this.threshold);
+      return { labels, probabilities: named(probabilities) };
+    }
     const { best, probabilities } = distribution(logits);
     return {
       label: labelNames[best] as string,
       probability: probabilities[best] as number,
-      probabilities: Object.fromEntries(labelNames.map((name, i) => [name, probabilities[i] as number])),
+      probabilities: named(probabilities),
     };
   }
 

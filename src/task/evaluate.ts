@@ -6,10 +6,13 @@ import { type BatchSizes, encodeFor, sourceOf } from './encoding';
 import type { Example } from './examples';
 import { measure } from './measure';
 import type { TextModel } from './text_model';
+import { checkedThreshold } from './threshold';
 
 export interface EvaluateOptions extends BatchSizes {
   /** Default auto. */
   device?: DeviceOption;
+  /** Of multi-label classification: what the probability of a label must be above. Default 0.5. */
+  threshold?: number;
   signal?: AbortSignal;
 }
 
@@ -28,6 +31,7 @@ export async function evaluate(
   options: EvaluateOptions = {},
 ): Promise<EvaluateResult> {
   const { model } = textModel;
+  const threshold = checkedThreshold(options.threshold);
   const encoded = await encodeFor(textModel, examples, options.signal);
   const source = sourceOf(model, encoded, { ...options, shuffle: false });
   const { backend } = chooseDevice(options.device);
@@ -37,7 +41,7 @@ export async function evaluate(
   const seconds = (performance.now() - started) / 1000;
   return {
     examples: examples.length,
-    metrics: measure(model, evaluation, encoded),
+    metrics: measure(model, evaluation, encoded, threshold),
     seconds,
     samplesPerSecond: examples.length / seconds,
   };

@@ -30,8 +30,13 @@ type ModelSettings = Pick<
   | 'ignoreMismatchedSizes'
 >;
 
-/** What a label is: a class a text, numbers a text, or a class a word (of examples with `tokens`). */
-export const FINE_TUNE_TASKS = ['sequence-classification', 'regression', 'token-classification'] as const;
+/** What a label is: a class a text, any number of labels a text, numbers a text, or a class a word (of examples with `tokens`). */
+export const FINE_TUNE_TASKS = [
+  'sequence-classification',
+  'multi-label-classification',
+  'regression',
+  'token-classification',
+] as const;
 export type FineTuneTask = (typeof FINE_TUNE_TASKS)[number];
 
 export interface FineTuneOptions
@@ -154,7 +159,9 @@ async function open(options: FineTuneOptions, seed: number): Promise<TextModel> 
   checkExamples(task, options.train);
   return openTextModel(options.model, {
     task,
-    ...(task !== 'regression' && { labelNames: options.labelNames ?? labelNamesFor(options.train, options.model) }),
+    ...(task !== 'regression' && {
+      labelNames: options.labelNames ?? labelNamesFor(options.train, options.model, task),
+    }),
     seed,
     tokenizer,
     maxLength,
@@ -167,6 +174,13 @@ async function open(options: FineTuneOptions, seed: number): Promise<TextModel> 
 }
 
 function lossOptions({ labelSmoothing, classWeights }: FineTuneOptions, model: TaskModel): LossOptions {
+  const ofClasses = model.task === 'sequence-classification' || model.task === 'token-classification';
+  if (!ofClasses && (labelSmoothing || classWeights)) {
+    throw new FusedLoraError(
+      'INVALID_ARGUMENT',
+      `${classWeights ? 'classWeights' : 'labelSmoothing'} is for tasks with one class a text or word, not for ${model.task}. Leave it out.`,
+    );
+  }
   if (classWeights && classWeights.length !== model.numLabels) {
     throw new FusedLoraError(
       'INVALID_ARGUMENT',

@@ -4,7 +4,7 @@ import type { TextExample } from '../data/encode';
 import type { EncodedExample } from '../data/packing';
 import { FusedLoraError } from '../errors';
 import { isJsonObject, readJsonObject } from '../io/json';
-import type { TaskModel } from '../models';
+import type { Task, TaskModel } from '../models';
 import { listNames, nearNames } from '../nn/near';
 import { type Example, isTokenExample } from './examples';
 
@@ -12,12 +12,25 @@ export type LabelEncoder = (example: TextExample, place: string) => Pick<Encoded
 
 const isWhole = (text: string) => /^\d+$/.test(text);
 
-/** All labels of a data set with the place of each: one a text, one a word. */
-function* labelsOf(examples: readonly Example[]): Generator<[label: unknown, place: string]> {
+/** The labels of a text that may have several: a list, or names with commas between; none is a label set too. */
+function labelSet(label: TextExample['label'], place: string): readonly unknown[] {
+  if (Array.isArray(label)) return label;
+  if (typeof label === 'number') return [label];
+  if (typeof label !== 'string') throw noLabel(place);
+  return label
+    .split(',')
+    .map((name) => name.trim())
+    .filter((name) => name !== '');
+}
+
+/** All labels of a data set with the place of each: one a text, several a text, one a word. */
+function* labelsOf(examples: readonly Example[], task: Task): Generator<[label: unknown, place: string]> {
   for (const [i, example] of examples.entries()) {
     const place = example.place ?? `example ${i}`;
-    if (!isTokenExample(example)) yield [example.label, place];
-    else if (example.labels) for (const label of example.labels) yield [label, place];
+    if (!isTokenExample(example)) {
+      if (task !== 'multi-label-classification') yield [example.label, place];
+      else for (const label of labelSet(example.label, place)) yield [label, place];
+    } else if (example.labels) for (const label of example.labels) yield [label, place];
     else yield [undefined, place];
   }
 }
@@ -26,19 +39,21 @@ function* labelsOf(examples: readonly Example[]): Generator<[label: unknown, pla
  * The class names of a data set: its distinct labels, whole numbers by size, others by code point. Numbers name the classes
  * up to the largest one, so that class ids are the numbers themselves.
  *
- * @throws FusedLoraError INVALID_DATA for a row without a label, or fewer than two classes.
+ * @throws FusedLoraError INVALID_DATA for a row without a label, or fewer than two classes (multi-label: none).
  */
-export function findLabelNames(examples: readonly Example[]): string[] {
+export function findLabelNames(examples: readonly Example[], task: Task = 'sequence-classification'): string[] {
   const names = new Set<string>();
-  for (const [label, place] of labelsOf(examples)) {
+  for (const [label, place] of labelsOf(examples, task)) {
+    if (Array.isArray(label)) throw severalLabels(place);
     if (typeof label !== 'string' && typeof label !== 'number') throw noLabel(place);
     names.add(String(label));
   }
   const sorted = [...names].sort((a, b) => (a < b ? -1 : 1));
-  if (sorted.length < 2) {
+  const least = task === 'multi-label-classification' ? 1 : 2;
+  if (sorted.length < least) {
     throw new FusedLoraError(
       'INVALID_DATA',
-      `the data has ${sorted.length === 1 ? `the one label "${sorted[0]}"` : 'no labels'}; a classifier needs at least two. ` +
+      `the data has ${sorted.length === 1 ? `the one label "${sorted[0]}"` : 'no labels'}; a classifier needs at least ${least === 1 ? 'one' : 'two'}. ` +
         'Was another column meant?',
     );
   }
@@ -53,6 +68,13 @@ function noLabel(place: string): FusedLoraError {
   return new FusedLoraError('INVALID_DATA', `${place}: has no label; give every row one`);
 }
 
+function severalLabels(place: string): FusedLoraError {
+  return new FusedLoraError(
+    'INVALID_DATA',
+    `${place}: has a list of labels where one is needed. Give one, or take the task multi-label-classification.`,
+  );
+}
+
 /**
  * What turns a label into a class id: a label is one of the names or, where no name is a number, a class id.
  *
@@ -65,6 +87,7 @@ export function classIds(labelNames: readonly string[]): (label: unknown, place:
     const id = typeof label === 'string' || typeof label === 'number' ? idOf.get(String(label)) : undefined;
     if (id !== undefined) return id;
     if (label === undefined) throw noLabel(place);
+    if (Array.isArray(label)) throw severalLabels(place);
     const [near] = nearNames(String(label), labelNames, 1);
     throw new FusedLoraError(
       'INVALID_DATA',
@@ -76,17 +99,25 @@ export function classIds(labelNames: readonly string[]): (label: unknown, place:
 /**
  * What turns the label of a text into what the model is trained on.
  *
- * @returns for classes: see {@link classIds}; for regression: a number, or as many as the model has outputs.
+ * @returns for classes: see {@link classIds}; for multi-label classification a list of them, or a string with commas between them, becomes a 0 or 1
+ * for each label; for regression: a number, or as many as the model has outputs.
  */
 export function labelEncoder(model: Pick<TaskModel, 'task' | 'numLabels' | 'labelNames'>): LabelEncoder {
   if (model.task === 'regression') return regressionLabels(model.numLabels);
+  const idOf = classIds(model.labelNames);
+  if (model.task === 'multi-label-classification') {
+    return ({ label }, place) => {
+      const targets = new Array<number>(model.numLabels).fill(0);
+      for (const name of labelSet(label, place)) targets[idOf(name, place)] = 1;
+      return { targets };
+    };
+  }
   if (model.task !== 'sequence-classification') {
     throw new FusedLoraError(
       'INVALID_ARGUMENT',
-      `a model for ${model.task} has no label a sentence; use sequence-classification or regression`,
+      `a model for ${model.task} has no label a sentence; use sequence-classification, multi-label-classification or regression`,
     );
   }
-  const idOf = classIds(model.labelNames);
   return ({ label }, place) => ({ label: idOf(label, place) });
 }
 
@@ -108,8 +139,8 @@ function regressionLabels(numTargets: number): LabelEncoder {
  * The label names for fine-tuning a model folder on a data set: those that its config.json gives its head, where the data has no
  * others; else the data's.
  */
-export function labelNamesFor(examples: readonly Example[], dir: string): string[] {
-  const found = findLabelNames(examples);
+export function labelNamesFor(examples: readonly Example[], dir: string, task: Task): string[] {
+  const found = findLabelNames(examples, task);
   const config = readJsonObject(path.join(dir, 'config.json'), 'to build the model', 'INVALID_CONFIG');
   const id2label = config['id2label'];
   if (!isJsonObject(id2label)) return found;

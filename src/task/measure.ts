@@ -3,21 +3,25 @@ import { type EncodedExample, IGNORE_LABEL } from '../data/packing';
 import type { TaskModel } from '../models';
 import { areEntityTags, entityMetrics } from '../train/entities';
 import type { Evaluation } from '../train/evaluate';
-import { argmaxRows, classificationMetrics, regressionMetrics } from '../train/metrics';
+import { argmaxRows, classificationMetrics, multiLabelMetrics, regressionMetrics } from '../train/metrics';
+import { DEFAULT_THRESHOLD, exceeds } from './threshold';
 
 /**
  * The loss, and
  * - for classes of texts: accuracy, f1 and matthews;
  * - for classes of words: accuracy over words; with entity tags (B-PER, I-PER, O) precision, recall and f1 over whole entities, with
  *   others f1 and matthews over words. Words that were cut off count for nothing.
+ * - for labels that exclude no other: microF1, macroF1 and exactMatch of the labels whose probability is above the threshold;
  * - for regression: mse, pearson and spearman.
  *
  * @param examples in the order of the data set, with labels.
+ * @param threshold of multi-label classification.
  */
 export function measure(
   model: TaskModel,
   evaluation: Evaluation,
   examples: readonly EncodedExample[],
+  threshold = DEFAULT_THRESHOLD,
 ): Record<string, number> {
   const { loss, logits, numOutputs } = evaluation;
   switch (model.task) {
@@ -25,6 +29,16 @@ export function measure(
       const targets = examples.flatMap(({ targets = [] }) => [...targets]);
       const values = logits.flatMap((row) => [...row]);
       return { loss, ...regressionMetrics(targets, values) };
+    }
+    case 'multi-label-classification': {
+      const targets = examples.map(({ targets = [] }) => targets);
+      return {
+        loss,
+        ...multiLabelMetrics(
+          targets,
+          logits.map((row) => exceeds(row, threshold)),
+        ),
+      };
     }
     case 'token-classification':
       return { loss, ...wordMetrics(model.labelNames, evaluation, examples) };

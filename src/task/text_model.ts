@@ -8,7 +8,7 @@ import { writeFileAtomic } from '../io/atomic';
 import { type JsonObject, readJsonObject } from '../io/json';
 import { expected, validate } from '../io/validate';
 import { loadAdapter } from '../lora';
-import { type LoadModelOptions, type LoadReport, loadModel, type Task, type TaskModel } from '../models';
+import { type LoadModelOptions, type LoadReport, loadModel, TASKS, type Task, type TaskModel } from '../models';
 
 const ADAPTER_CONFIG = 'adapter_config.json';
 /** What neither PEFT nor transformers has a place for: label names of an adapter, and how long texts may be. */
@@ -26,7 +26,7 @@ const TOKENIZER_FILES = [
 ];
 
 const settingsFields = z.object({
-  task: expected.oneOf(['sequence-classification', 'regression', 'token-classification', 'masked-lm']).optional(),
+  task: expected.oneOf(TASKS).optional(),
   labelNames: z.array(expected.string(), { error: 'a list of names' }).optional(),
   maxLength: expected.integer(3).optional(),
 });

@@ -56,6 +56,45 @@ export function classificationMetrics(
   };
 }
 
+export interface MultiLabelMetrics {
+  /** Of all decisions about a label together. */
+  microF1: number;
+  /** The unweighted mean of each label's F1; 0 for a label that is neither expected nor predicted. */
+  macroF1: number;
+  /** Share of the examples whose labels are all right. */
+  exactMatch: number;
+}
+
+/** @param targets, predicted [examples][labels] 0 or 1 */
+export function multiLabelMetrics(
+  targets: readonly (readonly number[])[],
+  predicted: readonly (readonly number[])[],
+): MultiLabelMetrics {
+  const labels = targets[0]?.length ?? 0;
+  const right = new Array<number>(labels).fill(0);
+  const marked = new Array<number>(labels).fill(0);
+  let exact = 0;
+  targets.forEach((row, i) => {
+    const others = predicted[i];
+    if (row.length !== labels || others?.length !== labels) {
+      throw new FusedLoraError('INVALID_SHAPE', `example ${i} has not ${labels} labels and predictions`);
+    }
+    row.forEach((x, c) => {
+      const y = others[c] as number;
+      right[c] = (right[c] as number) + x * y;
+      marked[c] = (marked[c] as number) + x + y;
+    });
+    if (row.every((x, c) => x === others[c])) exact++;
+  });
+  const f1 = (both: number, all: number) => (all === 0 ? 0 : (2 * both) / all);
+  const sum = (values: readonly number[]) => values.reduce((total, x) => total + x, 0);
+  return {
+    microF1: f1(sum(right), sum(marked)),
+    macroF1: labels === 0 ? 0 : sum(right.map((both, c) => f1(both, marked[c] as number))) / labels,
+    exactMatch: targets.length === 0 ? 0 : exact / targets.length,
+  };
+}
+
 export interface RegressionMetrics {
   mse: number;
   pearson: number;

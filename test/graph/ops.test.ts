@@ -80,8 +80,12 @@ describe('op registry', () => {
 
   test.each(names)('%s takes as many operands as its native contract', (name) => {
     const struct =
-      { adamw: 'AdamW', crossEntropyBackward: 'CrossEntropy', mseBackward: 'Mse' }[name] ??
-      name[0]?.toUpperCase() + name.slice(1);
+      {
+        adamw: 'AdamW',
+        bceWithLogitsBackward: 'BceWithLogits',
+        crossEntropyBackward: 'CrossEntropy',
+        mseBackward: 'Mse',
+      }[name] ?? name[0]?.toUpperCase() + name.slice(1);
     const native = nativeArity().get(`${struct}Op`);
     const op = opByName(name);
     const most = inputsOf(op, Number.POSITIVE_INFINITY);

@@ -47,6 +47,12 @@ describe('heads', () => {
     expect(graph.inputs.has('labels')).toBe(false);
   });
 
+  it.each([TINY_ROBERTA, TINY_BERT])('several labels a text have a target each', (config) => {
+    const graph = trace(createModel(config, { task: 'multi-label-classification', numLabels: 3 }));
+    expect(ops(graph, 1)).toEqual(['bceWithLogits loss']);
+    expect(graph.inputs.get('targets')).toMatchObject({ dtype: 'float', shape: ['S', 3] });
+  });
+
   it.each([TINY_ROBERTA, TINY_BERT])('token classification has logits for every token', (config) => {
     const graph = trace(createModel(config, { task: 'token-classification', numLabels: 5 }));
     expect(ops(graph, 3)).toEqual(['dropout dropout', 'linear classifier', 'crossEntropy loss']);
@@ -112,6 +118,8 @@ describe('options', () => {
     const architectures = ['RobertaForSequenceClassification'];
     expect(createModel({ ...TINY_ROBERTA, architectures }).task).toBe('sequence-classification');
     expect(createModel({ ...TINY_ROBERTA, architectures, problem_type: 'regression' }).task).toBe('regression');
+    const severalLabels = { ...TINY_ROBERTA, architectures, problem_type: 'multi_label_classification' };
+    expect(createModel(severalLabels).task).toBe('multi-label-classification');
     expect(errorMessage('INVALID_ARGUMENT', () => createModel(TINY_BERT))).toContain('"BertModel" tells no task');
   });
 

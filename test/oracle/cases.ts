@@ -38,7 +38,8 @@ interface StoredBatch {
   inputIds: number[];
   cuSeqlens: number[];
   tokenTypeIds: number[] | null;
-  labels: number[];
+  /** A list for each sequence where it has several. */
+  labels: (number | number[])[];
 }
 
 export const oracleFile = (name: string) => path.join(ROOT, name);
@@ -77,9 +78,11 @@ export function batchOf(
   for (let s = 0; s < S; s++) {
     for (let t = cuSeqlens[s]!; t < cuSeqlens[s + 1]!; t++) positionIds[t] = model.positionOffset + t - cuSeqlens[s]!;
   }
-  const labelled = model.task === 'masked-lm' ? stored.labels.flatMap((label, t) => (label === -100 ? [] : [t])) : [];
+  const floating = model.task === 'regression' || model.task === 'multi-label-classification';
+  const all = stored.labels.flat();
+  const labelled = model.task === 'masked-lm' ? all.flatMap((label, t) => (label === -100 ? [] : [t])) : [];
   const rowIndex = Int32Array.from(labelled);
-  const labels = model.task === 'masked-lm' ? rowIndex.map((t) => stored.labels[t]!) : Int32Array.from(stored.labels);
+  const labels = model.task === 'masked-lm' ? rowIndex.map((t) => all[t]!) : Int32Array.from(all);
   return {
     tensors: {
       inputIds: Int32Array.from(stored.inputIds),
@@ -88,9 +91,7 @@ export function batchOf(
       cuSeqlens,
       firstToken: cuSeqlens.slice(0, S),
       rowIndex,
-      ...(model.task === 'regression'
-        ? { targets: (compute === 'f64' ? Float64Array : Float32Array).from(stored.labels) }
-        : { labels }),
+      ...(floating ? { targets: (compute === 'f64' ? Float64Array : Float32Array).from(all) } : { labels }),
     },
     sizes: { T, S, M: rowIndex.length },
     rowIndex,

@@ -1,4 +1,12 @@
-import { argmaxRows, classificationMetrics, confusionMatrix, regressionMetrics } from '../../src/train/metrics';
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+import {
+  argmaxRows,
+  classificationMetrics,
+  confusionMatrix,
+  multiLabelMetrics,
+  regressionMetrics,
+} from '../../src/train/metrics';
 
 describe('classificationMetrics', () => {
   // Expected: sklearn.metrics accuracy_score, f1_score, matthews_corrcoef on the same lists.
@@ -25,6 +33,25 @@ describe('classificationMetrics', () => {
 
   it('names the example that is out of range', () => {
     expect(() => confusionMatrix([0, 5], [0, 0], 2)).toThrow(/example 1: label 5/);
+  });
+});
+
+describe('multiLabelMetrics', () => {
+  it('are those of scikit-learn', () => {
+    const file = path.join(__dirname, '..', 'fixtures', 'metrics', 'multilabel.json');
+    const { cases } = JSON.parse(fs.readFileSync(file, 'utf8')) as {
+      cases: { labels: number[][]; predicted: number[][]; microF1: number; macroF1: number; exactMatch: number }[];
+    };
+    expect(cases.length).toBeGreaterThan(10);
+    for (const { labels, predicted, ...expected } of cases) {
+      const got = multiLabelMetrics(labels, predicted);
+      for (const name of ['microF1', 'macroF1', 'exactMatch'] as const)
+        expect(got[name]).toBeCloseTo(expected[name], 12);
+    }
+  });
+
+  it('refuse rows of different lengths', () => {
+    expect(() => multiLabelMetrics([[1, 0], [1]], [[1, 0], [1]])).toThrow(/example 1 has not 2 labels/);
   });
 });
 

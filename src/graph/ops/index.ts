@@ -7,4 +7,4 @@ export { gatherRows } from './gather_rows';
 export { layerNorm } from './layer_norm';
 export { linear } from './linear';
 export { type LoraLinearOptions, loraLinear } from './lora_linear';
-export { type CrossEntropyOptions, crossEntropy, mse } from './loss';
+export { bceWithLogits, type CrossEntropyOptions, crossEntropy, mse } from './loss';

@@ -1,4 +1,4 @@
-/** crossEntropy and mse, the two losses. Contract: native/ops/loss.h. */
+/** crossEntropy, mse and bceWithLogits, the losses. Contract: native/ops/loss.h. */
 import { FusedLoraError } from '../../errors';
 import type { Parameter } from '../parameter';
 import type { Value } from '../value';
@@ -77,6 +77,33 @@ export const mseBackwardOp = defineOp({
   bytes: touchedBytes,
 });
 
+export const bceWithLogitsOp = defineOp({
+  name: 'bceWithLogits',
+  role: 'loss',
+  inputs: operands('logits [R, C], target [R, C]'),
+  outputs: operands('loss [1]'),
+  attributes: [],
+  gradient: (node, back) => {
+    const [logits, target] = node.inputs;
+    if (back.needs(target)) refuseTrained('bceWithLogits', node, target);
+    back.emit('bceWithLogitsBackward', [logits, target], [logits]);
+  },
+  // A logit: exp, logarithm, product, and four sums.
+  flops: (call, sizes) => 7 * elements(call.inputs[0], sizes),
+  bytes: touchedBytes,
+});
+
+export const bceWithLogitsBackwardOp = defineOp({
+  name: 'bceWithLogitsBackward',
+  role: 'backward',
+  inputs: operands('logits [R, C], target [R, C]'),
+  outputs: operands('dlogits [R, C]'),
+  attributes: [],
+  // A logit: exp, add, divide, subtract, scale.
+  flops: (call, sizes) => 5 * elements(call.inputs[0], sizes),
+  bytes: touchedBytes,
+});
+
 export interface CrossEntropyOptions {
   /** Share of the target spread over all classes, in [0, 1). Default 0. */
   labelSmoothing?: number | undefined;
@@ -109,4 +136,14 @@ export function crossEntropy(logits: Value, labels: Value, options: CrossEntropy
  */
 export function mse(x: Value, target: Value): Value {
   return applied(x.graph, mseOp, [x, target]);
+}
+
+/**
+ * Binary cross-entropy of independent labels, the mean over all entries.
+ * @param logits [R, C]
+ * @param target [R, C] floats, 0 or 1 (or between)
+ * @returns [1]
+ */
+export function bceWithLogits(logits: Value, target: Value): Value {
+  return applied(logits.graph, bceWithLogitsOp, [logits, target]);
 }

@@ -9,7 +9,14 @@ import { gatherRowsBackwardOp, gatherRowsOp } from './gather_rows';
 import { layerNormBackwardOp, layerNormOp } from './layer_norm';
 import { biasBackwardOp, linearBackwardInputOp, linearBackwardWeightOp, linearOp } from './linear';
 import { loraLinearBackwardOp, loraLinearOp } from './lora_linear';
-import { crossEntropyBackwardOp, crossEntropyOp, mseBackwardOp, mseOp } from './loss';
+import {
+  bceWithLogitsBackwardOp,
+  bceWithLogitsOp,
+  crossEntropyBackwardOp,
+  crossEntropyOp,
+  mseBackwardOp,
+  mseOp,
+} from './loss';
 import type { OpDefinition } from './op';
 import { adamwOp, squaredNormOp } from './optimizer';
 
@@ -24,6 +31,8 @@ export const ops: ReadonlyMap<string, OpDefinition> = new Map(
     attentionOp,
     attentionBackwardOp,
     biasBackwardOp,
+    bceWithLogitsOp,
+    bceWithLogitsBackwardOp,
     crossEntropyOp,
     crossEntropyBackwardOp,
     dropoutOp,
