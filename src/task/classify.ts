@@ -10,7 +10,7 @@ import { areEntityTags, type Entity, findEntities } from '../train/entities';
 import { Evaluator } from '../train/evaluate';
 import { chooseDevice, type DeviceOption } from './device';
 import { positionsOf } from './encoding';
-import { type Example, isTokenExample, textExamples } from './examples';
+import { type Example, isTokenExample, requireObject, textExamples } from './examples';
 import type { TextModel } from './text_model';
 import { checkedThreshold, sigmoid } from './threshold';
 
@@ -82,9 +82,11 @@ export class Classifier {
     if (texts.length === 0) return [];
     const { model, tokenizer, maxLength } = this.textModel;
     if (model.task === 'token-classification') {
-      const sentences = texts.map((text) =>
-        typeof text === 'string' ? inWords(text) : isTokenExample(text) ? text : inWords(text.text),
-      );
+      const sentences = texts.map((text, i) => {
+        if (typeof text === 'string') return inWords(text);
+        requireObject(text, i);
+        return isTokenExample(text) ? text : inWords(text.text);
+      });
       const encoded = await encodeTokenExamples(sentences, tokenizer, { maxLength, signal });
       const logits = await this.logitsOf(encoded, signal);
       return encoded.map(({ firstPieces }, i) => this.words(sentences[i]!.tokens, firstPieces, logits[i]!));

@@ -14,6 +14,15 @@ export function isTokenExample(example: Example): example is TokenExample {
   return 'tokens' in example;
 }
 
+/** @throws FusedLoraError INVALID_DATA where an example is no object, which only a caller without types can bring about. */
+export function requireObject(example: unknown, index: number): void {
+  if (typeof example === 'object' && example !== null) return;
+  throw new FusedLoraError(
+    'INVALID_DATA',
+    `example ${index}: is ${example === null ? 'null' : typeof example}, expected a text or an object such as { text: '...' }`,
+  );
+}
+
 function refuse(example: Example, index: number, task: Task, has: string, needs: string): never {
   throw new FusedLoraError(
     'INVALID_DATA',
@@ -24,6 +33,7 @@ function refuse(example: Example, index: number, task: Task, has: string, needs:
 /** @throws FusedLoraError INVALID_DATA for a row in words. */
 export function textExamples(examples: readonly Example[], task: Task): readonly TextExample[] {
   examples.forEach((example, i) => {
+    requireObject(example, i);
     if (isTokenExample(example)) refuse(example, i, task, 'a list of tokens', 'a text');
   });
   return examples as readonly TextExample[];
@@ -32,6 +42,7 @@ export function textExamples(examples: readonly Example[], task: Task): readonly
 /** @throws FusedLoraError INVALID_DATA for a row that is a text. */
 export function tokenExamples(examples: readonly Example[]): readonly TokenExample[] {
   examples.forEach((example, i) => {
+    requireObject(example, i);
     if (!isTokenExample(example)) refuse(example, i, 'token-classification', 'a text', 'its words: tokens, a list');
   });
   return examples as readonly TokenExample[];
