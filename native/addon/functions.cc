@@ -100,10 +100,16 @@ void checkIndices(const OpRun& run) {
       break;
     case OpKind::attention:
     case OpKind::attentionBackward: {
-      const Operand& offsets = at(run.call.op == OpKind::attention ? 3 : 6);
+      const bool forward = run.call.op == OpKind::attention;
+      const int offsetsAt = forward ? 3 : 6;
+      // The tokens are those of k: with queryRows there are fewer queries.
+      const int64_t tokens = at(forward ? 1 : 2).view.rows();
+      const Operand& offsets = at(offsetsAt);
       const auto* values = reinterpret_cast<const int32_t*>(offsets.host.bytes.data());
-      bool ok = values[0] == 0 && values[offsets.host.count - 1] == at(0).view.rows();
+      bool ok = offsets.host.count > 0 && values[0] == 0 && values[offsets.host.count - 1] == tokens;
       for (int64_t i = 0; i + 1 < offsets.host.count; i++) ok = ok && values[i] < values[i + 1];
+      if (ok && numInputs > offsetsAt + 1 && run.call.inputs[offsetsAt + 1].present())
+        check(at(offsetsAt + 1), tokens, "queryRows", false, 0);
       if (!ok) fail("INVALID_ARGUMENT", "cuSeqlens must start at 0, rise strictly and end at the number of tokens");
       break;
     }
