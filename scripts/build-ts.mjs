@@ -2,7 +2,7 @@
  * Builds dist/: CommonJS and declarations by tsc, and thin ESM entries that re-export them. One implementation behind both, so that a class or a
  * loaded model is the same object for `import` and for `require`.
  */
-import { chmodSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fail, mustRun, root } from './lib/shell.mjs';
 
@@ -13,6 +13,9 @@ if (!existsSync(tsc)) fail('TypeScript is not installed. Run: npm ci --ignore-sc
 
 rmSync(staging, { recursive: true, force: true });
 mustRun('Compiling src', process.execPath, [tsc, '-p', 'tsconfig.build.json', '--outDir', staging]);
+
+// What reports are made with: styles and the script that draws.
+cpSync(join(root, 'src', 'report', 'assets'), join(staging, 'report', 'assets'), { recursive: true });
 
 for (const entry of ['index', 'kernels']) {
   if (!existsSync(join(staging, `${entry}.js`))) continue;

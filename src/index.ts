@@ -34,6 +34,7 @@ export { SafetensorsFile, writeSafetensors } from './io/safetensors';
 export * from './lora';
 export * from './models';
 export * from './nn';
+export { type RunRecord, readRecord, renderReport, writeReport } from './report';
 export { Classifier, type ClassifierOptions, classify, type Prediction, type WordPrediction } from './task/classify';
 export { type EvaluateOptions, type EvaluateResult, evaluate } from './task/evaluate';
 export type { Example } from './task/examples';

@@ -1,11 +1,11 @@
 /** `fused-lora info`: what this installation is and what it would compute on. */
 import { Command } from 'commander';
 import { writeFileAtomic } from '../io/atomic';
+import { version } from '../io/version';
 import { native } from '../native';
 import { chooseDevice } from '../task/device';
 import { deviceOption } from './options';
 import { action } from './run';
-import { version } from './version';
 
 interface InfoOptions {
   device: 'auto' | 'cpu' | 'cuda';

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The command line: `fused-lora <command>`; one file a command. */
 import { Command } from 'commander';
+import { version } from '../io/version';
 import { evalCommand } from './eval';
 import { infoCommand } from './info';
 import { mergeCommand } from './merge';
@@ -8,7 +9,6 @@ import { predictCommand } from './predict';
 import { pretrainCommand } from './pretrain';
 import { runProgram } from './run';
 import { trainCommand } from './train';
-import { version } from './version';
 
 const program = new Command('fused-lora')
   .description('Fine-tune RoBERTa-family encoders with LoRA.')

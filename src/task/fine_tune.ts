@@ -6,10 +6,10 @@ import { Parameter } from '../graph/parameter';
 import { type LoraConfig, parameterTable, saveAdapter } from '../lora';
 import { saveModel, type TaskModel } from '../models';
 import { type LossOptions, trace } from '../nn';
-import { Evaluator } from '../train/evaluate';
-import { eventLog } from '../train/event_log';
+import { type Evaluation, Evaluator } from '../train/evaluate';
 import type { TrainerOptions } from '../train/options';
 import { Trainer, type TrainResult } from '../train/trainer';
+import { detailsOf } from './details';
 import { chooseDevice, type DeviceOption } from './device';
 import { type BatchSizes, encodeFor, sourceOf } from './encoding';
 import { checkExamples, type Example } from './examples';
@@ -17,6 +17,8 @@ import { labelNamesFor } from './labels';
 import { measure } from './measure';
 import { applyMethod, defaultLearningRate, type Method, nameOfMethod } from './method';
 import { prepareOutput } from './output';
+import { dataFacts, lengthsOf, settingsFrom, startEvent } from './run_facts';
+import { RunLog } from './run_log';
 import { copyTokenizer, type OpenTextModelOptions, openTextModel, type TextModel, writeSettings } from './text_model';
 
 type ModelSettings = Pick<
@@ -48,8 +50,10 @@ export interface FineTuneOptions
   train: readonly Example[];
   /** Measured by `evaluateEvery`, and at the end. */
   dev?: readonly Example[];
-  /** Gets the adapter or model, events.jsonl and checkpoints. */
+  /** Gets the adapter or model, events.jsonl, checkpoints and the report. */
   outputDir: string;
+  /** Whether to write report.html, one file that shows the run: curves, mistakes, parameters, settings. Default false. */
+  report?: boolean;
   /** Default lora. */
   method?: Method;
   /** For the method lora. Default: r 8, loraAlpha 16, on all linears of the encoder. */
@@ -83,9 +87,27 @@ export interface FineTuneResult {
   metrics?: Record<string, number>;
   /** What was written. */
   output: { kind: 'adapter' | 'model'; folder: string; bytes: number };
+  /** The report, where one was asked for and could be written. */
+  report?: string;
   /** The trained model, for `classify` and more; dispose of `textModel.model` when done. */
   textModel: TextModel;
 }
+
+/** What holds where an option is not given, beside the learning rate, which depends on the method. */
+export const FINE_TUNE_DEFAULTS = {
+  epochs: 3,
+  gradientAccumulation: 1,
+  schedule: 'linear',
+  warmupRatio: 0.06,
+  weightDecay: 0.01,
+  maxGradNorm: 1,
+  evaluateEvery: 'epoch',
+  checkpointEvery: 'epoch',
+  checkpointLimit: 2,
+  seed: 0,
+} as const;
+/** Sentences a batch, where no token budget is given either. */
+export const DEFAULT_BATCH_SIZE = 32;
 
 const DEFAULT_LORA: LoraConfig = { r: 8, loraAlpha: 16, targetModules: 'all-linear' };
 
@@ -102,53 +124,93 @@ export async function fineTune(options: FineTuneOptions): Promise<FineTuneResult
   const { method = 'lora', seed = 0, outputDir, signal, onNotice = () => {} } = options;
   const { backend, reason } = chooseDevice(options.device);
   prepareOutput(outputDir, { resume: options.resume, overwrite: options.overwrite });
-  const textModel = await open(options, seed);
+  const log = new RunLog(outputDir, { report: options.report === true, onNotice });
+  const textModel = await log.timed('loading', () => open(options, seed));
   const { model, report } = textModel;
   onNotice(`device: ${reason}`);
   if (report.initialized.length > 0) onNotice(`new, not in the checkpoint: ${report.initialized.join(', ')}`);
 
   const kind = applyMethod(model, method, options.lora ?? DEFAULT_LORA, seed);
-  const table = parameterTable(model);
-  const parameters = { total: table.total, learnable: table.learnable };
-  const train = await encodeFor(textModel, options.train, signal);
-  const dev = options.dev && (await encodeFor(textModel, options.dev, signal));
+  const { total, learnable } = parameterTable(model);
+  const train = await log.timed('encoding', () => encodeFor(textModel, options.train, signal));
+  const dev = options.dev && (await log.timed('encoding', () => encodeFor(textModel, options.dev!, signal)));
   const { batchSize, tokenBudget } = options;
   const sizes = { batchSize, tokenBudget };
   const evaluation = dev && sourceOf(model, dev, { ...sizes, shuffle: false });
+  const learningRate = options.learningRate ?? defaultLearningRate(method);
 
-  const log = eventLog(path.join(outputDir, 'events.jsonl'));
-  log.write({ event: 'start', method: nameOfMethod(method), seed, device: reason, parameters, examples: train.length });
+  log.start(
+    startEvent(model, {
+      task: model.task,
+      method: nameOfMethod(method),
+      seed,
+      device: reason,
+      settings: effectiveSettings(options, textModel, learningRate),
+      labelNames: model.labelNames,
+      data: { train: dataFacts(lengthsOf(train)), ...(dev && { dev: dataFacts(lengthsOf(dev)) }) },
+    }),
+  );
   const loss = lossOptions(options, model);
   using trainer = new Trainer({
-    warmupRatio: 0.06,
-    weightDecay: 0.01,
+    ...FINE_TUNE_DEFAULTS,
     ...options,
     seed,
-    learningRate: options.learningRate ?? defaultLearningRate(method),
+    learningRate,
     trace: (o) => trace(model, { ...o, lossOptions: loss }),
     backend,
-    callbacks: [log, ...(options.callbacks ?? [])],
+    callbacks: [log.callbacks, ...(options.callbacks ?? [])],
     ...(evaluation && { evaluate: () => run() }),
   });
   using evaluator = evaluation && new Evaluator({ trace: (o) => trace(model, o), backend });
-  const run = async () => measure(model, await evaluator!.run(evaluation!, signal), dev!);
+  let last: Evaluation | undefined;
+  const run = () =>
+    log.timed('evaluation', async () => {
+      last = await evaluator!.run(evaluation!, signal);
+      return measure(model, last, dev!);
+    });
 
-  const training = await trainer.train(sourceOf(model, train, { ...sizes, seed }));
-  // What was measured last may be neither the best state, which is the one that is kept, nor of this process.
-  const stale = training.metrics === undefined || (training.bestStep !== null && training.bestStep !== training.steps);
-  const metrics = evaluation ? (stale ? await run() : training.metrics) : undefined;
-  const output = save(textModel, kind, outputDir);
-  log.write({ event: 'end', metrics, output });
-  return {
-    method: nameOfMethod(method),
-    labelNames: model.labelNames,
-    parameters,
-    device: reason,
-    training,
-    ...(metrics && { metrics }),
-    output,
-    textModel,
-  };
+  try {
+    const training = await trainer.train(sourceOf(model, train, { ...sizes, seed }));
+    log.add('training', training.seconds);
+    // What was measured last may be neither the best state, which is the one that is kept, nor of this process.
+    const stale =
+      training.metrics === undefined || (training.bestStep !== null && training.bestStep !== training.steps);
+    const metrics = evaluation ? (stale ? await run() : training.metrics) : undefined;
+    if (last) log.details({ step: training.bestStep ?? training.steps, ...detailsOf(model, last, dev!, options.dev!) });
+    const output = await log.timed('saving', () => save(textModel, kind, outputDir));
+    const reportFile = log.end({ ...(metrics && { metrics }), output, training: { ...training } });
+    return {
+      method: nameOfMethod(method),
+      labelNames: model.labelNames,
+      parameters: { total, learnable },
+      device: reason,
+      training,
+      ...(metrics && { metrics }),
+      output,
+      ...(reportFile !== undefined && { report: reportFile }),
+      textModel,
+    };
+  } catch (error) {
+    log.stop(error);
+    throw error;
+  }
+}
+
+/** Every option with the value that it has, for the log. */
+function effectiveSettings(
+  options: FineTuneOptions,
+  { model, baseModel, maxLength }: TextModel,
+  learningRate: number,
+): Record<string, unknown> {
+  const { method = 'lora', lora = DEFAULT_LORA, maxSteps, batchSize, tokenBudget } = options;
+  return settingsFrom(
+    FINE_TUNE_DEFAULTS,
+    batchSize === undefined && tokenBudget === undefined ? { batchSize: DEFAULT_BATCH_SIZE } : {},
+    options,
+    { model: baseModel, task: model.task, method, maxLength, learningRate, labelNames: undefined },
+    method === 'lora' ? { lora } : { lora: undefined },
+    maxSteps === undefined ? {} : { epochs: undefined },
+  );
 }
 
 async function open(options: FineTuneOptions, seed: number): Promise<TextModel> {

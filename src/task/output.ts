@@ -4,6 +4,7 @@ import * as path from 'node:path';
 import { FusedLoraError } from '../errors';
 import { writeFileAtomic } from '../io/atomic';
 import { listCheckpoints } from '../train/checkpoint';
+import { EVENTS, REPORT } from './run_log';
 
 /**
  * Makes the folder, sees that it can be written, and that checkpoints in it belong to this run.
@@ -37,5 +38,5 @@ export function prepareOutput(
     );
   }
   for (const { path: old } of checkpoints) fs.rmSync(old, { recursive: true, force: true });
-  fs.rmSync(path.join(dir, 'events.jsonl'), { force: true });
+  for (const name of [EVENTS, REPORT]) fs.rmSync(path.join(dir, name), { force: true });
 }

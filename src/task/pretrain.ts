@@ -8,11 +8,12 @@ import { FusedLoraError } from '../errors';
 import { readJsonObject } from '../io/json';
 import { createModel, loadModel, saveModel, type TaskModel } from '../models';
 import { trace } from '../nn';
-import { eventLog } from '../train/event_log';
 import type { TrainerOptions } from '../train/options';
 import { Trainer, type TrainResult } from '../train/trainer';
 import { chooseDevice, type DeviceOption } from './device';
 import { prepareOutput } from './output';
+import { dataFacts, settingsFrom, startEvent } from './run_facts';
+import { EVENTS, RunLog } from './run_log';
 import { copyTokenizer } from './text_model';
 
 export interface PretrainOptions extends Omit<TrainerOptions, 'trace' | 'backend' | 'outputDir' | 'learningRate'> {
@@ -39,6 +40,8 @@ export interface PretrainOptions extends Omit<TrainerOptions, 'trace' | 'backend
   saveDtype?: 'F32' | 'F16' | 'BF16';
   device?: DeviceOption;
   overwrite?: boolean;
+  /** Whether to write report.html. Default false. */
+  report?: boolean;
   onNotice?: (line: string) => void;
 }
 
@@ -51,7 +54,27 @@ export interface PretrainResult {
   /** Mean loss of each hundredth of the run. */
   lossCurve: { step: number; loss: number }[];
   output: string;
+  /** The report, where one was asked for and could be written. */
+  report?: string;
 }
+
+/** What holds where an option is not given. */
+export const PRETRAIN_DEFAULTS = {
+  epochs: 1,
+  gradientAccumulation: 1,
+  learningRate: 1e-3,
+  schedule: 'linear',
+  warmupRatio: 0.06,
+  weightDecay: 0.01,
+  beta2: 0.98,
+  eps: 1e-6,
+  maxGradNorm: 1,
+  checkpointEvery: 500,
+  checkpointLimit: 2,
+  seed: 0,
+} as const;
+const DEFAULT_TOKEN_BUDGET = 4096;
+const DEFAULT_MASK_PROBABILITY = 0.15;
 
 /**
  * Trains a masked language model and writes it, with its tokenizer, as a Hugging Face folder. AdamW as RoBERTa's: beta2 0.98,
@@ -67,34 +90,74 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   const { backend, reason } = chooseDevice(options.device);
   onNotice(`device: ${reason}`);
   prepareOutput(outputDir, { resume: options.resume, overwrite: options.overwrite });
+  const log = new RunLog(outputDir, { report: options.report === true, onNotice });
   const tokenizerDir = options.tokenizer ?? options.model;
-  const tokenizer = loadTokenizer(tokenizerDir);
-  const model = open(options, seed);
-  const { source, documents } = await readSource(options, tokenizer, model, seed, signal);
+  const tokenizer = await log.timed('loading', () => loadTokenizer(tokenizerDir));
+  const model = await log.timed('loading', () => open(options, seed));
+  const { source, documents, pieces } = await log.timed('encoding', () =>
+    readSource(options, tokenizer, model, seed, signal),
+  );
   onNotice(`${documents} documents, ${source.numExamples} pieces, ${source.numTokens} tokens`);
+  const effective = {
+    tokenBudget: DEFAULT_TOKEN_BUDGET,
+    maskProbability: DEFAULT_MASK_PROBABILITY,
+    maxLength: maxLengthOf(options, model),
+  };
+  log.start(
+    startEvent(model, {
+      task: model.task,
+      method: 'full',
+      seed,
+      device: reason,
+      settings: settingsFrom(
+        PRETRAIN_DEFAULTS,
+        effective,
+        options,
+        options.maxSteps === undefined ? {} : { epochs: undefined },
+      ),
+      labelNames: [],
+      data: { train: dataFacts(pieces) },
+    }),
+  );
 
-  const events = path.join(outputDir, 'events.jsonl');
   using trainer = new Trainer({
-    warmupRatio: 0.06,
-    weightDecay: 0.01,
-    beta2: 0.98,
-    eps: 1e-6,
-    epochs: 1,
-    checkpointEvery: 500,
+    ...PRETRAIN_DEFAULTS,
     ...options,
     seed,
-    learningRate: options.learningRate ?? 1e-3,
+    learningRate: options.learningRate ?? PRETRAIN_DEFAULTS.learningRate,
     trace: (o) => trace(model, o),
     backend,
-    callbacks: [eventLog(events), ...(options.callbacks ?? [])],
+    callbacks: [log.callbacks, ...(options.callbacks ?? [])],
   });
-  const training = await trainer.train(source);
-  saveModel(model, outputDir, {
-    dtype: options.saveDtype ?? 'F32',
-    extra: (folder) => copyTokenizer(tokenizerDir, folder),
-  });
-  const lossCurve = curveOf(events, training.steps);
-  return { device: reason, documents, tokens: source.numTokens, training, lossCurve, output: outputDir };
+  try {
+    const training = await trainer.train(source);
+    log.add('training', training.seconds);
+    await log.timed('saving', () =>
+      saveModel(model, outputDir, {
+        dtype: options.saveDtype ?? 'F32',
+        extra: (folder) => copyTokenizer(tokenizerDir, folder),
+      }),
+    );
+    const bytes = fs.statSync(path.join(outputDir, 'model.safetensors'), { throwIfNoEntry: false })?.size ?? 0;
+    const report = log.end({ output: { kind: 'model', folder: outputDir, bytes }, training: { ...training } });
+    return {
+      device: reason,
+      documents,
+      tokens: source.numTokens,
+      training,
+      lossCurve: curveOf(path.join(outputDir, EVENTS), training.steps),
+      output: outputDir,
+      ...(report !== undefined && { report }),
+    };
+  } catch (error) {
+    log.stop(error);
+    throw error;
+  }
+}
+
+/** Tokens of a piece of text. */
+function maxLengthOf({ maxLength }: PretrainOptions, model: TaskModel): number {
+  return maxLength ?? Math.min(128, model.maxLength);
 }
 
 function open({ model, dropout }: PretrainOptions, seed: number): TaskModel {
@@ -110,7 +173,7 @@ async function readSource(
   model: TaskModel,
   seed: number,
   signal: AbortSignal | undefined,
-): Promise<{ source: MaskedSource; documents: number }> {
+): Promise<{ source: MaskedSource; documents: number; pieces: number[] }> {
   const { clsId, sepId, maskId, vocabSize, specialIds } = tokenizer;
   if (clsId === undefined || sepId === undefined || maskId === undefined || vocabSize > model.config.vocabSize) {
     throw new FusedLoraError(
@@ -125,16 +188,16 @@ async function readSource(
     documents.push(Int32Array.from(tokenizer.textIds(line)));
     if (documents.length === options.maxDocuments) break;
   }
-  const maxLength = options.maxLength ?? Math.min(128, model.maxLength);
+  const maxLength = maxLengthOf(options, model);
   const pieces = cutPieces(documents, { maxLength, beginTokenId: clsId, endTokenId: sepId });
   const source = new MaskedSource(pieces, {
-    tokenBudget: options.tokenBudget ?? 4096,
+    tokenBudget: options.tokenBudget ?? DEFAULT_TOKEN_BUDGET,
     seed,
     positions: { offset: model.positionOffset, maxPositions: model.config.maxPositionEmbeddings },
     vocabulary: { maskTokenId: maskId, vocabSize, specialTokenIds: specialIds },
     ...(options.maskProbability !== undefined && { maskProbability: options.maskProbability }),
   });
-  return { source, documents: documents.length };
+  return { source, documents: documents.length, pieces: pieces.map(({ inputIds }) => inputIds.length) };
 }
 
 /** The mean loss of each hundredth of the run, from its log: a resumed run's log has all its steps. */

@@ -1,11 +1,13 @@
-/** One JSON object a line: {"event": "step" | "evaluate" | "checkpoint" | ..., ...}, appended as the run goes on. */
+/** One JSON object a line: {"event": "step" | "evaluate" | "checkpoint" | ..., ...}, appended as the run goes on; docs/cli.md has the fields. */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { FusedLoraError } from '../errors';
 import type { TrainerCallbacks } from './events';
 
 /**
- * Callbacks that append to `file`. A resumed run goes on in the same file.
+ * Callbacks that append to `file`. A resumed run goes on in the same file. Each line of a callback has `elapsed`, the seconds since the
+ * log was opened.
+ *
  * @param everySteps write every n-th step's line. Default 1.
  */
 export function eventLog(file: string, everySteps = 1): TrainerCallbacks & { write(event: object): void } {
@@ -31,12 +33,15 @@ export function eventLog(file: string, everySteps = 1): TrainerCallbacks & { wri
       },
     );
   }
+  const opened = performance.now();
+  const elapsed = () => Math.round(performance.now() - opened) / 1000;
   return {
     write,
     onStep: (event) => {
-      if (event.step % everySteps === 0 || event.step === event.totalSteps) write({ event: 'step', ...event });
+      if (event.step % everySteps === 0 || event.step === event.totalSteps)
+        write({ event: 'step', ...event, elapsed: elapsed() });
     },
-    onEvaluate: (event) => write({ event: 'evaluate', ...event }),
-    onCheckpoint: (event) => write({ event: 'checkpoint', ...event }),
+    onEvaluate: (event) => write({ event: 'evaluate', ...event, elapsed: elapsed() }),
+    onCheckpoint: (event) => write({ event: 'checkpoint', ...event, elapsed: elapsed() }),
   };
 }

@@ -1,0 +1,28 @@
+/** Reports of training runs. */
+import { writeFileAtomic } from '../io/atomic';
+import { renderReport } from './page';
+import { readRecord } from './record';
+
+export { renderReport } from './page';
+export {
+  type DataFacts,
+  type DetailsEvent,
+  type EndEvent,
+  type HardExample,
+  LOG_VERSION,
+  type MachineFacts,
+  type RunRecord,
+  readRecord,
+  type StartEvent,
+  type StopEvent,
+} from './record';
+
+/**
+ * Writes the report of one run, or of several compared, as one HTML file.
+ *
+ * @param runs output folders of training runs, or their event logs.
+ * @throws FusedLoraError FILE_NOT_FOUND and INVALID_DATA naming the run; FILE_NOT_WRITABLE.
+ */
+export function writeReport(runs: readonly string[], file: string): void {
+  writeFileAtomic(file, renderReport(runs.map(readRecord)));
+}

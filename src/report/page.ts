@@ -1,0 +1,190 @@
+/** A report: one HTML file with everything in it, about one run or several. */
+import { createHash } from 'node:crypto';
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+import { FusedLoraError } from '../errors';
+import { type Chart, curves, lengthChart, scatterChart } from './charts';
+import { count, duration, number, percent } from './format';
+import { type Html, html, jsonForScript, trusted } from './html';
+import type { RunRecord } from './record';
+import {
+  confusionTable,
+  facts,
+  hardestTable,
+  machineFactsOf,
+  parameterTables,
+  scoreTable,
+  settingsFacts,
+  settingText,
+  timingFacts,
+} from './tables';
+
+/** Our own assets lie beside this file; uPlot's are its package's. */
+function asset(name: string): string {
+  try {
+    return fs.readFileSync(
+      name.startsWith('uplot/') ? require.resolve(name) : path.join(__dirname, 'assets', name),
+      'utf8',
+    );
+  } catch (cause) {
+    throw new FusedLoraError(
+      'FILE_NOT_FOUND',
+      `${name}, which reports are made with, can not be read (${(cause as Error).message}). Where fused-lora is part of a bundle, leave it outside of it.`,
+      { cause },
+    );
+  }
+}
+
+const figure = ({ id, title, note }: Chart, level: 2 | 3): Html =>
+  html`<figure data-chart="${id}">${level === 2 ? html`<h2>${title}</h2>` : html`<h3>${title}</h3>`}${note && html`<p class="note">${note}</p>`}<div class="plot"></div></figure>`;
+
+/** How a run stands, in a word, and why it ended where it was cut off. */
+function state({ end, stop, steps }: RunRecord): { word: string; reason?: string } {
+  if (end) return { word: 'finished' };
+  const last = steps.at(-1);
+  const at = last ? ` at step ${last.step} of ${last.totalSteps}` : '';
+  if (stop) return { word: `stopped${at}`, reason: `${stop.code}: ${stop.message}` };
+  return { word: `not finished${at}` };
+}
+
+/** The metric that a run is judged by: the one that chose the best state, else the first that is no loss. */
+function mainMetric({ start, end, evaluations }: RunRecord): [string, number] | undefined {
+  const metrics = end?.metrics ?? evaluations.at(-1)?.metrics ?? {};
+  const wanted = start?.settings?.['metricForBest'];
+  const names = Object.keys(metrics).filter((name) => name !== 'loss');
+  const name = typeof wanted === 'string' && wanted in metrics ? wanted : (names[0] ?? Object.keys(metrics)[0]);
+  return name === undefined ? undefined : [name, metrics[name] as number];
+}
+
+function tiles(run: RunRecord): Html {
+  const { start, end, steps } = run;
+  const metric = mainMetric(run);
+  const seconds = end?.seconds?.['training'];
+  const parameters = start?.parameters;
+  const tile = (name: string, value: string, more?: string | false) =>
+    html`<div><span>${name}</span><b>${value}</b>${more && html`<small>${more}</small>`}</div>`;
+  return html`<div class="tiles">${metric && tile(`${metric[0]} on dev`, number(metric[1]))}${tile(
+    'steps',
+    count(steps.at(-1)?.step ?? 0),
+    !end && state(run).word,
+  )}${seconds !== undefined && tile('training time', duration(seconds))}${
+    parameters &&
+    tile('trained parameters', count(parameters.learnable), percent(parameters.learnable, parameters.total))
+  }</div>`;
+}
+
+/** All metrics of the saved state. */
+function metricFacts({ end }: RunRecord): Html | undefined {
+  const entries = Object.entries(end?.metrics ?? {});
+  return entries.length === 0
+    ? undefined
+    : html`<h3>Saved state on dev</h3>${facts(entries.map(([name, value]): [string, string] => [name, number(value)]))}`;
+}
+
+/** What a run has beside its curves. @param inGrid whether the lengths stand among the curves. */
+function runSections(run: RunRecord, index: number, inGrid: boolean): { body: Html; charts: Chart[] } {
+  const scatter = scatterChart(run, `scatter-${index}`);
+  const lengths = lengthChart(run, `lengths-${index}`);
+  const { details } = run;
+  const lengthFigure = inGrid ? undefined : lengths && figure(lengths, 3);
+  const section = (...parts: (Html | undefined)[]) => {
+    const shown = parts.filter((part) => part !== undefined);
+    return shown.length === 0 ? undefined : html`<section>${shown}</section>`;
+  };
+  const body = html`${section(
+    metricFacts(run),
+    details && confusionTable(details),
+    details && scoreTable(details),
+    scatter && figure(scatter, 3),
+  )}${section(details && hardestTable(details))}${section(lengthFigure)}${section(parameterTables(run))}${section(
+    settingsFacts(run),
+    timingFacts(run),
+    machineFactsOf(run),
+  )}`;
+  const charts = [inGrid ? undefined : lengths, scatter].filter((chart) => chart !== undefined);
+  return { body, charts };
+}
+
+/** Metrics of all runs, the best of each marked, and the settings in which they differ. */
+function comparison(runs: readonly RunRecord[]): Html {
+  const metrics = runs.map(({ end, evaluations }) => end?.metrics ?? evaluations.at(-1)?.metrics ?? {});
+  const names = [...new Set(metrics.flatMap((one) => Object.keys(one)))];
+  const best = new Map(
+    names.map((name) => {
+      const values = metrics.map((one) => one[name]).filter((value) => typeof value === 'number');
+      return [name, /(loss|mse)$/.test(name) ? Math.min(...values) : Math.max(...values)];
+    }),
+  );
+  const settings = runs.map(({ start }) => ({ method: start?.method, ...start?.settings }) as Record<string, unknown>);
+  const differing = [...new Set(settings.flatMap((one) => Object.keys(one)))].filter(
+    (name) => name !== 'outputDir' && new Set(settings.map((one) => settingText(one[name]))).size > 1,
+  );
+  const name = (run: RunRecord, i: number) => html`<td><span class="swatch c${i % 8}"></span>${run.name}</td>`;
+  const speeds = runs.map(({ steps }) => steps.at(-1)?.tokensPerSecond);
+  const result = html`<h2>Results</h2><p class="note">of the saved state on dev; the best of each column is bold</p><div class="scroll"><table class="numbers">
+<thead><tr><th>run</th>${names.map((metric) => html`<th>${metric}</th>`)}<th>steps</th><th>training time</th><th>tokens a second</th><th>trained</th><th>state</th></tr></thead>
+<tbody>${runs.map(
+    (run, i) => html`<tr>${name(run, i)}${names.map((metric) => {
+      const value = metrics[i]?.[metric];
+      return html`<td>${value === best.get(metric) ? html`<b>${number(value)}</b>` : number(value)}</td>`;
+    })}<td>${count(run.steps.at(-1)?.step ?? 0)}</td><td>${run.end?.seconds?.['training'] === undefined ? '–' : duration(run.end.seconds['training'])}</td>
+<td>${speeds[i] === undefined ? '–' : count(Math.round(speeds[i]))}</td><td>${run.start?.parameters ? count(run.start.parameters.learnable) : '–'}</td><td>${state(run).word}</td></tr>`,
+  )}</tbody></table></div>`;
+  const other =
+    differing.length > 0 &&
+    html`<h2>Settings that differ</h2><div class="scroll"><table><thead><tr><th>run</th>${differing.map((setting) => html`<th>${setting}</th>`)}</tr></thead>
+<tbody>${runs.map((run, i) => html`<tr>${name(run, i)}${differing.map((setting) => html`<td>${settingText(settings[i]?.[setting])}</td>`)}</tr>`)}</tbody></table></div>`;
+  return html`<section>${result}${other}</section>`;
+}
+
+function heading(runs: readonly RunRecord[]): { title: string; head: Html } {
+  const [run] = runs;
+  if (runs.length > 1 || !run) {
+    const title = `${runs.length} runs compared`;
+    return { title, head: html`<header><h1>${title}</h1></header>` };
+  }
+  const { start } = run;
+  const { word, reason } = state(run);
+  const line = start && [start.task, start.method, new Date(start.time).toISOString().slice(0, 16).replace('T', ' ')];
+  return {
+    title: `${run.name}: training report`,
+    head: html`<header><h1>${run.name}</h1><p>${line && `${line.join(' · ')} UTC · `}${word}</p>${reason && html`<p class="reason">${reason}</p>`}</header>`,
+  };
+}
+
+/**
+ * The report of one run, or of several compared.
+ *
+ * @returns HTML without any reference to another file or place; its Content-Security-Policy lets run no script but its own two and load
+ * nothing.
+ */
+export function renderReport(runs: readonly RunRecord[]): string {
+  if (runs.length === 0) throw new FusedLoraError('INVALID_ARGUMENT', 'a report needs at least one run');
+  const { title, head } = heading(runs);
+  const single = runs.length === 1 ? runs[0] : undefined;
+  const lengths = single && lengthChart(single, 'lengths-0');
+  const lines = [...curves(runs), ...(lengths ? [lengths] : [])];
+  const sections = runs.map((run, i) => runSections(run, i, single !== undefined));
+  const charts = [...lines, ...sections.flatMap(({ charts }) => charts)];
+  const data = jsonForScript(charts);
+  const scripts = [asset('uplot/dist/uPlot.iife.min.js'), asset('page.js')];
+  const hashes = scripts.map((text) => `'sha256-${createHash('sha256').update(text).digest('base64')}'`);
+  const policy = `default-src 'none'; script-src ${hashes.join(' ')}; style-src 'unsafe-inline'; img-src data:`;
+  return html`${trusted('<!DOCTYPE html>')}
+<html lang="en"><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="${policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark"><title>${title}</title>
+<link rel="icon" href="data:,"><style>${trusted(asset('uplot/dist/uPlot.min.css'))}${trusted(asset('page.css'))}</style></head>
+<body><main>${head}${single ? tiles(single) : comparison(runs)}
+<div class="charts">${lines.map((chart) => figure(chart, 2))}</div>
+${
+  single
+    ? sections.map(({ body }) => body)
+    : sections.map(
+        ({ body }, i) =>
+          html`<details class="run"><summary><span class="swatch c${i % 8}"></span>${runs[i]?.name}</summary>${body}</details>`,
+      )
+}
+<footer>Made by fused-lora${single?.start && ` ${single.start.version}`}. Nothing in this file is loaded from elsewhere.</footer></main>
+<script type="application/json" id="charts">${data}</script>${scripts.map((text) => html`<script>${trusted(text)}</script>`)}</body></html>
+`.text;
+}

@@ -1,0 +1,178 @@
+/** A training run as its event log (events.jsonl) tells it: what reports are made of. docs/cli.md describes the lines. */
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+import { FusedLoraError } from '../errors';
+import type { CheckpointEvent, EvaluationEvent, StepEvent } from '../train/events';
+import type { Score } from '../train/scores';
+
+/** Of the log's lines; raised when a field changes its meaning. */
+export const LOG_VERSION = 1;
+
+/** How many examples have so many tokens: `counts[n]` of n tokens, special tokens counted. */
+export interface DataFacts {
+  examples: number;
+  tokens: number;
+  lengthCounts: number[];
+}
+
+export interface MachineFacts {
+  node: string;
+  platform: string;
+  /** Processor name, and how many of them the system shows. */
+  cpu: string;
+  cores: number;
+  memoryBytes: number;
+  /** Instruction set and threads that the addon uses. */
+  isa: string;
+  threads: number;
+  gpu?: string;
+  compiler: string;
+}
+
+export interface StartEvent {
+  event: 'start';
+  logVersion: number;
+  /** ISO 8601. */
+  time: string;
+  version: string;
+  /** What is trained for; `masked-lm` for pretraining. */
+  task: string;
+  method: string;
+  seed: number;
+  /** What was chosen, and why. */
+  device: string;
+  /** Every option with the value that it had, defaults filled in. */
+  settings: Record<string, unknown>;
+  labelNames: string[];
+  parameters: { total: number; learnable: number };
+  /** [name, 1 trained or 0 frozen, count] */
+  parameterTable: [string, 0 | 1, number][];
+  data: { train: DataFacts; dev?: DataFacts };
+  machine: MachineFacts;
+}
+
+export interface HardExample {
+  /** Number in the dev set, from 0, or where it stands: `dev.tsv:17`. */
+  place: string;
+  text: string;
+  textPair?: string;
+  label: string;
+  prediction: string;
+  /** That the model gives to its prediction; of a sentence in words, the smallest among the wrong ones; absent for regression. */
+  probability?: number;
+  loss: number;
+}
+
+/** What the saved state does on the dev set. */
+export interface DetailsEvent {
+  event: 'details';
+  step: number;
+  labelNames: string[];
+  /** What `scores` are of: classes, labels or entity types. */
+  scoresOf?: 'class' | 'label' | 'entity type';
+  scores?: Score[];
+  /** [label][predicted] counts, of texts or words; absent for many classes. */
+  confusion?: number[][];
+  /** The most frequent mistakes, where there are too many classes for a matrix. */
+  mistakes?: { label: string; predicted: string; count: number }[];
+  /** [target, prediction] of a regression; a selection where there are many. */
+  points?: [number, number][];
+  /** Those with the largest loss, largest first. */
+  hardest: HardExample[];
+}
+
+export interface EndEvent {
+  event: 'end';
+  time: string;
+  /** Of the saved state on dev. */
+  metrics?: Record<string, number>;
+  output: { kind: string; folder: string; bytes: number };
+  training: Record<string, unknown>;
+  /** Seconds of each part of the run, by name. */
+  seconds: Record<string, number>;
+}
+
+export interface StopEvent {
+  event: 'stop';
+  time: string;
+  /** Code of the error that ended it: ABORTED, NON_FINITE_LOSS, … */
+  code: string;
+  message: string;
+}
+
+export interface RunRecord {
+  /** Name of the folder. */
+  name: string;
+  start: StartEvent | undefined;
+  steps: StepEvent[];
+  evaluations: EvaluationEvent[];
+  checkpoints: CheckpointEvent[];
+  details: DetailsEvent | undefined;
+  end: EndEvent | undefined;
+  stop: StopEvent | undefined;
+}
+
+/** Steps that a stopped process had done after its last checkpoint come again when it is resumed: the later line counts. */
+function byStep<T extends { step: number }>(events: readonly T[]): T[] {
+  return [...new Map(events.map((event) => [event.step, event])).values()].sort((a, b) => a.step - b.step);
+}
+
+/** @param name what reports call the run. Lines that are not JSON (the last one of a run that was killed) and unknown events are passed over. */
+export function parseRecord(text: string, name: string): RunRecord {
+  const events = new Map<string, object[]>();
+  for (const line of text.split('\n')) {
+    if (line.trim() === '') continue;
+    let event: unknown;
+    try {
+      event = JSON.parse(line);
+    } catch {
+      continue;
+    }
+    const kind = typeof event === 'object' && event !== null ? (event as { event?: unknown }).event : undefined;
+    if (typeof kind !== 'string') continue;
+    const known = events.get(kind);
+    if (known) known.push(event as object);
+    else events.set(kind, [event as object]);
+  }
+  const all = <T>(kind: string) => (events.get(kind) ?? []) as T[];
+  const end = all<EndEvent>('end').at(-1);
+  return {
+    name,
+    start: all<StartEvent>('start').at(-1),
+    steps: byStep(all<StepEvent>('step')),
+    evaluations: byStep(all<EvaluationEvent>('evaluate')),
+    checkpoints: byStep(all<CheckpointEvent>('checkpoint')),
+    details: all<DetailsEvent>('details').at(-1),
+    end,
+    // A resumed run has ended although it was stopped before.
+    stop: end ? undefined : all<StopEvent>('stop').at(-1),
+  };
+}
+
+/**
+ * Reads the record of a run.
+ *
+ * @param run its output folder, or an event log.
+ * @throws FusedLoraError FILE_NOT_FOUND; INVALID_DATA for a file with no step in it.
+ */
+export function readRecord(run: string): RunRecord {
+  const file = fs.statSync(run, { throwIfNoEntry: false })?.isDirectory() ? path.join(run, 'events.jsonl') : run;
+  let text: string;
+  try {
+    text = fs.readFileSync(file, 'utf8');
+  } catch (cause) {
+    throw new FusedLoraError(
+      'FILE_NOT_FOUND',
+      `${file}: can not be read (${(cause as NodeJS.ErrnoException).code}). Give the output folder of a training run, which has an events.jsonl.`,
+      { cause },
+    );
+  }
+  const record = parseRecord(text, path.basename(file === run ? path.resolve(file, '..') : path.resolve(run)));
+  if (record.start === undefined && record.steps.length === 0) {
+    throw new FusedLoraError(
+      'INVALID_DATA',
+      `${file}: is no event log of a training run: no line tells of a start or a step.`,
+    );
+  }
+  return record;
+}

@@ -1,0 +1,85 @@
+/** The log of a training run from its start to its end, and the report that is made of it. */
+import * as path from 'node:path';
+import { FusedLoraError } from '../errors';
+import { type DetailsEvent, type EndEvent, type StartEvent, writeReport } from '../report';
+import { eventLog } from '../train/event_log';
+
+export const EVENTS = 'events.jsonl';
+export const REPORT = 'report.html';
+
+export interface RunLogOptions {
+  /** Whether a report is written when the run ends, however it does. */
+  report: boolean;
+  onNotice: (line: string) => void;
+}
+
+export class RunLog {
+  readonly callbacks;
+  private readonly startedAt = performance.now();
+  private readonly seconds: Record<string, number> = {};
+
+  constructor(
+    private readonly dir: string,
+    private readonly options: RunLogOptions,
+  ) {
+    this.callbacks = eventLog(path.join(dir, EVENTS));
+  }
+
+  start(event: StartEvent): void {
+    this.callbacks.write(event);
+  }
+
+  details(event: Omit<DetailsEvent, 'event'>): void {
+    this.callbacks.write({ event: 'details', ...event });
+  }
+
+  /** Adds what `work` takes to the seconds of a part of the run. */
+  async timed<T>(part: string, work: () => T | Promise<T>): Promise<T> {
+    const began = performance.now();
+    try {
+      return await work();
+    } finally {
+      this.add(part, (performance.now() - began) / 1000);
+    }
+  }
+
+  add(part: string, seconds: number): void {
+    this.seconds[part] = (this.seconds[part] ?? 0) + seconds;
+  }
+
+  /** @returns the report, where one was asked for and could be written. */
+  end(facts: Omit<EndEvent, 'event' | 'time' | 'seconds'>): string | undefined {
+    const total = (performance.now() - this.startedAt) / 1000;
+    const seconds = Object.fromEntries(
+      Object.entries({ ...this.seconds, total }).map(([part, value]) => [part, Math.round(1000 * value) / 1000]),
+    );
+    this.callbacks.write({ event: 'end', time: new Date().toISOString(), ...facts, seconds });
+    return this.report();
+  }
+
+  /** For a run that ended in an error, which is thrown on by the caller. */
+  stop(error: unknown): void {
+    const code = error instanceof FusedLoraError ? error.code : 'INTERNAL';
+    const message = error instanceof Error ? error.message : String(error);
+    try {
+      this.callbacks.write({ event: 'stop', time: new Date().toISOString(), code, message });
+    } catch {
+      // The error itself may be that the log can not be written.
+      return;
+    }
+    this.report();
+  }
+
+  /** A report that can not be written costs no trained model its run. */
+  private report(): string | undefined {
+    if (!this.options.report) return undefined;
+    const file = path.join(this.dir, REPORT);
+    try {
+      writeReport([this.dir], file);
+      return file;
+    } catch (error) {
+      this.options.onNotice(`no report: ${(error as Error).message}`);
+      return undefined;
+    }
+  }
+}
