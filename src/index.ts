@@ -46,7 +46,7 @@ export type { BatchSource, EpochBatches, TrainBatch } from './train/batch_source
 export { areEntityTags, type Entity, type EntityMetrics, entityMetrics, findEntities } from './train/entities';
 export { type Evaluation, Evaluator, type EvaluatorOptions } from './train/evaluate';
 export { eventLog } from './train/event_log';
-export type { CheckpointEvent, EvaluationEvent, StepEvent, TrainerCallbacks } from './train/events';
+export type { CheckpointEvent, EvaluationEvent, RunEvent, StepEvent, TrainerCallbacks } from './train/events';
 export {
   argmaxRows,
   classificationMetrics,

@@ -4,10 +4,11 @@ import type { ColumnOptions } from '../data/columns';
 import type { DeviceOption } from '../task/device';
 import { evaluate } from '../task/evaluate';
 import { readExamplesFor } from '../task/examples';
-import { writeFigures } from './figures';
+import { showFigures } from './figures';
 import { addModelOptions, type ModelOptions, openModel } from './model';
 import {
   addColumnOptions,
+  addExamples,
   addOutputOptions,
   compact,
   deviceOption,
@@ -28,13 +29,19 @@ export function evalCommand(): Command {
   const command = new Command('eval')
     .description('measure a model or adapter on labelled sentences')
     .argument('<data>', '.tsv or .jsonl with labels; for token classification .jsonl or CoNLL')
-    .option('--batch-size <n>', 'sentences a batch', integer(1))
+    .optionsGroup('Measuring:')
+    .option('--batch-size <n>', 'sentences a batch (default: 32)', integer(1))
     .option('--token-budget <n>', 'most tokens a batch', integer(1))
     .addOption(thresholdOption())
     .addOption(deviceOption());
   addModelOptions(command);
   addColumnOptions(command);
-  return addOutputOptions(command).action(
+  addOutputOptions(command);
+  addExamples(command, [
+    'fused-lora eval dev.tsv --adapter my-adapter/',
+    'fused-lora eval dev.jsonl --model merged-model/ --json',
+  ]);
+  return command.action(
     action(async (context, file: string, options: EvalOptions) => {
       const textModel = await openModel(options);
       const examples = readExamplesFor(textModel.model.task, file, options, true);
@@ -45,11 +52,9 @@ export function evalCommand(): Command {
         signal: context.signal,
       });
       textModel.model.dispose();
-      writeFigures(options.json, { command: 'eval', data: file, ...result });
-      for (const [name, value] of Object.entries(result.metrics)) process.stdout.write(`${name} ${value.toFixed(4)}\n`);
-      if (!options.quiet) {
-        context.say(`${result.examples} examples, ${result.samplesPerSecond.toFixed(0)} samples/s`);
-      }
+      const lines = Object.entries(result.metrics).map(([name, value]) => `${name} ${value.toFixed(4)}\n`);
+      showFigures(options.json, { command: 'eval', data: file, ...result }, lines.join(''));
+      context.say(`${result.examples} examples, ${result.samplesPerSecond.toFixed(0)} samples/s`);
     }),
   );
 }

@@ -1,6 +1,12 @@
 import { writeFileAtomic } from '../io/atomic';
 
-/** Writes the figures of a command where `--json` asks for them. */
-export function writeFigures(file: string | undefined, figures: object): void {
-  if (file !== undefined) writeFileAtomic(file, `${JSON.stringify(figures, null, 2)}\n`);
+/**
+ * What a command found, on standard output: its text, or with `--json` the figures. `--json FILE` writes them there, beside the text.
+ *
+ * @param text with its line ends.
+ */
+export function showFigures(json: string | true | undefined, figures: object, text: string): void {
+  const content = `${JSON.stringify(figures, null, 2)}\n`;
+  if (typeof json === 'string') writeFileAtomic(json, content);
+  process.stdout.write(json === true ? content : text);
 }

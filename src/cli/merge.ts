@@ -1,14 +1,16 @@
 /** `fused-lora merge`: a base model and an adapter as one model folder. */
-import { Command, Option } from 'commander';
+import { Command } from 'commander';
 import { FusedLoraError } from '../errors';
 import { mergeAndUnload } from '../lora';
 import { saveModel } from '../models';
 import { copyTokenizer, writeSettings } from '../task/text_model';
+import { requiredOption } from './config_file';
+import { showFigures } from './figures';
 import { addModelOptions, type ModelOptions, openModel } from './model';
-import { SAVE_DTYPES, type SaveDType } from './options';
+import { addExamples, addOutputOptions, choice, type OutputOptions, SAVE_DTYPES, type SaveDType } from './options';
 import { action } from './run';
 
-interface MergeOptions extends ModelOptions {
+interface MergeOptions extends ModelOptions, OutputOptions {
   output: string;
   saveDtype: SaveDType;
 }
@@ -16,11 +18,13 @@ interface MergeOptions extends ModelOptions {
 export function mergeCommand(): Command {
   const command = new Command('merge')
     .description('merge an adapter into its base model and write a Hugging Face model folder')
-    .requiredOption('--output <dir>', 'gets config.json, model.safetensors and the tokenizer')
-    .addOption(new Option('--save-dtype <type>', 'of the weights').choices(SAVE_DTYPES).default('F32'))
-    .option('--verbose', 'errors with their stack');
-  return addModelOptions(command).action(
-    action(async (context, options: MergeOptions) => {
+    .optionsGroup('Output:')
+    .addOption(choice('--save-dtype <type>', 'of the weights', SAVE_DTYPES).default('F32'));
+  requiredOption(command, '--output <dir>', 'gets config.json, model.safetensors and the tokenizer');
+  addOutputOptions(addModelOptions(command));
+  addExamples(command, ['fused-lora merge --adapter my-adapter/ --output merged-model/']);
+  return command.action(
+    action(async (_context, options: MergeOptions) => {
       const { model, baseModel, maxLength, adapter } = await openModel(options);
       if (adapter === undefined) {
         throw new FusedLoraError('INVALID_ARGUMENT', 'there is no adapter to merge: give --adapter DIR');
@@ -33,7 +37,8 @@ export function mergeCommand(): Command {
           copyTokenizer(options.tokenizer ?? baseModel, folder);
         },
       });
-      context.say(`${adapter} merged into ${baseModel}: ${options.output}`);
+      const line = `${adapter} merged into ${baseModel}: ${options.output}\n`;
+      showFigures(options.json, { command: 'merge', adapter, baseModel, output: options.output }, line);
     }),
   );
 }

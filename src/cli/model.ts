@@ -13,10 +13,11 @@ export interface ModelOptions {
 
 export function addModelOptions(command: Command): Command {
   return command
+    .optionsGroup('Model:')
     .option('--model <dir>', "Hugging Face model folder (default: the adapter's base model)")
     .option('--adapter <dir>', 'PEFT adapter folder')
     .option('--tokenizer <dir>', "folder of the tokenizer (default: the model's)")
-    .option('--max-length <n>', 'most tokens of a sentence', integer(3));
+    .option('--max-length <n>', "most tokens of a sentence; longer ones are cut (default: the model's)", integer(3));
 }
 
 /** Opens it and refuses a head that nobody trained. */

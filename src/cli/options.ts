@@ -1,6 +1,8 @@
 /** Parsers of option values and options that several commands have. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { nearNames } from '../nn/near';
 import type { ScheduleName } from '../train/schedule';
+import { addConfigOption } from './config_file';
 
 /** A whole number from `low`. */
 export function integer(low: number): (text: string) => number {
@@ -32,6 +34,20 @@ export function stepsOrEpoch(text: string): number | 'epoch' {
   return text === 'epoch' ? text : integer(1)(text);
 }
 
+/** An option with few values; a mistyped one is told which may have been meant. */
+export function choice(flags: string, description: string, values: readonly string[]): Option {
+  return new Option(flags, description).choices(values).argParser((text) => {
+    if (values.includes(text)) return text;
+    const [near] = nearNames(text, values, 1);
+    throw new InvalidArgumentError(`${near ? `Did you mean ${near}? ` : ''}It must be ${values.join(', ')}.`);
+  });
+}
+
+/** Lines of commands at the end of a command's help. */
+export function addExamples(command: Command, examples: readonly string[]): Command {
+  return command.addHelpText('after', `\nExamples:\n${examples.map((example) => `  $ ${example}`).join('\n')}`);
+}
+
 /** Leaves out what is undefined, so that defaults hold. */
 export function compact<T extends object>(options: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as {
@@ -41,6 +57,7 @@ export function compact<T extends object>(options: T): { [K in keyof T]?: Exclud
 
 export function addColumnOptions(command: Command): Command {
   return command
+    .optionsGroup('Columns of the data:')
     .option(
       '--text-column <name>',
       'column of the text or the words: a name, or a number from 0 (default: sentence or text; tokens or words)',
@@ -91,37 +108,65 @@ export function trainerOptions(options: TrainingOptions) {
   });
 }
 
+/** What holds for training options that are not given, for the help. */
+export interface TrainingDefaults {
+  epochs: number;
+  batchSize: string;
+  tokenBudget: string;
+  lr: string;
+  checkpointEvery: string;
+}
+
 /** Options of everything that trains. */
-export function addTrainingOptions(command: Command): Command {
+export function addTrainingOptions(command: Command, defaults: TrainingDefaults): Command {
   return command
-    .option('--epochs <n>', 'passes over the data; may be a fraction', number)
+    .optionsGroup('Training:')
+    .option('--epochs <n>', `passes over the data; may be a fraction (default: ${defaults.epochs})`, number)
     .option('--max-steps <n>', 'optimizer steps, in place of epochs', integer(1))
-    .option('--batch-size <n>', 'sentences a batch', integer(1))
-    .option('--token-budget <n>', 'most tokens a batch, in place of or beside --batch-size', integer(1))
-    .option('--gradient-accumulation <n>', 'batches an optimizer step', integer(1))
-    .option('--lr <rate>', 'peak learning rate', number)
-    .addOption(new Option('--schedule <name>', 'course of the rate').choices(['linear', 'cosine', 'constant']))
-    .option('--warmup-ratio <share>', 'share of the steps in which the rate rises', number)
-    .option('--warmup-steps <n>', 'steps in which the rate rises', integer(0))
-    .option('--weight-decay <x>', 'decoupled weight decay (none on biases and LayerNorm)', number)
-    .option('--max-grad-norm <x>', 'global gradient norm to clip to; 0: no clipping', number)
-    .option('--max-length <n>', 'most tokens of a sentence; longer ones are cut', integer(3))
-    .option('--seed <n>', 'of initial values, data order and dropout', integer(0))
-    .option('--checkpoint-every <n>', 'steps between checkpoints, or "epoch"', stepsOrEpoch)
-    .option('--checkpoint-limit <n>', 'newest checkpoints kept', integer(1))
-    .option('--resume', 'go on from the newest checkpoint in the output folder');
+    .option('--batch-size <n>', `sentences a batch (default: ${defaults.batchSize})`, integer(1))
+    .option(
+      '--token-budget <n>',
+      `most tokens a batch, in place of or beside --batch-size (default: ${defaults.tokenBudget})`,
+      integer(1),
+    )
+    .option('--gradient-accumulation <n>', 'batches an optimizer step (default: 1)', integer(1))
+    .option('--lr <rate>', `peak learning rate (default: ${defaults.lr})`, number)
+    .addOption(choice('--schedule <name>', 'course of the rate (default: linear)', ['linear', 'cosine', 'constant']))
+    .option('--warmup-ratio <share>', 'share of the steps in which the rate rises (default: 0.06)', number)
+    .option('--warmup-steps <n>', 'steps in which the rate rises, in place of the ratio', integer(0))
+    .option('--weight-decay <x>', 'decoupled weight decay, none on biases and LayerNorm (default: 0.01)', number)
+    .option('--max-grad-norm <x>', 'global gradient norm to clip to; 0: no clipping (default: 1)', number)
+    .option('--max-length <n>', 'most tokens of a sentence; longer ones are cut (default: 128)', integer(3))
+    .option('--seed <n>', 'of initial values, data order and dropout (default: 0)', integer(0))
+    .optionsGroup('Checkpoints:')
+    .option(
+      '--checkpoint-every <n>',
+      `steps between checkpoints, or "epoch" (default: ${defaults.checkpointEvery})`,
+      stepsOrEpoch,
+    )
+    .option('--checkpoint-limit <n>', 'newest checkpoints kept (default: 2)', integer(1))
+    .option('--resume', 'go on from the newest checkpoint in the output folder')
+    .option('--overwrite', 'remove checkpoints of an earlier run from the output folder');
 }
 
 export interface OutputOptions {
-  json?: string;
+  json?: string | true;
   quiet?: boolean;
+  verbose?: boolean;
 }
 
-export function addOutputOptions(command: Command): Command {
+/**
+ * What a command shows and where its options come from: the last group of its help.
+ *
+ * @param figures whether it has figures to give as JSON.
+ */
+export function addOutputOptions(command: Command, { figures = true } = {}): Command {
+  addConfigOption(command.optionsGroup('General:'));
+  if (figures) command.option('--json [file]', 'figures as JSON: into the file, or in place of the text');
   return command
-    .option('--json <file>', 'write the figures as JSON')
-    .option('--quiet', 'no progress')
-    .option('--verbose', 'errors with their stack');
+    .option('--quiet', 'no progress and notices')
+    .option('--verbose', 'a line for every step; errors with their stack')
+    .helpOption('-h, --help', 'show this help');
 }
 
 /** For multi-label classification. */
@@ -132,7 +177,7 @@ export const thresholdOption = () =>
   ).argParser(number);
 
 export const deviceOption = () =>
-  new Option('--device <name>', 'where to compute').choices(['auto', 'cpu', 'cuda']).default('auto');
+  choice('--device <name>', 'where to compute', ['auto', 'cpu', 'cuda']).default('auto');
 
 /** Element types that weights can be saved in. */
 export const SAVE_DTYPES = ['F32', 'F16', 'BF16'] as const;

@@ -1,66 +1,82 @@
 /** `fused-lora predict`: labels and probabilities as JSON lines, in the order of the input. */
-import * as fs from 'node:fs';
-import * as readline from 'node:readline';
 import { Command } from 'commander';
 import type { ColumnOptions } from '../data/columns';
 import { FusedLoraError } from '../errors';
-import { writeFileAtomicWith } from '../io/atomic';
 import type { Task } from '../models';
 import { Classifier } from '../task/classify';
 import type { DeviceOption } from '../task/device';
 import { type Example, isTokenExample, readExamplesFor } from '../task/examples';
 import { addModelOptions, type ModelOptions, openModel } from './model';
-import { addColumnOptions, compact, deviceOption, thresholdOption } from './options';
-import { action } from './run';
+import {
+  addColumnOptions,
+  addExamples,
+  addOutputOptions,
+  choice,
+  compact,
+  deviceOption,
+  type OutputOptions,
+  thresholdOption,
+} from './options';
+import { exampleLines, type LineFormat, linePieces, openText, PIECE } from './predict_input';
+import { openOutput } from './predict_output';
+import { action, type CommandContext } from './run';
 
-interface PredictOptions extends ModelOptions, ColumnOptions {
-  file?: string;
+interface PredictOptions extends ModelOptions, ColumnOptions, Pick<OutputOptions, 'quiet' | 'verbose'> {
+  file?: string[];
+  format: LineFormat;
   output?: string;
   threshold?: number;
   device: DeviceOption;
 }
 
-/** Texts that are predicted together: enough to sort by length, few enough to stream. */
-const CHUNK = 1024;
-
 export function predictCommand(): Command {
   const command = new Command('predict')
-    .description('classify texts: given as arguments, in a file, or one a line on standard input')
+    .description(
+      'classify texts: given as arguments, in files, or one a line on standard input; a JSON object a text, in their order',
+    )
     .argument('[texts...]', 'texts to classify')
-    .option('--file <file>', '.tsv or .jsonl with texts, or .txt with one a line')
+    .optionsGroup('Input and output:')
+    .option('--file <files...>', '.tsv or .jsonl with texts, or .txt with one a line')
+    .addOption(
+      choice('--format <name>', 'of standard input: a text a line, or {"text": "…"}', ['text', 'jsonl']).default(
+        'text',
+      ),
+    )
     .option('--output <file>', 'write the JSON lines there (default: standard output)')
-    .addOption(thresholdOption())
-    .addOption(deviceOption())
-    .option('--verbose', 'errors with their stack');
-  addModelOptions(command);
+    .addOption(thresholdOption());
+  addModelOptions(command).optionsGroup('Device:').addOption(deviceOption());
   addColumnOptions(command);
+  addOutputOptions(command, { figures: false });
+  addExamples(command, [
+    'fused-lora predict --adapter my-adapter/ "what a lovely film" "far too long"',
+    'fused-lora predict --adapter my-adapter/ --file reviews.tsv --output predictions.jsonl',
+    'tail -f reviews.log | fused-lora predict --adapter my-adapter/ | jq .label',
+  ]);
   return command.action(
     action(async (context, texts: string[], options: PredictOptions) => {
       if (texts.length > 0 && options.file !== undefined) {
         throw new FusedLoraError('INVALID_ARGUMENT', 'give texts as arguments or --file, not both');
       }
       const textModel = await openModel(options);
-      const collected: string[] = [];
-      const write = (line: string) =>
-        options.output === undefined ? process.stdout.write(line) : collected.push(line);
-      {
+      const output = openOutput(options.output);
+      try {
         using classifier = new Classifier(textModel, {
           device: options.device,
           ...compact({ threshold: options.threshold }),
         });
-        for await (const chunk of chunks(inputOf(texts, options, textModel.model.task))) {
-          const predictions = await classifier.predict(chunk, context.signal);
-          predictions.forEach((prediction, i) => {
-            write(`${JSON.stringify({ ...inputIn(chunk[i] as Example), ...prediction })}\n`);
-          });
+        for await (const piece of inputOf(texts, options, textModel.model.task, context)) {
+          const predictions = await classifier.predict(piece, context.signal);
+          const lines = predictions.map(
+            (prediction, i) => `${JSON.stringify({ ...inputIn(piece[i] as Example), ...prediction })}\n`,
+          );
+          await output.write(lines.join(''));
         }
-      }
-      textModel.model.dispose();
-      if (options.output !== undefined) {
-        const encoder = new TextEncoder();
-        writeFileAtomicWith(options.output, (sink) => {
-          for (const line of collected) sink(encoder.encode(line));
-        });
+        output.finish();
+      } catch (error) {
+        output.discard();
+        throw error;
+      } finally {
+        textModel.model.dispose();
       }
     }),
   );
@@ -73,35 +89,33 @@ function inputIn(example: Example): object {
   return { text, ...(textPair !== undefined && { textPair }) };
 }
 
-async function* inputOf(texts: string[], options: PredictOptions, task: Task): AsyncGenerator<Example> {
-  if (texts.length > 0) yield* texts.map((text) => ({ text }));
-  else if (options.file === undefined) yield* lines(process.stdin);
-  else if (options.file.endsWith('.txt')) yield* lines(openText(options.file));
-  else yield* readExamplesFor(task, options.file, options, false);
-}
-
-function openText(file: string): fs.ReadStream {
-  try {
-    return fs.createReadStream(file, { fd: fs.openSync(file, 'r') });
-  } catch (cause) {
-    throw new FusedLoraError('FILE_NOT_FOUND', `${file}: can not be read (${(cause as Error).message})`, { cause });
-  }
-}
-
-async function* lines(stream: NodeJS.ReadableStream): AsyncGenerator<Example> {
-  for await (const text of readline.createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY })) {
-    yield { text };
-  }
-}
-
-async function* chunks(examples: AsyncIterable<Example>): AsyncGenerator<Example[]> {
-  let chunk: Example[] = [];
-  for await (const example of examples) {
-    chunk.push(example);
-    if (chunk.length === CHUNK) {
-      yield chunk;
-      chunk = [];
+/** The examples in pieces that are predicted together. */
+async function* inputOf(
+  texts: string[],
+  options: PredictOptions,
+  task: Task,
+  { signal, say }: CommandContext,
+): AsyncGenerator<Example[]> {
+  if (texts.length > 0) yield texts.map((text) => ({ text }));
+  else if (options.file === undefined) {
+    if (process.stdin.isTTY) say('reading texts, one a line; Ctrl-D ends');
+    const pieces = linePieces(process.stdin, 'standard input', signal);
+    yield* exampleLines(pieces, 'standard input', options.format, options);
+  } else {
+    for (const file of options.file) {
+      if (file.endsWith('.txt')) yield* exampleLines(linePieces(openText(file), file, signal), file, 'text', options);
+      else yield* inPieces(readExamplesFor(task, file, options, false));
     }
   }
-  if (chunk.length > 0) yield chunk;
+}
+
+async function* inPieces(examples: Iterable<Example> | AsyncIterable<Example>): AsyncGenerator<Example[]> {
+  let piece: Example[] = [];
+  for await (const example of examples) {
+    piece.push(example);
+    if (piece.length < PIECE) continue;
+    yield piece;
+    piece = [];
+  }
+  if (piece.length > 0) yield piece;
 }

@@ -32,10 +32,13 @@ function evaluated(event: EvaluationEvent): string {
   return `step ${event.step} (epoch ${event.epoch.toFixed(2)}): ${metrics.join(', ')}${event.best ? ' (best)' : ''}`;
 }
 
-/** @param quiet shows nothing. */
-export function progress(quiet: boolean, stream: NodeJS.WriteStream = process.stderr): Progress {
+/** A line a step where everything is to be said; nothing where nothing is. */
+export function progress(
+  { quiet = false, verbose = false }: { quiet?: boolean; verbose?: boolean },
+  stream: NodeJS.WriteStream = process.stderr,
+): Progress {
   if (quiet) return { stop() {} };
-  return stream.isTTY ? live(stream) : plain(stream);
+  return stream.isTTY && !verbose ? live(stream) : plain(stream, verbose ? 0 : PLAIN_SECONDS);
 }
 
 function live(stream: NodeJS.WriteStream): Progress {
@@ -70,13 +73,13 @@ function live(stream: NodeJS.WriteStream): Progress {
   };
 }
 
-function plain(stream: NodeJS.WriteStream): Progress {
+function plain(stream: NodeJS.WriteStream, seconds: number): Progress {
   let last = Number.NEGATIVE_INFINITY;
   return {
     stop() {},
     onStep(event) {
       const now = performance.now();
-      if (now - last < 1000 * PLAIN_SECONDS && event.step !== event.totalSteps) return;
+      if (now - last < 1000 * seconds && event.step !== event.totalSteps) return;
       last = now;
       stream.write(`step ${event.step}/${event.totalSteps} | ${facts(event)}\n`);
     },

@@ -1,25 +1,63 @@
 /**
- * How every command runs: errors as one line, Ctrl-C as an AbortSignal, exit codes.
- *
- * Exit codes: 0 done; 1 an error of use, data or machine; 130 stopped by Ctrl-C (143 by SIGTERM), after a checkpoint where
- * the command writes some.
+ * How every command runs: options from a file, errors as one line, Ctrl-C as an AbortSignal, exit codes.
  */
 import { type Command, CommanderError } from 'commander';
-import { FusedLoraError } from '../errors';
+import { type ErrorCode, FusedLoraError } from '../errors';
+import { applyConfig } from './config_file';
 
-export const EXIT_ERROR = 1;
-const EXIT_OF_SIGNAL = { SIGINT: 130, SIGTERM: 143 } as const;
+/** What the process ends with; docs/cli.md and the help say the same. */
+export const EXIT = {
+  done: 0,
+  /** Options, files, data or a model that the message names. */
+  input: 1,
+  /** Something of the machine: device, memory, the addon. */
+  machine: 2,
+  /** The loss or the gradients were no numbers any more. */
+  diverged: 3,
+  /** A bug. */
+  internal: 70,
+  interrupted: 130,
+  terminated: 143,
+} as const;
+
+export const EXIT_HELP = `Exit codes:
+  0    done
+  1    bad input: an option, a file, data or a model, which the message names
+  2    the machine can not do it: no such device, not enough memory, no addon
+  3    the training diverged: the loss or the gradients were no numbers any more
+  70   a bug of fused-lora
+  130  stopped by Ctrl-C (143 by SIGTERM); train and pretrain save a checkpoint first`;
+
+const EXIT_OF_CODE: Partial<Record<ErrorCode, number>> = {
+  DEVICE_UNAVAILABLE: EXIT.machine,
+  OUT_OF_MEMORY: EXIT.machine,
+  ADDON_NOT_FOUND: EXIT.machine,
+  UNSUPPORTED: EXIT.machine,
+  NON_FINITE_LOSS: EXIT.diverged,
+  INTERNAL: EXIT.internal,
+};
+const EXIT_OF_SIGNAL = { SIGINT: EXIT.interrupted, SIGTERM: EXIT.terminated } as const;
+
+/** The exit code for an error; one without a code is a bug. */
+export function exitCodeOf(error: unknown): number {
+  const code = codeOf(error);
+  return EXIT_OF_CODE[code as ErrorCode] ?? EXIT.input;
+}
 
 export interface CommandContext {
   /** Aborted by the first Ctrl-C. */
   signal: AbortSignal;
-  /** A line for people: to stderr, so that stdout holds results alone. */
+  /** A line for people: to stderr, so that stdout holds results alone; nothing with --quiet. */
   say(line: string): void;
+  /** What to tell when the command was stopped by a signal: where its work is and how to go on. */
+  onStopped?: () => string | undefined;
+  /** The command with its options. */
+  command: Command;
 }
 
 /** `error [CODE]: message`; with `verbose` the stack and the causes too. */
 export function formatError(error: unknown, verbose: boolean): string {
-  const code = error instanceof FusedLoraError ? error.code : systemCodeOf(error);
+  const code = codeOf(error);
   const message = error instanceof Error ? error.message : String(error);
   const lines = [`error [${code}]: ${message}`];
   if (verbose) {
@@ -30,7 +68,8 @@ export function formatError(error: unknown, verbose: boolean): string {
   return lines.join('\n');
 }
 
-function systemCodeOf(error: unknown): string {
+/** Of this library's errors and the system's. */
+function codeOf(error: unknown): string {
   const code = (error as { code?: unknown } | null)?.code;
   return typeof code === 'string' ? code : 'INTERNAL';
 }
@@ -51,7 +90,7 @@ export function action<A extends unknown[]>(
     const onSignal = (name: keyof typeof EXIT_OF_SIGNAL) => {
       if (received) process.exit(EXIT_OF_SIGNAL[name]);
       received = name;
-      process.stderr.write('\nstopping after the running op; once more ends at once\n');
+      process.stderr.write('\nstopping after the running op; Ctrl-C once more ends at once\n');
       controller.abort(new FusedLoraError('ABORTED', `stopped by ${name}`));
     };
     const onInterrupt = () => onSignal('SIGINT');
@@ -60,15 +99,19 @@ export function action<A extends unknown[]>(
     process.on('SIGTERM', onTerminate);
     const context: CommandContext = {
       signal: controller.signal,
-      say: (line) => process.stderr.write(`${line}\n`),
+      say: (line) => {
+        if (command.getOptionValue('quiet') !== true) process.stderr.write(`${line}\n`);
+      },
+      command,
     };
     try {
+      applyConfig(command);
       await body(context, ...args);
-      process.exitCode = 0;
+      process.exitCode = EXIT.done;
     } catch (error) {
       const stopped = received !== undefined && error instanceof FusedLoraError && error.code === 'ABORTED';
-      process.stderr.write(`${stopped ? error.message : formatError(error, verbose)}\n`);
-      process.exitCode = stopped && received ? EXIT_OF_SIGNAL[received] : EXIT_ERROR;
+      process.stderr.write(`${stopped ? stoppedBy(received, context) : formatError(error, verbose)}\n`);
+      process.exitCode = stopped && received ? EXIT_OF_SIGNAL[received] : exitCodeOf(error);
     } finally {
       process.off('SIGINT', onInterrupt);
       process.off('SIGTERM', onTerminate);
@@ -76,10 +119,18 @@ export function action<A extends unknown[]>(
   };
 }
 
+function stoppedBy(signal: string | undefined, context: CommandContext): string {
+  const more = context.onStopped?.();
+  return `stopped by ${signal}${more === undefined ? '' : `\n${more}`}`;
+}
+
 /** Parses the command line; commander's own errors (unknown option, missing argument) leave in the same form. */
 export async function runProgram(program: Command, argv: readonly string[]): Promise<void> {
   // A reader that went away (`| head`) is no error.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : EXIT_ERROR));
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') process.stderr.write(`${formatError(error, false)}\n`);
+    process.exit(error.code === 'EPIPE' ? EXIT.done : EXIT.input);
+  });
   for (const command of [program, ...program.commands]) {
     command.exitOverride().configureOutput({
       outputError: (text, write) => write(text.replace(/^error: /, 'error [INVALID_ARGUMENT]: ')),
@@ -89,6 +140,6 @@ export async function runProgram(program: Command, argv: readonly string[]): Pro
     await program.parseAsync([...argv], { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
-    process.exitCode = error.exitCode;
+    process.exitCode = error.exitCode === 0 ? EXIT.done : EXIT.input;
   }
 }

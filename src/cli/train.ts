@@ -1,15 +1,18 @@
 /** `fused-lora train`: fine-tuning on a data file. */
-import { Command, Option } from 'commander';
+import { Command } from 'commander';
 import type { ColumnOptions } from '../data/columns';
 import { FusedLoraError } from '../errors';
-import { formatTotals, LORA_PRESETS, type LoraConfig } from '../lora';
+import { formatTotals, type LoraConfig } from '../lora';
 import type { DeviceOption } from '../task/device';
 import { readExamplesFor } from '../task/examples';
-import { FINE_TUNE_TASKS, type FineTuneOptions, type FineTuneTask, fineTune } from '../task/fine_tune';
-import type { Method } from '../task/method';
-import { writeFigures } from './figures';
+import { DEFAULT_BATCH_SIZE, FINE_TUNE_DEFAULTS, type FineTuneOptions, fineTune } from '../task/fine_tune';
+import { defaultLearningRate } from '../task/method';
+import { requiredOption } from './config_file';
+import { showFigures } from './figures';
+import { addMethodOptions, addTaskOptions, loraOf, type MethodOptions, methodOf, type TaskOptions } from './method';
 import {
   addColumnOptions,
+  addExamples,
   addOutputOptions,
   addTrainingOptions,
   compact,
@@ -24,25 +27,15 @@ import {
 } from './options';
 import { progress } from './progress';
 import { action } from './run';
+import { followRun, trainingDefaults } from './run_files';
 
-interface TrainOptions extends ColumnOptions, TrainingOptions, OutputOptions {
+interface TrainOptions extends ColumnOptions, TaskOptions, MethodOptions, TrainingOptions, OutputOptions {
   model: string;
   train: string;
   dev?: string;
   output: string;
   tokenizer?: string;
-  task?: FineTuneTask;
-  labels?: string[];
-  method: 'lora' | 'full' | 'head';
-  trainable?: string;
-  r?: number;
-  alpha?: number;
-  rslora?: boolean;
-  loraDropout?: number;
-  targetModules?: string;
-  excludeModules?: string[];
-  preset?: string;
-  bias?: 'none' | 'all' | 'lora_only';
+  report: boolean;
   lrPattern?: string[];
   dropout?: number;
   labelSmoothing?: number;
@@ -51,76 +44,81 @@ interface TrainOptions extends ColumnOptions, TrainingOptions, OutputOptions {
   metric?: string;
   patience?: number;
   overwrite?: boolean;
-  ignoreMismatchedSizes?: boolean;
   device: DeviceOption;
 }
+
+/** For the help. */
+const TRAINING_DEFAULTS = {
+  epochs: FINE_TUNE_DEFAULTS.epochs,
+  batchSize: String(DEFAULT_BATCH_SIZE),
+  tokenBudget: 'none',
+  lr: (['lora', 'head', 'full'] as const).map((method) => `${method} ${defaultLearningRate(method)}`).join(', '),
+  checkpointEvery: FINE_TUNE_DEFAULTS.checkpointEvery,
+};
 
 export function trainCommand(): Command {
   const command = new Command('train')
     .description('fine-tune an encoder on labelled sentences or words: LoRA, everything, or the head alone')
-    .requiredOption('--model <dir>', 'Hugging Face model folder to start from')
-    .requiredOption('--train <file>', 'training data: .tsv or .jsonl; for token classification .jsonl or CoNLL')
-    .option('--dev <file>', 'data that is measured on')
-    .requiredOption('--output <dir>', 'gets the adapter or model, events.jsonl and checkpoints')
-    .option('--tokenizer <dir>', "folder of the tokenizer (default: the model's)")
-    .addOption(
-      new Option('--task <name>', 'what a label is (default: sequence-classification)').choices(FINE_TUNE_TASKS),
-    )
-    .option('--labels <names>', 'class names by id, with commas (default: those of the data)', list)
-    .addOption(new Option('--method <name>', 'what is trained').choices(['lora', 'full', 'head']).default('lora'))
-    .option('--trainable <regex>', 'train just the parameters whose path it matches, in place of --method')
-    .option('--r <rank>', 'LoRA rank (default: 8)', integer(0))
-    .option('--alpha <x>', 'LoRA alpha; the scale is alpha / r (default: 16)', number)
-    .option('--rslora', 'scale by alpha / √r')
-    .option('--lora-dropout <p>', "dropout on the adapters' input (default: 0, the fast path)", number)
-    .option('--target-modules <list|regex>', 'names with commas, a regex on the whole path, or all-linear (default)')
-    .option('--exclude-modules <list>', 'names of modules that get no adapter', list)
-    .option(
-      '--preset <pattern>',
-      `regexes with ranks, query(4)|value(8), or a preset: ${Object.keys(LORA_PRESETS).join(', ')}`,
-    )
-    .addOption(new Option('--bias <which>', 'biases that are trained').choices(['none', 'all', 'lora_only']));
+    .optionsGroup('Input and output:');
+  requiredOption(command, '--model <dir>', 'Hugging Face model folder to start from');
+  requiredOption(command, '--train <file>', 'training data: .tsv or .jsonl; for token classification .jsonl or CoNLL');
+  command.option('--dev <file>', 'data that is measured on');
+  requiredOption(command, '--output <dir>', 'gets the adapter or model, events.jsonl, checkpoints and report.html');
+  command.option('--tokenizer <dir>', "folder of the tokenizer (default: the model's)");
+  addTaskOptions(command).option('--no-report', 'write no report.html');
   addColumnOptions(command);
-  addTrainingOptions(command)
+  addMethodOptions(command);
+  addTrainingOptions(command, TRAINING_DEFAULTS)
+    .optionsGroup('Training, further options:')
     .option('--lr-pattern <regex=rate...>', 'another rate for parameters whose path the regex matches')
     .option('--dropout <p>', "dropout of the encoder and head (default: config.json's)", number)
-    .option('--label-smoothing <x>', 'share of the target spread over all classes', number)
-    .option('--class-weights <list>', 'a weight a class, with commas', list)
-    .option('--eval-every <n>', 'steps between evaluations, or "epoch" (default)', stepsOrEpoch)
-    .option('--metric <name>', 'the metric that decides which state is best and kept: accuracy, f1, matthews, loss, …')
-    .option('--patience <n>', 'stop after so many evaluations without a new best', integer(1))
-    .option('--overwrite', 'remove checkpoints of an earlier run from the output folder')
-    .option('--ignore-mismatched-sizes', 'start a head of another shape anew')
+    .option('--label-smoothing <x>', 'share of the target spread over all classes (default: 0)', number)
+    .option('--class-weights <list>', 'a weight a class, with commas (default: 1 each)', list)
+    .optionsGroup('Measuring:')
+    .option('--eval-every <n>', 'steps between evaluations, or "epoch" (default: epoch)', stepsOrEpoch)
+    .option(
+      '--metric <name>',
+      'the metric that decides which state is best and kept: accuracy, f1, matthews, loss, … (default: the last is kept)',
+    )
+    .option('--patience <n>', 'stop after so many evaluations without a new best (default: never)', integer(1))
+    .optionsGroup('Device:')
     .addOption(deviceOption());
-  return addOutputOptions(command).action(
+  addOutputOptions(command);
+  addExamples(command, [
+    'fused-lora train --model roberta-base/ --train train.tsv --dev dev.tsv --output my-adapter/',
+    'fused-lora train --config train.jsonc --lr 3e-4 --output second-try/',
+    'fused-lora train --config my-adapter/run_config.json --resume',
+    'fused-lora train --model roberta-base/ --train ner.conll --task token-classification --metric f1 --dev dev.conll --output ner/',
+  ]);
+  return command.action(
     action(async (context, options: TrainOptions) => {
-      const shown = progress(options.quiet === true);
+      const settings = settingsOf(options);
+      const shown = followRun(context, options.output, progress(options), defaultsOf(options));
       const { task = 'sequence-classification' } = options;
       const train = readExamplesFor(task, options.train, options, true);
       const dev = options.dev === undefined ? undefined : readExamplesFor(task, options.dev, options, true);
       try {
         const result = await fineTune({
-          ...settingsOf(options),
+          ...settings,
           train,
           ...(dev && { dev }),
+          report: options.report,
           callbacks: [shown],
           signal: context.signal,
-          onNotice: options.quiet ? () => {} : context.say,
+          onNotice: context.say,
         });
         shown.stop();
         const { textModel, ...figures } = result;
         textModel.model.dispose();
-        writeFigures(options.json, { command: 'train', ...figures });
         const metrics = Object.entries(result.metrics ?? {}).map(([name, value]) => `${name} ${value.toFixed(4)}`);
-        process.stdout.write(
-          [
-            formatTotals({ rows: [], ...result.parameters }),
-            `${result.training.steps} steps, ${result.training.samplesPerSecond.toFixed(0)} samples/s`,
-            ...(metrics.length > 0 ? [metrics.join(', ')] : []),
-            `${result.output.kind} written to ${result.output.folder} (${(result.output.bytes / 1e6).toFixed(2)} MB)`,
-            '',
-          ].join('\n'),
-        );
+        const lines = [
+          formatTotals({ rows: [], ...result.parameters }),
+          `${result.training.steps} steps, ${result.training.samplesPerSecond.toFixed(0)} samples/s`,
+          ...(metrics.length > 0 ? [metrics.join(', ')] : []),
+          `${result.output.kind} written to ${result.output.folder} (${(result.output.bytes / 1e6).toFixed(2)} MB)`,
+          ...(result.report === undefined ? [] : [`report: ${result.report}`]),
+        ];
+        showFigures(options.json, { command: 'train', ...figures }, `${lines.join('\n')}\n`);
       } finally {
         shown.stop();
       }
@@ -128,13 +126,25 @@ export function trainCommand(): Command {
   );
 }
 
+/** Of options that were not given, for the file that repeats the run. */
+function defaultsOf(options: TrainOptions): Record<string, unknown> {
+  const method = methodOf(options);
+  const { r, loraAlpha, targetModules } = method === 'lora' ? loraOf(options) : ({} as LoraConfig);
+  return {
+    ...trainingDefaults(options, FINE_TUNE_DEFAULTS),
+    task: 'sequence-classification',
+    lr: defaultLearningRate(method),
+    'eval-every': FINE_TUNE_DEFAULTS.evaluateEvery,
+    ...compact({ r, alpha: loraAlpha, 'target-modules': targetModules }),
+  };
+}
+
 /** What fineTune takes, under its own names. */
 function settingsOf(options: TrainOptions): Omit<FineTuneOptions, 'train'> {
-  const method: Method = options.trainable === undefined ? options.method : { trainable: options.trainable };
   return {
     model: options.model,
     outputDir: options.output,
-    method,
+    method: methodOf(options),
     lora: loraOf(options),
     device: options.device,
     ...trainerOptions(options),
@@ -155,45 +165,6 @@ function settingsOf(options: TrainOptions): Omit<FineTuneOptions, 'train'> {
       ignoreMismatchedSizes: options.ignoreMismatchedSizes,
     }),
   };
-}
-
-const LORA_FLAGS = [
-  'r',
-  'alpha',
-  'rslora',
-  'loraDropout',
-  'targetModules',
-  'excludeModules',
-  'preset',
-  'bias',
-] as const;
-
-function loraOf(options: TrainOptions): LoraConfig {
-  const given = LORA_FLAGS.find((name) => options[name] !== undefined);
-  if (given && (options.method !== 'lora' || options.trainable !== undefined)) {
-    const flag = given.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`);
-    throw new FusedLoraError(
-      'INVALID_ARGUMENT',
-      `--${flag} belongs to --method lora, but ${options.trainable === undefined ? `--method ${options.method}` : '--trainable'} is given. Leave one out.`,
-    );
-  }
-  const { targetModules, preset } = options;
-  return compact({
-    r: options.r ?? 8,
-    loraAlpha: options.alpha ?? (preset === undefined ? 16 : undefined),
-    useRslora: options.rslora,
-    loraDropout: options.loraDropout,
-    targetModules:
-      targetModules === undefined ? (preset === undefined ? 'all-linear' : undefined) : targetsOf(targetModules),
-    excludeModules: options.excludeModules,
-    pattern: preset,
-    bias: options.bias,
-  });
-}
-
-/** `query,value` is a list of names; whatever has a sign of regular expressions, or is all-linear, stays a string. */
-function targetsOf(text: string): string | string[] {
-  return text === 'all-linear' || /[\\^$*+?()[\]{}|]/.test(text) ? text : list(text);
 }
 
 /** `regex=rate`; the regex may hold `=` too. */

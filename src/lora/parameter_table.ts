@@ -1,11 +1,9 @@
 import type { Module } from '../nn';
-import { adapterNames } from './registry';
+import type { ParameterRow } from '../nn/fold_layers';
 
-export interface ParameterRow {
-  name: string;
-  learnable: boolean;
-  count: number;
-}
+export type { ParameterRow } from '../nn/fold_layers';
+
+import { adapterNames } from './registry';
 
 export interface ParameterTable {
   rows: ParameterRow[];

@@ -81,12 +81,12 @@ function metricFacts({ end }: RunRecord): Html | undefined {
     : html`<h3>Saved state on dev</h3>${facts(entries.map(([name, value]): [string, string] => [name, number(value)]))}`;
 }
 
-/** What a run has beside its curves. @param inGrid whether the lengths stand among the curves. */
+/** What a run has beside its curves. @param inGrid whether scatter and lengths stand among the curves. */
 function runSections(run: RunRecord, index: number, inGrid: boolean): { body: Html; charts: Chart[] } {
   const scatter = scatterChart(run, `scatter-${index}`);
   const lengths = lengthChart(run, `lengths-${index}`);
   const { details } = run;
-  const lengthFigure = inGrid ? undefined : lengths && figure(lengths, 3);
+  const own = inGrid ? [] : [scatter, lengths].filter((chart) => chart !== undefined);
   const section = (...parts: (Html | undefined)[]) => {
     const shown = parts.filter((part) => part !== undefined);
     return shown.length === 0 ? undefined : html`<section>${shown}</section>`;
@@ -95,14 +95,12 @@ function runSections(run: RunRecord, index: number, inGrid: boolean): { body: Ht
     metricFacts(run),
     details && confusionTable(details),
     details && scoreTable(details),
-    scatter && figure(scatter, 3),
-  )}${section(details && hardestTable(details))}${section(lengthFigure)}${section(parameterTables(run))}${section(
+  )}${section(details && hardestTable(details))}${section(...own.map((chart) => figure(chart, 3)))}${section(parameterTables(run))}${section(
     settingsFacts(run),
     timingFacts(run),
     machineFactsOf(run),
   )}`;
-  const charts = [inGrid ? undefined : lengths, scatter].filter((chart) => chart !== undefined);
-  return { body, charts };
+  return { body, charts: own };
 }
 
 /** Metrics of all runs, the best of each marked, and the settings in which they differ. */
@@ -162,8 +160,8 @@ export function renderReport(runs: readonly RunRecord[]): string {
   if (runs.length === 0) throw new FusedLoraError('INVALID_ARGUMENT', 'a report needs at least one run');
   const { title, head } = heading(runs);
   const single = runs.length === 1 ? runs[0] : undefined;
-  const lengths = single && lengthChart(single, 'lengths-0');
-  const lines = [...curves(runs), ...(lengths ? [lengths] : [])];
+  const others = single ? [scatterChart(single, 'scatter'), lengthChart(single, 'lengths')] : [];
+  const lines = [...curves(runs), ...others.filter((chart) => chart !== undefined)];
   const sections = runs.map((run, i) => runSections(run, i, single !== undefined));
   const charts = [...lines, ...sections.flatMap(({ charts }) => charts)];
   const data = jsonForScript(charts);

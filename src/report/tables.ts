@@ -1,4 +1,5 @@
 /** The parts of a report that are tables. */
+import { foldLayers } from '../nn/fold_layers';
 import { bytes, count, duration, number, percent, title } from './format';
 import { Html, html, trusted } from './html';
 import type { DetailsEvent, RunRecord } from './record';
@@ -75,50 +76,20 @@ export function hardestTable({ hardest }: DetailsEvent): Html | undefined {
 ${list(rows.slice(0, SHOWN_EXAMPLES))}${more.length > 0 && html`<details><summary>${more.length} more</summary>${list(more)}</details>`}`;
 }
 
-/** Names that differ in their layer number alone, with the same count, as one row. */
-export function foldLayers(
-  rows: readonly (readonly [string, 0 | 1, number])[],
-): { name: string; trained: 0 | 1; times: number; count: number }[] {
-  const folded = new Map<string, { layers: number[]; name: string; trained: 0 | 1; count: number }>();
-  for (const [name, trained, size] of rows) {
-    const layer = /\.layer\.(\d+)\./.exec(name)?.[1];
-    const key = `${name.replace(/\.layer\.\d+\./, '.layer.*.')} ${trained} ${size}`;
-    const known = folded.get(key) ?? { layers: [], name, trained, count: size };
-    if (layer !== undefined) known.layers.push(Number(layer));
-    folded.set(key, known);
-  }
-  return [...folded.values()].map(({ layers, name, trained, count: size }) => ({
-    name: layers.length > 1 ? name.replace(/\.layer\.\d+\./, `.layer.${ranges(layers)}.`) : name,
-    trained,
-    times: Math.max(1, layers.length),
-    count: size,
-  }));
-}
-
-/** [0, 1, 2, 5] → {0-2,5} */
-function ranges(numbers: readonly number[]): string {
-  const parts: [number, number][] = [];
-  for (const n of numbers) {
-    const last = parts.at(-1);
-    if (last && last[1] === n - 1) last[1] = n;
-    else parts.push([n, n]);
-  }
-  return `{${parts.map(([a, b]) => (a === b ? a : `${a}-${b}`)).join(',')}}`;
-}
-
 export function parameterTables({ start }: RunRecord): Html | undefined {
   if (!start?.parameterTable) return undefined;
   const { total, learnable } = start.parameters;
-  const folded = foldLayers(start.parameterTable);
+  const rows = start.parameterTable.map(([name, trained, size]) => ({ name, learnable: trained === 1, count: size }));
+  const folded = foldLayers(rows);
   const cells = (rows: typeof folded) =>
-    rows.map(({ name, trained, times, count: size }) => [
+    rows.map(({ name, learnable: trained, times, count: size }) => [
       html`<code>${breakable(name)}</code>`,
       trained ? html`<b class="trained">1</b>` : '0',
       times > 1 ? `${times} × ${count(size)}` : count(size),
       count(times * size),
     ]);
   const head = ['name', 'trained', 'values', 'in all'];
-  const trained = folded.filter((row) => row.trained === 1);
+  const trained = folded.filter(({ learnable }) => learnable);
   return html`<h3>Parameters</h3><p>${count(total)} in all, <b>${count(learnable)} trained</b> (${percent(learnable, total)})</p>
 ${table(head, cells(trained), 'numbers parameters')}
 <details><summary>All parameters, frozen ones too</summary>${table(head, cells(folded), 'numbers parameters')}</details>`;

@@ -10,7 +10,7 @@ import type { TextModel } from './text_model';
 
 /** Token ids and labels of a data set for a model. */
 export async function encodeFor(
-  { model, tokenizer, maxLength }: TextModel,
+  { model, tokenizer, maxLength }: Pick<TextModel, 'model' | 'tokenizer' | 'maxLength'>,
   examples: readonly Example[],
   signal?: AbortSignal,
 ): Promise<EncodedExample[]> {

@@ -109,7 +109,7 @@ export const FINE_TUNE_DEFAULTS = {
 /** Sentences a batch, where no token budget is given either. */
 export const DEFAULT_BATCH_SIZE = 32;
 
-const DEFAULT_LORA: LoraConfig = { r: 8, loraAlpha: 16, targetModules: 'all-linear' };
+export const DEFAULT_LORA: LoraConfig = { r: 8, loraAlpha: 16, targetModules: 'all-linear' };
 
 /**
  * Fine-tunes an encoder on labelled texts, or sentences in words with a label each, and writes a PEFT adapter folder (lora, head) or a Hugging Face model folder.

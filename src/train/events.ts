@@ -1,5 +1,11 @@
 /** What a training run tells while it runs. */
 
+export interface RunEvent {
+  /** Optimizer steps done: more than 0 where the run goes on from a checkpoint. */
+  step: number;
+  totalSteps: number;
+}
+
 export interface StepEvent {
   /** Optimizer steps done, from 1. */
   step: number;
@@ -34,6 +40,8 @@ export interface CheckpointEvent {
 
 /** All are called in order and awaited; what they throw ends the run. */
 export interface TrainerCallbacks {
+  /** Before the first step, when all options and data are known to be good. */
+  onStart?(event: RunEvent): void | Promise<void>;
   onStep?(event: StepEvent): void | Promise<void>;
   onEvaluate?(event: EvaluationEvent): void | Promise<void>;
   onCheckpoint?(event: CheckpointEvent): void | Promise<void>;

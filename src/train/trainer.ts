@@ -80,6 +80,7 @@ export class Trainer {
     const totalSteps = this.totalSteps(source);
     const identity = this.identity(source, totalSteps);
     if (options.resume && options.outputDir) this.resume(options.outputDir, identity);
+    await this.emit('onStart', { step: state.step, totalSteps });
     let stoppedEarly = false;
     let savedAt = state.step;
     const save = async () => {

@@ -122,7 +122,7 @@
         label: chart.yLabel,
         size: (_plot, values) => 14 + 6.6 * Math.max(2, ...(values ?? []).map((v) => v.length)),
         values: ticks,
-        ...(chart.log ? { filter: logTicks } : {}),
+        ...(chart.log ? { filter: logTicks, grid: { ...look.grid, filter: logTicks } } : {}),
       },
     ];
   };

@@ -1,0 +1,132 @@
+/** Options from a file (`--config`), and the file that repeats a run. */
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type ParseError, parse, printParseErrorCode } from 'jsonc-parser';
+import { FusedLoraError } from '../errors';
+import { writeFileAtomic } from '../io/atomic';
+import { decodeUtf8, isJsonObject, readFileBytes } from '../io/json';
+import { listNames, nearNames } from '../nn/near';
+
+/** Options that say how a command is run, not what it does: they stand on the command line alone. */
+const NOT_IN_FILES = ['config', 'help', 'version', 'resume', 'overwrite', 'quiet', 'verbose', 'json'];
+
+const required = new WeakMap<Command, Option[]>();
+
+/** `--config`; its values are taken by `applyConfig`, before the command runs. */
+export function addConfigOption(command: Command): Command {
+  return command.option(
+    '--config <file>',
+    'options from a JSON file (.jsonc: comments too), keys as here without the dashes; options given here win',
+  );
+}
+
+/** An option that must be given, here or in the file of `--config`. */
+export function requiredOption(command: Command, flags: string, description: string): Command {
+  const option = new Option(flags, `${description} (required)`);
+  required.set(command, [...(required.get(command) ?? []), option]);
+  return command.addOption(option);
+}
+
+/** The name of an option in a file: its long flag without the dashes, `--no-report` as `report`. */
+const keyOf = (option: Option) => (option.long ?? '').replace(/^--(no-)?/, '');
+
+const inFiles = (command: Command) => command.options.filter((option) => !NOT_IN_FILES.includes(keyOf(option)));
+
+/**
+ * Sets what the file of `--config` says and the command line does not, then sees that every required option is there.
+ *
+ * @throws FusedLoraError FILE_NOT_FOUND; INVALID_ARGUMENT naming the file and the key or line.
+ */
+export function applyConfig(command: Command): void {
+  const file = command.getOptionValue('config') as string | undefined;
+  if (file !== undefined) {
+    for (const [key, value] of Object.entries(readConfig(file))) {
+      const option = optionOf(command, key, file);
+      const name = option.attributeName();
+      if (command.getOptionValueSource(name) === 'cli') continue;
+      command.setOptionValueWithSource(name, parsedValue(option, value, `${file}: "${key}"`), 'config');
+    }
+  }
+  for (const option of required.get(command) ?? []) {
+    if (command.getOptionValue(option.attributeName()) !== undefined) continue;
+    throw new FusedLoraError(
+      'INVALID_ARGUMENT',
+      `${option.flags} is missing. Give it${file === undefined ? '' : ` here or in ${file}`}; fused-lora ${command.name()} --help has an example.`,
+    );
+  }
+}
+
+function readConfig(file: string): Record<string, unknown> {
+  const text = decodeUtf8(readFileBytes(file, 'for its options'));
+  const wrong = (problem: string) => new FusedLoraError('INVALID_ARGUMENT', `${file}${problem}`);
+  if (text === undefined) throw wrong(': is not UTF-8 text');
+  const errors: ParseError[] = [];
+  const value: unknown = parse(text, errors, { allowTrailingComma: true, disallowComments: !/\.jsonc$/i.test(file) });
+  const [error] = errors;
+  if (error) {
+    const line = text.slice(0, error.offset).split('\n').length;
+    const what = printParseErrorCode(error.error);
+    const hint = what === 'InvalidCommentToken' ? '; comments need the ending .jsonc' : '';
+    throw wrong(`:${line}: is not JSON (${what})${hint}`);
+  }
+  if (!isJsonObject(value)) throw wrong(': must hold an object of options, such as {"epochs": 3, "lr": 5e-4}');
+  return value;
+}
+
+/** The option that a key names: `batch-size`, or `batchSize`. */
+function optionOf(command: Command, key: string, file: string): Option {
+  const known = inFiles(command);
+  const option = known.find((one) => keyOf(one) === key || one.attributeName() === key);
+  if (option) return option;
+  if (NOT_IN_FILES.includes(key)) {
+    throw new FusedLoraError(
+      'INVALID_ARGUMENT',
+      `${file}: "${key}" can not be in a file; give --${key} on the command line`,
+    );
+  }
+  const names = known.map(keyOf);
+  const [near] = nearNames(key, names, 1);
+  throw new FusedLoraError(
+    'INVALID_ARGUMENT',
+    `${file}: fused-lora ${command.name()} has no option "${key}". ${near ? `Did you mean "${near}"?` : `It has ${listNames(names, 12)}.`}`,
+  );
+}
+
+/** A value as the command line would have read it. */
+function parsedValue(option: Option, value: unknown, place: string): unknown {
+  const wrong = (expected: string) =>
+    new FusedLoraError('INVALID_ARGUMENT', `${place} is ${JSON.stringify(value)}; it must be ${expected}`);
+  const isText = (x: unknown): x is string | number => typeof x === 'string' || typeof x === 'number';
+  if (option.isBoolean() || option.negate) {
+    if (typeof value !== 'boolean') throw wrong('true or false');
+    return value;
+  }
+  const parsed = (text: string) => {
+    try {
+      return option.parseArg ? option.parseArg(text, undefined) : text;
+    } catch (error) {
+      if (!(error instanceof InvalidArgumentError)) throw error;
+      throw new FusedLoraError('INVALID_ARGUMENT', `${place} is ${JSON.stringify(value)}. ${error.message}`);
+    }
+  };
+  if (Array.isArray(value)) {
+    if (!value.every(isText)) throw wrong('a list of strings or numbers');
+    return option.variadic ? value.map(String) : parsed(value.join(','));
+  }
+  if (!isText(value)) throw wrong(option.variadic ? 'a string or a list of them' : 'a string or a number');
+  return option.variadic ? [String(value)] : parsed(String(value));
+}
+
+/**
+ * Writes the options of a command, which `--config` reads back.
+ *
+ * @param defaults of options that were not given, by their key.
+ */
+export function writeConfig(command: Command, file: string, defaults: Record<string, unknown>): void {
+  const values: Record<string, unknown> = {};
+  for (const option of inFiles(command)) {
+    const key = keyOf(option);
+    const value = (command.getOptionValue(option.attributeName()) as unknown) ?? defaults[key];
+    if (value !== undefined) values[key] = value;
+  }
+  writeFileAtomic(file, `${JSON.stringify(values, null, 2)}\n`);
+}
