@@ -39,7 +39,9 @@ describe('the main job', () => {
     const events = fs.readFileSync(path.join(output, 'events.jsonl'), 'utf8').trim().split('\n');
     const kinds = events.map((line) => (JSON.parse(line) as { event: string }).event);
     expect(kinds.filter((kind) => kind === 'step')).toHaveLength(10);
-    expect(kinds).toEqual(expect.arrayContaining(['start', 'evaluate', 'checkpoint', 'end']));
+    expect(kinds).toEqual(expect.arrayContaining(['start', 'evaluate', 'checkpoint', 'details', 'end']));
+    expect(stdout).toContain(`report: ${path.join(output, 'report.html')}\n`);
+    expect(fs.existsSync(path.join(output, 'report.html'))).toBe(true);
   });
 
   it('measures it', async () => {
@@ -80,11 +82,12 @@ describe('the main job', () => {
     };
     for (const [name, args] of Object.entries(kinds)) {
       const base = ['train', '--model', model, '--train', train, '--output', at(name), '--quiet', '--max-steps', '2'];
-      const { code, stderr } = await run([...base, '--max-length', '40', ...args]);
+      const { code, stderr } = await run([...base, '--max-length', '40', '--no-report', ...args]);
       expect(stderr).toBe('');
       expect(code).toBe(0);
       const file = name === 'head' ? 'adapter_model.safetensors' : 'model.safetensors';
       expect(fs.existsSync(at(name, file))).toBe(true);
+      expect(fs.existsSync(at(name, 'report.html'))).toBe(false);
     }
   });
 
@@ -122,14 +125,18 @@ describe('Ctrl-C', () => {
     child.kill('SIGINT');
     const { code, stderr } = await outcome;
     expect(stderr).toContain('stopping after the running op');
+    expect(stderr).toMatch(/go on with: fused-lora train --config \S+run_config\.json --resume\n$/);
     expect(code).toBe(130);
+    // A run that was cut off has a report too.
+    expect(fs.readFileSync(at('cut', 'report.html'), 'utf8')).toContain('ABORTED');
     expect(fs.readdirSync(at('cut')).some((name) => name.startsWith('checkpoint-'))).toBe(true);
     expect(fs.existsSync(at('cut', 'adapter_model.safetensors'))).toBe(false);
 
     const again = await run(trainArgs(at('cut'), ...steps));
     expect(again.code).toBe(1);
     expect(again.stderr).toMatch(/holds checkpoints of an earlier run.*--resume.*--overwrite/);
-    expect((await run(trainArgs(at('cut'), ...steps, '--resume'))).code).toBe(0);
+    // By the command that it told.
+    expect((await run(['train', '--config', at('cut', 'run_config.json'), '--resume', '--quiet'])).code).toBe(0);
     expect(adapterBytes(at('cut')).equals(adapterBytes(at('whole')))).toBe(true);
   });
 });
@@ -164,7 +171,6 @@ describe('bad input ends with code 1, one line that says what to do, and nothing
     ['a pattern that matches no Linear', () => ['--target-modules', 'LayerNorm'], /INVALID_LORA.*LayerNorm/],
     ['a rate that no training survives', () => ['--lr', '1e30'], /INVALID_ARGUMENT.*learningRate is 1e\+30.*usual/],
     ['an option with a typo', () => ['--epoch', '3'], /INVALID_ARGUMENT.*--epoch.*\n?.*--epochs/],
-    ['a device that is not there', () => ['--device', 'cuda'], /DEVICE_UNAVAILABLE/],
     [
       'truncated weights',
       () => ['--model', damagedModel('t', (d) => fs.truncateSync(path.join(d, 'model.safetensors'), 5000))],
@@ -200,6 +206,12 @@ describe('bad input ends with code 1, one line that says what to do, and nothing
     const { code, stderr } = await run(trainArgs(path.join(file('plain', ''), 'run')));
     expect(stderr).toMatch(/FILE_NOT_WRITABLE.*plain/);
     expect(code).toBe(1);
+  });
+
+  it('a device that is not there, which is no bad input', async () => {
+    const { code, stderr } = await run(trainArgs(at('gpu'), '--device', 'cuda'), { env: { CUDA_VISIBLE_DEVICES: '' } });
+    expect(stderr).toMatch(/^error \[DEVICE_UNAVAILABLE\]/);
+    expect(code).toBe(2);
   });
 
   it('a command with a typo', async () => {

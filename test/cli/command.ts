@@ -19,12 +19,16 @@ export interface Running {
   outcome: Promise<Outcome>;
 }
 
-export function start(args: readonly string[], options: { env?: NodeJS.ProcessEnv; input?: string } = {}): Running {
+/** @param options.input what is on standard input, which then ends; null leaves it open. */
+export function start(
+  args: readonly string[],
+  options: { env?: NodeJS.ProcessEnv; input?: string | null } = {},
+): Running {
   const child = spawn(process.execPath, ['--require', 'tsx/cjs', path.join(ROOT, 'src', 'cli', 'main.ts'), ...args], {
     cwd: ROOT,
     env: { ...process.env, NODE_OPTIONS: '', ...options.env },
   });
-  child.stdin.end(options.input ?? '');
+  if (options.input !== null) child.stdin.end(options.input ?? '');
   let [stdout, stderr] = ['', ''];
   child.stdout.on('data', (data: Buffer) => {
     stdout += data.toString();

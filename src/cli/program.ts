@@ -1,0 +1,49 @@
+/** The command line as a whole: `fused-lora <command>`; one file a command. */
+import { Command } from 'commander';
+import { version } from '../io/version';
+import { benchCommand } from './bench';
+import { evalCommand } from './eval';
+import { infoCommand } from './info';
+import { mergeCommand } from './merge';
+import { planCommand } from './plan';
+import { predictCommand } from './predict';
+import { pretrainCommand } from './pretrain';
+import { reportCommand } from './report';
+import { EXIT_HELP } from './run';
+import { trainCommand } from './train';
+
+export function makeProgram(): Command {
+  return new Command('fused-lora')
+    .description('Fine-tune RoBERTa-family encoders with LoRA.')
+    .version(version(), '-V, --version', 'show the version')
+    .helpOption('-h, --help', 'show this help')
+    .showSuggestionAfterError()
+    .addHelpText(
+      'after',
+      `
+Start with:
+  $ fused-lora plan  --model roberta-base/ --train train.tsv
+  $ fused-lora train --model roberta-base/ --train train.tsv --dev dev.tsv --output my-adapter/
+  $ fused-lora predict --adapter my-adapter/ "what a lovely film"
+
+${EXIT_HELP}`,
+    )
+    .commandsGroup('Training:')
+    .addCommand(planCommand())
+    .addCommand(trainCommand())
+    .addCommand(pretrainCommand())
+    .addCommand(reportCommand())
+    .commandsGroup('Using a model:')
+    .addCommand(predictCommand())
+    .addCommand(evalCommand())
+    .addCommand(mergeCommand())
+    .commandsGroup('This installation:')
+    .addCommand(infoCommand())
+    .addCommand(benchCommand())
+    .addHelpCommand(
+      new Command('help')
+        .argument('[command]')
+        .description('show the help of a command')
+        .helpGroup('This installation:'),
+    );
+}
