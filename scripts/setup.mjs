@@ -1,14 +1,15 @@
 /**
  * Makes a clone ready to run: system packages, npm packages, native addon, dist/. Each step is skipped when nothing it reads has changed.
  * Usage: node scripts/setup.mjs [--test]
- *   --test  also the native test executable; in CI (CI=true) with the CUDA kernels compiled, by an nvcc from PyPI where there is none
+ *   --test  also the native test executable; in CI (CI=true) with the CUDA kernels compiled, by an nvcc from PyPI where there is none,
+ *           and with Chromium, in which tests open reports
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { fail, mustRun, root, run, say, which } from './lib/shell.mjs';
 import { contentHash, isFresh, listFiles, writeStamp } from './lib/stamp.mjs';
-import { checkNode, compilerIdentity, ensureSystemPackages, findNvcc } from './lib/system.mjs';
+import { checkNode, compilerIdentity, ensureSystemPackages, findNvcc, installBrowser } from './lib/system.mjs';
 
 const { values } = parseArgs({ options: { test: { type: 'boolean', default: false } } });
 const began = Date.now();
@@ -16,6 +17,7 @@ const forCi = values.test && process.env.CI === 'true' && process.platform === '
 
 checkNode();
 ensureSystemPackages();
+if (forCi) installBrowser();
 installNpmPackages();
 buildAddon();
 buildDist();

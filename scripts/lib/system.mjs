@@ -53,6 +53,23 @@ export function ensureSystemPackages({ cuda = false } = {}) {
   if (still.length > 0) fail(`apt-get succeeded, yet these are still missing: ${still.join(', ')}`);
 }
 
+/** Where tests look for a browser to open reports in. */
+const browsers = ['chromium', 'chromium-browser', 'google-chrome'];
+
+/** Installs Chromium for the tests of reports where that can be done; they are skipped without it. */
+export function installBrowser() {
+  if (browsers.some((name) => which(name)) || process.getuid?.() !== 0 || !which('apt-get')) return;
+  say('installing chromium');
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+  const install = 'apt-get install -y --no-install-recommends chromium';
+  const { status } = run('sh', ['-c', `${install} || (apt-get update && ${install})`], {
+    quiet: true,
+    env,
+    timeoutMs: 300_000,
+  });
+  if (status !== 0) say('chromium could not be installed: the tests that open reports will be skipped');
+}
+
 /** A short text that changes with the compiler: part of the build stamp. */
 export function compilerIdentity() {
   const compiler = process.env.CXX ?? (which('c++') ? 'c++' : 'g++');

@@ -31,7 +31,7 @@ export function evalCommand(): Command {
     .argument('<data>', '.tsv or .jsonl with labels; for token classification .jsonl or CoNLL')
     .optionsGroup('Measuring:')
     .option('--batch-size <n>', 'sentences a batch (default: 32)', integer(1))
-    .option('--token-budget <n>', 'most tokens a batch', integer(1))
+    .option('--token-budget <n>', 'most tokens a batch (default: none)', integer(1))
     .addOption(thresholdOption())
     .addOption(deviceOption());
   addModelOptions(command);

@@ -148,6 +148,14 @@ if (!ready) console.warn('skipped: the package test needs the addon and dist/ (n
     expect(output).toMatch(/fused-lora \d+\.\d+\.\d+/);
   });
 
+  test('reports have their styles and scripts', () => {
+    write('events.jsonl', '{"event":"step","step":1,"totalSteps":1,"loss":1}');
+    node(path.join('node_modules', 'fused-lora', 'dist', 'cli', 'main.js'), 'report', 'events.jsonl');
+    const report = fs.readFileSync(path.join(project, 'report.html'), 'utf8');
+    expect(report).toContain('var uPlot=');
+    expect(report).toContain('prefers-color-scheme: dark');
+  });
+
   test.each(['node16', 'bundler'] as const)('types check under moduleResolution %s', (moduleResolution) => {
     write(
       'types.mts',

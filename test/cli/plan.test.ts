@@ -1,0 +1,120 @@
+/** plan, bench and report on the command line. */
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+import type { TrainingPlan } from '../../src/task/plan_training';
+import { temporaryFolder } from '../io/temporary';
+import { logOf } from '../report/records';
+import { makeFiles, run } from './command';
+
+jest.setTimeout(120_000);
+
+const dir = temporaryFolder();
+const { model, train } = makeFiles(dir);
+const at = (...names: string[]) => path.join(dir, ...names);
+
+describe('plan', () => {
+  it('tells what a run trains and costs, with the steps and time of the data', async () => {
+    const args = [
+      'plan',
+      '--model',
+      model,
+      '--train',
+      train,
+      '--batch-size',
+      '8,16',
+      '--epochs',
+      '2',
+      '--measure',
+      '0.1',
+    ];
+    const { code, stdout, stderr } = await run([...args, '--r', '4', '--max-length', '40', '--json', at('plan.json')]);
+    expect([code, stderr]).toEqual([0, '']);
+    expect(stdout).toMatch(/^1 {3}roberta: EncoderModel$/m);
+    expect(stdout).toMatch(/^0 {5}embeddings: Embeddings$/m);
+    expect(stdout).toMatch(/^1 {9}\{0-1\}: 2 × EncoderLayer$/m);
+    expect(stdout).toMatch(/encoder\.layer\.\{0-1\}\.attention\.self\.query\.lora_A +1 +2 × 128$/m);
+    const plan = JSON.parse(fs.readFileSync(at('plan.json'), 'utf8')) as TrainingPlan;
+    expect(stdout).toContain(`thereof learnable: ${plan.parameters.learnable.toLocaleString('en-US')}`);
+    expect(plan.batches.map(({ batchSize, steps }) => [batchSize, steps])).toEqual([
+      [8, 40],
+      [16, 20],
+    ]);
+    for (const batch of plan.batches) {
+      expect(batch.largest.T).toBeGreaterThanOrEqual(batch.mean.T);
+      expect(batch.arenaBytes).toBeGreaterThan(batch.savedBytes);
+      expect(batch.peakBytes).toBe(batch.arenaBytes + plan.weightBytes + plan.optimizerBytes);
+      expect(batch.measured!.secondsInAll).toBeCloseTo(batch.steps! * batch.measured!.secondsPerStep, 10);
+    }
+    expect(plan.optimizerBytes).toBe(12 * plan.parameters.learnable);
+    expect(plan.weightBytes).toBe(4 * plan.parameters.total);
+    // Nothing is written but what was asked for.
+    expect(fs.readdirSync(dir).sort()).toEqual(['dev.tsv', 'model', 'plan.json', 'train.tsv']);
+  });
+
+  it('plans a configuration without weights and data, and measures nothing where it is told so', async () => {
+    const args = ['plan', '--model', path.join(model, 'config.json'), '--method', 'full', '--max-length', '32'];
+    const { code, stdout, stderr } = await run([...args, '--measure', '0', '--batch-size', '4', '--json']);
+    expect([code, stderr]).toEqual([0, '']);
+    const plan = JSON.parse(stdout) as TrainingPlan;
+    expect(plan.batches).toHaveLength(1);
+    expect(plan.batches[0]).toMatchObject({ largest: { T: 128, S: 4 }, mean: { T: 128, S: 4 } });
+    expect(plan.batches[0]).not.toHaveProperty('measured');
+    expect(plan.batches[0]).not.toHaveProperty('steps');
+    expect(plan.parameters.learnable).toBe(plan.parameters.total);
+  });
+
+  it.each([
+    [['--batch-size', '0'], /whole number from 1/],
+    [['--measure', '-1'], /measureSeconds is -1/],
+    [['--method', 'full', '--r', '4'], /--r belongs to --method lora/],
+  ])('%j', async (more, message) => {
+    const { code, stderr } = await run(['plan', '--model', model, ...more]);
+    expect(stderr).toMatch(message);
+    expect(code).toBe(1);
+  });
+});
+
+test('bench measures both sides of layers and steps', async () => {
+  const args = ['bench', '--tokens', '64', '--hidden-size', '64', '--rounds', '3', '--json', at('bench.json')];
+  const { code, stdout } = await run(args);
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/One LoRA layer, 64 tokens, r = 8/);
+  const { layers, step } = JSON.parse(fs.readFileSync(at('bench.json'), 'utf8')) as {
+    layers: { pass: string; fused: number; separate: number }[];
+    step: { fused: number; separate: number };
+  };
+  expect(layers.map(({ pass }) => pass)).toEqual(['forward', 'backward', 'forward', 'backward', 'forward', 'backward']);
+  for (const { fused, separate } of [...layers, step]) {
+    expect(fused).toBeGreaterThan(0);
+    expect(separate).toBeGreaterThan(0);
+  }
+});
+
+describe('report', () => {
+  const runs = ['one', 'two'].map((name) => at('runs', name));
+  beforeAll(() => {
+    runs.forEach((folder, i) => {
+      fs.mkdirSync(folder, { recursive: true });
+      fs.writeFileSync(path.join(folder, 'events.jsonl'), logOf({ rate: 1e-3 * (i + 1) }));
+    });
+  });
+
+  it('shows one run, and compares several; what is no run is left out', async () => {
+    const output = at('report.html');
+    expect(await run(['report', runs[0]!, '--output', output])).toMatchObject({
+      code: 0,
+      stderr: '',
+      stdout: `${output}\n`,
+    });
+    expect(fs.readFileSync(output, 'utf8')).toContain('<h1>one</h1>');
+    const { code, stderr } = await run(['report', ...runs, model, '--output', output]);
+    expect([code, stderr]).toEqual([0, `${model}: has no events.jsonl, left out\n`]);
+    expect(fs.readFileSync(output, 'utf8')).toContain('2 runs compared');
+  });
+
+  it('is an error without a run', async () => {
+    const { code, stderr } = await run(['report', model]);
+    expect(stderr).toMatch(/has no events\.jsonl, left out\nerror \[FILE_NOT_FOUND\]/);
+    expect(code).toBe(1);
+  });
+});
