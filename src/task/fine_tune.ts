@@ -139,17 +139,6 @@ export async function fineTune(options: FineTuneOptions): Promise<FineTuneResult
   const evaluation = dev && sourceOf(model, dev, { ...sizes, shuffle: false });
   const learningRate = options.learningRate ?? defaultLearningRate(method);
 
-  log.start(
-    startEvent(model, {
-      task: model.task,
-      method: nameOfMethod(method),
-      seed,
-      device: reason,
-      settings: effectiveSettings(options, textModel, learningRate),
-      labelNames: model.labelNames,
-      data: { train: dataFacts(lengthsOf(train)), ...(dev && { dev: dataFacts(lengthsOf(dev)) }) },
-    }),
-  );
   const loss = lossOptions(options, model);
   using trainer = new Trainer({
     ...FINE_TUNE_DEFAULTS,
@@ -169,15 +158,28 @@ export async function fineTune(options: FineTuneOptions): Promise<FineTuneResult
       return measure(model, last, dev!);
     });
 
+  const source = sourceOf(model, train, { ...sizes, seed });
+  // Whatever options and data make impossible has been told by now.
+  log.start(
+    startEvent(model, {
+      task: model.task,
+      method: nameOfMethod(method),
+      seed,
+      device: reason,
+      settings: effectiveSettings(options, textModel, learningRate),
+      labelNames: model.labelNames,
+      data: { train: dataFacts(lengthsOf(train)), ...(dev && { dev: dataFacts(lengthsOf(dev)) }) },
+    }),
+  );
   try {
-    const training = await trainer.train(sourceOf(model, train, { ...sizes, seed }));
+    const training = await trainer.train(source);
     log.add('training', training.seconds);
     // What was measured last may be neither the best state, which is the one that is kept, nor of this process.
     const stale =
       training.metrics === undefined || (training.bestStep !== null && training.bestStep !== training.steps);
     const metrics = evaluation ? (stale ? await run() : training.metrics) : undefined;
-    if (last) log.details({ step: training.bestStep ?? training.steps, ...detailsOf(model, last, dev!, options.dev!) });
     const output = await log.timed('saving', () => save(textModel, kind, outputDir));
+    if (last) log.details({ step: training.bestStep ?? training.steps, ...detailsOf(model, last, dev!, options.dev!) });
     const reportFile = log.end({ ...(metrics && { metrics }), output, training: { ...training } });
     return {
       method: nameOfMethod(method),

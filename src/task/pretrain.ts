@@ -103,6 +103,16 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
     maskProbability: DEFAULT_MASK_PROBABILITY,
     maxLength: maxLengthOf(options, model),
   };
+
+  using trainer = new Trainer({
+    ...PRETRAIN_DEFAULTS,
+    ...options,
+    seed,
+    learningRate: options.learningRate ?? PRETRAIN_DEFAULTS.learningRate,
+    trace: (o) => trace(model, o),
+    backend,
+    callbacks: [log.callbacks, ...(options.callbacks ?? [])],
+  });
   log.start(
     startEvent(model, {
       task: model.task,
@@ -119,16 +129,6 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
       data: { train: dataFacts(pieces) },
     }),
   );
-
-  using trainer = new Trainer({
-    ...PRETRAIN_DEFAULTS,
-    ...options,
-    seed,
-    learningRate: options.learningRate ?? PRETRAIN_DEFAULTS.learningRate,
-    trace: (o) => trace(model, o),
-    backend,
-    callbacks: [log.callbacks, ...(options.callbacks ?? [])],
-  });
   try {
     const training = await trainer.train(source);
     log.add('training', training.seconds);

@@ -129,7 +129,7 @@
 
   const draw = (index) => {
     const chart = charts[index];
-    const place = document.querySelector(`[data-chart="${chart.id}"] .plot`);
+    const place = document.querySelector(`[data-chart="${CSS.escape(chart.id)}"] .plot`);
     const width = Math.floor(place.clientWidth);
     if (width === 0) return;
     drawn.get(index)?.destroy();
@@ -158,7 +158,7 @@
   };
 
   charts.forEach((chart, index) => {
-    const place = document.querySelector(`[data-chart="${chart.id}"] .plot`);
+    const place = document.querySelector(`[data-chart="${CSS.escape(chart.id)}"] .plot`);
     // Also what lies in closed details: its width is 0 until they open.
     new ResizeObserver(() => {
       const plot = drawn.get(index);
