@@ -34,7 +34,11 @@ type Evaluation = RunRecord['evaluations'][number];
 /** Bounded metrics stand in one chart of a single run. */
 const SCORES = /^(accuracy|f1|precision|recall|matthews|microF1|macroF1|exactMatch|pearson|spearman)$/;
 
-const hasPoints = (chart: Chart) => chart.series.some(({ x }) => x.length > 0);
+/** Without the series that have no points, and the charts that have no series then. */
+const withPoints = (charts: readonly Chart[]): Chart[] =>
+  charts
+    .map((chart) => ({ ...chart, series: chart.series.filter(({ x }) => x.length > 0) }))
+    .filter(({ series }) => series.length > 0);
 
 /** Curves of one run, or of several one over the other. */
 export function curves(runs: readonly RunRecord[]): Chart[] {
@@ -72,7 +76,7 @@ export function curves(runs: readonly RunRecord[]): Chart[] {
   const loss = rough(({ loss }) => loss, 'train');
   const devLoss = evaluated(({ metrics }) => metrics['loss'], single ? 'dev' : undefined, single ? 1 : 0);
   const norms = rough(({ gradientNorm }) => gradientNorm, 'norm');
-  return [
+  return withPoints([
     { ...base, id: 'loss', title: 'Loss', yLabel: 'loss', series: single ? [...loss, ...devLoss] : loss },
     ...(single ? [] : [{ ...base, id: 'dev-loss', title: 'Loss on dev', yLabel: 'loss', series: devLoss }]),
     ...metricCharts(runs, base),
@@ -100,7 +104,7 @@ export function curves(runs: readonly RunRecord[]): Chart[] {
       yLabel: 'tokens a second',
       series: perRun(({ tokensPerSecond }) => tokensPerSecond, 'tokens a second'),
     },
-  ].filter(hasPoints);
+  ]);
 }
 
 /** Of one run: the scores together, others (mse) by themselves. Of several: a chart a metric. */
@@ -124,7 +128,7 @@ function metricCharts(runs: readonly RunRecord[], base: { xLabel: string; overSt
       ...names
         .filter((name) => !scores.includes(name))
         .map((name) => chart(`metric-${name}`, `${name} on dev`, name, [name])),
-    ].filter(hasPoints);
+    ];
   }
   return names.map((name) => ({
     ...base,

@@ -102,7 +102,6 @@ const breakable = (name: string): Html[] =>
 /** Values of settings as one line. */
 export function settingText(value: unknown): string {
   if (value === null || value === undefined) return '–';
-  if (typeof value === 'number') return number(value);
   if (typeof value === 'object') return JSON.stringify(value);
   return String(value);
 }
