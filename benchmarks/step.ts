@@ -2,8 +2,6 @@
  * What does a whole training step cost against PyTorch + PEFT? Forward, backward, clipping and AdamW of LoRA on RoBERTa-base, -large and a
  * MiniLM, with equal tokens and with SST-2's real lengths; and where our time goes, op by op.
  */
-import { loadModel, plan, trace } from '../src';
-import { loadAdapter } from '../src/lora';
 import { native } from '../src/native';
 import {
   equalBatches,
@@ -15,33 +13,42 @@ import {
   tokensOf,
 } from './lib/batches';
 import { main } from './lib/main';
-import { type Interleaved, interleave } from './lib/measure';
+import { type Interleaved, interleave, summarize } from './lib/measure';
 import { ARTICLE_LORA, adapterFolder, type ModelName, modelFolder } from './lib/models';
-import { type OpTime, profileOps } from './lib/op_profile';
-import { bf16Missing, measurePeak } from './lib/peak';
-import type { LoadArguments } from './lib/protocol';
+import { type OpTime, profileByOp } from './lib/op_profile';
+import { measurePeak } from './lib/peak';
+import { ourBf16Missing, ourPrecisions, type Precision, peerPrecisions } from './lib/precision';
+import type { Costs, LoadArguments, ProfileResult } from './lib/protocol';
 import { milliseconds, percent } from './lib/report';
-import { type Benchmark, type Figure, isMissing, type Missing, type Section } from './lib/result';
-import { compareLosses, loadSide, type Side, startOurs, startPython, trainSteps, tuneThreads } from './lib/sides';
+import { type Benchmark, type BenchmarkOptions, type Figure, isMissing, type Section } from './lib/result';
+import { compareLosses, openOurs, openTorch, type Side, trainSteps } from './lib/sides';
 
 interface Setting {
   model: ModelName;
   /** Batches of 32 sentences of SST-2's lengths a turn. */
   sst2Batches: number;
   rounds: number;
+  /** Fusion switched off as one more side. */
+  separate: boolean;
 }
 
-const QUICK: Setting[] = [{ model: 'roberta-base', sst2Batches: 3, rounds: 3 }];
+const QUICK: Setting[] = [{ model: 'roberta-base', sst2Batches: 2, rounds: 3, separate: false }];
 const FULL: Setting[] = [
-  { model: 'minilm', sst2Batches: 16, rounds: 11 },
-  { model: 'roberta-base', sst2Batches: 8, rounds: 9 },
-  { model: 'roberta-large', sst2Batches: 2, rounds: 5 },
+  { model: 'minilm', sst2Batches: 16, rounds: 11, separate: true },
+  { model: 'roberta-base', sst2Batches: 8, rounds: 9, separate: true },
+  { model: 'roberta-large', sst2Batches: 2, rounds: 5, separate: true },
 ];
 const PAUSE = 50;
 const EQUAL = { sentences: 16, tokens: 32 };
 const SST2_SENTENCES = 32;
 
-type Turn = Record<string, () => Promise<number>>;
+function settingsOf({ quick, targets, model }: BenchmarkOptions): Setting[] {
+  const all = quick ? QUICK : FULL;
+  if (model) return [{ ...(all.find((setting) => setting.model === model) ?? (all[0] as Setting)), model }];
+  if (!targets) return all;
+  return all.filter((setting) => setting.model === 'roberta-base').map((setting) => ({ ...setting, separate: false }));
+}
+
 interface Comparison {
   batches: readonly TokenBatch[];
   timings: Interleaved<string>;
@@ -53,7 +60,9 @@ interface Measured {
   flops: number;
   lossDifference: number;
   peerSettings: Record<string, unknown>;
-  peak: number;
+  /** FLOP/s, medians of what was measured in turns with the sides. */
+  peaks: Partial<Record<Precision, number>>;
+  profiles: Partial<Record<Precision, ProfileResult>>;
 }
 
 const titles = {
@@ -61,88 +70,93 @@ const titles = {
   random: `SST-2's lengths, random batches of ${SST2_SENTENCES} (the peer pads to the longest)`,
   sorted: `SST-2's lengths, batches of ${SST2_SENTENCES} sorted by length`,
 };
+const OURS = 'fused-lora';
+const rateOf = { fp32: 'f32', bf16: 'bf16' } as const;
 
 /** Our sides and the peer's, by what tables call them; the first is what ratios are to. */
-async function openSides(setting: Setting, all: readonly TokenBatch[], separate: boolean) {
+async function openSides({ model, separate }: Setting, all: readonly TokenBatch[]) {
   const base: LoadArguments = {
-    folder: modelFolder(setting.model),
-    adapter: adapterFolder(setting.model, ARTICLE_LORA),
+    folder: modelFolder(model),
+    adapter: adapterFolder(model, ARTICLE_LORA),
     method: 'lora',
   };
-  const sides: Record<string, Side> = { 'fused-lora fp32': await loadSide(startOurs(), base, all) };
-  if (separate) sides['separate fp32'] = await loadSide(startOurs(), { ...base, fused: false }, all);
+  const sides: Record<string, Side> = {};
+  for (const precision of await ourPrecisions())
+    sides[`${OURS} ${precision}`] = await openOurs({ ...base, precision }, all);
+  if (separate) sides['separate fp32'] = await openOurs({ ...base, fused: false }, all);
   const peerSettings: Record<string, unknown> = {};
-  let missing: Missing | undefined;
-  for (const precision of bf16Missing() === 'no AVX512_BF16' ? (['fp32'] as const) : (['fp32', 'bf16'] as const)) {
-    const child = startPython('torch_peer.py', `PyTorch ${precision}`);
-    if (isMissing(child)) {
-      missing = child;
+  for (const precision of peerPrecisions()) {
+    const peer = await openTorch({ ...base, precision }, all, (side) => trainSteps(side, [0]));
+    if (isMissing(peer)) {
+      peerSettings['PyTorch'] = peer;
       break;
     }
-    const side = await loadSide(child, { ...base, precision }, all);
-    peerSettings[child.name] = {
-      ...(await child.call<object>('info')),
-      ...(await tuneThreads(child, async () => (await trainSteps(side, [0])).seconds)),
-    };
-    sides[child.name] = side;
+    sides[peer.side.child.name] = peer.side;
+    peerSettings[peer.side.child.name] = peer.settings;
   }
-  return { sides, peerSettings, missing };
+  return { sides, peerSettings };
 }
 
-async function measureModel(setting: Setting, separate: boolean): Promise<Measured> {
+async function measureModel(setting: Setting): Promise<Measured> {
   const { model, sst2Batches, rounds } = setting;
   const groups = {
     equal: equalBatches(model, 1, EQUAL.sentences, EQUAL.tokens),
     random: randomBatches(model, sst2Batches, SST2_SENTENCES),
     sorted: sortedBatches(model, sst2Batches, SST2_SENTENCES),
   };
-  const all = [...groups.equal, ...groups.random, ...groups.sorted];
-  const { sides, peerSettings } = await openSides(setting, all, separate);
+  const { sides, peerSettings } = await openSides(setting, [...groups.equal, ...groups.random, ...groups.sorted]);
   const fp32 = Object.entries(sides).filter(([name]) => name.endsWith('fp32'));
   const lossDifference = await compareLosses(
     fp32.map(([, side]) => side),
     [0, 1, 1 + sst2Batches],
   );
   const [ours] = Object.values(sides) as [Side];
-  const costs = await ours.child.call<{ flops: { forward: number; backward: number } }[]>('costs', { dropout: true });
-  const { forward, backward } = (costs[0] as (typeof costs)[number]).flops;
+  const [costs] = await ours.child.call<[Costs]>('costs', { dropout: true });
 
   const comparisons = {} as Measured['comparisons'];
   const threads = native().info().threads;
-  const peaks: number[] = [];
+  const peaks: Record<Precision, number[]> = { fp32: [], bf16: [] };
   let first = 0;
   for (const name of ['equal', 'random', 'sorted'] as const) {
     const batches = groups[name];
     const steps = batches.map((_, i) => first + i);
     first += batches.length;
-    const turns: Turn = Object.fromEntries(
+    const turns = Object.fromEntries(
       Object.entries(sides).map(([side, opened]) => [side, async () => (await trainSteps(opened, steps)).seconds]),
     );
-    turns['peak'] = async () => {
-      peaks.push(measurePeak('f32', threads, 0.1) as number);
-      return 0.1;
-    };
+    for (const precision of peerPrecisions()) {
+      turns[`peak ${precision}`] = async () => {
+        peaks[precision].push(measurePeak(rateOf[precision], threads, 0.1) as number);
+        return 0.1;
+      };
+    }
     comparisons[name] = { batches, timings: await interleave(turns, { rounds, pause: PAUSE }) };
   }
+  const profiles: Measured['profiles'] = {};
+  for (const precision of await ourPrecisions()) {
+    const side = sides[`${OURS} ${precision}`] as Side;
+    profiles[precision] = await side.child.call<ProfileResult>('profile', { index: 0, rounds });
+  }
   for (const { child } of Object.values(sides)) child.close();
-  peaks.sort((a, b) => a - b);
   return {
     setting,
     comparisons,
-    flops: forward + backward,
+    flops: costs.flops.forward + costs.flops.backward,
     lossDifference,
     peerSettings,
-    peak: peaks[Math.floor(peaks.length / 2)] as number,
+    peaks: Object.fromEntries(peerPrecisions().map((precision) => [precision, summarize(peaks[precision]).median])),
+    profiles,
   };
 }
 
 function tableOf(name: keyof typeof titles, measured: readonly Measured[]): Section {
   const rows: string[][] = [];
   const points: { x: string; y: number }[] = [];
-  for (const { setting, comparisons, flops, peak } of measured) {
+  for (const { setting, comparisons, flops, peaks } of measured) {
     const { batches, timings } = comparisons[name];
     for (const [side, { ratio, median, p10, p90 }] of Object.entries(timings)) {
-      if (side === 'peak') continue;
+      if (side.startsWith('peak')) continue;
+      const peak = peaks[side.endsWith('bf16') ? 'bf16' : 'fp32'];
       const own = !side.startsWith('PyTorch');
       const perStep = (seconds: number) => milliseconds(seconds / batches.length);
       points.push({ x: `${setting.model}: ${side}`, y: sentencesOf(batches) / median });
@@ -153,38 +167,20 @@ function tableOf(name: keyof typeof titles, measured: readonly Measured[]): Sect
         (sentencesOf(batches) / median).toFixed(1),
         (tokensOf(batches) / median).toFixed(0),
         (own ? 1 : slotsOf(batches) / tokensOf(batches)).toFixed(2),
-        name === 'equal' ? percent(flops / median / peak) : '',
+        name === 'equal' && peak ? percent(flops / median / peak) : '',
       ]);
     }
   }
   return {
     title: `training step, ${titles[name]}`,
-    note: 'ratio: time over that of fused-lora fp32, median of rounds; ms a step [p10 p90]; tokens: real ones, padding not counted',
-    header: [
-      'side',
-      'ratio',
-      'ms a step',
-      'sentences/s',
-      'tokens/s',
-      'padded/real tokens',
-      'useful share of fp32 peak',
-    ],
+    note: "ratio: time over that of fused-lora fp32, median of rounds; ms a step [p10 p90]; tokens: real ones, padding not counted; share of the peak of the side's precision",
+    header: ['side', 'ratio', 'ms a step', 'sentences/s', 'tokens/s', 'padded/real tokens', 'useful share of peak'],
     rows,
     plot: { kind: 'bars', unit: 'sentences/s', series: [{ name: 'sentences/s', points }] },
   };
 }
 
-/** RoBERTa-base's step alone, op by op. */
-async function profile(rounds: number, peak: number): Promise<{ ops: OpTime[]; bandwidth: number }> {
-  const { model } = loadModel(modelFolder('roberta-base'));
-  loadAdapter(model, adapterFolder('roberta-base', ARTICLE_LORA), { trainable: true });
-  const planned = plan(trace(model, { training: true, loss: true }), { train: true });
-  const bandwidth = measurePeak('copy', native().info().threads, 0.3) as number;
-  const sizes = { T: EQUAL.sentences * EQUAL.tokens, S: EQUAL.sentences, M: 0 };
-  return { ops: await profileOps(planned, sizes, rounds, { flops: peak, bandwidth }), bandwidth };
-}
-
-function profileTable(ops: readonly OpTime[], step: number): Section {
+function profileTable(ops: readonly OpTime[], { step, optimizer }: ProfileResult, what: string): Section {
   const sum = ops.reduce((total, { seconds }) => total + seconds, 0);
   const row = (name: string, count: string, seconds: number) => [
     name,
@@ -193,9 +189,9 @@ function profileTable(ops: readonly OpTime[], step: number): Section {
     percent(seconds / step),
   ];
   return {
-    title: `where a step goes: roberta-base, ${EQUAL.sentences} × ${EQUAL.tokens} tokens, fp32`,
+    title: `where a step goes: ${what}, ${EQUAL.sentences} × ${EQUAL.tokens} tokens`,
     note:
-      "each op alone, times its number of instructions; roofline: what its arithmetic or its bytes need at the machine's measured peaks, over its " +
+      "each instruction inside whole steps, medians; roofline: what its arithmetic or its bytes need at the machine's measured peaks, over its " +
       'time (bytes that come from a cache can make it more than 100 %)',
     header: ['op', 'instructions', 'ms', 'share of step', 'GFLOP/s', 'roofline'],
     rows: [
@@ -204,8 +200,8 @@ function profileTable(ops: readonly OpTime[], step: number): Section {
         (flops / seconds / 1e9).toFixed(1),
         percent(roofline),
       ]),
-      [...row('sum of ops', '', sum), '', ''],
-      [...row('the rest: optimizer, calls, caches', '', step - sum), '', ''],
+      [...row('clipping and AdamW', '', optimizer), '', ''],
+      [...row('the rest: calls, copies', '', step - sum - optimizer), '', ''],
       [...row('step', '', step), '', ''],
     ],
     plot: {
@@ -216,32 +212,55 @@ function profileTable(ops: readonly OpTime[], step: number): Section {
   };
 }
 
-function figuresOf(base: Measured): Record<string, Figure> {
-  const noBf16: Missing = { missing: bf16Missing() as string };
-  const peer = (name: keyof Measured['comparisons']): Figure =>
-    base.comparisons[name].timings['PyTorch fp32']?.ratio ?? { missing: 'no PyTorch (npm run bench:peers)' };
-  const ours = base.comparisons.equal.timings['fused-lora fp32'];
+/** @param noBf16 why we have none. */
+function figuresOf({ comparisons, peaks, flops }: Measured, noBf16: string | undefined): Record<string, Figure> {
+  const best: Precision = noBf16 ? 'fp32' : 'bf16';
+  const noPeer: Figure = { missing: 'no PyTorch (npm run bench:peers)' };
+  /** How many times as fast as that peer we are. */
+  const over = (name: keyof typeof comparisons, precision: Precision, peer: Precision): Figure => {
+    const { timings } = comparisons[name];
+    const [ours, theirs] = [timings[`${OURS} ${precision}`], timings[`PyTorch ${peer}`]];
+    if (!ours) return { missing: noBf16 ?? 'not measured' };
+    return theirs ? theirs.ratio / ours.ratio : noPeer;
+  };
+  const fastest = (name: keyof typeof comparisons): Figure => {
+    const ratios = (['fp32', 'bf16'] as const)
+      .map((peer) => over(name, best, peer))
+      .filter((r) => typeof r === 'number');
+    return ratios.length > 0 ? Math.min(...ratios) : noPeer;
+  };
+  const useful = (precision: Precision): Figure => {
+    const ours = comparisons.equal.timings[`${OURS} ${precision}`];
+    return ours ? flops / ours.median / (peaks[precision] as number) : { missing: noBf16 ?? 'not measured' };
+  };
   return {
-    'step.fp32OverPeerFp32': peer('equal'),
-    'step.bf16OverPeerBf16': noBf16,
-    'step.bf16OverPeerFp32': noBf16,
-    'step.sst2OverPeerRandom': peer('random'),
-    'step.sst2OverPeerSortedFp32': peer('sorted'),
-    'step.sst2OverPeerSortedBf16': noBf16,
-    'step.usefulShareFp32': base.flops / (ours?.median ?? Number.NaN) / base.peak,
-    'step.usefulShareBf16': noBf16,
+    'step.fp32OverPeerFp32': over('equal', 'fp32', 'fp32'),
+    'step.bf16OverPeerBf16': over('equal', 'bf16', 'bf16'),
+    'step.bf16OverPeerFp32': over('equal', 'bf16', 'fp32'),
+    'step.sst2OverPeerAsRun': over('random', best, 'fp32'),
+    'step.sst2OverPeerBest': fastest('sorted'),
+    'step.sst2Fp32OverPeerFp32Sorted': over('sorted', 'fp32', 'fp32'),
+    'step.usefulShareFp32': useful('fp32'),
+    'step.usefulShareBf16': useful('bf16'),
   };
 }
 
 export const benchmark: Benchmark = {
   name: 'step',
   question: 'What does a whole training step cost against PyTorch + PEFT, and where does the time go?',
-  async run({ quick }) {
+  async run(options) {
+    const noBf16 = await ourBf16Missing();
     const measured: Measured[] = [];
-    for (const setting of quick ? QUICK : FULL) measured.push(await measureModel(setting, !quick));
-    const base = measured.find(({ setting }) => setting.model === 'roberta-base') as Measured;
-    const { ops, bandwidth } = await profile(quick ? 3 : 9, base.peak);
-    const step = base.comparisons.equal.timings['fused-lora fp32']?.median as number;
+    for (const setting of settingsOf(options)) measured.push(await measureModel(setting));
+    const base = measured.find(({ setting }) => setting.model === 'roberta-base') ?? (measured[0] as Measured);
+    const bandwidth = measurePeak('copy', native().info().threads, 0.3) as number;
+    const profiles = (['fp32', 'bf16'] as const).flatMap((precision) => {
+      const profile = base.profiles[precision];
+      const { fp32, bf16 } = base.peaks;
+      if (!profile || !fp32) return [];
+      const ops = profileByOp(profile.instructions, precision, { fp32, bf16, bandwidth });
+      return [{ precision, profile, ops }];
+    });
     const largest = Math.max(...measured.map(({ lossDifference }) => lossDifference));
     const checks: Section = {
       title: 'what was held equal',
@@ -251,29 +270,36 @@ export const benchmark: Benchmark = {
           'weights',
           'random (seed 0), the same on all sides; LoRA r = 4 on query and both output projections; AdamW, clip 1',
         ],
-        ['losses', `3 steps without dropout: largest relative difference between sides ${largest.toExponential(1)}`],
+        [
+          'losses',
+          `3 steps without dropout: largest relative difference between fp32 sides ${largest.toExponential(1)}`,
+        ],
         ['dropout while timed', '0.1, on all sides'],
-        ['bf16', bf16Missing() ?? ''],
+        ['bf16', noBf16 ?? 'ours; PyTorch: autocast'],
         [
           'measured peaks',
-          `${(base.peak / 1e9).toFixed(0)} GFLOP/s fp32, ${(bandwidth / 1e9).toFixed(1)} GB/s copying`,
+          `${Object.entries(base.peaks)
+            .map(([precision, peak]) => `${(peak / 1e9).toFixed(0)} GFLOP/s ${precision}`)
+            .join(', ')}, ${(bandwidth / 1e9).toFixed(1)} GB/s copying`,
         ],
       ],
     };
     return {
       peers: Object.assign({}, ...measured.map(({ setting, peerSettings }) => ({ [setting.model]: peerSettings }))),
-      figures: figuresOf(base),
+      figures: figuresOf(base, noBf16),
       sections: [
         ...(['equal', 'random', 'sorted'] as const).map((name) => tableOf(name, measured)),
-        profileTable(ops, step),
+        ...profiles.map(({ precision, profile, ops }) =>
+          profileTable(ops, profile, `${base.setting.model} ${precision}`),
+        ),
         checks,
       ],
       rows: [
-        ...measured.map(({ comparisons, ...rest }) => ({
+        ...measured.map(({ comparisons, profiles: _, ...rest }) => ({
           ...rest,
           timings: Object.fromEntries(Object.entries(comparisons).map(([name, { timings }]) => [name, timings])),
         })),
-        { ops },
+        ...profiles.map(({ precision, ops }) => ({ precision, ops })),
       ],
     };
   },

@@ -2,17 +2,35 @@
 import * as path from 'node:path';
 import { parseArgs } from 'node:util';
 import { closeChildren } from './child';
+import { MODEL_NAMES, type ModelName } from './models';
 import { machineFacts } from './report';
 import { type Benchmark, type BenchmarkOptions, printResult, type Result, resultFile, writeResult } from './result';
+import { tuneBlas } from './sides';
 
 export async function measure(benchmark: Benchmark, options: BenchmarkOptions): Promise<Result> {
   try {
-    const measured = await benchmark.run(options);
+    const blas = benchmark.alone || options.device !== 'cpu' ? undefined : await tuneBlas();
+    const { peers, ...measured } = await benchmark.run(options);
     const { name, question } = benchmark;
-    return { benchmark: name, question, quick: options.quick, machine: machineFacts(options.device), ...measured };
+    return {
+      benchmark: name,
+      question,
+      quick: options.quick,
+      ...(options.model && { model: options.model }),
+      machine: machineFacts(options.device),
+      peers: { ...peers, ...(blas && { 'BLAS of PyTorch': blas }) },
+      ...measured,
+    };
   } finally {
     closeChildren();
   }
+}
+
+function modelOption(name: string | undefined): ModelName | undefined {
+  if (name === undefined) return undefined;
+  const known = MODEL_NAMES.find((model) => model === name);
+  if (!known) throw new Error(`--model ${name}: it must be one of ${MODEL_NAMES.join(', ')}`);
+  return known;
 }
 
 /** Runs a benchmark as a command: table on the console, JSON into --json or runs/bench. */
@@ -23,21 +41,28 @@ export function main(benchmark: Benchmark): void {
         quick: { type: 'boolean', default: false },
         json: { type: 'string' },
         device: { type: 'string', default: 'cpu' },
+        model: { type: 'string' },
+        targets: { type: 'boolean', default: false },
         help: { type: 'boolean', default: false },
       },
     });
     if (values.help) {
       console.log(
-        `${benchmark.question}\n\n  npm run bench:${benchmark.name} -- [--quick] [--json FILE] [--device cpu|cuda]`,
+        `${benchmark.question}\n\n  npm run bench:${benchmark.name} -- [--quick] [--json FILE] [--device cpu|cuda] [--model NAME] [--targets]\n\n` +
+          '  --quick    fewer sizes and rounds\n' +
+          `  --model    ${MODEL_NAMES.join(', ')}, in place of what the benchmark takes (not in bench:linear)\n` +
+          '  --targets  only what bench:check needs',
       );
       return;
     }
     if (values.device !== 'cpu' && !(values.device === 'cuda' && benchmark.name === 'linear')) {
       throw new Error(`--device ${values.device}: bench:${benchmark.name} runs on cpu (bench:linear on cuda too)`);
     }
-    const result = await measure(benchmark, { quick: values.quick, device: values.device });
+    const { quick, device, targets } = values;
+    const model = modelOption(values.model);
+    const result = await measure(benchmark, { quick, device, targets, ...(model && { model }) });
     printResult(result);
-    const file = values.json ?? resultFile(benchmark.name);
+    const file = values.json ?? resultFile(model ? `${benchmark.name}-${model}` : benchmark.name);
     writeResult(result, file);
     console.log(`\nwritten to ${path.relative(process.cwd(), file)}`);
   });

@@ -36,12 +36,15 @@ const shape = (layers: number, hidden: number, heads: number) => ({
 });
 
 const CONFIGS = {
+  /** For tests of the benchmarks themselves. */
+  tiny: { ...roberta, ...shape(2, 32, 2), vocab_size: 4096 },
   minilm: { ...bert, ...shape(6, 384, 12) },
   'roberta-base': { ...roberta, ...shape(12, 768, 12) },
   'roberta-large': { ...roberta, ...shape(24, 1024, 16) },
 } as const;
 
 export type ModelName = keyof typeof CONFIGS;
+export const MODEL_NAMES = Object.keys(CONFIGS) as ModelName[];
 
 /** LoRA as in the article's main table: rank 4 on the query and on both output projections, alpha = rank. */
 export const ARTICLE_LORA: LoraConfig = { r: 4, loraAlpha: 4, targetModules: ['query', 'output.dense'] };
@@ -51,6 +54,14 @@ export const ALL_LINEARS: LoraConfig = {
   loraAlpha: 16,
   targetModules: ['query', 'key', 'value', 'attention.output.dense', 'intermediate.dense', 'output.dense'],
 };
+
+/** ALL_LINEARS of another rank, or of the last layers alone. */
+export const allLinears = (r: number, layers?: readonly number[]): LoraConfig => ({
+  ...ALL_LINEARS,
+  r,
+  loraAlpha: 2 * r,
+  ...(layers && { layersToTransform: layers }),
+});
 
 export const configOfModel = (name: ModelName) => ({ ...CONFIGS[name] });
 

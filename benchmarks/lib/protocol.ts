@@ -1,13 +1,15 @@
 /** What our worker and the peers that train or predict are called with. Python's side is peers/torch_peer.py. */
 
+import type { Precision } from './precision';
+
 export interface LoadArguments {
   /** Hugging Face model folder. */
   folder: string;
   /** PEFT folder, for lora. */
   adapter?: string;
   method: 'lora' | 'head' | 'full' | 'predict';
-  /** Peers only; ours takes what it has. */
-  precision?: 'fp32' | 'bf16';
+  /** Default fp32. Peers: bf16 is autocast. */
+  precision?: Precision;
   /** Ours: one op for LoRA products and epilogues. Default true. */
   fused?: boolean;
   /** Peers: torch.compile. */
@@ -35,6 +37,32 @@ export interface TrainResult {
   losses: number[];
   /** ms beyond the timer's own interval. */
   eventLoopDelay?: { p50: number; p99: number; max: number };
+}
+
+/** What the plan says of a batch. */
+export interface Costs {
+  flops: { forward: number; backward: number };
+  /** What the forward pass leaves for the backward pass. */
+  savedBytes: number;
+  arenaBytes: number;
+  /** Gradients and moments. */
+  optimizerBytes: number;
+}
+
+/** Ours: what one instruction of the plan took and does. */
+export interface InstructionTime {
+  op: string;
+  /** Median over the steps. */
+  seconds: number;
+  flops: number;
+  bytes: number;
+}
+
+export interface ProfileResult {
+  instructions: InstructionTime[];
+  optimizer: number;
+  /** Of a whole step, median. */
+  step: number;
 }
 
 export interface PredictResult {

@@ -1,6 +1,7 @@
 /** What a benchmark gives: sections for people (console, HTML), figures by name for `targets.json`, raw rows for machines. */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
+import type { ModelName } from './models';
 import { type MachineFacts, printTable } from './report';
 
 /** A figure that could not be measured here, and why. */
@@ -37,6 +38,8 @@ export interface Result {
   benchmark: string;
   question: string;
   quick: boolean;
+  /** Where --model replaced the benchmark's models: figures are not those of targets.json. */
+  model?: ModelName;
   machine: MachineFacts;
   /** Versions and settings of what it was measured against. */
   peers: Record<string, unknown>;
@@ -49,13 +52,19 @@ export interface BenchmarkOptions {
   /** Fewer sizes and rounds: whether it runs and roughly what comes out. */
   quick: boolean;
   device: 'cpu' | 'cuda';
+  /** Measure no more than targets.json needs. */
+  targets?: boolean;
+  /** In place of the models that the benchmark takes. */
+  model?: ModelName;
 }
 
 export interface Benchmark {
   name: string;
   /** In one line, as --help and the report show it. */
   question: string;
-  run(options: BenchmarkOptions): Promise<Omit<Result, 'benchmark' | 'question' | 'quick' | 'machine'>>;
+  /** No Python peer takes part. Default false. */
+  alone?: boolean;
+  run(options: BenchmarkOptions): Promise<Omit<Result, 'benchmark' | 'question' | 'quick' | 'model' | 'machine'>>;
 }
 
 export const repository = path.resolve(__dirname, '..', '..');

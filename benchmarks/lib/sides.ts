@@ -1,14 +1,21 @@
 /** The processes that take part: fused-lora's worker and the peers, started, compared and tuned the same way everywhere. */
-import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import type { TokenBatch } from './batches';
 import { Child } from './child';
+import type { Precision } from './precision';
 import type { LoadArguments, LoadResult, PredictResult, TrainResult } from './protocol';
 import { isMissing, type Missing, repository } from './result';
-
-const peersFolder = path.join(repository, 'benchmarks', 'peers');
+import {
+  type Blas,
+  type BlasChoice,
+  blasEnvironment,
+  chooseBlas,
+  peersFolder,
+  peersPython,
+  physicalCores,
+} from './torch_blas';
 
 /** Most that two sides' losses may differ by over a few steps without dropout, relative to the loss. */
 const LOSS_TOLERANCE = 2e-3;
@@ -25,25 +32,31 @@ export function startOurs(): Child {
   return new Child('fused-lora', process.execPath, ['--require', require.resolve('tsx/cjs'), worker]);
 }
 
-/** The interpreter that has the peers: FUSED_LORA_PEERS_PYTHON, or the environment of `npm run bench:peers`. */
-export function peersPython(): string | Missing {
-  const python = process.env['FUSED_LORA_PEERS_PYTHON'] ?? path.join(repository, '.cache', 'peers', 'bin', 'python');
-  if (!fs.existsSync(python)) return { missing: 'the Python peers are not set up (npm run bench:peers)' };
-  return python;
+let torchBlas: Blas = 'mkl';
+
+/** Lets all Python peers from now on run with the fastest BLAS. @returns it, with what the others gave. */
+export async function tuneBlas(): Promise<BlasChoice | Missing> {
+  const choice = await chooseBlas();
+  if (!isMissing(choice)) torchBlas = choice.blas;
+  return choice;
 }
 
 /** @param script a file of benchmarks/peers. */
 export function startPython(script: string, name: string): Child | Missing {
   const python = peersPython();
-  return isMissing(python) ? python : new Child(name, python, [path.join(peersFolder, script)]);
+  if (isMissing(python)) return python;
+  const products = script === 'torch_linear.py';
+  return new Child(name, python, [path.join(peersFolder, script)], blasEnvironment(torchBlas, python, products));
 }
 
 /** @param script a file of benchmarks/peers, which finds its packages beside it. */
 export function startNodePeer(script: string, name: string): Child | Missing {
-  if (!fs.existsSync(path.join(peersFolder, 'node_modules', 'onnxruntime-node'))) {
+  const packages = ['onnxruntime-node', '@huggingface/transformers'];
+  if (!packages.every((name) => fs.existsSync(path.join(peersFolder, 'node_modules', name)))) {
     return { missing: 'the Node peers are not set up (npm run bench:peers)' };
   }
-  return new Child(name, process.execPath, [path.join(peersFolder, script)]);
+  // tsx lets them share lib/serve.ts.
+  return new Child(name, process.execPath, ['--import', 'tsx', path.join(peersFolder, script)]);
 }
 
 export async function loadSide(child: Child, model: LoadArguments, batches: readonly TokenBatch[]): Promise<Side> {
@@ -52,11 +65,29 @@ export async function loadSide(child: Child, model: LoadArguments, batches: read
   return { child, loaded };
 }
 
+export const openOurs = (model: LoadArguments, batches: readonly TokenBatch[]) => loadSide(startOurs(), model, batches);
+
+/** PyTorch in one precision, with the number of threads at which `workload` is fastest. */
+export async function openTorch(
+  model: LoadArguments & { precision: Precision },
+  batches: readonly TokenBatch[],
+  workload: (side: Side) => Promise<{ seconds: number }>,
+): Promise<{ side: Side; settings: object } | Missing> {
+  const child = startPython('torch_peer.py', `PyTorch ${model.precision}`);
+  if (isMissing(child)) return child;
+  const side = await loadSide(child, model, batches);
+  const tuned = await tuneThreads(child, async () => (await workload(side)).seconds);
+  return { side, settings: { ...(await child.call<object>('info')), ...tuned } };
+}
+
 export const trainSteps = (side: Side, steps: readonly number[], options: object = {}) =>
   side.child.call<TrainResult>('train', { steps, dropout: true, learningRate: 1e-5, ...options });
 
+export const predictBatches = (side: Side, steps: readonly number[]) =>
+  side.child.call<PredictResult>('predict', { steps });
+
 /**
- * Three steps without dropout from the same values: every side must give the same losses, or the times mean nothing.
+ * Three steps without dropout from the same values: every fp32 side must give the same losses, or the times mean nothing.
  * @returns the largest relative difference.
  */
 export async function compareLosses(sides: readonly Side[], steps: readonly number[] = [0, 0, 0]): Promise<number> {
@@ -109,30 +140,22 @@ export interface Tuned {
   tried: Record<string, number>;
 }
 
-/** Physical cores: two threads of one core share its arithmetic. */
-function physicalCores(): number {
-  try {
-    const lines = execFileSync('lscpu', ['-p=CORE,SOCKET'], { encoding: 'utf8' }).split('\n');
-    return new Set(lines.filter((line) => line && !line.startsWith('#'))).size;
-  } catch {
-    return os.cpus().length;
-  }
-}
+const TUNING_ROUNDS = 2;
 
-/** Runs a workload under the peer's own thread setting and others, and leaves the fastest set. */
+/** Runs a workload under the peer's own number of threads and others, in turns, and leaves the fastest set. */
 export async function tuneThreads(child: Child, workload: () => Promise<number>): Promise<Tuned> {
-  const { threads: initial } = await child.call<{ threads: number }>('info');
-  const tried: Record<string, number> = {};
+  const { threads: own } = await child.call<{ threads: number }>('info');
+  const counts = [...new Set([own, os.cpus().length, physicalCores(), Math.ceil(physicalCores() / 2)])];
+  const seconds = new Map<number, number>(counts.map((count) => [count, Number.POSITIVE_INFINITY]));
   await workload();
-  let best = { threads: initial, seconds: await workload() };
-  tried[`${initial} (default)`] = best.seconds;
-  for (const threads of new Set([os.cpus().length, physicalCores(), Math.ceil(physicalCores() / 2)])) {
-    if (threads === initial) continue;
-    await child.call('threads', { count: threads });
-    const seconds = Math.min(await workload(), await workload());
-    tried[String(threads)] = seconds;
-    if (seconds < best.seconds) best = { threads, seconds };
+  for (let round = 0; round < TUNING_ROUNDS; round++) {
+    for (const count of counts) {
+      await child.call('threads', { count });
+      seconds.set(count, Math.min(seconds.get(count) as number, await workload()));
+    }
   }
-  await child.call('threads', { count: best.threads });
-  return { threads: best.threads, tried };
+  const [threads] = [...counts].sort((a, b) => (seconds.get(a) as number) - (seconds.get(b) as number)) as [number];
+  await child.call('threads', { count: threads });
+  const tried = counts.map((count) => [count === own ? `${count} (default)` : String(count), seconds.get(count)]);
+  return { threads, tried: Object.fromEntries(tried) };
 }

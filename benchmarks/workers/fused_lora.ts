@@ -16,11 +16,22 @@ import {
   trace,
 } from '../../src';
 import { type SourceBatch, toSourceBatch } from '../../src/data/batch_source';
+import { opByName } from '../../src/graph/ops/registry';
 import { native } from '../../src/native';
 import { positionsOf } from '../../src/task/encoding';
 import { groupParameters, type ParameterGroups } from '../../src/train/parameter_groups';
 import type { TokenBatch } from '../lib/batches';
-import type { LoadArguments, LoadResult, PredictResult, TrainArguments, TrainResult } from '../lib/protocol';
+import { summarize } from '../lib/measure';
+import { type Precision, programOptions } from '../lib/precision';
+import type {
+  Costs,
+  LoadArguments,
+  LoadResult,
+  PredictResult,
+  ProfileResult,
+  TrainArguments,
+  TrainResult,
+} from '../lib/protocol';
 import { serve } from '../lib/serve';
 
 interface Training {
@@ -31,6 +42,7 @@ interface Training {
 let model: TaskModel;
 let method: LoadArguments['method'];
 let fused = true;
+let precision: Precision = 'fp32';
 let batches: SourceBatch[] = [];
 /** Programs with and without dropout, and for predictions; built at first use. */
 const trainings = new Map<boolean, Training>();
@@ -41,6 +53,7 @@ function load({ folder, adapter, ...options }: LoadArguments): LoadResult {
   const started = performance.now();
   method = options.method;
   fused = options.fused ?? true;
+  precision = options.precision ?? 'fp32';
   model = loadModel(folder).model;
   if (method === 'lora') loadAdapter(model, adapter as string, { trainable: true });
   else if (method === 'head') addAdapter(model, { pattern: CLASSIFIER_ONLY });
@@ -70,7 +83,7 @@ function setBatches({ batches: given }: { batches: TokenBatch[] }): void {
 function training(dropout: boolean, learningRate: number): Training {
   let found = trainings.get(dropout);
   if (!found) {
-    const program = new Program(planOf(dropout), { backend: 'cpu' });
+    const program = new Program(planOf(dropout), programOptions(precision));
     found = { program, groups: groupParameters(program.plan.trained, { learningRate }) };
     trainings.set(dropout, found);
   }
@@ -80,24 +93,27 @@ function training(dropout: boolean, learningRate: number): Training {
 const planOf = (dropout: boolean): Plan =>
   plan(trace(model, { training: dropout, loss: true }), { train: true, fused });
 
+async function trainStep({ program, groups }: Training, index: number, learningRate: number): Promise<number> {
+  await program.accumulate(batches[index] as SourceBatch, { forwardNumber: step, zeroGradients: true });
+  const loss = program.scalar('loss');
+  const { applied } = await program.apply({
+    groups: groups.groups.map((group) => ({ ...group, learningRate })),
+    groupOf: (parameter) => groups.groupOf.get(parameter) as number,
+    step: ++step,
+    maxGradNorm: 1,
+  });
+  if (!applied) throw new Error(`step ${step}: the loss ${loss} or its gradient is not finite`);
+  return loss;
+}
+
 async function train(options: TrainArguments): Promise<TrainResult> {
-  const { program, groups } = training(options.dropout, options.learningRate);
+  const used = training(options.dropout, options.learningRate);
   const losses: number[] = [];
   // 1 ms: what is above it is delay.
   const delay = options.eventLoop ? monitorEventLoopDelay({ resolution: 1 }) : undefined;
   delay?.enable();
   const started = performance.now();
-  for (const index of options.steps) {
-    await program.accumulate(batches[index] as SourceBatch, { forwardNumber: step, zeroGradients: true });
-    losses.push(program.scalar('loss'));
-    const { applied } = await program.apply({
-      groups: groups.groups.map((group) => ({ ...group, learningRate: options.learningRate })),
-      groupOf: (parameter) => groups.groupOf.get(parameter) as number,
-      step: ++step,
-      maxGradNorm: 1,
-    });
-    if (!applied) throw new Error(`step ${step}: the loss ${losses.at(-1)} or its gradient is not finite`);
-  }
+  for (const index of options.steps) losses.push(await trainStep(used, index, options.learningRate));
   const seconds = (performance.now() - started) / 1000;
   delay?.disable();
   const milliseconds = (nanoseconds: number) => Math.max(0, nanoseconds / 1e6 - 1);
@@ -114,10 +130,43 @@ async function train(options: TrainArguments): Promise<TrainResult> {
   };
 }
 
+/** Where the time of whole steps on one batch goes, instruction by instruction, as they follow each other. */
+async function profile({ index, rounds }: { index: number; rounds: number }): Promise<ProfileResult> {
+  const learningRate = 1e-5;
+  const used = training(true, learningRate);
+  const { program } = used;
+  const { sizes } = batches[index] as SourceBatch;
+  await trainStep(used, index, learningRate);
+  program.takeTimings();
+  const taken: ReturnType<Program['takeTimings']>[] = [];
+  const steps: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    const started = performance.now();
+    await trainStep(used, index, learningRate);
+    steps.push((performance.now() - started) / 1000);
+    taken.push(program.takeTimings());
+  }
+  const median = (samples: number[]) => summarize(samples).median;
+  return {
+    instructions: program.plan.instructions.map((node, i) => {
+      const spec = opByName(node.op);
+      return {
+        op: node.op,
+        seconds: median(taken.map(({ instructions }) => instructions[i]?.seconds as number)),
+        flops: spec.flops(node, sizes),
+        bytes: spec.bytes(node, sizes),
+      };
+    }),
+    optimizer: median(taken.map(({ optimizer }) => optimizer)),
+    step: median(steps),
+  };
+}
+
 async function predict({ steps }: { steps: number[] }): Promise<PredictResult> {
-  prediction ??= new Program(plan(trace(model, { training: false, loss: false }), { train: false }), {
-    backend: 'cpu',
-  });
+  prediction ??= new Program(
+    plan(trace(model, { training: false, loss: false }), { train: false }),
+    programOptions(precision),
+  );
   const logits: number[][] = [];
   const started = performance.now();
   for (const index of steps) {
@@ -128,7 +177,7 @@ async function predict({ steps }: { steps: number[] }): Promise<PredictResult> {
 }
 
 /** What the plan says of these batches: arithmetic and memory. */
-function costs({ dropout }: { dropout: boolean }) {
+function costs({ dropout }: { dropout: boolean }): Costs[] {
   const planned = planOf(dropout);
   return batches.map(({ sizes }) => ({
     flops: planned.flops(sizes),
@@ -150,6 +199,7 @@ serve({
   batches: setBatches,
   train,
   predict,
+  profile,
   costs,
   save,
 });

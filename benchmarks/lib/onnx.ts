@@ -1,0 +1,21 @@
+/** The models of models.ts as ONNX, exported by the Python peer; made once, in .cache/bench. */
+import { execFileSync } from 'node:child_process';
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+import { type ModelName, modelFolder } from './models';
+import { cacheFolder, isMissing, type Missing } from './result';
+import { peersFolder, peersPython } from './torch_blas';
+
+/** Folder with onnx/model.onnx, for the Node peers. */
+export function onnxFolder(name: ModelName): string | Missing {
+  const folder = path.join(cacheFolder, 'onnx', name);
+  if (fs.existsSync(folder)) return folder;
+  const python = peersPython();
+  if (isMissing(python)) return { missing: `no ONNX export: ${python.missing}` };
+  process.stderr.write(`exporting ${name} to ONNX …\n`);
+  const unfinished = `${folder}.unfinished`;
+  fs.rmSync(unfinished, { recursive: true, force: true });
+  execFileSync(python, [path.join(peersFolder, 'export_onnx.py'), modelFolder(name), unfinished], { stdio: 'pipe' });
+  fs.renameSync(unfinished, folder);
+  return folder;
+}
