@@ -1,0 +1,225 @@
+/**
+ * How many sentences a second does a trained classifier take? One at a time and in batches of 32, against transformers in PyTorch,
+ * onnxruntime-node and transformers.js with the same weights. All get token ids; no tokenizer is timed.
+ */
+import { cut, type Sentence, sentences, sst2Lengths, type TokenBatch } from './lib/batches';
+import { main } from './lib/main';
+import { interleave, type Timing } from './lib/measure';
+import { configOfModel, type ModelName, modelFolder } from './lib/models';
+import { onnxFolder } from './lib/onnx';
+import { ourBf16Missing, ourPrecisions, type Precision, peerPrecisions } from './lib/precision';
+import { milliseconds } from './lib/report';
+import {
+  type Benchmark,
+  type BenchmarkOptions,
+  type Figure,
+  isMissing,
+  type Missing,
+  type Section,
+} from './lib/result';
+import { compareLogits, openOurs, openTorch, predictBatches, type Side, startNodePeer, tuneThreads } from './lib/sides';
+
+const BATCH = 32;
+const PAUSE = 20;
+const OURS = 'fused-lora';
+
+interface Settings {
+  models: ModelName[];
+  /** Batches of 32, random and sorted by length: the same sentences. */
+  batches: number;
+  /** Sentences one at a time. */
+  singles: number;
+  rounds: number;
+}
+
+function settingsOf({ quick, targets, model }: BenchmarkOptions): Settings {
+  const some: Settings = quick
+    ? { models: ['roberta-base'], batches: 2, singles: 8, rounds: 3 }
+    : { models: ['minilm', 'roberta-base'], batches: 8, singles: 64, rounds: 9 };
+  if (model) return { ...some, models: [model] };
+  return targets ? { ...some, models: ['roberta-base'] } : some;
+}
+
+const WAYS = ['single', 'random', 'sorted'] as const;
+type Way = (typeof WAYS)[number];
+const titles: Record<Way, string> = {
+  single: 'one sentence at a time',
+  random: `random batches of ${BATCH}`,
+  sorted: `batches of ${BATCH} sorted by length`,
+};
+
+interface Measured {
+  model: ModelName;
+  /** Sentences in one turn. */
+  sentences: Record<Way, number>;
+  /** Keys: "random fused-lora fp32"; the first is what ratios are to. */
+  timings: Record<Way, Record<string, Timing & { ratio: number }>>;
+  logitDifference: number;
+  peerSettings: Record<string, unknown>;
+}
+
+interface Opened {
+  /** By what tables call them, ours first. */
+  sides: Map<string, Side>;
+  settings: Record<string, unknown>;
+}
+
+async function openSides(model: ModelName, all: readonly TokenBatch[], tuneOn: number[]): Promise<Opened> {
+  const folder = modelFolder(model);
+  const sides = new Map<string, Side>();
+  const settings: Record<string, unknown> = {};
+  const workload = (side: Side) => predictBatches(side, tuneOn);
+  for (const precision of await ourPrecisions()) {
+    sides.set(`${OURS} ${precision}`, await openOurs({ folder, method: 'predict', precision }, all));
+  }
+  for (const precision of peerPrecisions()) {
+    const peer = await openTorch({ folder, method: 'predict', precision }, all, workload);
+    if (isMissing(peer)) {
+      settings['PyTorch'] = peer;
+      break;
+    }
+    sides.set(peer.side.child.name, peer.side);
+    settings[peer.side.child.name] = peer.settings;
+  }
+  const onnx = onnxFolder(model);
+  for (const [name, script] of [
+    ['onnxruntime-node', 'onnxruntime_peer.mjs'],
+    ['transformers.js', 'transformers_js_peer.mjs'],
+  ] as const) {
+    const child = isMissing(onnx) ? onnx : startNodePeer(script, `${name} fp32`);
+    if (isMissing(child)) {
+      settings[name] = child;
+      continue;
+    }
+    await child.call('load', { folder: onnx, pad: configOfModel(model).pad_token_id });
+    await child.call('batches', { batches: all });
+    const side: Side = { child, loaded: { parameters: 0, learnable: 0, seconds: 0 } };
+    const tuned = await tuneThreads(child, async () => (await workload(side)).seconds);
+    settings[child.name] = { ...(await child.call<object>('info')), ...tuned };
+    sides.set(child.name, side);
+  }
+  return { sides, settings };
+}
+
+async function measureModel(model: ModelName, { batches: count, singles, rounds }: Settings): Promise<Measured> {
+  const some: Sentence[] = sentences(model, sst2Lengths(count * BATCH));
+  const byLength = [...some].sort((a, b) => a.ids.length - b.ids.length);
+  const groups: Record<Way, TokenBatch[]> = {
+    single: cut(sentences(model, sst2Lengths(singles), 2), 1),
+    random: cut(some, BATCH),
+    sorted: cut(byLength, BATCH),
+  };
+  const all = WAYS.flatMap((way) => groups[way]);
+  const steps = {} as Record<Way, number[]>;
+  let first = 0;
+  for (const way of WAYS) {
+    steps[way] = groups[way].map((_, i) => first + i);
+    first += groups[way].length;
+  }
+  const { sides, settings } = await openSides(model, all, steps.random.slice(0, 1));
+  const fp32 = [...sides].filter(([name]) => name.endsWith('fp32')).map(([, side]) => side);
+  const checked = [...steps.single.slice(0, 4), steps.random[0] as number];
+  const runs = [];
+  for (const side of fp32) runs.push(await predictBatches(side, checked));
+  const logitDifference = compareLogits(fp32, runs);
+
+  const timings = {} as Measured['timings'];
+  for (const way of ['single', 'batched'] as const) {
+    // Both orders in one run: the sentences are the same.
+    const ways: Way[] = way === 'single' ? ['single'] : ['random', 'sorted'];
+    const turns = Object.fromEntries(
+      [...sides].flatMap(([name, side]) =>
+        ways.map((w) => [`${w} ${name}`, async () => (await predictBatches(side, steps[w])).seconds] as const),
+      ),
+    );
+    const measured = await interleave(turns, { rounds, pause: PAUSE });
+    for (const w of ways) {
+      const own = Object.entries(measured).filter(([key]) => key.startsWith(`${w} `));
+      timings[w] = Object.fromEntries(own.map(([key, timing]) => [key.slice(w.length + 1), timing]));
+    }
+  }
+  for (const { child } of sides.values()) child.close();
+  return {
+    model,
+    sentences: { single: singles, random: some.length, sorted: some.length },
+    timings,
+    logitDifference,
+    peerSettings: settings,
+  };
+}
+
+function tableOf(way: Way, measured: readonly Measured[]): Section {
+  const rows: string[][] = [];
+  const points: { x: string; y: number }[] = [];
+  for (const { model, sentences: count, timings } of measured) {
+    for (const [side, { ratio, median, p10, p90 }] of Object.entries(timings[way])) {
+      const rate = count[way] / median;
+      points.push({ x: `${model}: ${side}`, y: rate });
+      rows.push([
+        `${model}: ${side}`,
+        ratio.toFixed(2),
+        rate.toFixed(1),
+        `${milliseconds(median / count[way])} [${milliseconds(p10 / count[way])} ${milliseconds(p90 / count[way])}]`,
+      ]);
+    }
+  }
+  return {
+    title: `prediction, SST-2's lengths, ${titles[way]}`,
+    note: `ratio: time over that of fused-lora fp32${way === 'sorted' ? ' in random batches' : ''}, median of rounds; peers pad to the longest of a batch`,
+    header: ['side', 'ratio', 'sentences/s', 'ms a sentence [p10 p90]'],
+    rows,
+    plot: { kind: 'bars', unit: 'sentences/s', series: [{ name: 'sentences/s', points }] },
+  };
+}
+
+function figuresOf({ timings, peerSettings }: Measured, noBf16: string | undefined): Record<string, Figure> {
+  const best: Precision = noBf16 ? 'fp32' : 'bf16';
+  const peersOf = (ways: Way[], precision?: Precision) =>
+    ways.flatMap((way) =>
+      Object.entries(timings[way])
+        .filter(([name]) => !name.startsWith(OURS) && (!precision || name.endsWith(precision)))
+        .map(([, { ratio }]) => ratio),
+    );
+  // A missing peer could have been the fastest.
+  const absent = Object.entries(peerSettings).find(([, settings]) => isMissing(settings));
+  const over = (ours: Way, precision: Precision, peers: number[]): Figure => {
+    if (absent) return { missing: `${absent[0]}: ${(absent[1] as Missing).missing}` };
+    const side = timings[ours][`${OURS} ${precision}`];
+    return side ? Math.min(...peers) / side.ratio : { missing: noBf16 ?? 'not measured' };
+  };
+  return {
+    'predict.batchedOverFastest': over('random', best, peersOf(['random', 'sorted'])),
+    'predict.batchedFp32OverFastestFp32': over('random', 'fp32', peersOf(['random', 'sorted'], 'fp32')),
+    'predict.singleOverFastest': over('single', best, peersOf(['single'])),
+  };
+}
+
+export const benchmark: Benchmark = {
+  name: 'predict',
+  question: 'How many sentences a second, against transformers in PyTorch, onnxruntime-node and transformers.js?',
+  async run(options) {
+    const settings = settingsOf(options);
+    const measured: Measured[] = [];
+    for (const model of settings.models) measured.push(await measureModel(model, settings));
+    const largest = Math.max(...measured.map(({ logitDifference }) => logitDifference));
+    const base = measured.find(({ model }) => model === 'roberta-base') ?? (measured[0] as Measured);
+    const noBf16 = await ourBf16Missing();
+    const checks: Section = {
+      title: 'what was held equal',
+      header: ['', ''],
+      rows: [
+        ['weights', 'random (seed 0), the same on all sides; sequence classification with 2 labels'],
+        ['logits', `largest difference between fp32 sides, over the largest logit: ${largest.toExponential(1)}`],
+        ['bf16', noBf16 ?? 'ours; PyTorch: autocast'],
+      ],
+    };
+    return {
+      peers: Object.assign({}, ...measured.map(({ model, peerSettings }) => ({ [model]: peerSettings }))),
+      figures: figuresOf(base, noBf16),
+      sections: [...WAYS.map((way) => tableOf(way, measured)), checks],
+      rows: measured,
+    };
+  },
+};
+
+if (require.main === module) main(benchmark);
