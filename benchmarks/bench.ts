@@ -1,8 +1,9 @@
 /**
  * All benchmarks one after the other, a summary at the end, and the report.
  *
- *   npm run bench -- [--quick] [--model NAME] [--only NAME,NAME]
+ *   npm run bench -- [--quick] [--json FILE] [--model NAME] [--only NAME,NAME]
  */
+import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { parseArgs } from 'node:util';
 import { collect, resultFiles, SUITE } from './lib/collect';
@@ -35,6 +36,7 @@ if (require.main === module) {
     const { values } = parseArgs({
       options: {
         quick: { type: 'boolean', default: false },
+        json: { type: 'string' },
         model: { type: 'string' },
         only: { type: 'string' },
         help: { type: 'boolean', default: false },
@@ -42,7 +44,7 @@ if (require.main === module) {
     });
     if (values.help) {
       console.log(
-        `All benchmarks, a summary and the report.\n\n  npm run bench -- [--quick] [--model NAME] [--only ${SUITE.join(',')}]`,
+        `All benchmarks, a summary and the report.\n\n  npm run bench -- [--quick] [--json FILE] [--model NAME] [--only ${SUITE.join(',')}]`,
       );
       return;
     }
@@ -72,6 +74,10 @@ if (require.main === module) {
       console.log('\nfigures to reach, from all results in runs/bench');
       printTable(judgedHeader, judged.map(judgedRow));
       console.log(summaryOf(judged));
+    }
+    if (values.json) {
+      fs.mkdirSync(path.dirname(values.json), { recursive: true });
+      fs.writeFileSync(values.json, `${JSON.stringify({ blas, results }, null, 2)}\n`);
     }
     if (files.length > 0) console.log(`\nreport: ${path.relative(process.cwd(), writeReport(files))}`);
     if (failed.length > 0) {
