@@ -2,7 +2,16 @@
  * How many sentences a second does a trained classifier take? One at a time and in batches of 32, against transformers in PyTorch,
  * onnxruntime-node and transformers.js with the same weights. All get token ids; no tokenizer is timed.
  */
-import { cut, type Sentence, sentences, sst2Lengths, type TokenBatch } from './lib/batches';
+import {
+  cut,
+  randomBatches,
+  sentences,
+  sentencesOf,
+  sortedBatches,
+  sst2Lengths,
+  type TokenBatch,
+  tokensOf,
+} from './lib/batches';
 import { main } from './lib/main';
 import { interleave, type Timing } from './lib/measure';
 import { configOfModel, type ModelName, modelFolder } from './lib/models';
@@ -25,9 +34,9 @@ const OURS = 'fused-lora';
 
 interface Settings {
   models: ModelName[];
-  /** Batches of 32, random and sorted by length: the same sentences. */
+  /** Batches of 32, at random and sorted by length within a window. */
   batches: number;
-  /** Sentences one at a time. */
+  /** Sentences one at a time; 0: not measured. */
   singles: number;
   rounds: number;
 }
@@ -37,7 +46,7 @@ function settingsOf({ quick, targets, model }: BenchmarkOptions): Settings {
     ? { models: ['roberta-base'], batches: 2, singles: 8, rounds: 3 }
     : { models: ['minilm', 'roberta-base'], batches: 8, singles: 64, rounds: 9 };
   if (model) return { ...some, models: [model] };
-  return targets ? { ...some, models: ['roberta-base'] } : some;
+  return targets ? { ...some, models: ['roberta-base'], singles: 0 } : some;
 }
 
 const WAYS = ['single', 'random', 'sorted'] as const;
@@ -50,9 +59,10 @@ const titles: Record<Way, string> = {
 
 interface Measured {
   model: ModelName;
-  /** Sentences in one turn. */
+  /** In one turn. */
   sentences: Record<Way, number>;
-  /** Keys: "random fused-lora fp32"; the first is what ratios are to. */
+  tokens: Record<Way, number>;
+  /** By side; ratio: time a token over ours in fp32, in random batches where there are batches. */
   timings: Record<Way, Record<string, Timing & { ratio: number }>>;
   logitDifference: number;
   peerSettings: Record<string, unknown>;
@@ -102,12 +112,10 @@ async function openSides(model: ModelName, all: readonly TokenBatch[], tuneOn: n
 }
 
 async function measureModel(model: ModelName, { batches: count, singles, rounds }: Settings): Promise<Measured> {
-  const some: Sentence[] = sentences(model, sst2Lengths(count * BATCH));
-  const byLength = [...some].sort((a, b) => a.ids.length - b.ids.length);
   const groups: Record<Way, TokenBatch[]> = {
     single: cut(sentences(model, sst2Lengths(singles), 2), 1),
-    random: cut(some, BATCH),
-    sorted: cut(byLength, BATCH),
+    random: randomBatches(model, count, BATCH),
+    sorted: sortedBatches(model, count, BATCH),
   };
   const all = WAYS.flatMap((way) => groups[way]);
   const steps = {} as Record<Way, number[]>;
@@ -123,25 +131,34 @@ async function measureModel(model: ModelName, { batches: count, singles, rounds 
   for (const side of fp32) runs.push(await predictBatches(side, checked));
   const logitDifference = compareLogits(fp32, runs);
 
-  const timings = {} as Measured['timings'];
-  for (const way of ['single', 'batched'] as const) {
-    // Both orders in one run: the sentences are the same.
-    const ways: Way[] = way === 'single' ? ['single'] : ['random', 'sorted'];
+  const each = (of: (batches: TokenBatch[]) => number) => ({
+    single: of(groups.single),
+    random: of(groups.random),
+    sorted: of(groups.sorted),
+  });
+  const tokens = each(tokensOf);
+  const timings: Measured['timings'] = { single: {}, random: {}, sorted: {} };
+  // Both orders of batches in one run.
+  for (const ways of [['single'], ['random', 'sorted']] as Way[][]) {
+    const [base] = ways as [Way];
+    if (groups[base].length === 0) continue;
     const turns = Object.fromEntries(
       [...sides].flatMap(([name, side]) =>
         ways.map((w) => [`${w} ${name}`, async () => (await predictBatches(side, steps[w])).seconds] as const),
       ),
     );
     const measured = await interleave(turns, { rounds, pause: PAUSE });
-    for (const w of ways) {
-      const own = Object.entries(measured).filter(([key]) => key.startsWith(`${w} `));
-      timings[w] = Object.fromEntries(own.map(([key, timing]) => [key.slice(w.length + 1), timing]));
+    for (const [key, timing] of Object.entries(measured)) {
+      const way = ways.find((w) => key.startsWith(`${w} `)) as Way;
+      const ratio = (timing.ratio * tokens[base]) / tokens[way];
+      timings[way][key.slice(way.length + 1)] = { ...timing, ratio };
     }
   }
   for (const { child } of sides.values()) child.close();
   return {
     model,
-    sentences: { single: singles, random: some.length, sorted: some.length },
+    sentences: each(sentencesOf),
+    tokens,
     timings,
     logitDifference,
     peerSettings: settings,
@@ -165,7 +182,7 @@ function tableOf(way: Way, measured: readonly Measured[]): Section {
   }
   return {
     title: `prediction, SST-2's lengths, ${titles[way]}`,
-    note: `ratio: time over that of fused-lora fp32${way === 'sorted' ? ' in random batches' : ''}, median of rounds; peers pad to the longest of a batch`,
+    note: `ratio: time a token over that of fused-lora fp32${way === 'single' ? '' : ' in random batches'}, median of rounds; peers pad to the longest of a batch`,
     header: ['side', 'ratio', 'sentences/s', 'ms a sentence [p10 p90]'],
     rows,
     plot: { kind: 'bars', unit: 'sentences/s', series: [{ name: 'sentences/s', points }] },
@@ -185,7 +202,8 @@ function figuresOf({ timings, peerSettings }: Measured, noBf16: string | undefin
   const over = (ours: Way, precision: Precision, peers: number[]): Figure => {
     if (absent) return { missing: `${absent[0]}: ${(absent[1] as Missing).missing}` };
     const side = timings[ours][`${OURS} ${precision}`];
-    return side ? Math.min(...peers) / side.ratio : { missing: noBf16 ?? 'not measured' };
+    if (!side) return { missing: (precision === 'bf16' && noBf16) || 'not measured' };
+    return Math.min(...peers) / side.ratio;
   };
   return {
     'predict.batchedOverFastest': over('random', best, peersOf(['random', 'sorted'])),
@@ -204,6 +222,7 @@ export const benchmark: Benchmark = {
     const largest = Math.max(...measured.map(({ logitDifference }) => logitDifference));
     const base = measured.find(({ model }) => model === 'roberta-base') ?? (measured[0] as Measured);
     const noBf16 = await ourBf16Missing();
+    const ways = WAYS.filter((way) => Object.keys(base.timings[way]).length > 0);
     const checks: Section = {
       title: 'what was held equal',
       header: ['', ''],
@@ -216,7 +235,7 @@ export const benchmark: Benchmark = {
     return {
       peers: Object.assign({}, ...measured.map(({ model, peerSettings }) => ({ [model]: peerSettings }))),
       figures: figuresOf(base, noBf16),
-      sections: [...WAYS.map((way) => tableOf(way, measured)), checks],
+      sections: [...ways.map((way) => tableOf(way, measured)), checks],
       rows: measured,
     };
   },

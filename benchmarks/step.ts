@@ -47,7 +47,8 @@ function settingsOf({ quick, targets, model }: BenchmarkOptions): Setting[] {
   const all = quick ? QUICK : FULL;
   if (model) return [{ ...(all.find((setting) => setting.model === model) ?? (all[0] as Setting)), model }];
   if (!targets) return all;
-  return all.filter((setting) => setting.model === 'roberta-base').map((setting) => ({ ...setting, separate: false }));
+  const base = all.filter((setting) => setting.model === 'roberta-base');
+  return base.map((setting) => ({ ...setting, separate: false, rounds: quick ? 2 : setting.rounds }));
 }
 
 interface Comparison {
