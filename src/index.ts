@@ -20,6 +20,7 @@ export { type ErrorCode, FusedLoraError } from './errors';
 export * as ops from './graph/ops';
 export { type BackendName, Parameter, type ParameterSource } from './graph/parameter';
 export { type Plan, type PlanOptions, plan } from './graph/plan';
+export { choosePrecision, type Precision, type PrecisionOption } from './graph/precision';
 export {
   type AccumulateOptions,
   type ApplyOptions,

@@ -6,8 +6,10 @@
  */
 import { isFloat32Array } from 'node:util/types';
 import { FusedLoraError } from './errors';
+import type { Precision } from './graph/precision';
 import { type NativeParameter, type NativeTensor, native, wrapNativeError } from './native';
 
+export type { Precision };
 export type KernelBackend = 'cpu' | 'cuda' | 'reference';
 export type Activation = 'none' | 'gelu' | 'geluTanh' | 'relu' | 'tanh';
 
@@ -60,6 +62,11 @@ export class DeviceTensor {
 export interface KernelOptions {
   /** Default cpu. Device tensors must be on it. */
   backend?: KernelBackend;
+  /**
+   * bf16: the operands of every product are rounded to bf16 (nearest, ties to even) and summed in fp32; what goes in and comes
+   * out is fp32. Default fp32.
+   */
+  precision?: Precision;
 }
 
 export interface LinearArguments {
@@ -173,7 +180,14 @@ function operand(tensor: KernelTensor | undefined): NativeTensor | NativeParamet
 class Runner {
   seconds = 0;
 
-  constructor(private readonly backend: KernelBackend = 'cpu') {}
+  private readonly backend: KernelBackend;
+  /** An attribute of products. */
+  readonly precision: { precision: Precision };
+
+  constructor({ backend = 'cpu', precision = 'fp32' }: KernelOptions) {
+    this.backend = backend;
+    this.precision = { precision };
+  }
 
   async run(
     op: string,
@@ -203,8 +217,9 @@ export async function linear(
   options: KernelOptions = {},
 ): Promise<{ y: KernelTensor } & Timed> {
   const out = y ?? zeros(matrix('x', x)[0], matrix('weight', weight)[0]);
-  const runner = new Runner(options.backend);
-  await runner.run('linear', [x, weight, bias, residual], [out], { activation });
+  const runner = new Runner(options);
+  const { precision } = runner;
+  await runner.run('linear', [x, weight, bias, residual], [out], { activation, ...precision });
   return { y: out, seconds: runner.seconds };
 }
 
@@ -224,15 +239,16 @@ export async function loraLinear(
   const [N] = matrix('weight', weight);
   const y = args.y ?? zeros(T, N);
   const u = args.u ?? zeros(T, matrix('A', A)[0]);
-  const runner = new Runner(options.backend);
+  const runner = new Runner(options);
+  const { precision } = runner;
   if (fused) {
-    await runner.run('loraLinear', [x, weight, bias, A, B, residual], [y, u], { scaling, activation });
+    await runner.run('loraLinear', [x, weight, bias, A, B, residual], [y, u], { scaling, activation, ...precision });
   } else {
     const low = zeros(T, N);
-    await runner.run('linear', [x, weight, bias], [y]);
-    await runner.run('linear', [x, A], [u]);
+    await runner.run('linear', [x, weight, bias], [y], precision);
+    await runner.run('linear', [x, A], [u], precision);
     await runner.run('scale', [u], [u], { factor: scaling });
-    await runner.run('linear', [u, B], [low]);
+    await runner.run('linear', [u, B], [low], precision);
     await runner.run('add', [y, low], [y]);
     if (activation !== 'none') await runner.run('activation', [y], [y], { activation });
     if (residual) await runner.run('add', [y, residual], [y]);
@@ -256,21 +272,22 @@ export async function loraLinearBackward(
   const dx = args.dx === null ? undefined : (args.dx ?? zeros(T, K));
   const dA = args.dA ?? zeros(r, K);
   const dB = args.dB ?? zeros(matrix('B', B)[0], r);
-  const runner = new Runner(options.backend);
+  const runner = new Runner(options);
+  const { precision } = runner;
   if (fused) {
-    await runner.run('loraLinearBackward', [dy, x, u, dx && weight, A, B], [dx, dA, dB], { scaling });
+    await runner.run('loraLinearBackward', [dy, x, u, dx && weight, A, B], [dx, dA, dB], { scaling, ...precision });
   } else {
     const v = zeros(T, r);
-    await runner.run('linearBackwardInput', [dy, B], [v]);
+    await runner.run('linearBackwardInput', [dy, B], [v], precision);
     await runner.run('scale', [v], [v], { factor: scaling });
     if (dx) {
       const low = zeros(T, K);
-      await runner.run('linearBackwardInput', [dy, weight], [dx]);
-      await runner.run('linearBackwardInput', [v, A], [low]);
+      await runner.run('linearBackwardInput', [dy, weight], [dx], precision);
+      await runner.run('linearBackwardInput', [v, A], [low], precision);
       await runner.run('add', [dx, low], [dx]);
     }
-    await runner.run('linearBackwardWeight', [v, x], [dA]);
-    await runner.run('linearBackwardWeight', [dy, u], [dB]);
+    await runner.run('linearBackwardWeight', [v, x], [dA], precision);
+    await runner.run('linearBackwardWeight', [dy, u], [dB], precision);
   }
   return { dx, dA, dB, seconds: runner.seconds };
 }

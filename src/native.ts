@@ -126,6 +126,8 @@ export interface NativeAddon {
   arenaBytes(bytes: number[], first: number[], last: number[]): number;
   info(): {
     isa: string;
+    /** Whether the CPU multiplies bf16 by instructions of its own (AVX512_BF16). */
+    bf16: boolean;
     threads: number;
     cuda: { built: boolean; available: boolean; reason: string; device?: string };
     compiler: string;

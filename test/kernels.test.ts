@@ -9,6 +9,12 @@ function random(seed: number, ...shape: number[]): HostTensor {
   return { data, shape };
 }
 
+function roundToBf16(value: number): number {
+  const bits = new Uint32Array(new Float32Array([value]).buffer);
+  bits[0] = (bits[0]! + 0x7fff + ((bits[0]! >>> 16) & 1)) & 0xffff0000;
+  return new Float32Array(bits.buffer)[0]!;
+}
+
 const dataOf = (tensor: unknown) => (tensor as HostTensor).data;
 
 function expectClose(actual: Float32Array, expected: Float32Array, tolerance: number) {
@@ -65,6 +71,41 @@ describe('kernels', () => {
     const without = await loraLinearBackward({ dy, x, u, weight, A, B, scaling, dx: null });
     expect(without.dx).toBeUndefined();
     expect(dataOf(without.dA)).toEqual(dataOf(fused.dA));
+  });
+
+  it('rounds the operands of products in bf16, in every one of them', async () => {
+    const dy = random(6, T, N);
+    const bf16 = { precision: 'bf16' } as const;
+    const rounded = ({ data, shape }: HostTensor): HostTensor => ({ data: data.map(roundToBf16), shape });
+    const [x16, weight16, A16, B16, dy16] = [x, weight, A, B, dy].map(rounded) as [
+      HostTensor,
+      HostTensor,
+      HostTensor,
+      HostTensor,
+      HostTensor,
+    ];
+    const fused = await loraLinear({ x, weight, bias, A, B, scaling }, bf16);
+    const u = await loraLinear({ x: x16, weight: weight16, bias, A: A16, B: B16, scaling });
+    expectClose(dataOf(fused.u), dataOf(u.u), 1e-6);
+    const base = await linear({ x, weight, bias }, bf16);
+    expectClose(dataOf(base.y), dataOf((await linear({ x: x16, weight: weight16, bias })).y), 1e-6);
+    const separate = await loraLinear({ x, weight, bias, A, B, scaling, fused: false }, bf16);
+    expectClose(dataOf(fused.y), dataOf(separate.y), 1e-3);
+    expectClose(dataOf(fused.y), dataOf((await loraLinear({ x, weight, bias, A, B, scaling })).y), 2e-2);
+
+    const backward = { dy, x, u: fused.u, weight, A, B, scaling };
+    const gradients = await loraLinearBackward(backward, bf16);
+    const apart = await loraLinearBackward({ ...backward, fused: false }, bf16);
+    for (const name of ['dx', 'dA', 'dB'] as const) expectClose(dataOf(gradients[name]), dataOf(apart[name]), 1e-3);
+    const dB = await loraLinearBackward({ ...backward, dy: dy16, u: rounded(fused.u as HostTensor) });
+    expectClose(dataOf(gradients.dB), dataOf(dB.dB), 1e-6);
+  });
+
+  it('refuses another precision', async () => {
+    await expect(linear({ x, weight }, { precision: 'fp8' as never })).rejects.toMatchObject({
+      code: 'INVALID_ARGUMENT',
+      message: "linear: there is no precision 'fp8'; use fp32 or bf16",
+    });
   });
 
   it('takes device tensors in place of arrays', async () => {

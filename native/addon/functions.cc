@@ -147,10 +147,7 @@ Napi::Value runOp(const Napi::CallbackInfo& info) {
     }
     validate(run->call);
     checkIndices(*run);
-    run->function = run->backend->find(run->call.op, compute);
-    if (!run->function)
-      fail("UNSUPPORTED", "backend '" + std::string(run->backend->name()) + "' does not implement " +
-                              std::string(nameOf(run->call.op)) + " in " + nameOf(compute));
+    run->function = run->backend->require(run->call.op, compute, run->attributes);
     return Background::run(
         env,
         [run] {
@@ -209,6 +206,7 @@ Napi::Value machineInfo(const Napi::CallbackInfo& info) {
   return guarded(env, [&]() -> Napi::Value {
     const Napi::Object result = Napi::Object::New(env);
     result.Set("isa", std::string(nameOf(selectedIsa())));
+    result.Set("bf16", cpuBackend().hasBf16Instructions());
     result.Set("threads", ThreadPool::instance().threads());
     result.Set("compiler", std::string(__VERSION__));
     const Napi::Object cuda = Napi::Object::New(env);

@@ -11,6 +11,7 @@ namespace fl::cpu {
 const AttentionKernels& attentionKernels() {
 #if defined(__x86_64__)
   switch (selectedIsa()) {
+    case Isa::avx512bf16:
     case Isa::avx512:
       return kAttentionKernelsAvx512;
     case Isa::avx2:

@@ -1,7 +1,9 @@
-// The CPU backend: fp32, every instruction set of cpu/isa.h, all threads of runtime/thread_pool.h.
+// The CPU backend: f32 operands, products of both precisions, every instruction set of cpu/isa.h, all threads of
+// runtime/thread_pool.h.
 #include "ops/backend.h"
 
 #include "cpu/gemm/panels.h"
+#include "cpu/gemm/select.h"
 #include "cpu/ops.h"
 #include "runtime/memory.h"
 
@@ -75,15 +77,18 @@ class CpuBackend final : public Backend {
   Memory& memory() override { return hostMemory(); }
   std::string_view name() const override { return "cpu"; }
 
-  OpFunction find(OpKind op, DType dtype) const override {
+  bool hasBf16Instructions() const override { return selectedIsa() == Isa::avx512bf16; }
+
+  OpFunction find(OpKind op, DType dtype, Precision) const override {
     return dtype == DType::f32 ? kTable[static_cast<int>(op)].run : nullptr;
   }
 
   bool prepare(const OpCall& call, int input) override {
     const Tensor& W = call.inputs[static_cast<size_t>(input)];
     if (input != packedInput(call.op) || W.parameter == nullptr || W.dtype != DType::f32) return false;
+    const Kernels& kernels = kernelsFor(bindPrecision(call.op, *call.attributes));
     const bool forward = call.op == OpKind::linear || call.op == OpKind::loraLinear;
-    weightPanels(W, forward ? WeightUse::forward : WeightUse::backward, WorkspaceSlot::weightPanels);
+    weightPanels(kernels, W, forward ? WeightUse::forward : WeightUse::backward, WorkspaceSlot::weightPanels);
     return true;
   }
 };

@@ -4,6 +4,7 @@
 
 #include "cpu/gemm/linear_parts.h"
 #include "cpu/gemm/product.h"
+#include "cpu/gemm/select.h"
 #include "cpu/ops.h"
 #include "runtime/thread_pool.h"
 
@@ -11,8 +12,9 @@ namespace fl::cpu {
 
 void linear(const OpCall& call) {
   const LinearOp op = LinearOp::bind(call);
-  const WeightPanels weight = weightPanels(op.W, WeightUse::forward, WorkspaceSlot::weightPanels);
-  ProductF32 p;
+  const Kernels& kernels = kernelsFor(op.precision);
+  const WeightPanels weight = weightPanels(kernels, op.W, WeightUse::forward, WorkspaceSlot::weightPanels);
+  Product p(kernels);
   p.m = op.x.rows();
   p.n = op.W.rows();
   p.k = op.x.cols();
@@ -29,8 +31,9 @@ void linear(const OpCall& call) {
 
 void linearBackwardInput(const OpCall& call) {
   const LinearBackwardInputOp op = LinearBackwardInputOp::bind(call);
-  const WeightPanels weight = weightPanels(op.W, WeightUse::backward, WorkspaceSlot::weightPanels);
-  ProductF32 p;
+  const Kernels& kernels = kernelsFor(op.precision);
+  const WeightPanels weight = weightPanels(kernels, op.W, WeightUse::backward, WorkspaceSlot::weightPanels);
+  Product p(kernels);
   p.m = op.dy.rows();
   p.n = op.W.cols();
   p.k = op.W.rows();
@@ -43,7 +46,7 @@ void linearBackwardInput(const OpCall& call) {
 
 void linearBackwardWeight(const OpCall& call) {
   const LinearBackwardWeightOp op = LinearBackwardWeightOp::bind(call);
-  ProductF32 p;
+  Product p(kernelsFor(op.precision));
   p.m = op.dy.cols();
   p.n = op.x.cols();
   p.k = op.x.rows();

@@ -8,14 +8,22 @@
 
 #include "cpu/gemm/linear_parts.h"
 #include "cpu/gemm/product.h"
+#include "cpu/gemm/row_sums.h"
 #include "cpu/gemm/select.h"
 #include "cpu/ops.h"
 #include "cpu/rows.h"
+#include "runtime/bf16.h"
 
 namespace fl::cpu {
 namespace {
 
 constexpr int64_t kRowsPerPiece = 16;
+
+/// Rows of x and dy that the caches of the cores still hold when dA and dB read them again.
+int64_t rowsInCache(int64_t k, int64_t n) {
+  constexpr int64_t bytes = int64_t{2} << 20;
+  return std::max<int64_t>(256, bytes / ((k + n) * int64_t{4}));
+}
 
 /// x, or with LoRA dropout a masked copy of it in the workspace.
 const float* droppedInput(const Tensor& x, const DropoutSpec& dropout) {
@@ -28,10 +36,21 @@ const float* droppedInput(const Tensor& x, const DropoutSpec& dropout) {
   return masked;
 }
 
-/// u = scale x a^T for x [rows, k] and a [rank, k], row-major.
-void lowRankInput(const float* x, int64_t rows, int64_t k, const float* a, int64_t rank, float scale, float* u) {
-  forPieces(rows, kRowsPerPiece, [&](int64_t begin, int64_t end) {
-    kernelsF32().dots(x + begin * k, k, end - begin, a, k, rank, k, scale, u + begin * rank, rank);
+/// A [rank, k], or B transposed, as the left rows that u and v are made with.
+LeftRows lowRows(const Kernels& kernels, const float* low, int64_t rank, int64_t k) {
+  return leftRows(kernels, low, k, rank, k, wordWorkspace(WorkspaceSlot::lowRows, leftRowsWords(kernels, rank, k)));
+}
+
+/// u = scale x low^T for x [rows, k] row-major.
+void lowRankInput(const Kernels& kernels, const float* x, int64_t rows, int64_t k, const LeftRows& low, int64_t rank,
+                  float scale, float* u) {
+  ThreadPool& pool = ThreadPool::instance();
+  pool.parallelFor((rows + kRowsPerPiece - 1) / kRowsPerPiece, [&](int64_t piece, int thread) {
+    const int64_t begin = piece * kRowsPerPiece, count = std::min(kRowsPerPiece, rows - begin);
+    const int64_t bytes = leftRowsWords(kernels, count, k) * static_cast<int64_t>(sizeof(Word));
+    const LeftRows left =
+        leftRows(kernels, x + begin * k, k, count, k, static_cast<Word*>(pool.scratch(thread, bytes)));
+    kernels.dots(left.data, left.ld, count, low.data, low.ld, rank, left.words, scale, u + begin * rank, rank);
   });
 }
 
@@ -48,71 +67,75 @@ const float* transposed(const Tensor& B) {
 }
 
 /// The panels of A or B as the adapter of a product; made for every call, since both change with every step.
-PanelsF32 adapterPanels(Tensor adapter, WeightUse use) {
+Panels adapterPanels(const Kernels& kernels, Tensor adapter, WeightUse use) {
   adapter.parameter = nullptr;
-  return weightPanels(adapter, use, WorkspaceSlot::adapterPanels).panels;
+  return weightPanels(kernels, adapter, use, WorkspaceSlot::adapterPanels).panels;
+}
+
+/// A [rank, k] as the products multiply it, row-major.
+const float* multipliedValues(const Tensor& A, Precision precision) {
+  if (precision == Precision::fp32) return A.as<float>();
+  float* out = workspace(WorkspaceSlot::adapterPanels, A.count());
+  for (int64_t i = 0; i < A.count(); i++) out[i] = roundToBf16(A.as<float>()[i]);
+  return out;
 }
 
 /// dx += mask * (v A)
 void addDroppedUpdate(const LoraLinearBackwardOp& op, const float* v) {
   const int64_t k = op.dx.cols(), rank = op.A.rows();
   const Mask mask = maskOf(op.dropout);
-  const float* A = op.A.as<float>();
+  const bool bf16 = op.precision == Precision::bf16;
+  const float* A = multipliedValues(op.A, op.precision);
   ThreadPool& pool = ThreadPool::instance();
   pool.parallelFor((op.dx.rows() + kRowsPerPiece - 1) / kRowsPerPiece, [&](int64_t piece, int thread) {
     auto* update = static_cast<float*>(pool.scratch(thread, k * static_cast<int64_t>(sizeof(float))));
     for (int64_t row = piece * kRowsPerPiece; row < std::min(op.dx.rows(), (piece + 1) * kRowsPerPiece); row++) {
       std::memset(update, 0, static_cast<size_t>(k) * sizeof(float));
-      for (int64_t i = 0; i < rank; i++)
-        for (int64_t j = 0; j < k; j++) update[j] += v[row * rank + i] * A[i * k + j];
+      for (int64_t i = 0; i < rank; i++) {
+        const float factor = bf16 ? roundToBf16(v[row * rank + i]) : v[row * rank + i];
+        for (int64_t j = 0; j < k; j++) update[j] += factor * A[i * k + j];
+      }
       rowKernels().dropoutAdd(mask, op.dropout.token(row), update, rowOf(op.dx, row), mutableRow(op.dx, row), k);
     }
   });
 }
 
-/// dA += v^T x and dB += dy^T u, each column of x and dy by one thread, row after row.
-void adapterGradients(const LoraLinearBackwardOp& op, const float* x, const float* v) {
-  const KernelsF32& kernels = kernelsF32();
-  const int64_t rows = op.x.rows(), k = op.x.cols(), n = op.dy.cols(), rank = op.A.rows();
-  constexpr int64_t columns = 96;
-  const int64_t chunksA = (k + columns - 1) / columns, chunksB = (n + columns - 1) / columns;
-  ThreadPool& pool = ThreadPool::instance();
-  pool.parallelFor(chunksA + chunksB, [&](int64_t chunk, int thread) {
-    OuterF32 p;
-    p.rows = rows;
-    p.m = rank;
-    p.lda = rank;
-    if (chunk < chunksA) {
-      const int64_t first = chunk * columns;
-      p.a = v;
-      p.b = x + first;
-      p.ldb = p.ldc = k;
-      p.n = std::min(columns, k - first);
-      p.c = op.dA.as<float>() + first;
-      kernels.outer(p);
-      return;
-    }
-    const int64_t first = (chunk - chunksA) * columns;
-    p.a = op.u.as<float>();
-    p.b = op.dy.as<float>() + first;
-    p.ldb = n;
-    p.n = std::min(columns, n - first);
-    p.ldc = columns;
-    p.c = static_cast<float*>(pool.scratch(thread, rank * columns * static_cast<int64_t>(sizeof(float))));
-    std::memset(p.c, 0, static_cast<size_t>(rank * columns) * sizeof(float));
-    kernels.outer(p);
-    float* dB = op.dB.as<float>() + first * rank;
-    for (int64_t j = 0; j < p.n; j++)
-      for (int64_t i = 0; i < rank; i++) dB[j * rank + i] += p.c[i * columns + j];
-  });
-}
+/// dA += v^T x and dB += dy^T u, some rows after the other. The sums of dB are made transposed [rank, N], as rows of
+/// vectors, and added at the end.
+class AdapterGradients {
+ public:
+  AdapterGradients(const Kernels& kernels, const LoraLinearBackwardOp& op, const float* x, const float* v)
+      : kernels_(kernels), rank_(op.A.rows()), n_(op.dy.cols()), dB_(op.dB.as<float>()) {
+    sums_ = workspace(WorkspaceSlot::rowSums, rank_ * n_);
+    std::memset(sums_, 0, static_cast<size_t>(rank_ * n_) * sizeof(float));
+    ofA_ = {v, rank_, x, op.x.cols(), op.dA.as<float>()};
+    ofB_ = {op.u.as<float>(), rank_, op.dy.as<float>(), n_, sums_};
+  }
+
+  void add(int64_t begin, int64_t end) { addRowSums(kernels_, {ofA_, ofB_}, begin, end); }
+
+  void finish() {
+    constexpr int64_t columns = 64;
+    forPieces(n_, columns, [&](int64_t begin, int64_t end) {
+      for (int64_t j = begin; j < end; j++)
+        for (int64_t i = 0; i < rank_; i++) dB_[j * rank_ + i] += sums_[i * n_ + j];
+    });
+  }
+
+ private:
+  const Kernels& kernels_;
+  const int64_t rank_, n_;
+  float *dB_, *sums_;
+  RowSums ofA_, ofB_;
+};
 
 }  // namespace
 
 void loraLinear(const OpCall& call) {
   const LoraLinearOp op = LoraLinearOp::bind(call);
-  const WeightPanels weight = weightPanels(op.W, WeightUse::forward, WorkspaceSlot::weightPanels);
-  ProductF32 p;
+  const Kernels& kernels = kernelsFor(op.precision);
+  const WeightPanels weight = weightPanels(kernels, op.W, WeightUse::forward, WorkspaceSlot::weightPanels);
+  Product p(kernels);
   p.m = op.x.rows();
   p.n = op.W.rows();
   p.k = op.x.cols();
@@ -120,13 +143,14 @@ void loraLinear(const OpCall& call) {
   p.lda = p.k;
   p.b = weight.panels;
   p.rank = op.A.rows();
-  p.adapter = adapterPanels(op.B, WeightUse::forward);
+  p.adapter = adapterPanels(kernels, op.B, WeightUse::forward);
   p.u = op.u.as<float>();
   p.scale = static_cast<float>(op.scaling);
+  const LeftRows low = lowRows(kernels, op.A.as<float>(), p.rank, p.k);
   if (op.dropout.active())
-    lowRankInput(droppedInput(op.x, op.dropout), p.m, p.k, op.A.as<float>(), p.rank, p.scale, p.u);
+    lowRankInput(kernels, droppedInput(op.x, op.dropout), p.m, p.k, low, p.rank, p.scale, p.u);
   else
-    p.low = op.A.as<float>();
+    p.low = low;
   p.c = op.y.as<float>();
   p.bias = floatsOrNull(op.b);
   p.residual = floatsOrNull(op.residual);
@@ -137,14 +161,18 @@ void loraLinear(const OpCall& call) {
 
 void loraLinearBackward(const OpCall& call) {
   const LoraLinearBackwardOp op = LoraLinearBackwardOp::bind(call);
+  const Kernels& kernels = kernelsFor(op.precision);
   const int64_t rows = op.x.rows(), k = op.x.cols(), n = op.dy.cols(), rank = op.A.rows();
   const auto scale = static_cast<float>(op.scaling);
   const float* dy = op.dy.as<float>();
-  const float* low = transposed(op.B);
+  const LeftRows low = lowRows(kernels, transposed(op.B), rank, n);
   float* v = workspace(WorkspaceSlot::lowRank, rows * rank);
+  AdapterGradients gradients(kernels, op, droppedInput(op.x, op.dropout), v);
+  const bool fused = op.dx.present() && !op.dropout.active();
+  if (!fused) lowRankInput(kernels, dy, rows, n, low, rank, scale, v);
   if (op.dx.present()) {
-    const WeightPanels weight = weightPanels(op.W, WeightUse::backward, WorkspaceSlot::weightPanels);
-    ProductF32 p;
+    const WeightPanels weight = weightPanels(kernels, op.W, WeightUse::backward, WorkspaceSlot::weightPanels);
+    Product p(kernels);
     p.m = rows;
     p.n = k;
     p.k = n;
@@ -152,18 +180,20 @@ void loraLinearBackward(const OpCall& call) {
     p.lda = n;
     p.b = weight.panels;
     p.c = op.dx.as<float>();
-    if (!op.dropout.active()) {
+    if (fused) {
       p.rank = rank;
-      p.adapter = adapterPanels(op.A, WeightUse::backward);
+      p.adapter = adapterPanels(kernels, op.A, WeightUse::backward);
       p.u = v;
       p.low = low;
       p.scale = scale;
+      p.rowsAtOnce = rowsInCache(k, n);
+      p.afterRows = [&](int64_t begin, int64_t end) { gradients.add(begin, end); };
     }
     multiply(p);
+    if (!fused) addDroppedUpdate(op, v);
   }
-  if (!op.dx.present() || op.dropout.active()) lowRankInput(dy, rows, n, low, rank, scale, v);
-  if (op.dx.present() && op.dropout.active()) addDroppedUpdate(op, v);
-  adapterGradients(op, droppedInput(op.x, op.dropout), v);
+  if (!fused) gradients.add(0, rows);
+  gradients.finish();
 }
 
 }  // namespace fl::cpu

@@ -7,6 +7,7 @@ namespace fl::cpu {
 const RowKernels& rowKernels() {
 #if defined(__x86_64__)
   switch (selectedIsa()) {
+    case Isa::avx512bf16:
     case Isa::avx512:
       return kRowKernelsAvx512;
     case Isa::avx2:

@@ -54,8 +54,8 @@ class CudaBackend final : public Backend {
   ApplyResult update(const OptimizerUpdate& update) override { return cuda::update(update); }
   void synchronize() override { Device::instance().synchronize(); }
 
-  OpFunction find(OpKind op, DType dtype) const override {
-    if (dtype != DType::f32) return nullptr;
+  OpFunction find(OpKind op, DType dtype, Precision precision) const override {
+    if (dtype != DType::f32 || precision != Precision::fp32) return nullptr;
     for (const Entry& entry : kTable)
       if (entry.kind == op) return entry.run;
     return nullptr;

@@ -17,8 +17,16 @@ class Backend {
   /// What computes, for people: the GPU's name.
   virtual std::string_view device() const { return name(); }
 
-  /// The op for operands of this floating dtype; null when the backend refuses it (the program then fails to build).
-  virtual OpFunction find(OpKind op, DType dtype) const = 0;
+  /// The op for operands of this floating dtype, its products of this precision; null when the backend refuses it (the
+  /// program then fails to build).
+  virtual OpFunction find(OpKind op, DType dtype, Precision precision) const = 0;
+  OpFunction find(OpKind op, DType dtype) const { return find(op, dtype, Precision::fp32); }
+
+  /// find() with the precision that the attributes name; throws UNSUPPORTED saying what is refused, `where` at the end.
+  OpFunction require(OpKind op, DType dtype, const Attributes& attributes, const std::string& where = "") const;
+
+  /// Whether its device multiplies bf16 by instructions of its own: what precision 'auto' takes it for.
+  virtual bool hasBf16Instructions() const { return false; }
 
   /// Called once for each instruction when a program is built: packs frozen weights. Returns true when, from now on,
   /// the op reads only derived copies of input `i` and its value may be released.

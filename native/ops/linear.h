@@ -1,9 +1,10 @@
 // linear: z = x W^T + b;  y = f(z) + residual.
 // inputs: x [R, K], W [N, K], b? [N], residual? [R, N]
 // outputs: y [R, N], preActivation? [R, N] (z, for backward; only with an activation)
-// attributes: activation ('none' by default; ops/activation.h has the formulas)
+// attributes: activation ('none' by default; ops/activation.h has the formulas), precision ('fp32' by default; op.h)
 // source: torch.nn.functional.linear
 //
+// The two products of the gradients have the attribute precision too.
 // linearBackwardInput:  dx = dy W.           inputs: dy [R, N], W [N, K];  outputs: dx [R, K]
 // linearBackwardWeight: dW += dy^T x.        inputs: dy [R, N], x [R, K];  outputs: dW [N, K] acc
 // biasBackward:         db += sum_rows dy.   inputs: dy [R, N];            outputs: db [N] acc
@@ -17,10 +18,12 @@ namespace fl {
 struct LinearOp {
   Tensor x, W, b, residual, y, preActivation;
   Activation activation;
+  Precision precision;
 
   static LinearOp bind(const OpCall& call) {
     Contract c(call, 2, 4, 1, 2);
-    LinearOp op{c.input(0), c.input(1), c.input(2), c.input(3), c.output(0), c.output(1), bindActivation(c)};
+    LinearOp op{c.input(0),  c.input(1),  c.input(2),        c.input(3),
+                c.output(0), c.output(1), bindActivation(c), bindPrecision(call.op, *call.attributes)};
     const int64_t rows = op.x.rows(), n = op.W.rows();
     c.matrix(op.x, "x", rows, op.x.cols());
     c.matrix(op.W, "W", n, op.x.cols());
@@ -34,10 +37,11 @@ struct LinearOp {
 
 struct LinearBackwardInputOp {
   Tensor dy, W, dx;
+  Precision precision;
 
   static LinearBackwardInputOp bind(const OpCall& call) {
     Contract c(call, 2, 2, 1, 1);
-    LinearBackwardInputOp op{c.input(0), c.input(1), c.output(0)};
+    LinearBackwardInputOp op{c.input(0), c.input(1), c.output(0), bindPrecision(call.op, *call.attributes)};
     c.matrix(op.W, "W", op.W.rows(), op.W.cols());
     c.matrix(op.dy, "dy", op.dy.rows(), op.W.rows());
     c.matrix(op.dx, "dx", op.dy.rows(), op.W.cols());
@@ -47,10 +51,11 @@ struct LinearBackwardInputOp {
 
 struct LinearBackwardWeightOp {
   Tensor dy, x, dW;
+  Precision precision;
 
   static LinearBackwardWeightOp bind(const OpCall& call) {
     Contract c(call, 2, 2, 1, 1);
-    LinearBackwardWeightOp op{c.input(0), c.input(1), c.output(0)};
+    LinearBackwardWeightOp op{c.input(0), c.input(1), c.output(0), bindPrecision(call.op, *call.attributes)};
     c.matrix(op.dy, "dy", op.x.rows(), op.dy.cols());
     c.matrix(op.x, "x", op.x.rows(), op.x.cols());
     c.matrix(op.dW, "dW", op.dy.cols(), op.x.cols());

@@ -4,7 +4,9 @@
 //   y = f(z) + residual
 // inputs: x [R, K], W [N, K], b? [N], A [r, K], B [N, r], residual? [R, N], tokenIndex? [R]
 // outputs: y [R, N], u [R, r], preActivation? [R, N] (z; only with an activation)
-// attributes: scaling (s), activation, dropout (LoRA dropout, default 0: the fast path), site.  r in 1..256.
+// attributes: scaling (s), activation, dropout (LoRA dropout, default 0: the fast path), site, precision.  r in 1..256.
+// precision bf16 (op.h): x, W, A and B are rounded; u is s times an fp32 sum, stored in fp32 and rounded where it is
+// multiplied by B. A masked x is mask / (1 - p) times x in fp32, and that is rounded.
 // With B = 0 the result is that of `linear` bit for bit: both use the same tiles and the same order along K.
 //
 // loraLinearBackward, W frozen:
@@ -13,7 +15,9 @@
 //   dA += v^T (mask * x)             [r, K]
 //   dB += dy^T u                     [N, r]
 // inputs: dy [R, N], x [R, K], u [R, r], W? [N, K] (needed for dx only), A [r, K], B [N, r], tokenIndex? [R]
-// outputs: dx? [R, K], dA [r, K] acc, dB [N, r] acc;  attributes: scaling, dropout, site
+// outputs: dx? [R, K], dA [r, K] acc, dB [N, r] acc;  attributes: scaling, dropout, site, precision
+// precision bf16: dy, x, W, A, B, u and v are rounded, v where it is multiplied by A and x; the mask is applied to the
+// fp32 sum v A.
 // dA and dB sum over rows in row order inside one output element: the same bits at every thread count.
 // source: PEFT lora.Linear.forward and its autograd gradient
 #pragma once
@@ -27,13 +31,24 @@ struct LoraLinearOp {
   Tensor x, W, b, A, B, residual, y, u, preActivation;
   double scaling;
   Activation activation;
+  Precision precision;
   DropoutSpec dropout;
 
   static LoraLinearOp bind(const OpCall& call) {
     Contract c(call, 5, 7, 2, 3);
-    LoraLinearOp op{c.input(0),        c.input(1),  c.input(2),  c.input(3),  c.input(4),
-                    c.input(5),        c.output(0), c.output(1), c.output(2), call.attributes->number("scaling"),
-                    bindActivation(c), {}};
+    LoraLinearOp op{c.input(0),
+                    c.input(1),
+                    c.input(2),
+                    c.input(3),
+                    c.input(4),
+                    c.input(5),
+                    c.output(0),
+                    c.output(1),
+                    c.output(2),
+                    call.attributes->number("scaling"),
+                    bindActivation(c),
+                    bindPrecision(call.op, *call.attributes),
+                    {}};
     const int64_t rows = op.x.rows(), k = op.x.cols(), n = op.W.rows(), r = op.A.rows();
     if (r < 1 || r > kMaxRank) c.reject("rank " + std::to_string(r) + " is not in 1..256");
     c.matrix(op.x, "x", rows, k);
@@ -53,12 +68,22 @@ struct LoraLinearOp {
 struct LoraLinearBackwardOp {
   Tensor dy, x, u, W, A, B, dx, dA, dB;
   double scaling;
+  Precision precision;
   DropoutSpec dropout;
 
   static LoraLinearBackwardOp bind(const OpCall& call) {
     Contract c(call, 6, 7, 3, 3);
-    LoraLinearBackwardOp op{c.input(0), c.input(1),  c.input(2),  c.input(3),  c.input(4),
-                            c.input(5), c.output(0), c.output(1), c.output(2), call.attributes->number("scaling"),
+    LoraLinearBackwardOp op{c.input(0),
+                            c.input(1),
+                            c.input(2),
+                            c.input(3),
+                            c.input(4),
+                            c.input(5),
+                            c.output(0),
+                            c.output(1),
+                            c.output(2),
+                            call.attributes->number("scaling"),
+                            bindPrecision(call.op, *call.attributes),
                             {}};
     const int64_t rows = op.x.rows(), k = op.x.cols(), n = op.dy.cols(), r = op.A.rows();
     if (r < 1 || r > LoraLinearOp::kMaxRank) c.reject("rank " + std::to_string(r) + " is not in 1..256");

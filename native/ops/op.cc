@@ -130,6 +130,16 @@ DropoutSpec DropoutSpec::bind(Contract& contract, const Tensor& tokenIndex, int6
   return spec;
 }
 
+std::string_view nameOf(Precision precision) { return precision == Precision::bf16 ? "bf16" : "fp32"; }
+
+Precision bindPrecision(OpKind op, const Attributes& attributes) {
+  const std::string_view name = attributes.text("precision", "fp32");
+  if (name == "fp32") return Precision::fp32;
+  if (name == "bf16") return Precision::bf16;
+  fail("INVALID_ARGUMENT",
+       std::string(nameOf(op)) + ": there is no precision '" + std::string(name) + "'; use fp32 or bf16");
+}
+
 Activation bindActivation(const Contract& contract) {
   const std::string_view name = contract.call().attributes->text("activation", "none");
   if (name == "none") return Activation::none;

@@ -8,6 +8,11 @@
 // K in, N out features, r rank. A name followed by ? is optional (Tensor::present()). "acc" marks an output that is
 // added to (parameter gradients); every other output is overwritten. Floating operands all have one dtype: f32, or f64
 // on the reference backend. Index operands are i32.
+//
+// Products have an attribute `precision`. bf16 means the same on every backend: each operand of each product is rounded
+// to bf16 (nearest, ties to even) from its fp32 value, products are exact and sums fp32; results, biases, activations,
+// residuals and gradients are fp32. What lies between two products (u, v of LoRA; a masked input) is fp32 and is
+// rounded where it is an operand. A factor (LoRA's scaling) is applied to fp32 sums, never to bf16 operands.
 #pragma once
 
 #include <array>
@@ -137,6 +142,12 @@ struct DropoutSpec {
 
   static DropoutSpec bind(Contract& contract, const Tensor& tokenIndex, int64_t rows);
 };
+
+/// What the operands of a product are rounded to before they are multiplied; sums are fp32 in both.
+enum class Precision : uint8_t { fp32, bf16 };
+std::string_view nameOf(Precision precision);
+/// From attribute `precision`: 'fp32' (default) or 'bf16', else INVALID_ARGUMENT.
+Precision bindPrecision(OpKind op, const Attributes& attributes);
 
 enum class Activation : uint8_t { none, gelu, geluTanh, relu, tanh };
 /// From attribute `activation`: 'none' (default), 'gelu' (erf), 'geluTanh', 'relu', 'tanh'.

@@ -56,10 +56,7 @@ void Program::bindInstructions() {
   instructions_.reserve(spec_.instructions.size());
   for (int i = 0; i < static_cast<int>(spec_.instructions.size()); i++) {
     const InstructionSpec& in = spec_.instructions[i];
-    Instruction bound{backend_.find(in.op, spec_.compute), {}};
-    if (!bound.function)
-      fail("UNSUPPORTED", "backend '" + spec_.backend + "' does not implement " + std::string(nameOf(in.op)) + " in " +
-                              nameOf(spec_.compute) + where(in));
+    Instruction bound{backend_.require(in.op, spec_.compute, in.attributes, where(in)), {}};
     OpCall& call = bound.call;
     call.op = in.op;
     call.attributes = &in.attributes;

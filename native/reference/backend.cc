@@ -58,7 +58,7 @@ class ReferenceBackend final : public Backend {
   Memory& memory() override { return hostMemory(); }
   std::string_view name() const override { return "reference"; }
 
-  OpFunction find(OpKind op, DType dtype) const override {
+  OpFunction find(OpKind op, DType dtype, Precision) const override {
     const Entry& entry = kTable[static_cast<int>(op)];
     if (dtype == DType::f32) return entry.f32;
     return dtype == DType::f64 ? entry.f64 : nullptr;

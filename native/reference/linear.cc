@@ -11,9 +11,11 @@ namespace fl::reference {
 template <class T>
 void linear(const OpCall& call) {
   const auto op = LinearOp::bind(call);
+  const int64_t in = op.x.cols();
+  const Factors x = factors<T>(op.x, op.precision), W = factors<T>(op.W, op.precision);
   for (int64_t r = 0; r < op.x.rows(); r++) {
     for (int64_t n = 0; n < op.W.rows(); n++) {
-      double z = dot(row<T>(op.x, r), row<T>(op.W, n), op.x.cols());
+      double z = dot(x.row(r), W.row(n), in);
       if (op.b.present()) z += op.b.as<T>()[n];
       if (op.preActivation.present()) row<T>(op.preActivation, r)[n] = static_cast<T>(z);
       double y = activate(op.activation, z);
@@ -28,12 +30,11 @@ template <class T>
 void linearBackwardInput(const OpCall& call) {
   const auto op = LinearBackwardInputOp::bind(call);
   const int64_t in = op.W.cols();
+  const Factors dy = factors<T>(op.dy, op.precision), W = factors<T>(op.W, op.precision);
   for (int64_t r = 0; r < op.dy.rows(); r++) {
     std::vector<double> dx(static_cast<size_t>(in), 0.0);
-    for (int64_t n = 0; n < op.W.rows(); n++) {
-      const double dy = row<T>(op.dy, r)[n];
-      for (int64_t k = 0; k < in; k++) dx[static_cast<size_t>(k)] += dy * row<T>(op.W, n)[k];
-    }
+    for (int64_t n = 0; n < op.W.rows(); n++)
+      for (int64_t k = 0; k < in; k++) dx[static_cast<size_t>(k)] += dy.row(r)[n] * W.row(n)[k];
     for (int64_t k = 0; k < in; k++) row<T>(op.dx, r)[k] = static_cast<T>(dx[static_cast<size_t>(k)]);
   }
 }
@@ -43,12 +44,11 @@ template <class T>
 void linearBackwardWeight(const OpCall& call) {
   const auto op = LinearBackwardWeightOp::bind(call);
   const int64_t in = op.x.cols();
+  const Factors dy = factors<T>(op.dy, op.precision), x = factors<T>(op.x, op.precision);
   for (int64_t n = 0; n < op.dy.cols(); n++) {
     std::vector<double> sum(static_cast<size_t>(in), 0.0);
-    for (int64_t r = 0; r < op.x.rows(); r++) {
-      const double dy = row<T>(op.dy, r)[n];
-      for (int64_t k = 0; k < in; k++) sum[static_cast<size_t>(k)] += dy * row<T>(op.x, r)[k];
-    }
+    for (int64_t r = 0; r < op.x.rows(); r++)
+      for (int64_t k = 0; k < in; k++) sum[static_cast<size_t>(k)] += dy.row(r)[n] * x.row(r)[k];
     T* dW = row<T>(op.dW, n);
     for (int64_t k = 0; k < in; k++) dW[k] = static_cast<T>(dW[k] + sum[static_cast<size_t>(k)]);
   }

@@ -8,12 +8,22 @@
 namespace fl::reference {
 namespace {
 
-/// Row r of mask * x, in double.
+/// mask * x. In bf16 the masked value is an fp32 one before it is rounded, the factor 1 / (1 - p) too.
 template <class T>
-std::vector<double> droppedRow(const Tensor& x, const DropoutSpec& dropout, int64_t r) {
-  std::vector<double> out(static_cast<size_t>(x.cols()));
-  for (int64_t k = 0; k < x.cols(); k++) out[static_cast<size_t>(k)] = maskAt(dropout, r, k) * row<T>(x, r)[k];
+Factors dropped(const Tensor& x, const DropoutSpec& dropout, Precision precision) {
+  Factors out{x.cols(), std::vector<double>(static_cast<size_t>(x.count()))};
+  for (int64_t r = 0; r < x.rows(); r++)
+    for (int64_t k = 0; k < x.cols(); k++) {
+      const double mask = maskAt(dropout, r, k), value = row<T>(x, r)[k];
+      out.row(r)[k] = precision == Precision::bf16 ? roundToBf16(static_cast<float>(mask) * static_cast<float>(value))
+                                                   : mask * value;
+    }
   return out;
+}
+
+/// What u and v are where they are multiplied: in bf16 they are fp32 values first.
+double factorOf(double sum, Precision precision) {
+  return precision == Precision::bf16 ? roundToBf16(static_cast<float>(sum)) : sum;
 }
 
 }  // namespace
@@ -23,19 +33,20 @@ template <class T>
 void loraLinear(const OpCall& call) {
   const auto op = LoraLinearOp::bind(call);
   const int64_t in = op.x.cols(), out = op.W.rows(), rank = op.A.rows();
+  const Factors x = factors<T>(op.x, op.precision), W = factors<T>(op.W, op.precision);
+  const Factors A = factors<T>(op.A, op.precision), B = factors<T>(op.B, op.precision);
+  const Factors masked = dropped<T>(op.x, op.dropout, op.precision);
   for (int64_t r = 0; r < op.x.rows(); r++) {
-    const std::vector<double> dropped = droppedRow<T>(op.x, op.dropout, r);
     std::vector<double> u(static_cast<size_t>(rank), 0.0);
     for (int64_t i = 0; i < rank; i++) {
-      double sum = 0;
-      for (int64_t k = 0; k < in; k++) sum += dropped[static_cast<size_t>(k)] * row<T>(op.A, i)[k];
-      u[static_cast<size_t>(i)] = op.scaling * sum;
-      row<T>(op.u, r)[i] = static_cast<T>(op.scaling * sum);
+      const double sum = op.scaling * dot(masked.row(r), A.row(i), in);
+      u[static_cast<size_t>(i)] = factorOf(sum, op.precision);
+      row<T>(op.u, r)[i] = static_cast<T>(sum);
     }
     for (int64_t n = 0; n < out; n++) {
-      double z = dot(row<T>(op.x, r), row<T>(op.W, n), in);
+      double z = dot(x.row(r), W.row(n), in);
       if (op.b.present()) z += op.b.as<T>()[n];
-      for (int64_t i = 0; i < rank; i++) z += u[static_cast<size_t>(i)] * row<T>(op.B, n)[i];
+      z += dot(u.data(), B.row(n), rank);
       if (op.preActivation.present()) row<T>(op.preActivation, r)[n] = static_cast<T>(z);
       double y = activate(op.activation, z);
       if (op.residual.present()) y += row<T>(op.residual, r)[n];
@@ -49,28 +60,28 @@ template <class T>
 void loraLinearBackward(const OpCall& call) {
   const auto op = LoraLinearBackwardOp::bind(call);
   const int64_t in = op.x.cols(), out = op.dy.cols(), rank = op.A.rows();
+  const Factors dy = factors<T>(op.dy, op.precision), u = factors<T>(op.u, op.precision);
+  const Factors W = factors<T>(op.W, op.precision), A = factors<T>(op.A, op.precision);
+  const Factors B = factors<T>(op.B, op.precision), masked = dropped<T>(op.x, op.dropout, op.precision);
   std::vector<double> dA(static_cast<size_t>(rank * in), 0.0), dB(static_cast<size_t>(out * rank), 0.0);
   for (int64_t r = 0; r < op.x.rows(); r++) {
-    const T* dy = row<T>(op.dy, r);
-    const T* u = row<T>(op.u, r);
-    const std::vector<double> dropped = droppedRow<T>(op.x, op.dropout, r);
-
     std::vector<double> v(static_cast<size_t>(rank), 0.0);
     for (int64_t n = 0; n < out; n++)
       for (int64_t i = 0; i < rank; i++) {
-        v[static_cast<size_t>(i)] += op.scaling * dy[n] * row<T>(op.B, n)[i];
-        dB[static_cast<size_t>(n * rank + i)] += static_cast<double>(dy[n]) * u[i];
+        v[static_cast<size_t>(i)] += op.scaling * dy.row(r)[n] * B.row(n)[i];
+        dB[static_cast<size_t>(n * rank + i)] += dy.row(r)[n] * u.row(r)[i];
       }
+    for (double& value : v) value = factorOf(value, op.precision);
     for (int64_t i = 0; i < rank; i++)
       for (int64_t k = 0; k < in; k++)
-        dA[static_cast<size_t>(i * in + k)] += v[static_cast<size_t>(i)] * dropped[static_cast<size_t>(k)];
+        dA[static_cast<size_t>(i * in + k)] += v[static_cast<size_t>(i)] * masked.row(r)[k];
     if (!op.dx.present()) continue;
 
     std::vector<double> dyW(static_cast<size_t>(in), 0.0), vA(static_cast<size_t>(in), 0.0);
     for (int64_t n = 0; n < out; n++)
-      for (int64_t k = 0; k < in; k++) dyW[static_cast<size_t>(k)] += static_cast<double>(dy[n]) * row<T>(op.W, n)[k];
+      for (int64_t k = 0; k < in; k++) dyW[static_cast<size_t>(k)] += dy.row(r)[n] * W.row(n)[k];
     for (int64_t i = 0; i < rank; i++)
-      for (int64_t k = 0; k < in; k++) vA[static_cast<size_t>(k)] += v[static_cast<size_t>(i)] * row<T>(op.A, i)[k];
+      for (int64_t k = 0; k < in; k++) vA[static_cast<size_t>(k)] += v[static_cast<size_t>(i)] * A.row(i)[k];
     for (int64_t k = 0; k < in; k++)
       row<T>(op.dx, r)[k] =
           static_cast<T>(dyW[static_cast<size_t>(k)] + maskAt(op.dropout, r, k) * vA[static_cast<size_t>(k)]);

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cmath>
+#include <vector>
 
 #include "ops/op.h"
+#include "runtime/bf16.h"
 
 namespace fl::reference {
 
@@ -18,6 +20,25 @@ double dot(const T* a, const T* b, int64_t n) {
   double sum = 0;
   for (int64_t i = 0; i < n; i++) sum += static_cast<double>(a[i]) * static_cast<double>(b[i]);
   return sum;
+}
+
+/// The values of a matrix as a product multiplies them.
+struct Factors {
+  int64_t cols;
+  std::vector<double> values;
+  double* row(int64_t i) { return values.data() + i * cols; }
+  const double* row(int64_t i) const { return values.data() + i * cols; }
+};
+
+/// In bf16 rounded from what they are in fp32. An absent operand has none.
+template <class T>
+Factors factors(const Tensor& t, Precision precision) {
+  Factors out{t.cols(), std::vector<double>(static_cast<size_t>(t.count()))};
+  for (size_t i = 0; i < out.values.size(); i++) {
+    const T value = t.as<T>()[i];
+    out.values[i] = precision == Precision::bf16 ? roundToBf16(static_cast<float>(value)) : value;
+  }
+  return out;
 }
 
 /// The mask at (row, feature), times 1 / (1 - p): 0 or the factor of a kept value (1 without dropout).

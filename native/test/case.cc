@@ -202,8 +202,7 @@ const std::vector<double>& outputOf(const Case& c, const Outcome& outcome, const
 
 Outcome run(const Case& c, Backend& backend, DType dtype, bool weightsAsParameters) {
   const std::string title = std::string(backend.name()) + " " + nameOf(dtype) + ", " + c.title();
-  const OpFunction function = backend.find(c.op, dtype);
-  if (function == nullptr) fail("INTERNAL", title + ": the backend has no such op");
+  const OpFunction function = backend.require(c.op, dtype, c.attributes);
 
   OpCall call;
   call.op = c.op;

@@ -33,6 +33,11 @@ Case linearBackwardWeightCase(Random& random, int64_t rows, int64_t in, int64_t 
 Case biasBackwardCase(Random& random, int64_t rows, int64_t out);
 /// dy is random; u comes from the forward case on the reference.
 Case loraLinearBackwardOf(const Case& forward, Random& random, bool withDx);
+/// The cases of a product in precision bf16.
+std::vector<Case> bf16CasesOf(OpKind op);
+/// In precision bf16, with values such that u, v and masked inputs are exact in fp32 sums of any order: then backends
+/// round them to the same bf16 values, and results are as close as in fp32.
+Case inBf16(Case c);
 std::vector<Case> linearCases();
 std::vector<Case> linearBackwardInputCases();
 std::vector<Case> linearBackwardWeightCases();

@@ -9,19 +9,34 @@
 namespace fl::test {
 namespace {
 
+bool hasPrecision(OpKind op) {
+  switch (op) {
+    case OpKind::linear:
+    case OpKind::linearBackwardInput:
+    case OpKind::linearBackwardWeight:
+    case OpKind::loraLinear:
+    case OpKind::loraLinearBackward:
+      return true;
+    default:
+      return false;
+  }
+}
+
 bool hasWeight(const Case& c) {
   for (const Operand& o : c.inputs)
     if (o.name == "W" && o.present()) return true;
   return false;
 }
 
-void compare(OpKind op, const std::string& backendName) {
+void compare(OpKind op, Precision precision, const std::string& backendName) {
   Backend& backend = backendOrSkip(backendName);
+  if (precision == Precision::bf16 && backend.find(op, DType::f32, precision) == nullptr)
+    skip(backendName + " does not implement bf16 products");
   if (backend.find(op, DType::f32) == nullptr) {
     check(false, backendName + " does not implement " + std::string(nameOf(op)));
     return;
   }
-  std::vector<Case> cases = casesOf(op);
+  std::vector<Case> cases = precision == Precision::bf16 ? bf16CasesOf(op) : casesOf(op);
   check(!cases.empty(), std::string(nameOf(op)) + " has no cases to compare backends on");
   for (Case& c : cases) {
     roundToFloat(c);
@@ -66,7 +81,9 @@ void addCompareTests(Suite& suite) {
   for (const std::string& backend : suite.options().backends)
     for (int i = 0; i < kOpCount; i++) {
       const auto op = static_cast<OpKind>(i);
-      suite.add("compare/" + backend + "/" + std::string(nameOf(op)), [op, backend] { compare(op, backend); });
+      const std::string name = "compare/" + backend + "/" + std::string(nameOf(op));
+      suite.add(name, [op, backend] { compare(op, Precision::fp32, backend); });
+      if (hasPrecision(op)) suite.add(name + "/bf16", [op, backend] { compare(op, Precision::bf16, backend); });
     }
   if (!contains(suite.options().backends, "cpu")) return;
   for (int i = 0; i < kOpCount; i++) {

@@ -233,6 +233,15 @@ void rejectsBadAttributes() {
     c.attributes.set("scaling", 1).set("activation", std::string("swish"));
     expectRejected(shapesOf(c), "activation swish", "INVALID_ARGUMENT", "swish");
   }
+  for (const OpKind op : {OpKind::linear, OpKind::linearBackwardInput, OpKind::linearBackwardWeight, OpKind::loraLinear,
+                          OpKind::loraLinearBackward}) {
+    Case c = fullCase(op);
+    c.attributes.set("precision", std::string("fp8"));
+    expectRejected(shapesOf(c), "precision fp8", "INVALID_ARGUMENT", "fp8");
+    c = fullCase(op);
+    c.attributes.set("precision", std::string("bf16"));
+    validate(shapesOf(c));
+  }
   Case c = fullCase(OpKind::loraLinearBackward);
   OpCall call = shapesOf(c);
   call.inputs[3] = Tensor{};

@@ -166,4 +166,39 @@ std::vector<Case> loraLinearBackwardCases() {
   return cases;
 }
 
+namespace {
+
+/// Whole multiples of `unit`, at most `most` of them.
+void onGrid(Operand& o, double unit, double most) {
+  for (double& v : o.values) v = unit * std::fmax(-most, std::fmin(most, std::round(v / unit)));
+}
+
+/// Ten bits, of which bf16 keeps eight: sums of a few thousand products with the five bits below are exact in fp32.
+void coarse(Operand& o) { onGrid(o, 1.0 / 256, 1023); }
+void coarseFactors(Operand& o) {
+  double largest = 0;
+  for (double v : o.values) largest = std::fmax(largest, std::fabs(v));
+  onGrid(o, std::exp2(std::ceil(std::log2(std::fmax(largest, 1e-30))) - 4), 16);
+}
+
+}  // namespace
+
+Case inBf16(Case c) {
+  c.attributes.set("precision", std::string("bf16"));
+  c.label += " bf16";
+  if (c.op != OpKind::loraLinear && c.op != OpKind::loraLinearBackward) return c;
+  // A masked value is x times a power of two.
+  if (c.attributes.number("dropout", 0) > 0) c.attributes.set("dropout", 0.5);
+  coarse(c.in(c.op == OpKind::loraLinear ? "x" : "dy"));
+  coarseFactors(c.in("A"));
+  coarseFactors(c.in("B"));
+  return c;
+}
+
+std::vector<Case> bf16CasesOf(OpKind op) {
+  std::vector<Case> cases;
+  for (Case& c : casesOf(op)) cases.push_back(inBf16(std::move(c)));
+  return cases;
+}
+
 }  // namespace fl::test

@@ -44,12 +44,16 @@ int64_t sizeOf(const Case& c) {
   return size;
 }
 
-void everyCase(OpKind op, Isa isa) {
+std::vector<Case> casesOf(OpKind op, Precision precision) {
+  return precision == Precision::bf16 ? bf16CasesOf(op) : casesOf(op);
+}
+
+void everyCase(OpKind op, Precision precision, Isa isa) {
   if (isa > bestIsa()) skip("this CPU does not have " + std::string(nameOf(isa)));
   const Setting setting;
   cpu::useIsaForProducts(isa);
   constexpr int64_t quickly = 100'000;
-  for (Case& c : casesOf(op)) {
+  for (Case& c : casesOf(op, precision)) {
     if (sizeOf(c) > quickly) continue;
     roundToFloat(c);
     checkEverywhere(c, std::string(nameOf(isa)));
@@ -74,7 +78,7 @@ Case weightGradientOf(const Case& linear, Random& random) {
 }
 
 /// k beyond 4096 (1024 for dW), and more rows than one super-block of 4 MiB holds.
-void blocks(Isa isa) {
+void blocks(Precision precision, Isa isa) {
   if (isa > bestIsa()) skip("this CPU does not have " + std::string(nameOf(isa)));
   const Setting setting;
   cpu::useIsaForProducts(isa);
@@ -91,6 +95,7 @@ void blocks(Isa isa) {
     cases.push_back(loraLinearCase(random, s.rows, s.in, s.out, {5, 0, false}, {true, false, "gelu"}));
     cases.push_back(loraLinearBackwardOf(loraLinearCase(random, s.rows, s.out, s.in, {5, 0, false}, {}), random, true));
     for (Case& c : cases) {
+      if (precision == Precision::bf16) c = inBf16(c);
       roundToFloat(c);
       checkEverywhere(c, std::string(nameOf(isa)));
     }
@@ -100,12 +105,14 @@ void blocks(Isa isa) {
 }  // namespace
 
 void addProductTests(Suite& suite) {
-  for (const Isa isa : {Isa::portable, Isa::avx2, Isa::avx512}) {
-    const std::string name(nameOf(isa));
-    for (const OpKind op : kProducts)
-      suite.add("products/" + name + "/" + std::string(nameOf(op)), [op, isa] { everyCase(op, isa); });
-    suite.add("products/" + name + "/blocks", [isa] { blocks(isa); });
-  }
+  for (const Precision precision : {Precision::fp32, Precision::bf16})
+    for (const Isa isa : kAllIsas) {
+      if (precision == Precision::fp32 && isa == Isa::avx512bf16) continue;  // those of avx512
+      const std::string name = "products/" + std::string(nameOf(precision)) + "/" + std::string(nameOf(isa)) + "/";
+      for (const OpKind op : kProducts)
+        suite.add(name + std::string(nameOf(op)), [=] { everyCase(op, precision, isa); });
+      suite.add(name + "blocks", [=] { blocks(precision, isa); });
+    }
 }
 
 }  // namespace fl::test

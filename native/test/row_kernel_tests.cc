@@ -17,7 +17,7 @@ using cpu::RowKernels;
 
 const RowKernels& kernelsOf(Isa isa) {
 #if defined(__x86_64__)
-  if (isa == Isa::avx512) return cpu::kRowKernelsAvx512;
+  if (isa >= Isa::avx512) return cpu::kRowKernelsAvx512;
   if (isa == Isa::avx2) return cpu::kRowKernelsAvx2;
 #endif
   (void)isa;

@@ -1,7 +1,9 @@
 // The forward formulas of the float64 reference against numbers worked out by hand.
+#include <bit>
 #include <cmath>
 #include <limits>
 
+#include "runtime/bf16.h"
 #include "test/cases.h"
 #include "test/tests.h"
 
@@ -102,6 +104,37 @@ void loraLinearValues() {
   expect(c, "y", {18, 23, 1, 29, 26, 2});
 }
 
+// Seven bits behind the leading one: 1 + 1/256 and 1 + 3/256 are ties, which go to the even neighbour.
+void bf16Values() {
+  const float inf = std::numeric_limits<float>::infinity();
+  const std::vector<std::pair<float, float>> rounded = {{1 + 1.0f / 256, 1},
+                                                        {1 + 3.0f / 256, 1 + 1.0f / 64},
+                                                        {1 + 1.01f / 256, 1 + 1.0f / 128},
+                                                        {-1 - 1.0f / 256, -1},
+                                                        {3.3895314e38f, 3.3895314e38f},
+                                                        {3.4e38f, inf},
+                                                        {-inf, -inf},
+                                                        {0, 0}};
+  for (const auto& [value, want] : rounded)
+    check(roundToBf16(value) == want,
+          text(value) + " is rounded to " + text(roundToBf16(value)) + ", expected " + text(want));
+  for (const uint32_t bits : {0x7FFFFFFFu, 0xFFFFFFFFu, 0x7F800001u})
+    check(std::isnan(roundToBf16(std::bit_cast<float>(bits))), "a NaN is lost in rounding");
+
+  Case linear(OpKind::linear, "bf16");
+  linear.attributes.set("precision", std::string("bf16"));
+  linear.input("x", {1, 2}, {1 + 1.0 / 256, 1 + 3.0 / 256}).input("W", {1, 2}, {2 + 1.0 / 128, 1});
+  expect(linear.output("y", {1, 1}), "y", {2 + 1 + 1.0 / 64});
+  // u = 2 (1 + 1/128)^2 stays whole, and is rounded where it is multiplied.
+  Case lora(OpKind::loraLinear, "bf16");
+  lora.attributes.set("precision", std::string("bf16")).set("scaling", 2.0);
+  const double near = 1 + 1.0 / 128;
+  lora.input("x", {1, 1}, {near}).input("W", {1, 1}, {0}).absent("b").input("A", {1, 1}, {near});
+  lora.input("B", {1, 1}, {1}).output("y", {1, 1}).output("u", {1, 1});
+  expect(lora, "u", {2 * near * near});
+  expect(lora, "y", {2 + 1.0 / 32});
+}
+
 void lookupValues() {
   Case sum(OpKind::embeddingSum, "");
   sum.index("ids0", {1, 0}).input("table0", {2, 2}, {1, 2, 3, 4});
@@ -176,6 +209,7 @@ const std::vector<ValueTest>& valueTests() {
       {"linear", linearValues, {OpKind::linear}},
       {"lookup", lookupValues, {OpKind::embeddingSum, OpKind::embeddingBackward, OpKind::gatherRows}},
       {"loraLinear", loraLinearValues, {OpKind::loraLinear}},
+      {"bf16", bf16Values, {OpKind::linear, OpKind::loraLinear}},
       {"loss", lossValues, {OpKind::bceWithLogits, OpKind::crossEntropy, OpKind::mse}},
       {"norm", normValues, {OpKind::layerNorm, OpKind::addLayerNorm}},
       {"optimizer", optimizerValues, {OpKind::adamw, OpKind::squaredNorm}},

@@ -66,28 +66,28 @@ def save_adapter(model, folder, base):
     (folder / "adapter_config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 
-def load_case(case, out):
-    """The model as the files say, in float64, so that what is stored is what was computed with."""
+def load_case(case, out, dtype=torch.float64):
+    """The model as the files say, so that what is stored is what was computed with."""
     model = models.load(case.model, out / "models" / case.model)
     if case.mode == "lora":
         model = PeftModel.from_pretrained(model, out / "cases" / case.name / "adapter", is_trainable=True)
-    return model.double().train()
+    return model.to(dtype).train()
 
 
-def loss_and_logits(case, model, batch):
+def loss_and_logits(case, model, batch, dtype=torch.float64):
     inputs, packed = batches.padded(batch, case.family)
     logits = model(**inputs).logits
     if case.task == "regression":
-        return F.mse_loss(logits.squeeze(-1), torch.tensor(batch["labels"], dtype=torch.float64)), logits
+        return F.mse_loss(logits.squeeze(-1), torch.tensor(batch["labels"], dtype=dtype)), logits
     if case.task == "multi-label-classification":
-        return F.binary_cross_entropy_with_logits(logits, torch.tensor(batch["labels"], dtype=torch.float64)), logits
+        return F.binary_cross_entropy_with_logits(logits, torch.tensor(batch["labels"], dtype=dtype)), logits
     if case.task in ("token-classification", "masked-lm"):
         logits = logits[packed]
     weights = case.loss_options.get("classWeights")
     loss = F.cross_entropy(
         logits,
         torch.tensor(batch["labels"]),
-        weight=None if weights is None else torch.tensor(weights, dtype=torch.float64),
+        weight=None if weights is None else torch.tensor(weights, dtype=dtype),
         ignore_index=batches.IGNORE,
         label_smoothing=case.loss_options.get("labelSmoothing", 0.0),
     )

@@ -1,6 +1,7 @@
 /** `fused-lora eval`: metrics of a model or adapter on a data file. */
 import { Command } from 'commander';
 import type { ColumnOptions } from '../data/columns';
+import type { PrecisionOption } from '../graph/precision';
 import type { DeviceOption } from '../task/device';
 import { evaluate } from '../task/evaluate';
 import { readExamplesFor } from '../task/examples';
@@ -14,6 +15,7 @@ import {
   deviceOption,
   integer,
   type OutputOptions,
+  precisionOption,
   thresholdOption,
 } from './options';
 import { action } from './run';
@@ -23,6 +25,7 @@ interface EvalOptions extends ModelOptions, ColumnOptions, OutputOptions {
   tokenBudget?: number;
   threshold?: number;
   device: DeviceOption;
+  precision: PrecisionOption;
 }
 
 export function evalCommand(): Command {
@@ -33,7 +36,8 @@ export function evalCommand(): Command {
     .option('--batch-size <n>', 'sentences a batch (default: 32)', integer(1))
     .option('--token-budget <n>', 'most tokens a batch (default: none)', integer(1))
     .addOption(thresholdOption())
-    .addOption(deviceOption());
+    .addOption(deviceOption())
+    .addOption(precisionOption());
   addModelOptions(command);
   addColumnOptions(command);
   addOutputOptions(command);
@@ -45,10 +49,11 @@ export function evalCommand(): Command {
     action(async (context, file: string, options: EvalOptions) => {
       const textModel = await openModel(options);
       const examples = readExamplesFor(textModel.model.task, file, options, true);
-      const { batchSize, tokenBudget, threshold, device } = options;
+      const { batchSize, tokenBudget, threshold, device, precision } = options;
       const result = await evaluate(textModel, examples, {
         ...compact({ batchSize, tokenBudget, threshold }),
         device,
+        precision,
         signal: context.signal,
       });
       textModel.model.dispose();

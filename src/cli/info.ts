@@ -1,27 +1,34 @@
 /** `fused-lora info`: what this installation is and what it would compute on. */
 import { Command } from 'commander';
+import { choosePrecision, type Precision, type PrecisionOption } from '../graph/precision';
 import { version } from '../io/version';
 import { native } from '../native';
 import { chooseDevice, type DeviceOption } from '../task/device';
 import { showFigures } from './figures';
-import { addExamples, addOutputOptions, deviceOption, type OutputOptions } from './options';
+import { addExamples, addOutputOptions, deviceOption, type OutputOptions, precisionOption } from './options';
 import { action } from './run';
 
 interface InfoOptions extends OutputOptions {
   device: DeviceOption;
+  precision: PrecisionOption;
 }
+
+const bf16Reason = (precision: Precision) =>
+  precision === 'bf16' ? 'the device has bf16 instructions' : 'the device has no bf16 instructions';
 
 export function infoCommand(): Command {
   const command = new Command('info')
     .description('show the version, the device that would be used and why')
     .optionsGroup('Device:')
-    .addOption(deviceOption());
+    .addOption(deviceOption())
+    .addOption(precisionOption());
   addOutputOptions(command);
   addExamples(command, ['fused-lora info', 'fused-lora info --device cuda --json']);
   return command.action(
     action(async (_context, options: InfoOptions) => {
       const facts = native().info();
       const { backend, reason } = chooseDevice(options.device);
+      const precision = choosePrecision(options.precision, backend);
       const { cuda } = facts;
       const text = [
         `fused-lora ${version()}`,
@@ -30,9 +37,10 @@ export function infoCommand(): Command {
         `cpu        ${facts.isa}, ${facts.threads} threads (FUSED_LORA_THREADS sets them)`,
         `cuda       ${cuda.available ? (cuda.device ?? 'available') : `not available: ${cuda.reason}`}`,
         `device     ${reason}`,
+        `precision  ${precision}: ${options.precision === 'auto' ? bf16Reason(precision) : 'asked for'}`,
         '',
       ].join('\n');
-      const figures = { version: version(), node: process.versions.node, ...facts, device: backend, reason };
+      const figures = { version: version(), node: process.versions.node, ...facts, device: backend, reason, precision };
       showFigures(options.json, figures, text);
     }),
   );

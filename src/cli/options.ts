@@ -1,5 +1,6 @@
 /** Parsers of option values and options that several commands have. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { PRECISIONS } from '../graph/precision';
 import { nearNames } from '../nn/near';
 import type { ScheduleName } from '../train/schedule';
 import { addConfigOption } from './config_file';
@@ -178,6 +179,11 @@ export const thresholdOption = () =>
 
 export const deviceOption = () =>
   choice('--device <name>', 'where to compute', ['auto', 'cpu', 'cuda']).default('auto');
+
+export const precisionOption = () =>
+  choice('--precision <name>', 'of products; auto: bf16 where the device has instructions for it', PRECISIONS).default(
+    'auto',
+  );
 
 /** Element types that weights can be saved in. */
 export const SAVE_DTYPES = ['F32', 'F16', 'BF16'] as const;

@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import type { ColumnOptions } from '../data/columns';
 import { FusedLoraError } from '../errors';
+import type { PrecisionOption } from '../graph/precision';
 import type { Task } from '../models';
 import { Classifier } from '../task/classify';
 import type { DeviceOption } from '../task/device';
@@ -15,6 +16,7 @@ import {
   compact,
   deviceOption,
   type OutputOptions,
+  precisionOption,
   thresholdOption,
 } from './options';
 import { exampleLines, type LineFormat, linePieces, openText, PIECE } from './predict_input';
@@ -27,6 +29,7 @@ interface PredictOptions extends ModelOptions, ColumnOptions, Pick<OutputOptions
   output?: string;
   threshold?: number;
   device: DeviceOption;
+  precision: PrecisionOption;
 }
 
 export function predictCommand(): Command {
@@ -44,7 +47,7 @@ export function predictCommand(): Command {
     )
     .option('--output <file>', 'write the JSON lines there (default: standard output)')
     .addOption(thresholdOption());
-  addModelOptions(command).optionsGroup('Device:').addOption(deviceOption());
+  addModelOptions(command).optionsGroup('Device:').addOption(deviceOption()).addOption(precisionOption());
   addColumnOptions(command);
   addOutputOptions(command, { figures: false });
   addExamples(command, [
@@ -62,6 +65,7 @@ export function predictCommand(): Command {
       try {
         using classifier = new Classifier(textModel, {
           device: options.device,
+          precision: options.precision,
           ...compact({ threshold: options.threshold }),
         });
         for await (const piece of inputOf(texts, options, textModel.model.task, context)) {

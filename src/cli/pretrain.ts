@@ -1,5 +1,6 @@
 /** `fused-lora pretrain`: masked-LM pretraining on plain text. */
 import { Command } from 'commander';
+import type { PrecisionOption } from '../graph/precision';
 import type { DeviceOption } from '../task/device';
 import { PRETRAIN_DEFAULTS, pretrain } from '../task/pretrain';
 import { requiredOption } from './config_file';
@@ -14,6 +15,7 @@ import {
   integer,
   number,
   type OutputOptions,
+  precisionOption,
   SAVE_DTYPES,
   type SaveDType,
   type TrainingOptions,
@@ -35,6 +37,7 @@ interface PretrainCommandOptions extends TrainingOptions, OutputOptions {
   overwrite?: boolean;
   report: boolean;
   device: DeviceOption;
+  precision: PrecisionOption;
 }
 
 export function pretrainCommand(): Command {
@@ -60,7 +63,8 @@ export function pretrainCommand(): Command {
     .option('--mask-probability <p>', 'share of tokens to be predicted (default: 0.15)', number)
     .option('--dropout <p>', "dropout while pretraining (default: config.json's)", number)
     .optionsGroup('Device:')
-    .addOption(deviceOption());
+    .addOption(deviceOption())
+    .addOption(precisionOption());
   addOutputOptions(command);
   addExamples(command, [
     'fused-lora pretrain --model config.json --tokenizer tokenizer/ --text reviews.txt.gz --output my-encoder/',
@@ -75,6 +79,7 @@ export function pretrainCommand(): Command {
           text: options.text,
           outputDir: options.output,
           device: options.device,
+          precision: options.precision,
           saveDtype: options.saveDtype,
           ...trainerOptions(options),
           ...compact({

@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import type { ColumnOptions } from '../data/columns';
 import { FusedLoraError } from '../errors';
+import type { PrecisionOption } from '../graph/precision';
 import { formatTotals, type LoraConfig } from '../lora';
 import type { DeviceOption } from '../task/device';
 import { readExamplesFor } from '../task/examples';
@@ -21,6 +22,7 @@ import {
   list,
   number,
   type OutputOptions,
+  precisionOption,
   stepsOrEpoch,
   type TrainingOptions,
   trainerOptions,
@@ -45,6 +47,7 @@ interface TrainOptions extends ColumnOptions, TaskOptions, MethodOptions, Traini
   patience?: number;
   overwrite?: boolean;
   device: DeviceOption;
+  precision: PrecisionOption;
 }
 
 /** For the help. */
@@ -82,7 +85,8 @@ export function trainCommand(): Command {
     )
     .option('--patience <n>', 'stop after so many evaluations without a new best (default: never)', integer(1))
     .optionsGroup('Device:')
-    .addOption(deviceOption());
+    .addOption(deviceOption())
+    .addOption(precisionOption());
   addOutputOptions(command);
   addExamples(command, [
     'fused-lora train --model roberta-base/ --train train.tsv --dev dev.tsv --output my-adapter/',
@@ -147,6 +151,7 @@ function settingsOf(options: TrainOptions): Omit<FineTuneOptions, 'train'> {
     method: methodOf(options),
     lora: loraOf(options),
     device: options.device,
+    precision: options.precision,
     ...trainerOptions(options),
     ...compact({
       task: options.task,

@@ -4,12 +4,16 @@ import { differentiate } from './differentiate';
 import { bytesOf } from './ops/op';
 import { opByName } from './ops/registry';
 import type { BackendName, ComputeType, Parameter } from './parameter';
+import type { Precision } from './precision';
 import { FUSED_PASSES, NARROWING_PASSES, rewrite, SEPARATE_PASSES } from './rewrite';
+import { withPrecision } from './rewrite/precision';
 import { describeNode, type Graph, type Node, type Sizes, type Value } from './value';
 
 export interface PlanOptions {
   /** One op for LoRA products, epilogues and LayerNorm with its residual; false: separate ops. Default true. */
   fused?: boolean;
+  /** Of products. Default fp32. */
+  precision?: Precision;
   /** Whether to add the backward pass. */
   train: boolean;
   /** Computes and keeps every value of the graph: for `inspect`. Default false. */
@@ -25,10 +29,11 @@ export interface Lifetime {
 
 /** Plans a traced graph, which stays as it is. Throws INVALID_ARGUMENT when there is nothing to train. */
 export function plan(graph: Graph, options: PlanOptions): Plan {
-  const { fused = true, train, keepAll = false } = options;
+  const { fused = true, precision = 'fp32', train, keepAll = false } = options;
   // Whoever looks at every value wants those of all tokens.
   const narrowing = keepAll ? [] : NARROWING_PASSES;
-  const rewritten = rewrite(graph, [...narrowing, ...(fused ? FUSED_PASSES : SEPARATE_PASSES)]);
+  const fusion = fused ? FUSED_PASSES : SEPARATE_PASSES;
+  const rewritten = rewrite(graph, [...narrowing, ...fusion, withPrecision(precision)]);
   if (train) differentiate(rewritten);
   if (!keepAll) dropUnread(rewritten);
   return new Plan(rewritten, keepAll);

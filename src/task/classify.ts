@@ -5,6 +5,7 @@ import { encodeTokenExamples } from '../data/encode_words';
 import type { EncodedExample } from '../data/packing';
 import type { TokenExample } from '../data/token_examples';
 import type { BackendName } from '../graph/parameter';
+import type { PrecisionOption } from '../graph/precision';
 import { trace } from '../nn';
 import { areEntityTags, type Entity, findEntities } from '../train/entities';
 import { Evaluator } from '../train/evaluate';
@@ -42,6 +43,8 @@ export interface WordPrediction {
 export interface ClassifierOptions {
   /** Default auto. */
   device?: DeviceOption;
+  /** Of products. Default auto: bf16 where the device has instructions for it. */
+  precision?: PrecisionOption | undefined;
   /** Of multi-label classification: what the probability of a label must be above. Default 0.5. */
   threshold?: number;
   /** Most tokens a batch. Default 4096. */
@@ -69,7 +72,12 @@ export class Classifier {
     this.threshold = checkedThreshold(options.threshold);
     const backend: BackendName = chooseDevice(options.device).backend;
     const { model } = textModel;
-    this.evaluator = new Evaluator({ trace: (o) => trace(model, o), backend, loss: false });
+    this.evaluator = new Evaluator({
+      trace: (o) => trace(model, o),
+      backend,
+      precision: options.precision ?? 'auto',
+      loss: false,
+    });
     this.tokenBudget = Math.max(options.tokenBudget ?? 4096, textModel.maxLength);
   }
 

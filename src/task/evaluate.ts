@@ -1,4 +1,5 @@
 /** Metrics of a model or adapter folder on labelled examples. */
+import type { PrecisionOption } from '../graph/precision';
 import { trace } from '../nn';
 import { Evaluator } from '../train/evaluate';
 import { chooseDevice, type DeviceOption } from './device';
@@ -11,6 +12,8 @@ import { checkedThreshold } from './threshold';
 export interface EvaluateOptions extends BatchSizes {
   /** Default auto. */
   device?: DeviceOption;
+  /** Of products. Default auto: bf16 where the device has instructions for it. */
+  precision?: PrecisionOption;
   /** Of multi-label classification: what the probability of a label must be above. Default 0.5. */
   threshold?: number;
   signal?: AbortSignal;
@@ -35,7 +38,8 @@ export async function evaluate(
   const encoded = await encodeFor(textModel, examples, options.signal);
   const source = sourceOf(model, encoded, { ...options, shuffle: false });
   const { backend } = chooseDevice(options.device);
-  using evaluator = new Evaluator({ trace: (o) => trace(model, o), backend });
+  const { precision = 'auto' } = options;
+  using evaluator = new Evaluator({ trace: (o) => trace(model, o), backend, precision });
   const started = performance.now();
   const evaluation = await evaluator.run(source, options.signal);
   const seconds = (performance.now() - started) / 1000;

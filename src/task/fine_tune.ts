@@ -3,6 +3,7 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { FusedLoraError } from '../errors';
 import { Parameter } from '../graph/parameter';
+import { choosePrecision, type Precision } from '../graph/precision';
 import { type LoraConfig, parameterTable, saveAdapter } from '../lora';
 import { saveModel, type TaskModel } from '../models';
 import { type LossOptions, trace } from '../nn';
@@ -82,6 +83,8 @@ export interface FineTuneResult {
   parameters: { total: number; learnable: number };
   /** Why this device: `cpu (avx512, 2 threads): …`. */
   device: string;
+  /** What products were computed in. */
+  precision: Precision;
   training: TrainResult;
   /** Of the saved state on `dev`; absent without it. */
   metrics?: Record<string, number>;
@@ -123,11 +126,12 @@ export const DEFAULT_LORA: LoraConfig = { r: 8, loraAlpha: 16, targetModules: 'a
 export async function fineTune(options: FineTuneOptions): Promise<FineTuneResult> {
   const { method = 'lora', seed = 0, outputDir, signal, onNotice = () => {} } = options;
   const { backend, reason } = chooseDevice(options.device);
+  const precision = choosePrecision(options.precision, backend);
   prepareOutput(outputDir, { resume: options.resume, overwrite: options.overwrite });
   const log = new RunLog(outputDir, { report: options.report === true, onNotice });
   const textModel = await log.timed('loading', () => open(options, seed));
   const { model, report } = textModel;
-  onNotice(`device: ${reason}`);
+  onNotice(`device: ${reason}, precision ${precision}`);
   if (report.initialized.length > 0) onNotice(`new, not in the checkpoint: ${report.initialized.join(', ')}`);
 
   const kind = applyMethod(model, method, options.lora ?? DEFAULT_LORA, seed);
@@ -147,10 +151,11 @@ export async function fineTune(options: FineTuneOptions): Promise<FineTuneResult
     learningRate,
     trace: (o) => trace(model, { ...o, lossOptions: loss }),
     backend,
+    precision,
     callbacks: [log.callbacks, ...(options.callbacks ?? [])],
     ...(evaluation && { evaluate: () => run() }),
   });
-  using evaluator = evaluation && new Evaluator({ trace: (o) => trace(model, o), backend });
+  using evaluator = evaluation && new Evaluator({ trace: (o) => trace(model, o), backend, precision });
   let last: Evaluation | undefined;
   const run = () =>
     log.timed('evaluation', async () => {
@@ -166,7 +171,7 @@ export async function fineTune(options: FineTuneOptions): Promise<FineTuneResult
       method: nameOfMethod(method),
       seed,
       device: reason,
-      settings: effectiveSettings(options, textModel, learningRate),
+      settings: effectiveSettings({ ...options, precision }, textModel, learningRate),
       labelNames: model.labelNames,
       data: { train: dataFacts(lengthsOf(train)), ...(dev && { dev: dataFacts(lengthsOf(dev)) }) },
     }),
@@ -178,7 +183,7 @@ export async function fineTune(options: FineTuneOptions): Promise<FineTuneResult
     const stale =
       training.metrics === undefined || (training.bestStep !== null && training.bestStep !== training.steps);
     const metrics = evaluation ? (stale ? await run() : training.metrics) : undefined;
-    const output = await log.timed('saving', () => save(textModel, kind, outputDir));
+    const output = await log.timed('saving', () => save(textModel, kind, outputDir, precision));
     if (last) log.details({ step: training.bestStep ?? training.steps, ...detailsOf(model, last, dev!, options.dev!) });
     const reportFile = log.end({ ...(metrics && { metrics }), output, training: { ...training } });
     return {
@@ -186,6 +191,7 @@ export async function fineTune(options: FineTuneOptions): Promise<FineTuneResult
       labelNames: model.labelNames,
       parameters: { total, learnable },
       device: reason,
+      precision,
       training,
       ...(metrics && { metrics }),
       output,
@@ -262,8 +268,13 @@ function lossOptions({ labelSmoothing, classWeights }: FineTuneOptions, model: T
   };
 }
 
-function save({ model, baseModel, maxLength }: TextModel, kind: 'adapter' | 'model', dir: string) {
-  const settings = (folder: string) => writeSettings(folder, model, maxLength);
+function save(
+  { model, baseModel, maxLength }: TextModel,
+  kind: 'adapter' | 'model',
+  dir: string,
+  precision: Precision,
+) {
+  const settings = (folder: string) => writeSettings(folder, model, maxLength, precision);
   let file = 'adapter_model.safetensors';
   if (kind === 'adapter') saveAdapter(model, dir, { baseModel, extra: settings });
   else {

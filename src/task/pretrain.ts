@@ -5,6 +5,7 @@ import { cutPieces, MaskedSource } from '../data/masked_source';
 import { readDocuments } from '../data/text_documents';
 import { loadTokenizer, type Tokenizer } from '../data/tokenizer';
 import { FusedLoraError } from '../errors';
+import { choosePrecision, type Precision } from '../graph/precision';
 import { readJsonObject } from '../io/json';
 import { createModel, loadModel, saveModel, type TaskModel } from '../models';
 import { trace } from '../nn';
@@ -47,6 +48,8 @@ export interface PretrainOptions extends Omit<TrainerOptions, 'trace' | 'backend
 
 export interface PretrainResult {
   device: string;
+  /** What products were computed in. */
+  precision: Precision;
   documents: number;
   /** Tokens of all pieces, special tokens counted: one epoch. */
   tokens: number;
@@ -88,7 +91,8 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
     throw new FusedLoraError('INVALID_ARGUMENT', 'text is empty; give one or more text files, one document a line');
   }
   const { backend, reason } = chooseDevice(options.device);
-  onNotice(`device: ${reason}`);
+  const precision = choosePrecision(options.precision, backend);
+  onNotice(`device: ${reason}, precision ${precision}`);
   prepareOutput(outputDir, { resume: options.resume, overwrite: options.overwrite });
   const log = new RunLog(outputDir, { report: options.report === true, onNotice });
   const tokenizerDir = options.tokenizer ?? options.model;
@@ -111,6 +115,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
     learningRate: options.learningRate ?? PRETRAIN_DEFAULTS.learningRate,
     trace: (o) => trace(model, o),
     backend,
+    precision,
     callbacks: [log.callbacks, ...(options.callbacks ?? [])],
   });
   log.start(
@@ -123,6 +128,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
         PRETRAIN_DEFAULTS,
         effective,
         options,
+        { precision },
         options.maxSteps === undefined ? {} : { epochs: undefined },
       ),
       labelNames: [],
@@ -142,6 +148,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
     const report = log.end({ output: { kind: 'model', folder: outputDir, bytes }, training: { ...training } });
     return {
       device: reason,
+      precision,
       documents,
       tokens: source.numTokens,
       training,

@@ -4,6 +4,7 @@ import * as path from 'node:path';
 import { z } from 'zod';
 import { loadTokenizer, type Tokenizer } from '../data/tokenizer';
 import { FusedLoraError } from '../errors';
+import type { Precision } from '../graph/precision';
 import { writeFileAtomic } from '../io/atomic';
 import { type JsonObject, readJsonObject } from '../io/json';
 import { expected, validate } from '../io/validate';
@@ -109,9 +110,16 @@ function checkedMaxLength(maxLength: number | undefined, model: TaskModel): numb
   );
 }
 
-/** Writes what {@link openTextModel} reads beside a model or an adapter. */
-export function writeSettings(folder: string, model: TaskModel, maxLength: number): void {
-  const settings: { task: Task; labelNames?: string[]; maxLength: number } = { task: model.task, maxLength };
+/**
+ * Writes what {@link openTextModel} reads beside a model or an adapter.
+ * @param precision that it was trained in, for the record: it may be used in another.
+ */
+export function writeSettings(folder: string, model: TaskModel, maxLength: number, precision?: Precision): void {
+  const settings: { task: Task; labelNames?: string[]; maxLength: number; precision?: Precision } = {
+    task: model.task,
+    maxLength,
+    ...(precision && { precision }),
+  };
   if (model.labelNames.length > 0) settings.labelNames = model.labelNames;
   const json: JsonObject = { ...settings };
   writeFileAtomic(path.join(folder, SETTINGS), `${JSON.stringify(json, null, 2)}\n`);

@@ -31,11 +31,14 @@ export interface RunState {
 
 interface StateFile extends RunState {
   formatVersion: 1;
-  /** What must be the same to go on: seed, data, schedule length, trained tensors. */
+  /** What must be the same to go on: seed, data, schedule length, precision, trained tensors. */
   identity: Record<string, string | number>;
 }
 
 export type TensorSnapshot = Map<string, Float32Array>;
+
+/** What held for checkpoints that do not say it. */
+const BEFORE_IT_WAS_SAVED: Readonly<Record<string, string | number>> = { precision: 'fp32' };
 
 const NAME = /^checkpoint-(\d+)$/;
 
@@ -104,7 +107,7 @@ export function saveCheckpoint(
 /**
  * Loads a checkpoint into the program's parameters and moments.
  * @throws INVALID_CHECKPOINT when a file is damaged or missing, STATE_MISMATCH when it is of another run: other model, data,
- * seed or length. Nothing is changed then.
+ * seed, precision or length. Nothing is changed then.
  */
 export function loadCheckpoint(
   folder: string,
@@ -119,10 +122,11 @@ export function loadCheckpoint(
     );
   }
   for (const [key, value] of Object.entries(identity)) {
-    if (saved[key] !== value) {
+    const before = saved[key] ?? BEFORE_IT_WAS_SAVED[key];
+    if (before !== value) {
       throw new FusedLoraError(
         'STATE_MISMATCH',
-        `${folder} is of another run: its ${key} is ${saved[key]}, here it is ${value}. Resume with the settings it was ` +
+        `${folder} is of another run: its ${key} is ${before}, here it is ${value}. Resume with the settings it was ` +
           'made with, or start anew in another output folder',
       );
     }

@@ -2,6 +2,7 @@
 
 import type { BackendName } from '../graph/parameter';
 import { plan } from '../graph/plan';
+import { choosePrecision, type PrecisionOption } from '../graph/precision';
 import { Program } from '../graph/program';
 import type { Graph } from '../graph/value';
 import type { BatchSource } from './batch_source';
@@ -10,6 +11,8 @@ export interface EvaluatorOptions {
   trace: (options: { training: boolean; loss: boolean }) => Graph;
   /** Default cpu. */
   backend?: BackendName;
+  /** Of products. Default auto: bf16 where the device has instructions for it. */
+  precision?: PrecisionOption;
   /** Whether batches have labels, so that there is a loss. Default true. */
   loss?: boolean;
 }
@@ -37,7 +40,9 @@ export class Evaluator {
     const logits = graph.outputs.get('logits');
     this.numOutputs = logits?.features ?? 0;
     this.rows = (logits?.shape[0] ?? 'S') as 'T' | 'S' | 'M';
-    this.program = new Program(plan(graph, { train: false }), { backend: options.backend ?? 'cpu' });
+    const { backend = 'cpu' } = options;
+    const precision = choosePrecision(options.precision, backend);
+    this.program = new Program(plan(graph, { train: false, precision }), { backend });
   }
 
   async run(source: BatchSource, signal?: AbortSignal): Promise<Evaluation> {

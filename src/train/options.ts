@@ -1,6 +1,7 @@
 /** Options of a training run, with their defaults and checks. */
 import { FusedLoraError } from '../errors';
 import type { BackendName } from '../graph/parameter';
+import type { PrecisionOption } from '../graph/precision';
 import type { Graph } from '../graph/value';
 import type { TrainerCallbacks } from './events';
 import type { AdamWOptions } from './parameter_groups';
@@ -11,6 +12,8 @@ export interface TrainerOptions extends AdamWOptions, ScheduleOptions {
   trace: (options: { training: boolean; loss: boolean }) => Graph;
   /** Default cpu. */
   backend?: BackendName;
+  /** Of products: fp32, bf16, or bf16 where the device has instructions for it. Default auto. */
+  precision?: PrecisionOption;
   /** Whether LoRA layers, activations and norms run as fused ops. Default true; false is for comparison. */
   fused?: boolean;
   /** Passes over the data; a fraction stops inside one. Default 3. Ignored when maxSteps is given. */

@@ -4,6 +4,7 @@
  */
 import { FusedLoraError } from '../errors';
 import { plan } from '../graph/plan';
+import { choosePrecision, type Precision } from '../graph/precision';
 import { Program } from '../graph/program';
 import type { BatchSource, EpochBatches, TrainBatch } from './batch_source';
 import {
@@ -39,6 +40,8 @@ export interface TrainResult {
 }
 
 export class Trainer {
+  /** What products are computed in. */
+  readonly precision: Precision;
   private readonly program: Program;
   private readonly parameterGroups: ParameterGroups;
   private readonly throughput = new Throughput();
@@ -60,9 +63,9 @@ export class Trainer {
   constructor(private readonly options: TrainerOptions) {
     checkTrainerOptions(options);
     const graph = options.trace({ training: true, loss: true });
-    this.program = new Program(plan(graph, { train: true, fused: options.fused ?? true }), {
-      backend: options.backend ?? 'cpu',
-    });
+    const { backend = 'cpu', fused = true } = options;
+    this.precision = choosePrecision(options.precision, backend);
+    this.program = new Program(plan(graph, { train: true, fused, precision: this.precision }), { backend });
     this.parameterGroups = groupParameters(this.program.plan.trained, options);
   }
 
@@ -249,7 +252,8 @@ export class Trainer {
 
   private identity(source: BatchSource, totalSteps: number): Record<string, string | number> {
     const { seed = 0, gradientAccumulation = 1, learningRate, schedule = 'linear' } = this.options;
-    return { seed, gradientAccumulation, learningRate, schedule, totalSteps, data: source.fingerprint };
+    const { precision } = this;
+    return { seed, gradientAccumulation, learningRate, schedule, precision, totalSteps, data: source.fingerprint };
   }
 
   private async emit<K extends keyof TrainerCallbacks>(

@@ -56,6 +56,25 @@ describe('instructions', () => {
     expect(logits.inputs.map(({ name }) => name)).toEqual(['x']);
   });
 
+  test('a precision is that of every product, forward and backward, fused or not', () => {
+    const { graph } = encoder({ dropout: 0.1 });
+    for (const fused of [true, false]) {
+      const products = (precision?: 'fp32' | 'bf16') =>
+        plan(graph, { train: true, fused, ...(precision && { precision }) }).instructions.filter(({ op }) =>
+          /^(linear|loraLinear)/.test(op),
+        );
+      expect(products('bf16').map(({ attributes }) => attributes['precision'])).toEqual(products().map(() => 'bf16'));
+      expect(products('fp32').every(({ attributes }) => attributes['precision'] === undefined)).toBe(true);
+      expect(new Set(opsOf(products()))).toEqual(
+        new Set(
+          fused
+            ? ['linear', 'loraLinear', 'linearBackwardWeight', 'linearBackwardInput', 'loraLinearBackward']
+            : ['linear', 'linearBackwardWeight', 'linearBackwardInput'],
+        ),
+      );
+    }
+  });
+
   test('keepAll drops nothing', () => {
     const { graph } = twoLinears();
     graph.outputs.delete('loss');

@@ -117,6 +117,18 @@ export function readExpected(name: string): Map<string, Float64Array> {
   return result;
 }
 
+/** Of the rows that a program gives: masked LM has logits of the labelled tokens alone. */
+export function expectedLogits(
+  expected: Map<string, Float64Array>,
+  model: TaskModel,
+  rowIndex: Int32Array,
+): Float64Array {
+  const logits = expected.get('logits')!;
+  if (model.task !== 'masked-lm') return logits;
+  const columns = model.numLabels;
+  return Float64Array.from([...rowIndex].flatMap((t) => [...logits.subarray(t * columns, (t + 1) * columns)]));
+}
+
 /** A test that needs a GPU; where none can be used its title says why. */
 export function onCuda(title: string, body: () => Promise<void>, timeoutMs?: number): void {
   const { available, reason } = native().info().cuda;

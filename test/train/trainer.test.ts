@@ -104,14 +104,17 @@ describe('Trainer', () => {
 
   it('refuses to resume another run, and a damaged checkpoint', async () => {
     const model = tinyModel();
-    using trainer = new Trainer({ ...tinyOptions(model), outputDir: dir });
+    using trainer = new Trainer({ ...tinyOptions(model), outputDir: dir, precision: 'fp32' });
     await trainer.train(tinyData(40, model.numLabels));
     const again = (change: object, data = tinyData(40, model.numLabels)) => {
       const other = tinyModel();
-      return codeOf(new Trainer({ ...tinyOptions(other), outputDir: dir, resume: true, ...change }).train(data));
+      return codeOf(
+        new Trainer({ ...tinyOptions(other), outputDir: dir, resume: true, precision: 'fp32', ...change }).train(data),
+      );
     };
     expect(await again({ seed: 5 })).toBe('STATE_MISMATCH');
     expect(await again({}, tinyData(48, model.numLabels))).toBe('STATE_MISMATCH');
+    expect(await again({ precision: 'bf16' })).toBe('STATE_MISMATCH');
     const newest = listCheckpoints(dir).at(-1)!.path;
     fs.truncateSync(path.join(newest, 'optimizer.safetensors'), 100);
     expect(await again({})).toBe('INVALID_CHECKPOINT');

@@ -5,20 +5,20 @@
 
 namespace fl::cpu {
 namespace {
-constexpr TileShape kTile = {"avx2", 6, 2, 12};
+constexpr TileShape kTile = {"avx2", 6, 2};
 }  // namespace
 }  // namespace fl::cpu
 
-#include "cpu/gemm/microkernel.inc"
+#include "cpu/gemm/f32.inc"
 
 namespace fl::cpu {
-const KernelsF32* kernelsF32Avx2() { return &kTable; }
+const Kernels* kernelsF32Avx2() { return &kTable; }
 }  // namespace fl::cpu
 
 #else
 
 namespace fl::cpu {
-const KernelsF32* kernelsF32Avx2() { return nullptr; }
+const Kernels* kernelsF32Avx2() { return nullptr; }
 }  // namespace fl::cpu
 
 #endif

@@ -5,20 +5,20 @@
 
 namespace fl::cpu {
 namespace {
-constexpr TileShape kTile = {"avx512", 14, 2, 24};
+constexpr TileShape kTile = {"avx512", 14, 2};
 }  // namespace
 }  // namespace fl::cpu
 
-#include "cpu/gemm/microkernel.inc"
+#include "cpu/gemm/f32.inc"
 
 namespace fl::cpu {
-const KernelsF32* kernelsF32Avx512() { return &kTable; }
+const Kernels* kernelsF32Avx512() { return &kTable; }
 }  // namespace fl::cpu
 
 #else
 
 namespace fl::cpu {
-const KernelsF32* kernelsF32Avx512() { return nullptr; }
+const Kernels* kernelsF32Avx512() { return nullptr; }
 }  // namespace fl::cpu
 
 #endif

@@ -4,15 +4,15 @@
 namespace fl::cpu {
 namespace {
 #if defined(__aarch64__)
-constexpr TileShape kTile = {"portable", 6, 4, 24};
+constexpr TileShape kTile = {"portable", 6, 4};
 #else
-constexpr TileShape kTile = {"portable", 4, 2, 8};
+constexpr TileShape kTile = {"portable", 4, 2};
 #endif
 }  // namespace
 }  // namespace fl::cpu
 
-#include "cpu/gemm/microkernel.inc"
+#include "cpu/gemm/f32.inc"
 
 namespace fl::cpu {
-const KernelsF32* kernelsF32Portable() { return &kTable; }
+const Kernels* kernelsF32Portable() { return &kTable; }
 }  // namespace fl::cpu

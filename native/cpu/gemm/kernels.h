@@ -1,10 +1,16 @@
-// The inner loops of the CPU products, one table of functions for each instruction set. Plain C types only: the files
-// that fill the tables are compiled for instruction sets that the rest of the program may not use, so they must not
-// instantiate anything that the linker could share with it.
+// The inner loops of the CPU products, one table of functions for each instruction set and precision. Plain C types
+// only: the files that fill the tables are compiled for instruction sets that the rest of the program may not use, so
+// they must not instantiate anything that the linker could share with it.
 //
-// Operand layouts (both k-major, so that a k-step reads two short contiguous runs):
-//   A panel: `rows` (1..mr) rows, element (i, k) at a[k * aStride + i]
-//   B panel: nr columns, element (k, j) at b[k * bStride + j]; missing columns of the last panel are zero
+// A product runs over k in steps, `depth` elements of k each (the last filled up with zeros):
+//                                  depth  a step of a right panel     a step of a left panel
+//   fp32                           1      a float                     a float
+//   bf16, with its instructions    2      a pair of bf16              a pair of bf16
+//   bf16, expanded in the tile     2      a pair of bf16              two floats that are bf16 values
+// A pair is one word of 32 bits, the first element in the low half. Layouts, in words, both step by step, so that a
+// step reads short contiguous runs:
+//   left panel:  `rows` (1..mr) rows; word w of row i is at a[w * aStride + i], leftWords words a step
+//   right panel: nr columns; step s of column j is at b[s * bStride + j]; missing columns of the last panel are zero
 // Every element of a result is one chain of multiply-adds in the order of k, whatever its place in a tile: the same
 // bits for every way to cut a matrix into tiles, and for fused and separate LoRA.
 #pragma once
@@ -13,14 +19,16 @@
 
 namespace fl::cpu {
 
+using Word = uint32_t;
+
 enum class TileActivation : uint8_t { none, gelu, geluTanh, relu, tanh };
 
-/// One tile: C = f(A0 B0 + A1 B1 + bias) + residual, where A1 (the k-steps of the adapter) continues A0 in memory.
-struct TileF32 {
-  const float* a = nullptr;
-  const float* b0 = nullptr;
-  const float* b1 = nullptr;
-  int64_t k0 = 0, k1 = 0;
+/// One tile: C = f(A0 B0 + A1 B1 + bias) + residual, where A1 (the steps of the adapter) continues A0 in memory.
+struct Tile {
+  const Word* a = nullptr;
+  const Word* b0 = nullptr;
+  const Word* b1 = nullptr;
+  int64_t steps0 = 0, steps1 = 0;
   int64_t aStride = 0, bStride = 0;
   float* c = nullptr;
   int64_t ldc = 0;
@@ -38,47 +46,44 @@ struct TileF32 {
   float* preActivation = nullptr;
   int64_t ldPreActivation = 0;
   TileActivation activation = TileActivation::none;
-  /// Memory that a later tile reads, brought to the L2 cache while this one runs, prefetchStep bytes a k-step.
+  /// Memory that a later tile reads, brought to the L2 cache while this one runs, prefetchStep bytes a step.
   const char* prefetch = nullptr;
   int64_t prefetchStep = 0;
 };
 
-/// C[i, j] (+)= sum over rows t of a[t, i] b[t, j]: a tall product with few results (dA, dB), operands as they lie.
-struct OuterF32 {
-  const float* a = nullptr;
-  int64_t lda = 0;
-  const float* b = nullptr;
-  int64_t ldb = 0;
-  int64_t rows = 0;
-  int64_t m = 0, n = 0;
-  float* c = nullptr;
-  int64_t ldc = 0;
-};
-
-/// The register tile of one instruction set: rows x vectors, and how many vector registers may hold sums elsewhere.
+/// The register tile of one instruction set.
 struct TileShape {
   const char* isa;
-  int rows, vectors, accumulators;
+  int rows, vectors;
 };
 
-struct KernelsF32 {
+struct Kernels {
   const char* isa;
   int mr, nr;
-  void (*tile)(const TileF32& tile);
-  /// Transposes `rows` row-major rows of length k: out[t * outStride + i] = x[i * ldx + t].
-  void (*packRows)(const float* x, int64_t ldx, int64_t rows, int64_t k, float* out, int64_t outStride);
-  /// out[t * outStride + i] = x[t * ldx + i] for `columns` columns of k rows.
-  void (*packColumns)(const float* x, int64_t ldx, int64_t columns, int64_t k, float* out, int64_t outStride);
-  /// u[i, j] = scale * sum_k x[i, k] a[j, k] for row-major x [m, k] and a [n, k].
-  void (*dots)(const float* x, int64_t ldx, int64_t m, const float* a, int64_t lda, int64_t n, int64_t k, float scale,
+  int depth, leftWords;
+  void (*tile)(const Tile& tile);
+  /// Rows of a left operand in words, k / depth * leftWords of them a row (rounded up). Null in fp32: as they are.
+  void (*leftRows)(const float* x, int64_t ldx, int64_t rows, int64_t k, Word* out, int64_t ldOut);
+  /// Rows of a right operand in words, one a step. Null in fp32.
+  void (*rightRows)(const float* x, int64_t ldx, int64_t rows, int64_t k, Word* out, int64_t ldOut);
+  /// out[w * outStride + i] = x[i * ldx + w] for `rows` rows of `words` words.
+  void (*transpose)(const Word* x, int64_t ldx, int64_t rows, int64_t words, Word* out, int64_t outStride);
+  /// Panels from operands of k rows that hold the columns side by side: column i of step s at out[s * outStride + i],
+  /// or at the leftWords rows of it.
+  void (*leftColumns)(const float* x, int64_t ldx, int64_t columns, int64_t k, Word* out, int64_t outStride);
+  void (*rightColumns)(const float* x, int64_t ldx, int64_t columns, int64_t k, Word* out, int64_t outStride);
+  /// u[i, j] = scale * the product of row i of x [m] and row j of a [n], both rows of a left operand, `words` long.
+  void (*dots)(const Word* x, int64_t ldx, int64_t m, const Word* a, int64_t lda, int64_t n, int64_t words, float scale,
                float* u, int64_t ldu);
-  /// c += a^T b, row after row.
-  void (*outer)(const OuterF32& product);
 };
 
 /// Null where the file was compiled to nothing (another architecture).
-const KernelsF32* kernelsF32Avx512();
-const KernelsF32* kernelsF32Avx2();
-const KernelsF32* kernelsF32Portable();
+const Kernels* kernelsF32Avx512();
+const Kernels* kernelsF32Avx2();
+const Kernels* kernelsF32Portable();
+const Kernels* kernelsBf16Avx512Bf16();
+const Kernels* kernelsBf16Avx512();
+const Kernels* kernelsBf16Avx2();
+const Kernels* kernelsBf16Portable();
 
 }  // namespace fl::cpu

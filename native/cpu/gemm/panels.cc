@@ -4,7 +4,6 @@
 #include <cstring>
 #include <new>
 
-#include "cpu/gemm/select.h"
 #include "runtime/parameter.h"
 #include "runtime/thread_pool.h"
 
@@ -12,70 +11,94 @@ namespace fl::cpu {
 namespace {
 
 constexpr int64_t kRowsPerChunk = 16;
+/// Between converted rows, so that they do not lie a multiple of 4096 bytes apart.
+constexpr int64_t kSkew = 16;
 
-PanelsF32 shapeOf(const Tensor& W, WeightUse use) {
-  PanelsF32 p;
-  p.nr = kernelsF32().nr;
-  p.k = use == WeightUse::forward ? W.cols() : W.rows();
-  p.columns = use == WeightUse::forward ? W.rows() : W.cols();
-  return p;
+Panels shapeOf(const Kernels& kernels, const Tensor& W, WeightUse use) {
+  return use == WeightUse::forward ? Panels(kernels, W.cols(), W.rows()) : Panels(kernels, W.rows(), W.cols());
 }
 
-void pack(const Tensor& W, WeightUse use, const PanelsF32& shape, float* out) {
+/// Panel p of out from w [columns, k] row-major, some of k at a time (the layout of x W^T).
+void packPanelFromRows(const Kernels& kernels, const float* w, int64_t ldw, const Panels& shape, int64_t p, Word* out,
+                       int thread) {
+  const int64_t first = p * shape.nr, real = std::min<int64_t>(shape.nr, shape.columns - first);
+  Word* panel = out + p * shape.stride();
+  if (real < shape.nr) std::memset(panel, 0, static_cast<size_t>(shape.stride()) * sizeof(Word));
+  if (kernels.rightRows == nullptr) {
+    kernels.transpose(reinterpret_cast<const Word*>(w + first * ldw), ldw, real, shape.steps, panel, shape.nr);
+    return;
+  }
+  constexpr int64_t stepsAtOnce = 256, ld = stepsAtOnce + kSkew;
+  auto* rows =
+      static_cast<Word*>(ThreadPool::instance().scratch(thread, shape.nr * ld * static_cast<int64_t>(sizeof(Word))));
+  for (int64_t step = 0; step < shape.steps; step += stepsAtOnce) {
+    const int64_t steps = std::min(stepsAtOnce, shape.steps - step), k0 = step * kernels.depth;
+    kernels.rightRows(w + first * ldw + k0, ldw, real, std::min(steps * kernels.depth, shape.k - k0), rows, ld);
+    kernels.transpose(rows, ld, real, steps, panel + step * shape.nr, shape.nr);
+  }
+}
+
+void pack(const Kernels& kernels, const Tensor& W, WeightUse use, const Panels& shape, Word* out) {
   const float* w = W.as<float>();
   ThreadPool& pool = ThreadPool::instance();
   if (use == WeightUse::forward) {
-    pool.parallelFor(shape.count(), [&](int64_t p, int) { packPanelFromRows(w, W.cols(), shape, p, out); });
+    pool.parallelFor(shape.count(),
+                     [&](int64_t p, int thread) { packPanelFromRows(kernels, w, W.cols(), shape, p, out, thread); });
     return;
   }
   pool.parallelFor((shape.k + kRowsPerChunk - 1) / kRowsPerChunk, [&](int64_t chunk, int) {
     const int64_t begin = chunk * kRowsPerChunk;
-    packPanelsFromColumns(w, W.cols(), shape, begin, std::min(shape.k, begin + kRowsPerChunk), out);
+    packPanelsFromColumns(kernels, w, W.cols(), shape, begin, std::min(shape.k, begin + kRowsPerChunk), out);
   });
 }
 
 }  // namespace
 
-void packPanelFromRows(const float* w, int64_t ldw, const PanelsF32& shape, int64_t p, float* out) {
-  const int64_t first = p * shape.nr, real = std::min<int64_t>(shape.nr, shape.columns - first);
-  float* panel = out + p * shape.stride();
-  if (real < shape.nr) std::memset(panel, 0, static_cast<size_t>(shape.stride()) * sizeof(float));
-  kernelsF32().packRows(w + first * ldw, ldw, real, shape.k, panel, shape.nr);
-}
-
-void packPanelsFromColumns(const float* w, int64_t ldw, const PanelsF32& shape, int64_t t0, int64_t t1, float* out) {
-  const KernelsF32& kernels = kernelsF32();
+void packPanelsFromColumns(const Kernels& kernels, const float* w, int64_t ldw, const Panels& shape, int64_t t0,
+                           int64_t t1, Word* out) {
   for (int64_t p = 0; p < shape.count(); p++) {
     const int64_t first = p * shape.nr, real = std::min<int64_t>(shape.nr, shape.columns - first);
-    float* to = out + p * shape.stride() + t0 * shape.nr;
-    if (real < shape.nr) std::memset(to, 0, static_cast<size_t>((t1 - t0) * shape.nr) * sizeof(float));
-    kernels.packColumns(w + t0 * ldw + first, ldw, real, t1 - t0, to, shape.nr);
+    Word* to = out + p * shape.stride() + t0 / kernels.depth * shape.nr;
+    if (real < shape.nr) std::memset(to, 0, static_cast<size_t>(stepsOf(kernels, t1 - t0) * shape.nr) * sizeof(Word));
+    kernels.rightColumns(w + t0 * ldw + first, ldw, real, t1 - t0, to, shape.nr);
   }
 }
 
-WeightPanels weightPanels(const Tensor& W, WeightUse use, WorkspaceSlot slot) {
+int64_t leftRowsWords(const Kernels& kernels, int64_t rows, int64_t k) {
+  return kernels.leftRows == nullptr ? 0 : rows * (stepsOf(kernels, k) * kernels.leftWords + kSkew);
+}
+
+LeftRows leftRows(const Kernels& kernels, const float* x, int64_t ldx, int64_t rows, int64_t k, Word* memory) {
+  const int64_t words = stepsOf(kernels, k) * kernels.leftWords;
+  if (kernels.leftRows == nullptr) return {reinterpret_cast<const Word*>(x), ldx, words};
+  kernels.leftRows(x, ldx, rows, k, memory, words + kSkew);
+  return {memory, words + kSkew, words};
+}
+
+WeightPanels weightPanels(const Kernels& kernels, const Tensor& W, WeightUse use, WorkspaceSlot slot) {
   WeightPanels result;
-  result.panels = shapeOf(W, use);
-  const PanelsF32& shape = result.panels;
-  const int64_t floats = PanelsF32::floats(shape.k, shape.columns, shape.nr);
+  result.panels = shapeOf(kernels, W, use);
+  const Panels& shape = result.panels;
   if (W.parameter == nullptr) {
-    float* data = workspace(slot, floats);
-    pack(W, use, shape, data);
+    Word* data = wordWorkspace(slot, shape.words());
+    pack(kernels, W, use, shape, data);
     result.panels.data = data;
     return result;
   }
-  const int key = (use == WeightUse::forward ? 0 : 1) * 1000 + shape.nr;
+  // Of the layout: what differs in it has another key.
+  const int key = ((use == WeightUse::forward ? 0 : 1) * 10 + kernels.depth) * 1000 + shape.nr;
   result.owner = W.parameter->derived(key, [&](const Tensor& value) -> std::shared_ptr<const void> {
     constexpr std::align_val_t alignment{64};
-    void* memory = ::operator new(static_cast<size_t>(floats) * sizeof(float), alignment, std::nothrow);
+    const size_t bytes = static_cast<size_t>(shape.words()) * sizeof(Word);
+    void* memory = ::operator new(bytes, alignment, std::nothrow);
     if (memory == nullptr)
-      fail("OUT_OF_MEMORY", "no memory for a packed copy of " + W.parameter->name() + " (" +
-                                std::to_string(floats * static_cast<int64_t>(sizeof(float))) + " bytes)");
+      fail("OUT_OF_MEMORY",
+           "no memory for a packed copy of " + W.parameter->name() + " (" + std::to_string(bytes) + " bytes)");
     std::shared_ptr<void> owner(memory, [](void* p) { ::operator delete (p, std::align_val_t{64}); });
-    pack(value, use, shape, static_cast<float*>(memory));
+    pack(kernels, value, use, shape, static_cast<Word*>(memory));
     return owner;
   });
-  result.panels.data = static_cast<const float*>(result.owner.get());
+  result.panels.data = static_cast<const Word*>(result.owner.get());
   return result;
 }
 

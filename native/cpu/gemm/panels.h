@@ -1,30 +1,49 @@
-// Right operands in the layout of the tiles: panels of `nr` columns, k-major, the last panel filled with zeros.
+// Operands in the layout of the tiles (kernels.h): right operands as panels of `nr` columns, the last panel filled with
+// zeros; rows of left operands as words.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 
 #include "cpu/gemm/workspace.h"
-#include "runtime/tensor.h"
+#include "ops/op.h"
 
 namespace fl::cpu {
 
-/// A view: element (t, j) of panel p is data[p * stride + t * nr + j].
-struct PanelsF32 {
-  const float* data = nullptr;
-  int64_t k = 0, columns = 0;
+/// Steps of a product over k.
+inline int64_t stepsOf(const Kernels& kernels, int64_t k) { return (k + kernels.depth - 1) / kernels.depth; }
+
+/// A view: step s of column j of panel p is data[p * stride + s * nr + j].
+struct Panels {
+  const Word* data = nullptr;
+  /// Rows of the operand, and the steps they make.
+  int64_t k = 0, steps = 0;
+  int64_t columns = 0;
   int nr = 0;
 
+  Panels() = default;
+  Panels(const Kernels& kernels, int64_t rows, int64_t cols)
+      : k(rows), steps(stepsOf(kernels, rows)), columns(cols), nr(kernels.nr) {}
+
   int64_t count() const { return (columns + nr - 1) / nr; }
-  int64_t stride() const { return k * nr; }
-  const float* panel(int64_t p) const { return data + p * stride(); }
-  static int64_t floats(int64_t k, int64_t columns, int nr) { return (columns + nr - 1) / nr * nr * k; }
+  int64_t stride() const { return steps * nr; }
+  const Word* panel(int64_t p) const { return data + p * stride(); }
+  int64_t words() const { return count() * stride(); }
 };
 
-/// Panel p of out from w [columns, k] row-major (columns become columns: the layout of x W^T).
-void packPanelFromRows(const float* w, int64_t ldw, const PanelsF32& shape, int64_t p, float* out);
-/// Rows [t0, t1) of all panels of out from w [k, columns] row-major (the layout of dy W).
-void packPanelsFromColumns(const float* w, int64_t ldw, const PanelsF32& shape, int64_t t0, int64_t t1, float* out);
+/// Rows [t0, t1) of all panels of out from w [k, columns] row-major (the layout of dy W); t0 a multiple of depth,
+/// and t1 too or k.
+void packPanelsFromColumns(const Kernels& kernels, const float* w, int64_t ldw, const Panels& shape, int64_t t0,
+                           int64_t t1, Word* out);
+
+/// Rows of a left operand, `words` long and `ld` apart.
+struct LeftRows {
+  const Word* data = nullptr;
+  int64_t ld = 0, words = 0;
+};
+/// As they are in fp32, else converted to `memory` of leftRowsWords().
+int64_t leftRowsWords(const Kernels& kernels, int64_t rows, int64_t k);
+LeftRows leftRows(const Kernels& kernels, const float* x, int64_t ldx, int64_t rows, int64_t k, Word* memory);
 
 /// Which product of a weight W [N, K].
 enum class WeightUse {
@@ -36,12 +55,12 @@ enum class WeightUse {
 
 /// Panels of a weight, and what keeps them alive.
 struct WeightPanels {
-  PanelsF32 panels;
+  Panels panels;
   std::shared_ptr<const void> owner;
 };
 
 /// The copy kept with W's parameter (made when missing or older than its value), or, for a tensor without one, a copy
 /// in `slot` of the workspace. Not inside a parallel region.
-WeightPanels weightPanels(const Tensor& W, WeightUse use, WorkspaceSlot slot);
+WeightPanels weightPanels(const Kernels& kernels, const Tensor& W, WeightUse use, WorkspaceSlot slot);
 
 }  // namespace fl::cpu

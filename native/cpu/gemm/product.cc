@@ -11,7 +11,6 @@
 #include <unistd.h>
 #endif
 
-#include "cpu/gemm/select.h"
 #include "runtime/thread_pool.h"
 
 namespace fl::cpu {
@@ -46,23 +45,26 @@ struct RowPanels {
 };
 
 struct Block {
+  /// Elements of k, the first a multiple of the kernels' depth.
   int64_t k0, k;
   bool first, last;
-  /// k-steps of a row panel: k, and the rank behind the last block.
-  int64_t steps;
+  /// The steps they make, and the words of a row of a left panel: with the rank behind the last block.
+  int64_t steps, words;
 };
 
 class Run {
  public:
-  explicit Run(const ProductF32& product)
-      : p_(product), kernels_(kernelsF32()), pool_(ThreadPool::instance()), threads_(pool_.threads()) {}
+  explicit Run(const Product& product)
+      : p_(product), kernels_(product.kernels), pool_(ThreadPool::instance()), threads_(pool_.threads()) {}
 
   void operator()() {
-    const int64_t most = p_.bRows == nullptr ? kBlockK : kBlockKTransposed;
-    const int64_t blocks = ceilDiv(p_.k, most);
+    const int64_t steps = stepsOf(kernels_, p_.k);
+    const int64_t blocks = ceilDiv(p_.k, p_.bRows == nullptr ? kBlockK : kBlockKTransposed);
     for (int64_t i = 0; i < blocks; i++) {
-      Block block{i * p_.k / blocks, (i + 1) * p_.k / blocks - i * p_.k / blocks, i == 0, i == blocks - 1, 0};
-      block.steps = block.k + (block.last ? p_.rank : 0);
+      const int64_t begin = i * steps / blocks, end = (i + 1) * steps / blocks;
+      Block block{begin * kernels_.depth, 0, i == 0, i == blocks - 1, end - begin, 0};
+      block.k = std::min(p_.k, end * kernels_.depth) - block.k0;
+      block.words = (block.steps + (block.last ? stepsOf(kernels_, p_.rank) : 0)) * kernels_.leftWords;
       runBlock(block);
     }
   }
@@ -71,18 +73,23 @@ class Run {
   void runBlock(const Block& block) {
     right_ = p_.b;
     if (p_.bRows != nullptr) {
-      right_ = PanelsF32{nullptr, block.k, p_.n, kernels_.nr};
-      packedRight_ = workspace(WorkspaceSlot::rightPanels, PanelsF32::floats(block.k, p_.n, kernels_.nr));
+      right_ = Panels(kernels_, block.k, p_.n);
+      packedRight_ = wordWorkspace(WorkspaceSlot::rightPanels, right_.words());
       right_.data = packedRight_;
     }
-    const int64_t most = std::max(kSuperBlockBytes / (block.steps * int64_t{4}), int64_t{2} * threads_ * kernels_.mr);
+    int64_t most = std::max(kSuperBlockBytes / (block.words * int64_t{4}), int64_t{2} * threads_ * kernels_.mr);
+    if (p_.rowsAtOnce > 0) most = std::min(most, p_.rowsAtOnce);
     const int64_t superBlocks = ceilDiv(p_.m, most);
+    const int64_t pairs = stepsOf(kernels_, p_.m);
     for (int64_t s = 0; s < superBlocks; s++) {
-      RowPanels rows{s * p_.m / superBlocks, (s + 1) * p_.m / superBlocks - s * p_.m / superBlocks, 0};
-      rows.count = ceilDiv(rows.rows, kernels_.mr);
-      left_ = workspace(WorkspaceSlot::leftPanels, rows.rows * block.steps);
+      const int64_t begin = s * pairs / superBlocks * kernels_.depth;
+      const int64_t end = std::min(p_.m, (s + 1) * pairs / superBlocks * kernels_.depth);
+      if (begin >= end) continue;
+      RowPanels rows{begin, end - begin, ceilDiv(end - begin, kernels_.mr)};
+      left_ = wordWorkspace(WorkspaceSlot::leftPanels, rows.rows * block.words);
       pack(block, rows, s == 0);
       tiles(block, rows);
+      if (block.last && p_.afterRows) p_.afterRows(begin, end);
     }
   }
 
@@ -90,43 +97,51 @@ class Run {
     const int64_t chunksOfK = ceilDiv(block.k, kPackRows);
     const int64_t rightChunks = firstRows && p_.bRows != nullptr ? chunksOfK : 0;
     const int64_t leftChunks = p_.aTransposed ? chunksOfK : rows.count;
-    pool_.parallelFor(rightChunks + leftChunks, [&](int64_t chunk, int) {
+    pool_.parallelFor(rightChunks + leftChunks, [&](int64_t chunk, int thread) {
       if (chunk < rightChunks) {
         const int64_t begin = chunk * kPackRows;
-        packPanelsFromColumns(p_.bRows + block.k0 * p_.ldb, p_.ldb, right_, begin, std::min(block.k, begin + kPackRows),
-                              packedRight_);
+        packPanelsFromColumns(kernels_, p_.bRows + block.k0 * p_.ldb, p_.ldb, right_, begin,
+                              std::min(block.k, begin + kPackRows), packedRight_);
       } else if (p_.aTransposed) {
         packTransposed(block, rows, (chunk - rightChunks) * kPackRows);
       } else {
-        packPanel(block, rows, chunk - rightChunks);
+        packPanel(block, rows, chunk - rightChunks, thread);
       }
     });
   }
 
-  void packPanel(const Block& block, const RowPanels& rows, int64_t panel) {
+  void packPanel(const Block& block, const RowPanels& rows, int64_t panel, int thread) {
     const int64_t row = rows.first + rows.begin(panel);
     const int size = rows.size(panel);
-    float* out = left_ + rows.begin(panel) * block.steps;
-    kernels_.packRows(p_.a + row * p_.lda + block.k0, p_.lda, size, block.k, out, size);
-    if (!block.last || p_.rank == 0) return;
+    const bool ranked = block.last && p_.rank != 0, makeU = ranked && p_.low.data != nullptr;
+    // u sums over all of k, in the last block.
+    const int64_t k0 = makeU ? 0 : block.k0, k = makeU ? p_.k : block.k;
+    const int64_t needed = leftRowsWords(kernels_, size, k), neededU = leftRowsWords(kernels_, size, p_.rank);
+    auto* memory = static_cast<Word*>(pool_.scratch(thread, (needed + neededU) * static_cast<int64_t>(sizeof(Word))));
+    Word* out = left_ + rows.begin(panel) * block.words;
+    const LeftRows x = leftRows(kernels_, p_.a + row * p_.lda + k0, p_.lda, size, k, memory);
+    const int64_t words = block.steps * kernels_.leftWords;
+    kernels_.transpose(x.data + (block.k0 - k0) / kernels_.depth * kernels_.leftWords, x.ld, size, words, out, size);
+    if (!ranked) return;
     float* u = p_.u + row * p_.rank;
-    if (p_.low != nullptr)
-      kernels_.dots(p_.a + row * p_.lda, p_.lda, size, p_.low, p_.k, p_.rank, p_.k, p_.scale, u, p_.rank);
-    kernels_.packRows(u, p_.rank, size, p_.rank, out + block.k * size, size);
+    if (makeU) kernels_.dots(x.data, x.ld, size, p_.low.data, p_.low.ld, p_.rank, x.words, p_.scale, u, p_.rank);
+    const LeftRows more = leftRows(kernels_, u, p_.rank, size, p_.rank, memory + needed);
+    kernels_.transpose(more.data, more.ld, size, more.words, out + words * size, size);
   }
 
   void packTransposed(const Block& block, const RowPanels& rows, int64_t begin) {
     const int64_t count = std::min(block.k, begin + kPackRows) - begin;
+    const int64_t word = begin / kernels_.depth * kernels_.leftWords;
     const float* from = p_.a + (block.k0 + begin) * p_.lda + rows.first;
     for (int64_t panel = 0; panel < rows.count; panel++) {
       const int64_t row = rows.begin(panel), size = rows.size(panel);
-      kernels_.packColumns(from + row, p_.lda, size, count, left_ + row * block.steps + begin * size, size);
+      kernels_.leftColumns(from + row, p_.lda, size, count, left_ + row * block.words + word * size, size);
     }
   }
 
   void tiles(const Block& block, const RowPanels& rows) {
     const int64_t columnPanels = right_.count();
-    const int64_t fits = cacheL2() / 2 / (kernels_.mr * block.steps * int64_t{4});
+    const int64_t fits = cacheL2() / 2 / (kernels_.mr * block.words * int64_t{4});
     const int64_t balanced = rows.count * columnPanels / (kJobsPerThread * threads_);
     const int64_t group = std::clamp<int64_t>(std::min(fits, balanced), 1, kMaxGroup);
     const int64_t groups = ceilDiv(rows.count, group);
@@ -144,26 +159,27 @@ class Run {
 
   void tile(const Block& block, const RowPanels& rows, int64_t panel, int64_t column, Share share) {
     const int64_t row = rows.first + rows.begin(panel), j = column * kernels_.nr;
-    TileF32 t;
+    Tile t;
     t.rows = rows.size(panel);
     t.columns = static_cast<int>(std::min<int64_t>(kernels_.nr, p_.n - j));
-    t.a = left_ + rows.begin(panel) * block.steps;
+    t.a = left_ + rows.begin(panel) * block.words;
     t.aStride = t.rows;
-    const int64_t offset = p_.bRows == nullptr ? block.k0 * kernels_.nr : 0;
+    const int64_t offset = p_.bRows == nullptr ? block.k0 / kernels_.depth * kernels_.nr : 0;
     t.b0 = right_.panel(column) + offset;
     t.bStride = kernels_.nr;
-    t.k0 = block.k;
+    t.steps0 = block.steps;
     // Each tile fetches its share of the column panel that this thread most likely takes next (threads keep in step).
     // Without that the first tile of every panel waits for the L3 cache, for a quarter of the whole time.
     const int64_t next = (column + threads_) % right_.count();
     t.prefetchStep = ceilDiv(kernels_.nr * int64_t{4}, share.count);
-    t.prefetch = reinterpret_cast<const char*>(right_.panel(next) + offset) + share.index * t.prefetchStep * block.k;
+    t.prefetch =
+        reinterpret_cast<const char*>(right_.panel(next) + offset) + share.index * t.prefetchStep * block.steps;
     t.c = p_.c + row * p_.n + j;
     t.ldc = p_.n;
     t.accumulate = p_.accumulate || !block.first;
     t.partial = !block.last;
     if (block.last) {
-      t.k1 = p_.rank;
+      t.steps1 = stepsOf(kernels_, p_.rank);
       if (p_.rank != 0) t.b1 = p_.adapter.panel(column);
       if (p_.bias != nullptr) t.bias = p_.bias + j;
       if (p_.residual != nullptr) t.residual = p_.residual + row * p_.n + j;
@@ -174,18 +190,18 @@ class Run {
     kernels_.tile(t);
   }
 
-  const ProductF32& p_;
-  const KernelsF32& kernels_;
+  const Product& p_;
+  const Kernels& kernels_;
   ThreadPool& pool_;
   const int threads_;
-  PanelsF32 right_;
-  float* packedRight_ = nullptr;
-  float* left_ = nullptr;
+  Panels right_;
+  Word* packedRight_ = nullptr;
+  Word* left_ = nullptr;
 };
 
 }  // namespace
 
-void multiply(const ProductF32& product) {
+void multiply(const Product& product) {
   if (product.m > 0 && product.n > 0 && product.k > 0) Run{product}();
 }
 

@@ -1,12 +1,17 @@
 // The driver of the packed products: C (+)= A B + u L, with what belongs to a tile's end.
 #pragma once
 
+#include <functional>
+
 #include "cpu/gemm/kernels.h"
 #include "cpu/gemm/panels.h"
 
 namespace fl::cpu {
 
-struct ProductF32 {
+struct Product {
+  explicit Product(const Kernels& k) : kernels(k) {}
+
+  const Kernels& kernels;
   int64_t m = 0, n = 0, k = 0;
 
   /// A [m, k]: element (i, t) at a[i * lda + t], or at a[t * lda + i] when transposed.
@@ -15,16 +20,17 @@ struct ProductF32 {
   bool aTransposed = false;
 
   /// B [k, n] in panels, or row-major in bRows (then packed on the way).
-  PanelsF32 b;
+  Panels b;
   const float* bRows = nullptr;
   int64_t ldb = 0;
 
   /// rank > 0: C += u L with u [m, rank] and L [rank, n] in panels.
   int64_t rank = 0;
-  PanelsF32 adapter;
+  Panels adapter;
   float* u = nullptr;
-  /// Where present, u = scale * A low^T is made (and stored) first, low [rank, k] row-major; A is not transposed then.
-  const float* low = nullptr;
+  /// Where present, u = scale * A low^T is made (and stored) first, low [rank, k] as left rows; A is not transposed
+  /// then.
+  LeftRows low;
   float scale = 1;
 
   float* c = nullptr;
@@ -33,9 +39,15 @@ struct ProductF32 {
   const float* residual = nullptr;
   float* preActivation = nullptr;
   TileActivation activation = TileActivation::none;
+
+  /// Called between parallel regions, in order, for rows [begin, end) of A whose results (u, C) are made, as soon as
+  /// they are; begin is a multiple of kernels.depth. `rowsAtOnce` says how many rows that should be at most (0: no
+  /// wish).
+  std::function<void(int64_t begin, int64_t end)> afterRows;
+  int64_t rowsAtOnce = 0;
 };
 
 /// C, residual and preActivation are dense [m, n].
-void multiply(const ProductF32& product);
+void multiply(const Product& product);
 
 }  // namespace fl::cpu

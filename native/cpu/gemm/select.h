@@ -3,11 +3,12 @@
 
 #include "cpu/gemm/kernels.h"
 #include "cpu/isa.h"
+#include "ops/op.h"
 
 namespace fl::cpu {
 
 /// Those of selectedIsa(), unless a test chose others.
-const KernelsF32& kernelsF32();
+const Kernels& kernelsFor(Precision precision);
 
 /// For tests: replaces the choice, not while an op runs; an instruction set that this CPU has. Packed copies are kept
 /// per layout, so that a parameter works under each.

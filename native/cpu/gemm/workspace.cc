@@ -14,7 +14,7 @@ class Buffer {
  public:
   ~Buffer() { ::operator delete(memory_, kAlignment); }
 
-  float* atLeast(int64_t count) {
+  void* atLeast(int64_t count) {
     if (count > count_) {
       ::operator delete(memory_, kAlignment);
       memory_ = nullptr;
@@ -24,7 +24,7 @@ class Buffer {
       if (memory_ == nullptr) fail("OUT_OF_MEMORY", "no memory for a workspace of " + std::to_string(bytes) + " bytes");
       count_ = count;
     }
-    return static_cast<float*>(memory_);
+    return memory_;
   }
 
  private:
@@ -32,11 +32,16 @@ class Buffer {
   int64_t count_ = 0;
 };
 
-}  // namespace
+static_assert(sizeof(Word) == sizeof(float));
 
-float* workspace(WorkspaceSlot slot, int64_t count) {
+void* memoryOf(WorkspaceSlot slot, int64_t count) {
   thread_local Buffer buffers[static_cast<int>(WorkspaceSlot::kCount)];
   return buffers[static_cast<int>(slot)].atLeast(count);
 }
+
+}  // namespace
+
+float* workspace(WorkspaceSlot slot, int64_t count) { return static_cast<float*>(memoryOf(slot, count)); }
+Word* wordWorkspace(WorkspaceSlot slot, int64_t count) { return static_cast<Word*>(memoryOf(slot, count)); }
 
 }  // namespace fl::cpu

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "cpu/gemm/kernels.h"
+
 namespace fl::cpu {
 
 enum class WorkspaceSlot {
@@ -11,13 +13,17 @@ enum class WorkspaceSlot {
   rightPanels,
   adapterPanels,
   lowRank,
+  lowRows,
+  rowSums,
+  rowSumsLeft,
   transposed,
   maskedInput,
   weightPanels,
   kCount
 };
 
-/// At least `count` floats, 64-byte aligned, contents not kept. Valid until the slot is asked for again.
+/// At least `count` floats or words, 64-byte aligned, contents not kept. Valid until the slot is asked for again.
 float* workspace(WorkspaceSlot slot, int64_t count);
+Word* wordWorkspace(WorkspaceSlot slot, int64_t count);
 
 }  // namespace fl::cpu

@@ -2,7 +2,17 @@
 import type { Parameter } from '../parameter';
 import type { Sizes, Value } from '../value';
 import { activationFlops, activationOf } from './activation';
-import { applied, defineOp, dimsOf, elements, type GradientContext, type OpCall, operands, touchedBytes } from './op';
+import {
+  applied,
+  defineOp,
+  dimsOf,
+  elements,
+  type GradientContext,
+  type OpCall,
+  operands,
+  pick,
+  touchedBytes,
+} from './op';
 
 /** 2·R·K·N: a product of [R, K] with a weight of [N, K]. The bias starts the sums and costs nothing. */
 export function productFlops(rows: Value | undefined, weight: Value | undefined, sizes: Sizes): number {
@@ -39,16 +49,17 @@ export const linearOp = defineOp({
   role: 'forward',
   inputs: operands('x [R, K], W [N, K], b? [N], residual? [R, N]'),
   outputs: operands('y [R, N], preActivation? [R, N]'),
-  attributes: ['activation'],
+  attributes: ['activation', 'precision'],
   check: activationOf,
   gradient: (node, back) => {
     const [x, W, b, residual] = node.inputs;
     const dz = epilogueGradient(node, back, residual, 1, [x, W, b]);
     if (!dz) return;
     // Weights first: x may be freed before dx is made.
-    back.emit('linearBackwardWeight', [dz, x], [W]);
+    const precision = pick(node, 'precision');
+    back.emit('linearBackwardWeight', [dz, x], [W], precision);
     back.emit('biasBackward', [dz], [b]);
-    back.emit('linearBackwardInput', [dz, W], [x]);
+    back.emit('linearBackwardInput', [dz, W], [x], precision);
   },
   flops: (call, sizes) =>
     productFlops(call.inputs[0], call.inputs[1], sizes) + epilogueFlops(call, call.inputs[3], sizes),
@@ -60,7 +71,7 @@ export const linearBackwardInputOp = defineOp({
   role: 'backward',
   inputs: operands('dy [R, N], W [N, K]'),
   outputs: operands('dx [R, K]'),
-  attributes: [],
+  attributes: ['precision'],
   flops: (call, sizes) => productFlops(call.inputs[0], call.inputs[1], sizes),
   bytes: touchedBytes,
 });
@@ -70,7 +81,7 @@ export const linearBackwardWeightOp = defineOp({
   role: 'backward',
   inputs: operands('dy [R, N], x [R, K]'),
   outputs: operands('dW [N, K] acc'),
-  attributes: [],
+  attributes: ['precision'],
   flops: (call, sizes) => productFlops(call.inputs[0], call.outputs[0], sizes),
   bytes: touchedBytes,
 });

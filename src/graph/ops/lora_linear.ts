@@ -24,7 +24,7 @@ export const loraLinearOp = defineOp({
   role: 'forward',
   inputs: operands('x [R, K], W [N, K], b? [N], A [r, K], B [N, r], residual? [R, N], tokenIndex? [R] i32'),
   outputs: operands('y [R, N], u [R, r], preActivation? [R, N]'),
-  attributes: ['scaling', 'activation', 'dropout', 'site'],
+  attributes: ['scaling', 'activation', 'dropout', 'site', 'precision'],
   check(call) {
     checkDropout.call(this, call);
     activationOf(call);
@@ -38,7 +38,7 @@ export const loraLinearOp = defineOp({
     const dz = epilogueGradient(node, back, residual, 2, [x, W, b, A, B]);
     if (!dz) return;
     // The base product reads x without LoRA dropout.
-    back.emit('linearBackwardWeight', [dz, x], [W]);
+    back.emit('linearBackwardWeight', [dz, x], [W], pick(node, 'precision'));
     back.emit('biasBackward', [dz], [b]);
     if (back.needs(A) && back.needs(B)) fusedGradient(node, back, dz);
     else separateGradient(node, back, dz);
@@ -57,7 +57,7 @@ function fusedGradient(node: OpCall, back: GradientContext, dz: Value): void {
     'loraLinearBackward',
     [dz, x, back.keep(1), back.needs(x) ? W : undefined, A, B, tokenIndex],
     [x, A, B],
-    pick(node, 'scaling', 'dropout', 'site'),
+    pick(node, 'scaling', 'dropout', 'site', 'precision'),
   );
 }
 
@@ -65,19 +65,20 @@ function fusedGradient(node: OpCall, back: GradientContext, dz: Value): void {
 function separateGradient(node: OpCall, back: GradientContext, dz: Value): void {
   const [x, W, , A, B, , tokenIndex] = node.inputs;
   const dropout = numberOf(node, 'dropout') > 0 ? pick(node, 'dropout', 'site') : undefined;
-  if (back.needs(B)) back.emit('linearBackwardWeight', [dz, back.keep(1)], [B]);
+  const precision = pick(node, 'precision');
+  if (back.needs(B)) back.emit('linearBackwardWeight', [dz, back.keep(1)], [B], precision);
   if (!back.needs(x, A)) return;
-  const v = back.compute('scale', [back.compute('linearBackwardInput', [dz, B])], {
+  const v = back.compute('scale', [back.compute('linearBackwardInput', [dz, B], precision)], {
     factor: numberOf(node, 'scaling', 1),
   });
   if (back.needs(A)) {
     const dropped = dropout ? back.compute('dropout', [x, tokenIndex], dropout) : x;
-    back.emit('linearBackwardWeight', [v, dropped], [A]);
+    back.emit('linearBackwardWeight', [v, dropped], [A], precision);
   }
   if (!back.needs(x)) return;
-  if (dropout) back.emit('dropout', [back.compute('linearBackwardInput', [v, A]), tokenIndex], [x], dropout);
-  else back.emit('linearBackwardInput', [v, A], [x]);
-  back.emit('linearBackwardInput', [dz, W], [x]);
+  if (dropout) back.emit('dropout', [back.compute('linearBackwardInput', [v, A], precision), tokenIndex], [x], dropout);
+  else back.emit('linearBackwardInput', [v, A], [x], precision);
+  back.emit('linearBackwardInput', [dz, W], [x], precision);
 }
 
 export const loraLinearBackwardOp = defineOp({
@@ -85,7 +86,7 @@ export const loraLinearBackwardOp = defineOp({
   role: 'backward',
   inputs: operands('dy [R, N], x [R, K], u [R, r], W? [N, K], A [r, K], B [N, r], tokenIndex? [R] i32'),
   outputs: operands('dx? [R, K], dA [r, K] acc, dB [N, r] acc'),
-  attributes: ['scaling', 'dropout', 'site'],
+  attributes: ['scaling', 'dropout', 'site', 'precision'],
   check: checkDropout,
   flops: (call, sizes) => {
     const [dy, , , W, A, B] = call.inputs;

@@ -1,0 +1,23 @@
+// Products that sum over the rows of two matrices and have few results: dA and dB of LoRA.
+#pragma once
+
+#include <initializer_list>
+
+#include "cpu/gemm/kernels.h"
+
+namespace fl::cpu {
+
+/// C [m, n] += sum over rows t of a[t, i] b[t, j], a [rows, m] and b [rows, n] row-major, C dense.
+struct RowSums {
+  const float* a = nullptr;
+  int64_t m = 0;
+  const float* b = nullptr;
+  int64_t n = 0;
+  float* c = nullptr;
+};
+
+/// Adds rows [begin, end), begin a multiple of kernels.depth and end too or the last row, in the order of rows: several
+/// calls in a row give the bits of one.
+void addRowSums(const Kernels& kernels, std::initializer_list<RowSums> sums, int64_t begin, int64_t end);
+
+}  // namespace fl::cpu
