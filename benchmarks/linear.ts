@@ -2,14 +2,17 @@
  * What does LoRA cost on one Linear layer? Fused (one op) against separate (linear, down, scale, up, add: what a LoRA layer without fusion
  * runs), the bare linear layer, and PyTorch + PEFT eager and compiled; and the product alone against oneDNN, MKL, OpenBLAS and the peak.
  *
- *   npm run bench:linear -- [--device cpu|cuda] [--quick] [--json FILE]
+ * In bf16 our sides alone are measured: fused, separate and bare with each other, and the product with the bf16 peak.
+ *
+ *   npm run bench:linear -- [--device cpu|cuda] [--precision fp32|bf16] [--quick] [--json FILE]
  */
+import type { Precision } from '../src/graph/precision';
 import { native } from '../src/native';
 import type { Child } from './lib/child';
 import { LinearOps, type Passes, SCALING } from './lib/linear_ops';
 import { main } from './lib/main';
 import { compareSamples, geometricMean, type Interleaved, interleave } from './lib/measure';
-import { bf16Missing, measurePeak } from './lib/peak';
+import { measurePeak } from './lib/peak';
 import { milliseconds, percent } from './lib/report';
 import { type Benchmark, type BenchmarkOptions, type Figure, isMissing, type Section } from './lib/result';
 import { startPython, tuneThreads } from './lib/sides';
@@ -45,6 +48,18 @@ const FULL: Settings = {
   productRounds: 11,
   compiled: { tokens: 1024, rank: 8 },
 };
+
+/** Taken off the command line here: the other benchmarks have no such option. */
+function takePrecision(): Precision {
+  const at = process.argv.indexOf('--precision');
+  if (at < 0) return 'fp32';
+  const [, value] = process.argv.splice(at, 2);
+  if (value === 'fp32') return value;
+  if (value !== 'bf16') throw new Error(`--precision ${value}: it must be fp32 or bf16`);
+  if (!native().info().bf16) throw new Error('--precision bf16: this CPU has no AVX512_BF16');
+  return value;
+}
+const precision = require.main === module ? takePrecision() : 'fp32';
 
 const PASSES = ['forward', 'backward', 'both'] as const;
 type Side = 'base' | 'fused' | 'separate' | 'torch' | 'peft' | 'compiled';
@@ -98,11 +113,12 @@ async function checkAgainst(peer: Child): Promise<number> {
 
 async function measureLayer(
   backend: string,
+  precision: Precision,
   [T, K, N, r]: [number, number, number, number],
   peer: Child | undefined,
   { rounds, compiled }: Settings,
 ): Promise<Row> {
-  const ops = new LinearOps(backend, T, K, N, r);
+  const ops = new LinearOps(backend, T, K, N, r, precision);
   const sides: Partial<Record<Side, () => Promise<Passes>>> = {
     base: () => ops.base(),
     fused: () => ops.fused(),
@@ -135,8 +151,13 @@ async function measureLayer(
   return { T, K, N, r, passes: { forward: counted(parts.forward), backward: counted(parts.backward), both } };
 }
 
-async function measureProduct([T, K, N]: [number, number, number], peer: Child | undefined, rounds: number) {
-  const ops = new LinearOps('cpu', T, K, N, 1);
+async function measureProduct(
+  precision: Precision,
+  [T, K, N]: [number, number, number],
+  peer: Child | undefined,
+  rounds: number,
+) {
+  const ops = new LinearOps('cpu', T, K, N, 1, precision);
   const peaks: number[] = [];
   const { threads } = native().info();
   const turns: Record<string, () => Promise<number>> = { 'fused-lora': () => ops.product() };
@@ -145,7 +166,7 @@ async function measureProduct([T, K, N]: [number, number, number], peer: Child |
     for (const name of ['onednn', 'torch', 'openblas']) turns[name] = () => peer.call<number>('product', { name });
   }
   turns['peak'] = async () => {
-    peaks.push(measurePeak('f32', threads, 0.05) as number);
+    peaks.push(measurePeak(precision === 'bf16' ? 'bf16' : 'f32', threads, 0.05) as number);
     return 0.05;
   };
   const timings = await interleave(turns, { rounds, pause: PAUSE });
@@ -163,7 +184,7 @@ const NAMES: Record<Side, string> = {
   compiled: 'PEFT compiled',
 };
 
-function layerTable(pass: (typeof PASSES)[number], rows: readonly Row[]): Section {
+function layerTable(precision: Precision, pass: (typeof PASSES)[number], rows: readonly Row[]): Section {
   const sides = (Object.keys(NAMES) as Side[]).filter((side) => rows.some(({ passes }) => passes[pass][side]));
   const others = sides.filter((side) => side !== 'base' && side !== 'fused');
   const ratio = (row: Row, over: Side, under: Side) => {
@@ -176,7 +197,7 @@ function layerTable(pass: (typeof PASSES)[number], rows: readonly Row[]): Sectio
   };
   const number = (value: number | undefined) => value?.toFixed(3) ?? '';
   return {
-    title: `LoRA on one Linear layer, ${pass === 'both' ? 'forward + backward' : pass}, fp32`,
+    title: `LoRA on one Linear layer, ${pass === 'both' ? 'forward + backward' : pass}, ${precision}`,
     note: 'ratios of times (median of rounds), then ms; backward: dx, dA, dB (bare: dx)',
     header: [
       'tokens,in,out r',
@@ -218,13 +239,13 @@ function layerTable(pass: (typeof PASSES)[number], rows: readonly Row[]): Sectio
 const flopsOf = ({ T, K, N }: { T: number; K: number; N: number }) => 2 * T * K * N;
 const shareOf = (row: ProductRow) => flopsOf(row) / (row.timings['fused-lora']?.median ?? Number.NaN) / row.peak;
 
-function productTable(rows: readonly ProductRow[]): Section {
+function productTable(precision: Precision, rows: readonly ProductRow[]): Section {
   const sides = Object.keys(rows[0]?.timings ?? {}).filter((side) => side !== 'peak');
   const others = sides.slice(1);
   const rate = (row: ProductRow, side: string) => flopsOf(row) / (row.timings[side]?.median ?? Number.NaN) / 1e9;
   const over = (row: ProductRow, side: string) => row.timings[side]?.ratio ?? Number.NaN;
   return {
-    title: 'the product alone, fp32, weights packed beforehand (OpenBLAS and torch: as stored)',
+    title: `the product alone, ${precision}, weights packed beforehand (OpenBLAS and torch: as stored)`,
     note: 'speed of fused-lora over each peer, share of the peak measured in the same run, GFLOP/s; torch: F.linear (MKL)',
     header: [
       'tokens,in,out',
@@ -257,16 +278,23 @@ function productTable(rows: readonly ProductRow[]): Section {
   };
 }
 
-function figuresOf(rows: readonly Row[], products: readonly ProductRow[]): Record<string, Figure> {
-  const bf16: Figure = { missing: bf16Missing() as string };
+function figuresOf(
+  precision: Precision,
+  rows: readonly Row[],
+  products: readonly ProductRow[],
+): Record<string, Figure> {
+  const share = geometricMean(products.map(shareOf));
+  if (precision === 'bf16') return { 'linear.productShareBf16': share };
   const overBase = (pass: 'forward' | 'backward', ranks: (r: number) => boolean) =>
     geometricMean(rows.filter(({ r }) => ranks(r)).map(({ passes }) => passes[pass].fused?.ratio ?? Number.NaN));
   const small = (r: number) => r <= 16;
   const large = (r: number) => r === 64;
   const withOnednn = products.every(({ timings }) => timings['onednn']);
   return {
-    'linear.productShareFp32': geometricMean(products.map(shareOf)),
-    'linear.productShareBf16': bf16,
+    'linear.productShareFp32': share,
+    'linear.productShareBf16': native().info().bf16
+      ? { missing: 'measured by --precision bf16' }
+      : { missing: 'no AVX512_BF16' },
     'linear.productOverOnednn': withOnednn
       ? geometricMean(products.map(({ timings }) => timings['onednn']?.ratio ?? Number.NaN))
       : { missing: 'no oneDNN (npm run bench:peers)' },
@@ -294,26 +322,27 @@ export const benchmark: Benchmark = {
   question: 'What does LoRA cost on one Linear layer, fused, separate and in PEFT, and how fast is the product alone?',
   async run({ quick, device }) {
     const settings = quick ? QUICK : FULL;
-    const { peer, facts } = await openPeer(device);
+    const { peer, facts } =
+      precision === 'fp32' ? await openPeer(device) : { peer: undefined, facts: { missing: 'measured in fp32 only' } };
     const products: ProductRow[] = [];
     if (device === 'cpu') {
       for (const T of PRODUCT_TOKENS) {
         for (const [K, N] of PRODUCT_SHAPES)
-          products.push(await measureProduct([T, K, N], peer, settings.productRounds));
+          products.push(await measureProduct(precision, [T, K, N], peer, settings.productRounds));
       }
     }
     const rows: Row[] = [];
     for (const [K, N] of SHAPES) {
       for (const T of settings.tokens) {
-        for (const r of settings.ranks) rows.push(await measureLayer(device, [T, K, N, r], peer, settings));
+        for (const r of settings.ranks) rows.push(await measureLayer(device, precision, [T, K, N, r], peer, settings));
       }
     }
     return {
       peers: { PyTorch: facts },
-      figures: device === 'cpu' ? figuresOf(rows, products) : {},
+      figures: device === 'cpu' ? figuresOf(precision, rows, products) : {},
       sections: [
-        ...(products.length > 0 ? [productTable(products)] : []),
-        ...PASSES.map((pass) => layerTable(pass, rows)),
+        ...(products.length > 0 ? [productTable(precision, products)] : []),
+        ...PASSES.map((pass) => layerTable(precision, pass, rows)),
       ],
       rows: [...products, ...rows],
     };

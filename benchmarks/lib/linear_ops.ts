@@ -1,4 +1,5 @@
 /** One Linear layer through our ops: bare, with LoRA as one op, and with LoRA as the ops that a layer without fusion runs. */
+import type { Precision } from '../../src/graph/precision';
 import { type NativeParameter, native } from '../../src/native';
 import { generator } from './batches';
 
@@ -18,6 +19,8 @@ type Op = [
   attributes?: Record<string, number>,
 ];
 
+const PRODUCTS = /^(linear|loraLinear)/;
+
 /** The operands of a layer x [T, K] → y [T, N] with an adapter of rank r, random. Times are the ops' own, taken natively. */
 export class LinearOps {
   private readonly tensors: NativeParameter[] = [];
@@ -30,6 +33,7 @@ export class LinearOps {
     K: number,
     N: number,
     r: number,
+    private readonly precision: Precision = 'fp32',
   ) {
     this.random = generator(T * 31 + K * 7 + N * 3 + r);
     const make = (...shape: number[]) => this.tensor(shape);
@@ -63,7 +67,8 @@ export class LinearOps {
   private async run(...ops: Op[]): Promise<number> {
     let seconds = 0;
     for (const [op, inputs, outputs, attributes = {}] of ops) {
-      seconds += await native().runOp(this.backend, op, inputs, outputs, attributes, step);
+      const all = PRODUCTS.test(op) ? { ...attributes, precision: this.precision } : attributes;
+      seconds += await native().runOp(this.backend, op, inputs, outputs, all, step);
     }
     return seconds;
   }

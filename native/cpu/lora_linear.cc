@@ -21,8 +21,8 @@ constexpr int64_t kRowsPerPiece = 16;
 
 /// Rows of x and dy that the caches of the cores still hold when dA and dB read them again.
 int64_t rowsInCache(int64_t k, int64_t n) {
-  constexpr int64_t bytes = int64_t{2} << 20;
-  return std::max<int64_t>(256, bytes / ((k + n) * int64_t{4}));
+  constexpr int64_t bytes = int64_t{1} << 20;
+  return std::max<int64_t>(112, bytes / ((k + n) * int64_t{4}));
 }
 
 /// x, or with LoRA dropout a masked copy of it in the workspace.

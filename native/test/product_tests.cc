@@ -44,7 +44,7 @@ int64_t sizeOf(const Case& c) {
   return size;
 }
 
-std::vector<Case> casesOf(OpKind op, Precision precision) {
+std::vector<Case> productCasesOf(OpKind op, Precision precision) {
   return precision == Precision::bf16 ? bf16CasesOf(op) : casesOf(op);
 }
 
@@ -53,7 +53,7 @@ void everyCase(OpKind op, Precision precision, Isa isa) {
   const Setting setting;
   cpu::useIsaForProducts(isa);
   constexpr int64_t quickly = 100'000;
-  for (Case& c : casesOf(op, precision)) {
+  for (Case& c : productCasesOf(op, precision)) {
     if (sizeOf(c) > quickly) continue;
     roundToFloat(c);
     checkEverywhere(c, std::string(nameOf(isa)));

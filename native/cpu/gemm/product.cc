@@ -37,11 +37,20 @@ int64_t cacheL2() {
   return bytes;
 }
 
-// m rows in as few panels as the tile allows, their sizes equal within one.
+// m rows in as few panels as the tile allows, their sizes equal within `depth`: panels begin at multiples of it.
 struct RowPanels {
-  int64_t first, rows, count;
-  int64_t begin(int64_t panel) const { return panel * rows / count; }
+  RowPanels(int64_t rows, const Kernels& kernels)
+      : m(rows), depth(kernels.depth), units(ceilDiv(rows, depth)), count(ceilDiv(units, kernels.mr / depth)) {}
+
+  int64_t m, depth, units, count;
+  int64_t begin(int64_t panel) const { return std::min(m, panel * units / count * depth); }
   int size(int64_t panel) const { return static_cast<int>(begin(panel + 1) - begin(panel)); }
+};
+
+// Panels whose rows are packed at a time.
+struct SuperBlock {
+  int64_t firstPanel, panels;
+  int64_t firstRow;
 };
 
 struct Block {
@@ -55,7 +64,11 @@ struct Block {
 class Run {
  public:
   explicit Run(const Product& product)
-      : p_(product), kernels_(product.kernels), pool_(ThreadPool::instance()), threads_(pool_.threads()) {}
+      : p_(product),
+        kernels_(product.kernels),
+        rows_(product.m, kernels_),
+        pool_(ThreadPool::instance()),
+        threads_(pool_.threads()) {}
 
   void operator()() {
     const int64_t steps = stepsOf(kernels_, p_.k);
@@ -77,48 +90,51 @@ class Run {
       packedRight_ = wordWorkspace(WorkspaceSlot::rightPanels, right_.words());
       right_.data = packedRight_;
     }
-    int64_t most = std::max(kSuperBlockBytes / (block.words * int64_t{4}), int64_t{2} * threads_ * kernels_.mr);
-    if (p_.rowsAtOnce > 0) most = std::min(most, p_.rowsAtOnce);
-    const int64_t superBlocks = ceilDiv(p_.m, most);
-    const int64_t pairs = stepsOf(kernels_, p_.m);
+    int64_t most = std::max(kSuperBlockBytes / (block.words * int64_t{4}) / kernels_.mr, int64_t{2} * threads_);
+    if (p_.rowsAtOnce > 0) most = std::min(most, std::max<int64_t>(1, p_.rowsAtOnce / kernels_.mr));
+    const int64_t superBlocks = ceilDiv(rows_.count, most);
     for (int64_t s = 0; s < superBlocks; s++) {
-      const int64_t begin = s * pairs / superBlocks * kernels_.depth;
-      const int64_t end = std::min(p_.m, (s + 1) * pairs / superBlocks * kernels_.depth);
-      if (begin >= end) continue;
-      RowPanels rows{begin, end - begin, ceilDiv(end - begin, kernels_.mr)};
-      left_ = wordWorkspace(WorkspaceSlot::leftPanels, rows.rows * block.words);
-      pack(block, rows, s == 0);
-      tiles(block, rows);
-      if (block.last && p_.afterRows) p_.afterRows(begin, end);
+      const int64_t begin = s * rows_.count / superBlocks, end = (s + 1) * rows_.count / superBlocks;
+      const SuperBlock part{begin, end - begin, rows_.begin(begin)};
+      const int64_t endRow = rows_.begin(end);
+      left_ = wordWorkspace(WorkspaceSlot::leftPanels, (endRow - part.firstRow) * block.words);
+      pack(block, part, s == 0);
+      tiles(block, part);
+      if (block.last && p_.afterRows) p_.afterRows(part.firstRow, endRow);
     }
   }
 
-  void pack(const Block& block, const RowPanels& rows, bool firstRows) {
+  // Where a panel lies, of those that are packed.
+  Word* leftPanel(const Block& block, const SuperBlock& part, int64_t panel) const {
+    return left_ + (rows_.begin(panel) - part.firstRow) * block.words;
+  }
+
+  void pack(const Block& block, const SuperBlock& part, bool firstRows) {
     const int64_t chunksOfK = ceilDiv(block.k, kPackRows);
     const int64_t rightChunks = firstRows && p_.bRows != nullptr ? chunksOfK : 0;
-    const int64_t leftChunks = p_.aTransposed ? chunksOfK : rows.count;
+    const int64_t leftChunks = p_.aTransposed ? chunksOfK : part.panels;
     pool_.parallelFor(rightChunks + leftChunks, [&](int64_t chunk, int thread) {
       if (chunk < rightChunks) {
         const int64_t begin = chunk * kPackRows;
         packPanelsFromColumns(kernels_, p_.bRows + block.k0 * p_.ldb, p_.ldb, right_, begin,
                               std::min(block.k, begin + kPackRows), packedRight_);
       } else if (p_.aTransposed) {
-        packTransposed(block, rows, (chunk - rightChunks) * kPackRows);
+        packTransposed(block, part, (chunk - rightChunks) * kPackRows);
       } else {
-        packPanel(block, rows, chunk - rightChunks, thread);
+        packPanel(block, part, part.firstPanel + chunk - rightChunks, thread);
       }
     });
   }
 
-  void packPanel(const Block& block, const RowPanels& rows, int64_t panel, int thread) {
-    const int64_t row = rows.first + rows.begin(panel);
-    const int size = rows.size(panel);
+  void packPanel(const Block& block, const SuperBlock& part, int64_t panel, int thread) {
+    const int64_t row = rows_.begin(panel);
+    const int size = rows_.size(panel);
     const bool ranked = block.last && p_.rank != 0, makeU = ranked && p_.low.data != nullptr;
     // u sums over all of k, in the last block.
     const int64_t k0 = makeU ? 0 : block.k0, k = makeU ? p_.k : block.k;
     const int64_t needed = leftRowsWords(kernels_, size, k), neededU = leftRowsWords(kernels_, size, p_.rank);
     auto* memory = static_cast<Word*>(pool_.scratch(thread, (needed + neededU) * static_cast<int64_t>(sizeof(Word))));
-    Word* out = left_ + rows.begin(panel) * block.words;
+    Word* out = leftPanel(block, part, panel);
     const LeftRows x = leftRows(kernels_, p_.a + row * p_.lda + k0, p_.lda, size, k, memory);
     const int64_t words = block.steps * kernels_.leftWords;
     kernels_.transpose(x.data + (block.k0 - k0) / kernels_.depth * kernels_.leftWords, x.ld, size, words, out, size);
@@ -129,26 +145,27 @@ class Run {
     kernels_.transpose(more.data, more.ld, size, more.words, out + words * size, size);
   }
 
-  void packTransposed(const Block& block, const RowPanels& rows, int64_t begin) {
+  void packTransposed(const Block& block, const SuperBlock& part, int64_t begin) {
     const int64_t count = std::min(block.k, begin + kPackRows) - begin;
     const int64_t word = begin / kernels_.depth * kernels_.leftWords;
-    const float* from = p_.a + (block.k0 + begin) * p_.lda + rows.first;
-    for (int64_t panel = 0; panel < rows.count; panel++) {
-      const int64_t row = rows.begin(panel), size = rows.size(panel);
-      kernels_.leftColumns(from + row, p_.lda, size, count, left_ + row * block.words + word * size, size);
+    const float* from = p_.a + (block.k0 + begin) * p_.lda;
+    for (int64_t panel = part.firstPanel; panel < part.firstPanel + part.panels; panel++) {
+      const int64_t row = rows_.begin(panel), size = rows_.size(panel);
+      kernels_.leftColumns(from + row, p_.lda, size, count, leftPanel(block, part, panel) + word * size, size);
     }
   }
 
-  void tiles(const Block& block, const RowPanels& rows) {
+  void tiles(const Block& block, const SuperBlock& part) {
     const int64_t columnPanels = right_.count();
     const int64_t fits = cacheL2() / 2 / (kernels_.mr * block.words * int64_t{4});
-    const int64_t balanced = rows.count * columnPanels / (kJobsPerThread * threads_);
+    const int64_t balanced = part.panels * columnPanels / (kJobsPerThread * threads_);
     const int64_t group = std::clamp<int64_t>(std::min(fits, balanced), 1, kMaxGroup);
-    const int64_t groups = ceilDiv(rows.count, group);
+    const int64_t groups = ceilDiv(part.panels, group);
     pool_.parallelFor(groups * columnPanels, [&](int64_t job, int) {
       const int64_t g = job / columnPanels, column = job % columnPanels;
-      const int64_t begin = g * rows.count / groups, end = (g + 1) * rows.count / groups;
-      for (int64_t panel = begin; panel < end; panel++) tile(block, rows, panel, column, {panel - begin, end - begin});
+      const int64_t begin = g * part.panels / groups, end = (g + 1) * part.panels / groups;
+      for (int64_t panel = begin; panel < end; panel++)
+        tile(block, part, part.firstPanel + panel, column, {panel - begin, end - begin});
     });
   }
 
@@ -157,12 +174,12 @@ class Run {
     int64_t index, count;
   };
 
-  void tile(const Block& block, const RowPanels& rows, int64_t panel, int64_t column, Share share) {
-    const int64_t row = rows.first + rows.begin(panel), j = column * kernels_.nr;
+  void tile(const Block& block, const SuperBlock& part, int64_t panel, int64_t column, Share share) {
+    const int64_t row = rows_.begin(panel), j = column * kernels_.nr;
     Tile t;
-    t.rows = rows.size(panel);
+    t.rows = rows_.size(panel);
     t.columns = static_cast<int>(std::min<int64_t>(kernels_.nr, p_.n - j));
-    t.a = left_ + rows.begin(panel) * block.words;
+    t.a = leftPanel(block, part, panel);
     t.aStride = t.rows;
     const int64_t offset = p_.bRows == nullptr ? block.k0 / kernels_.depth * kernels_.nr : 0;
     t.b0 = right_.panel(column) + offset;
@@ -192,6 +209,7 @@ class Run {
 
   const Product& p_;
   const Kernels& kernels_;
+  const RowPanels rows_;
   ThreadPool& pool_;
   const int threads_;
   Panels right_;
