@@ -1,10 +1,11 @@
 /** `fused-lora bench`: what fusion gains on this machine, in under a minute. The project's benchmarks compare with other libraries too. */
 import { Command } from 'commander';
 import { FusedLoraError } from '../errors';
+import { choosePrecision, type PrecisionOption } from '../graph/precision';
 import { chooseDevice, type DeviceOption } from '../task/device';
 import { compareLayers, compareSteps, type LayerComparison, type StepComparison } from './bench_measure';
 import { showFigures } from './figures';
-import { addExamples, addOutputOptions, deviceOption, integer, type OutputOptions } from './options';
+import { addExamples, addOutputOptions, deviceOption, integer, type OutputOptions, precisionOption } from './options';
 import { action } from './run';
 import { alignColumns, milliseconds } from './text';
 
@@ -14,6 +15,7 @@ interface BenchOptions extends OutputOptions {
   hiddenSize: number;
   rounds: number;
   device: DeviceOption;
+  precision: PrecisionOption;
 }
 
 export function benchCommand(): Command {
@@ -29,7 +31,8 @@ export function benchCommand(): Command {
       768,
     )
     .option('--rounds <n>', 'measurements of each side, in turns', integer(3), 7)
-    .addOption(deviceOption());
+    .addOption(deviceOption())
+    .addOption(precisionOption());
   addOutputOptions(command);
   addExamples(command, ['fused-lora bench', 'fused-lora bench --hidden-size 1024 --r 16 --json bench.json']);
   return command.action(
@@ -42,12 +45,13 @@ export function benchCommand(): Command {
       }
       const { backend, reason } = chooseDevice(options.device);
       if (backend === 'reference') throw new FusedLoraError('INTERNAL', 'the reference backend is not for benchmarks');
-      const settings = { ...options, backend, signal: context.signal };
-      context.say(`${reason}: this takes up to a minute`);
+      const precision = choosePrecision(options.precision, backend);
+      const settings = { ...options, backend, precision, signal: context.signal };
+      context.say(`${reason}, precision ${precision}: this takes up to a minute`);
       const layers = await compareLayers(settings);
       const step = await compareSteps(settings);
       const { tokens, r, hiddenSize, rounds } = options;
-      const figures = { command: 'bench', device: reason, tokens, r, hiddenSize, rounds, layers, step };
+      const figures = { command: 'bench', device: reason, precision, tokens, r, hiddenSize, rounds, layers, step };
       showFigures(options.json, figures, describe(options, layers, step));
     }),
   );

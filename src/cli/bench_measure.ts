@@ -1,6 +1,7 @@
 /** Measurements of `fused-lora bench`. Sides take turns, so that a drift of the machine's speed meets both alike. */
 import { FusedLoraError } from '../errors';
 import { plan } from '../graph/plan';
+import type { Precision } from '../graph/precision';
 import { Program } from '../graph/program';
 import { DeviceTensor, linear, loraLinear, loraLinearBackward } from '../kernels';
 import { addAdapter } from '../lora';
@@ -14,6 +15,7 @@ export interface BenchSettings {
   hiddenSize: number;
   rounds: number;
   backend: 'cpu' | 'cuda';
+  precision: Precision;
   signal: AbortSignal;
 }
 
@@ -78,7 +80,7 @@ function filled(count: number, scale: number): Float32Array {
 
 /** The linears of an encoder layer, forward and backward. */
 export async function compareLayers(settings: BenchSettings): Promise<LayerComparison[]> {
-  const { tokens: T, r, hiddenSize: H, backend } = settings;
+  const { tokens: T, r, hiddenSize: H, backend, precision } = settings;
   const results: LayerComparison[] = [];
   for (const [K, N] of [
     [H, H],
@@ -106,7 +108,7 @@ export async function compareLayers(settings: BenchSettings): Promise<LayerCompa
     ];
     const layer = { x, weight, bias, A, B, scaling: SCALING, y, u };
     const gradients = { dy, x, u, weight, A, B, scaling: SCALING, dx, dA, dB };
-    const options = { backend };
+    const options = { backend, precision };
     const forward = await inTurns(
       {
         fused: async () => (await loraLinear(layer, options)).seconds,
@@ -146,7 +148,7 @@ export async function compareLayers(settings: BenchSettings): Promise<LayerCompa
 
 /** A whole step (forward, backward, AdamW) of a small encoder of the given width, adapters on all its linears. */
 export async function compareSteps(settings: BenchSettings): Promise<StepComparison> {
-  const { hiddenSize, tokens, r, backend, signal } = settings;
+  const { hiddenSize, tokens, r, backend, precision, signal } = settings;
   const config = {
     model_type: 'roberta',
     vocab_size: 1024,
@@ -173,7 +175,7 @@ export async function compareSteps(settings: BenchSettings): Promise<StepCompari
   const source = sourceOf(model, new Array(sequences).fill(example), { batchSize: sequences });
   const batch = source.epoch(0).at(0);
   const program = (fused: boolean) =>
-    new Program(plan(trace(model, { training: true }), { train: true, fused }), { backend });
+    new Program(plan(trace(model, { training: true }), { train: true, fused, precision }), { backend });
   using fusedProgram = program(true);
   using separateProgram = program(false);
   const group = { learningRate: 0, beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0 };

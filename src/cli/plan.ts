@@ -1,6 +1,7 @@
 /** `fused-lora plan`: what a training run would train and cost, before anything is spent. */
 import { Command } from 'commander';
 import type { ColumnOptions } from '../data/columns';
+import type { PrecisionOption } from '../graph/precision';
 import { formatTotals } from '../lora';
 import { foldLayers } from '../nn/fold_layers';
 import type { DeviceOption } from '../task/device';
@@ -19,6 +20,7 @@ import {
   list,
   number,
   type OutputOptions,
+  precisionOption,
 } from './options';
 import { formatSeconds } from './progress';
 import { action } from './run';
@@ -36,6 +38,7 @@ interface PlanOptions extends ColumnOptions, TaskOptions, MethodOptions, OutputO
   gradientAccumulation?: number;
   measure: number;
   device: DeviceOption;
+  precision: PrecisionOption;
 }
 
 const sizes = (text: string) => list(text).map(integer(1));
@@ -60,7 +63,8 @@ export function planCommand(): Command {
     .option('--max-steps <n>', 'optimizer steps, in place of epochs', integer(1))
     .optionsGroup('Measuring:')
     .option('--measure <seconds>', 'seconds of steps with each batch size; 0: none', number, 2)
-    .addOption(deviceOption());
+    .addOption(deviceOption())
+    .addOption(precisionOption());
   addOutputOptions(command);
   addExamples(command, [
     'fused-lora plan --model roberta-base/',
@@ -78,6 +82,7 @@ export function planCommand(): Command {
         batchSizes: options.batchSize,
         measureSeconds: options.measure,
         device: options.device,
+        precision: options.precision,
         signal: context.signal,
         ...compact({
           train,
@@ -115,7 +120,7 @@ function describe(plan: TrainingPlan): string {
     formatTotals(plan.parameters),
     `weights ${megabytes(plan.weightBytes)}, gradients and optimizer ${megabytes(plan.optimizerBytes)}`,
     '',
-    `${plan.task}, ${plan.method}, ${plan.device}`,
+    `${plan.task}, ${plan.method}, ${plan.precision} on ${plan.device}`,
     batchTable(plan.batches),
     ...notes(plan),
     '',

@@ -4,6 +4,7 @@ import type { EncodedExample } from '../data/packing';
 import { loadTokenizer, type Tokenizer } from '../data/tokenizer';
 import { FusedLoraError } from '../errors';
 import { type Plan, plan as planGraph } from '../graph/plan';
+import { choosePrecision, type Precision } from '../graph/precision';
 import { Program } from '../graph/program';
 import type { Sizes } from '../graph/value';
 import { readJsonObject } from '../io/json';
@@ -29,6 +30,7 @@ export interface PlanTrainingOptions
     | 'tokenizer'
     | 'maxLength'
     | 'device'
+    | 'precision'
     | 'epochs'
     | 'maxSteps'
     | 'gradientAccumulation'
@@ -78,6 +80,8 @@ export interface TrainingPlan {
   task: string;
   method: string;
   device: string;
+  /** What products are computed in. */
+  precision: Precision;
   /** The module tree with 0 and 1: see `flagTree`. */
   tree: string;
   parameters: ParameterTable;
@@ -107,12 +111,13 @@ export async function planTraining(options: PlanTrainingOptions): Promise<Traini
     throw new FusedLoraError('INVALID_ARGUMENT', `measureSeconds is ${measureSeconds}; it must be a number from 0`);
   }
   const { backend, reason } = chooseDevice(options.device);
+  const precision = choosePrecision(options.precision, backend);
   const opened = await open(options, seed);
   const { model } = opened;
   applyMethod(model, method, lora, seed);
   const tokenizer = opened.tokenizer;
   const encoded = options.train && tokenizer && (await encodeFor({ ...opened, tokenizer }, options.train, signal));
-  const plan = planGraph(trace(model, { training: true }), { train: true });
+  const plan = planGraph(trace(model, { training: true }), { train: true, precision });
   const weightBytes = plan.parameterBytes;
   const { optimizerBytes } = plan;
   const batches: PlannedBatch[] = [];
@@ -136,6 +141,7 @@ export async function planTraining(options: PlanTrainingOptions): Promise<Traini
     task: model.task,
     method: nameOfMethod(method),
     device: reason,
+    precision,
     tree,
     parameters: table,
     weightBytes,
