@@ -22,7 +22,7 @@ import {
   type Missing,
   type Section,
 } from './lib/result';
-import { openOurs, openTorch, type Side, trainSteps } from './lib/sides';
+import { compareTwo, lossesOf, openOurs, openTorch, type Side, trainSteps, tunePeer } from './lib/sides';
 
 interface Method {
   name: string;
@@ -42,6 +42,9 @@ const PRESETS = ['att_q', 'att_v', 'ff_u', 'att_qv+ff_u', 'att_v+ff_u', 'ff_d+ff
 const SENTENCES = 16;
 const TOKENS = 32;
 const PAUSE = 50;
+/** Steps whose losses must agree between our full fine-tuning and the peer's, and their rate. */
+const CHECKED = [0, 0, 0];
+const CHECK_RATE = 1e-5;
 
 interface Settings {
   model: ModelName;
@@ -130,6 +133,8 @@ function rowOf(
 async function measurePrecision(precision: Precision, { model, rounds, methods, peerMethods }: Settings) {
   const batches = equalBatches(model, 1, SENTENCES, TOKENS);
   const full = await openOurs(argumentsOf(model, FULL_METHOD, precision), batches);
+  // From the same values, before any other step; in fp32 alone they must agree.
+  const losses = await lossesOf(full, CHECKED, CHECK_RATE);
   const rows: Row[] = [];
   const inTurns = (other: Side) =>
     interleave({ full: () => stepOf(full), other: () => stepOf(other) }, { rounds, pause: PAUSE });
@@ -146,11 +151,17 @@ async function measurePrecision(precision: Precision, { model, rounds, methods, 
   }
   let settings: object | undefined;
   for (const method of peerPrecisions().includes(precision) ? [...peerMethods, FULL_METHOD] : []) {
-    const peer = await openTorch(argumentsOf(model, method, precision), batches, (side) => trainSteps(side, [0]));
-    if (isMissing(peer)) return { rows, settings: peer };
-    rows.push(rowOf(method, precision, peer.side, true, await inTurns(peer.side)));
-    peer.side.child.close();
-    settings = peer.settings;
+    const peer = await openTorch(argumentsOf(model, method, precision), batches);
+    if (isMissing(peer)) {
+      settings = peer;
+      break;
+    }
+    if (method === FULL_METHOD && precision === 'fp32') {
+      compareTwo([full.child.name, peer.child.name], [losses, await lossesOf(peer, CHECKED, CHECK_RATE)]);
+    }
+    settings = await tunePeer(peer, () => trainSteps(peer, [0]));
+    rows.push(rowOf(method, precision, peer, true, await inTurns(peer)));
+    peer.child.close();
   }
   full.child.close();
   return { rows, settings };

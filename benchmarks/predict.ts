@@ -26,7 +26,7 @@ import {
   type Missing,
   type Section,
 } from './lib/result';
-import { compareLogits, openOurs, openTorch, predictBatches, type Side, startNodePeer, tuneThreads } from './lib/sides';
+import { compareLogits, openOurs, openTorch, predictBatches, type Side, startNodePeer, tunePeer } from './lib/sides';
 
 const BATCH = 32;
 const PAUSE = 20;
@@ -83,13 +83,13 @@ async function openSides(model: ModelName, all: readonly TokenBatch[], tuneOn: n
     sides.set(`${OURS} ${precision}`, await openOurs({ folder, method: 'predict', precision }, all));
   }
   for (const precision of peerPrecisions()) {
-    const peer = await openTorch({ folder, method: 'predict', precision }, all, workload);
+    const peer = await openTorch({ folder, method: 'predict', precision }, all);
     if (isMissing(peer)) {
       settings['PyTorch'] = peer;
       break;
     }
-    sides.set(peer.side.child.name, peer.side);
-    settings[peer.side.child.name] = peer.settings;
+    sides.set(peer.child.name, peer);
+    settings[peer.child.name] = await tunePeer(peer, () => workload(peer));
   }
   const onnx = onnxFolder(model);
   for (const [name, script] of [
@@ -104,8 +104,7 @@ async function openSides(model: ModelName, all: readonly TokenBatch[], tuneOn: n
     await child.call('load', { folder: onnx, pad: configOfModel(model).pad_token_id });
     await child.call('batches', { batches: all });
     const side: Side = { child, loaded: { parameters: 0, learnable: 0, seconds: 0 } };
-    const tuned = await tuneThreads(child, async () => (await workload(side)).seconds);
-    settings[child.name] = { ...(await child.call<object>('info')), ...tuned };
+    settings[child.name] = await tunePeer(side, () => workload(side));
     sides.set(child.name, side);
   }
   return { sides, settings };

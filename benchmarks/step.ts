@@ -21,7 +21,7 @@ import { ourBf16Missing, ourPrecisions, type Precision, peerPrecisions } from '.
 import type { Costs, LoadArguments, ProfileResult } from './lib/protocol';
 import { milliseconds, percent } from './lib/report';
 import { type Benchmark, type BenchmarkOptions, type Figure, isMissing, type Section } from './lib/result';
-import { compareLosses, openOurs, openTorch, type Side, trainSteps } from './lib/sides';
+import { compareLosses, openOurs, openTorch, type Side, trainSteps, tunePeer } from './lib/sides';
 
 interface Setting {
   model: ModelName;
@@ -86,17 +86,17 @@ async function openSides({ model, separate }: Setting, all: readonly TokenBatch[
   for (const precision of await ourPrecisions())
     sides[`${OURS} ${precision}`] = await openOurs({ ...base, precision }, all);
   if (separate) sides['separate fp32'] = await openOurs({ ...base, fused: false }, all);
+  const peers: Record<string, Side> = {};
   const peerSettings: Record<string, unknown> = {};
   for (const precision of peerPrecisions()) {
-    const peer = await openTorch({ ...base, precision }, all, (side) => trainSteps(side, [0]));
+    const peer = await openTorch({ ...base, precision }, all);
     if (isMissing(peer)) {
       peerSettings['PyTorch'] = peer;
       break;
     }
-    sides[peer.side.child.name] = peer.side;
-    peerSettings[peer.side.child.name] = peer.settings;
+    peers[peer.child.name] = peer;
   }
-  return { sides, peerSettings };
+  return { sides: { ...sides, ...peers }, peers, peerSettings };
 }
 
 async function measureModel(setting: Setting): Promise<Measured> {
@@ -106,12 +106,19 @@ async function measureModel(setting: Setting): Promise<Measured> {
     random: randomBatches(model, sst2Batches, SST2_SENTENCES),
     sorted: sortedBatches(model, sst2Batches, SST2_SENTENCES),
   };
-  const { sides, peerSettings } = await openSides(setting, [...groups.equal, ...groups.random, ...groups.sorted]);
+  const { sides, peers, peerSettings } = await openSides(setting, [
+    ...groups.equal,
+    ...groups.random,
+    ...groups.sorted,
+  ]);
   const fp32 = Object.entries(sides).filter(([name]) => name.endsWith('fp32'));
   const lossDifference = await compareLosses(
     fp32.map(([, side]) => side),
     [0, 1, 1 + sst2Batches],
   );
+  for (const [name, peer] of Object.entries(peers)) {
+    peerSettings[name] = await tunePeer(peer, () => trainSteps(peer, [0]));
+  }
   const [ours] = Object.values(sides) as [Side];
   const [costs] = await ours.child.call<[Costs]>('costs', { dropout: true });
 

@@ -1,5 +1,5 @@
 /** Which precisions a run can compare on this machine. */
-import { createModel, type EncodedExample, Program, type ProgramOptions, packBatch, plan, trace } from '../../src';
+import { createModel, type EncodedExample, type PlanOptions, Program, packBatch, plan, trace } from '../../src';
 import { toSourceBatch } from '../../src/data/batch_source';
 import { positionsOf } from '../../src/task/encoding';
 import { measurePeak } from './peak';
@@ -37,9 +37,9 @@ async function probe(): Promise<string | undefined> {
     label: 0,
   };
   const batch = toSourceBatch(packBatch([example], Int32Array.of(0), positionsOf(model)));
-  const planned = plan(trace(model, { training: false, loss: false }), { train: false });
+  const graph = trace(model, { training: false, loss: false });
   const logits = async (precision: Precision) => {
-    const program = new Program(planned, programOptions(precision));
+    const program = new Program(plan(graph, planOptions(precision, { train: false })), { backend: 'cpu' });
     await program.forward(batch);
     const values = program.read('logits');
     program.dispose();
@@ -53,4 +53,5 @@ async function probe(): Promise<string | undefined> {
   }
 }
 
-export const programOptions = (precision: Precision) => ({ backend: 'cpu', precision }) as ProgramOptions;
+export const planOptions = (precision: Precision, options: PlanOptions): PlanOptions =>
+  ({ ...options, precision }) as PlanOptions;

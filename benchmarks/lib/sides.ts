@@ -67,17 +67,19 @@ export async function loadSide(child: Child, model: LoadArguments, batches: read
 
 export const openOurs = (model: LoadArguments, batches: readonly TokenBatch[]) => loadSide(startOurs(), model, batches);
 
-/** PyTorch in one precision, with the number of threads at which `workload` is fastest. */
+/** PyTorch in one precision, untuned: whose values are compared with ours before it takes its first steps. */
 export async function openTorch(
   model: LoadArguments & { precision: Precision },
   batches: readonly TokenBatch[],
-  workload: (side: Side) => Promise<{ seconds: number }>,
-): Promise<{ side: Side; settings: object } | Missing> {
+): Promise<Side | Missing> {
   const child = startPython('torch_peer.py', `PyTorch ${model.precision}`);
-  if (isMissing(child)) return child;
-  const side = await loadSide(child, model, batches);
-  const tuned = await tuneThreads(child, async () => (await workload(side)).seconds);
-  return { side, settings: { ...(await child.call<object>('info')), ...tuned } };
+  return isMissing(child) ? child : loadSide(child, model, batches);
+}
+
+/** Sets a peer's number of threads to that at which `workload` is fastest. @returns its versions and settings. */
+export async function tunePeer({ child }: Side, workload: () => Promise<{ seconds: number }>): Promise<object> {
+  const tuned = await tuneThreads(child, async () => (await workload()).seconds);
+  return { ...(await child.call<object>('info')), ...tuned };
 }
 
 export const trainSteps = (side: Side, steps: readonly number[], options: object = {}) =>
@@ -86,25 +88,29 @@ export const trainSteps = (side: Side, steps: readonly number[], options: object
 export const predictBatches = (side: Side, steps: readonly number[]) =>
   side.child.call<PredictResult>('predict', { steps });
 
+/** Losses of a few steps without dropout, which change the weights. */
+export const lossesOf = async (side: Side, steps: readonly number[], learningRate = 1e-3) =>
+  (await trainSteps(side, steps, { dropout: false, learningRate })).losses;
+
 /**
- * Three steps without dropout from the same values: every fp32 side must give the same losses, or the times mean nothing.
+ * Every fp32 side must give the same losses from the same values, or the times mean nothing: before any other step.
  * @returns the largest relative difference.
  */
-export async function compareLosses(sides: readonly Side[], steps: readonly number[] = [0, 0, 0]): Promise<number> {
-  const runs = [];
-  for (const side of sides) runs.push(await trainSteps(side, steps, { dropout: false, learningRate: 1e-3 }));
-  return largestDifference(
-    sides,
-    runs.map(({ losses }) => losses),
-    'loss',
-    LOSS_TOLERANCE,
-  );
+export async function compareLosses(sides: readonly Side[], steps: readonly number[]): Promise<number> {
+  const losses = [];
+  for (const side of sides) losses.push(await lossesOf(side, steps));
+  const names = sides.map(({ child }) => child.name);
+  return largestDifference(names, losses, 'loss', LOSS_TOLERANCE);
 }
+
+/** compareLosses for two sides that are not open at the same time. */
+export const compareTwo = (names: [string, string], losses: [number[], number[]]) =>
+  largestDifference(names, losses, 'loss', LOSS_TOLERANCE);
 
 /** The same logits for the same sentences, before predictions are timed. */
 export function compareLogits(sides: readonly Side[], runs: readonly PredictResult[]): number {
   return largestDifference(
-    sides,
+    sides.map(({ child }) => child.name),
     runs.map(({ logits }) => logits.flat()),
     'logit',
     LOGIT_TOLERANCE,
@@ -112,7 +118,7 @@ export function compareLogits(sides: readonly Side[], runs: readonly PredictResu
 }
 
 function largestDifference(
-  sides: readonly Side[],
+  names: readonly string[],
   values: readonly number[][],
   what: string,
   tolerance: number,
@@ -125,7 +131,7 @@ function largestDifference(
       const difference = Math.abs(value - (theirs[i] ?? Number.NaN)) / scale;
       if (!(difference <= tolerance)) {
         throw new Error(
-          `${what} ${i} is ${value} for ${sides[0]?.child.name} and ${theirs[i]} for ${sides[s]?.child.name}: they do not compute the same`,
+          `${what} ${i} is ${value} for ${names[0]} and ${theirs[i]} for ${names[s]}: they do not compute the same`,
         );
       }
       largest = Math.max(largest, difference);

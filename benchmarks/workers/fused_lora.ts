@@ -22,7 +22,7 @@ import { positionsOf } from '../../src/task/encoding';
 import { groupParameters, type ParameterGroups } from '../../src/train/parameter_groups';
 import type { TokenBatch } from '../lib/batches';
 import { summarize } from '../lib/measure';
-import { type Precision, programOptions } from '../lib/precision';
+import { type Precision, planOptions } from '../lib/precision';
 import type {
   Costs,
   LoadArguments,
@@ -83,7 +83,7 @@ function setBatches({ batches: given }: { batches: TokenBatch[] }): void {
 function training(dropout: boolean, learningRate: number): Training {
   let found = trainings.get(dropout);
   if (!found) {
-    const program = new Program(planOf(dropout), programOptions(precision));
+    const program = new Program(planOf(dropout), { backend: 'cpu' });
     found = { program, groups: groupParameters(program.plan.trained, { learningRate }) };
     trainings.set(dropout, found);
   }
@@ -91,7 +91,7 @@ function training(dropout: boolean, learningRate: number): Training {
 }
 
 const planOf = (dropout: boolean): Plan =>
-  plan(trace(model, { training: dropout, loss: true }), { train: true, fused });
+  plan(trace(model, { training: dropout, loss: true }), planOptions(precision, { train: true, fused }));
 
 async function trainStep({ program, groups }: Training, index: number, learningRate: number): Promise<number> {
   await program.accumulate(batches[index] as SourceBatch, { forwardNumber: step, zeroGradients: true });
@@ -164,8 +164,8 @@ async function profile({ index, rounds }: { index: number; rounds: number }): Pr
 
 async function predict({ steps }: { steps: number[] }): Promise<PredictResult> {
   prediction ??= new Program(
-    plan(trace(model, { training: false, loss: false }), { train: false }),
-    programOptions(precision),
+    plan(trace(model, { training: false, loss: false }), planOptions(precision, { train: false })),
+    { backend: 'cpu' },
   );
   const logits: number[][] = [];
   const started = performance.now();
