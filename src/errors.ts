@@ -9,6 +9,8 @@ export type ErrorCode =
   | 'INVALID_SHAPE'
   /** A file is missing or can not be read. */
   | 'FILE_NOT_FOUND'
+  /** The hub could not be reached, refused, or gave something else than it said. */
+  | 'DOWNLOAD_FAILED'
   /** A file or folder can not be written. */
   | 'FILE_NOT_WRITABLE'
   /** A checkpoint file is damaged: truncated, overlapping, out of range, not JSON. */

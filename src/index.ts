@@ -3,6 +3,7 @@ export { EncodedSource, type SourceBatch, type SourceOptions } from './data/batc
 export type { ColumnOptions } from './data/columns';
 export { type EncodeOptions, encodeExamples, type TextExample } from './data/encode';
 export { type EncodedSentence, type EncodeWordsOptions, encodeTokenExamples } from './data/encode_words';
+export type { DataFiles } from './data/files';
 export { cutPieces, MaskedSource, type MaskedSourceOptions } from './data/masked_source';
 export {
   type Batch,
@@ -12,7 +13,8 @@ export {
   packBatch,
   planBatches,
 } from './data/packing';
-export { readExamples } from './data/read_examples';
+export { type ReadOptions, readExamples, streamExamples } from './data/read_examples';
+export { type EncodeAll, type Shard, StreamedSource, type StreamOptions } from './data/streamed_source';
 export { makeSentimentTask, type SentimentTask } from './data/synthetic';
 export { readTokenExamples, type TokenExample } from './data/token_examples';
 export { type Encoded, type EncodeTextOptions, loadTokenizer, Tokenizer } from './data/tokenizer';
@@ -30,6 +32,7 @@ export {
   type StepOptions,
 } from './graph/program';
 export { Graph, type Sizes, type Value } from './graph/value';
+export { type FetchModelOptions, type FetchOptions, fetchModel, type HubOptions } from './io/hub';
 export { openModelFolder, writeModelFolder } from './io/model_folder';
 export { SafetensorsFile, writeSafetensors } from './io/safetensors';
 export * from './lora';
@@ -37,6 +40,7 @@ export * from './models';
 export * from './nn';
 export { type RunRecord, readRecord, renderReport, writeReport } from './report';
 export { Classifier, type ClassifierOptions, classify, type Prediction, type WordPrediction } from './task/classify';
+export { type ExampleData, splitExamples } from './task/data';
 export { type EvaluateOptions, type EvaluateResult, evaluate } from './task/evaluate';
 export type { Example } from './task/examples';
 export { type FineTuneOptions, type FineTuneResult, type FineTuneTask, fineTune } from './task/fine_tune';

@@ -4,13 +4,13 @@ import type { ColumnOptions } from '../data/columns';
 import type { PrecisionOption } from '../graph/precision';
 import type { DeviceOption } from '../task/device';
 import { evaluate } from '../task/evaluate';
-import { readExamplesFor } from '../task/examples';
 import { showFigures } from './figures';
 import { addModelOptions, type ModelOptions, openModel } from './model';
 import {
   addColumnOptions,
   addExamples,
   addOutputOptions,
+  columnsOf,
   compact,
   deviceOption,
   integer,
@@ -31,7 +31,10 @@ interface EvalOptions extends ModelOptions, ColumnOptions, OutputOptions {
 export function evalCommand(): Command {
   const command = new Command('eval')
     .description('measure a model or adapter on labelled sentences')
-    .argument('<data>', '.tsv or .jsonl with labels; for token classification .jsonl or CoNLL')
+    .argument(
+      '<data...>',
+      'labelled .csv, .tsv, .jsonl or .parquet (also .gz), folders, globs, hf://datasets/OWNER/NAME/PATH; for words also CoNLL',
+    )
     .optionsGroup('Measuring:')
     .option('--batch-size <n>', 'sentences a batch (default: 32)', integer(1))
     .option('--token-budget <n>', 'most tokens a batch (default: none)', integer(1))
@@ -46,19 +49,23 @@ export function evalCommand(): Command {
     'fused-lora eval dev.jsonl --model merged-model/ --json',
   ]);
   return command.action(
-    action(async (context, file: string, options: EvalOptions) => {
-      const textModel = await openModel(options);
-      const examples = readExamplesFor(textModel.model.task, file, options, true);
-      const { batchSize, tokenBudget, threshold, device, precision } = options;
-      const result = await evaluate(textModel, examples, {
-        ...compact({ batchSize, tokenBudget, threshold }),
+    action(async (context, data: string[], options: EvalOptions) => {
+      const textModel = await openModel(options, context);
+      const { batchSize, tokenBudget, threshold, offline, device, precision } = options;
+      const result = await evaluate(textModel, data, {
+        ...columnsOf(options),
+        ...compact({ batchSize, tokenBudget, threshold, offline }),
         device,
         precision,
         signal: context.signal,
       });
       textModel.model.dispose();
       const lines = Object.entries(result.metrics).map(([name, value]) => `${name} ${value.toFixed(4)}\n`);
-      showFigures(options.json, { command: 'eval', data: file, ...result }, lines.join(''));
+      showFigures(
+        options.json,
+        { command: 'eval', data: data.length === 1 ? data[0] : data, ...result },
+        lines.join(''),
+      );
       context.say(`${result.examples} examples, ${result.samplesPerSecond.toFixed(0)} samples/s`);
     }),
   );

@@ -24,8 +24,8 @@ export function mergeCommand(): Command {
   addOutputOptions(addModelOptions(command));
   addExamples(command, ['fused-lora merge --adapter my-adapter/ --output merged-model/']);
   return command.action(
-    action(async (_context, options: MergeOptions) => {
-      const { model, baseModel, maxLength, adapter } = await openModel(options);
+    action(async (context, options: MergeOptions) => {
+      const { model, baseModel, maxLength, adapter } = await openModel(options, context);
       if (adapter === undefined) {
         throw new FusedLoraError('INVALID_ARGUMENT', 'there is no adapter to merge: give --adapter DIR');
       }

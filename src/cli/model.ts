@@ -2,9 +2,10 @@
 import type { Command } from 'commander';
 import { FusedLoraError } from '../errors';
 import { openTextModel, type TextModel } from '../task/text_model';
-import { compact, integer } from './options';
+import { addHubOptions, compact, type HubFlags, integer } from './options';
+import type { CommandContext } from './run';
 
-export interface ModelOptions {
+export interface ModelOptions extends HubFlags {
   model?: string;
   adapter?: string;
   tokenizer?: string;
@@ -12,21 +13,32 @@ export interface ModelOptions {
 }
 
 export function addModelOptions(command: Command): Command {
-  return command
-    .optionsGroup('Model:')
-    .option('--model <dir>', "Hugging Face model folder (default: the adapter's base model)")
-    .option('--adapter <dir>', 'PEFT adapter folder')
+  return addHubOptions(
+    command
+      .optionsGroup('Model:')
+      .option(
+        '--model <dir|name>',
+        "Hugging Face model folder, or a name on the hub (default: the adapter's base model)",
+      )
+      .option('--adapter <dir|name>', 'PEFT adapter folder, or a name on the hub'),
+  )
     .option('--tokenizer <dir>', "folder of the tokenizer (default: the model's)")
     .option('--max-length <n>', "most tokens of a sentence; longer ones are cut (default: the model's)", integer(3));
 }
 
 /** Opens it and refuses a head that nobody trained. */
-export async function openModel({ model, adapter, tokenizer, maxLength }: ModelOptions): Promise<TextModel> {
+export async function openModel(
+  { model, adapter, tokenizer, maxLength, revision, offline }: ModelOptions,
+  context?: CommandContext,
+): Promise<TextModel> {
   const dir = model ?? adapter;
   if (dir === undefined) {
     throw new FusedLoraError('INVALID_ARGUMENT', 'give --model DIR, --adapter DIR, or both');
   }
-  const opened = await openTextModel(dir, compact({ adapter, tokenizer, maxLength }));
+  const opened = await openTextModel(
+    dir,
+    compact({ adapter, tokenizer, maxLength, revision, offline, signal: context?.signal, onNotice: context?.say }),
+  );
   if (opened.model.task === 'masked-lm') {
     throw new FusedLoraError(
       'INVALID_ARGUMENT',

@@ -1,5 +1,6 @@
 /** Parsers of option values and options that several commands have. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { ColumnOptions } from '../data/columns';
 import { PRECISIONS } from '../graph/precision';
 import { nearNames } from '../nn/near';
 import type { ScheduleName } from '../train/schedule';
@@ -64,8 +65,33 @@ export function addColumnOptions(command: Command): Command {
       'column of the text or the words: a name, or a number from 0 (default: sentence or text; tokens or words)',
     )
     .option('--text-pair-column <name>', 'column of the second text of a pair')
-    .option('--label-column <name>', 'column of the label, or the labels of words (default: label; labels or ner_tags)')
-    .option('--no-header', 'the first line of a TSV file is a row, not names');
+    .option(
+      '--label-column <name>',
+      'column of the label, or the labels of words (default: label or labels; labels or ner_tags)',
+    )
+    .option('--no-header', 'the first line of a CSV or TSV file is a row, not names')
+    .option(
+      '--delimiter <character>',
+      'between the columns of CSV files (default: a comma, or the semicolon of a first line without one)',
+    );
+}
+
+/** Which columns of data files are read, of all that was given. */
+export function columnsOf(options: ColumnOptions): ColumnOptions {
+  const { textColumn, textPairColumn, labelColumn, header, delimiter } = options;
+  return compact({ textColumn, textPairColumn, labelColumn, header, delimiter });
+}
+
+export interface HubFlags {
+  revision?: string;
+  offline?: boolean;
+}
+
+/** For models and data of the Hugging Face hub; a token comes from HF_TOKEN, so that no list of processes shows it. */
+export function addHubOptions(command: Command): Command {
+  return command
+    .option('--revision <name>', 'branch, tag or commit of a model of the Hugging Face hub (default: main)')
+    .option('--offline', 'of the hub use what was downloaded before (also: HF_HUB_OFFLINE=1)');
 }
 
 export interface TrainingOptions {

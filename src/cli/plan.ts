@@ -5,7 +5,6 @@ import type { PrecisionOption } from '../graph/precision';
 import { formatTotals } from '../lora';
 import { foldLayers } from '../nn/fold_layers';
 import type { DeviceOption } from '../task/device';
-import { readExamplesFor } from '../task/examples';
 import { type PlannedBatch, planTraining, type TrainingPlan } from '../task/plan_training';
 import { requiredOption } from './config_file';
 import { showFigures } from './figures';
@@ -13,9 +12,12 @@ import { addMethodOptions, addTaskOptions, loraOf, type MethodOptions, methodOf,
 import {
   addColumnOptions,
   addExamples,
+  addHubOptions,
   addOutputOptions,
+  columnsOf,
   compact,
   deviceOption,
+  type HubFlags,
   integer,
   list,
   number,
@@ -26,9 +28,9 @@ import { formatSeconds } from './progress';
 import { action } from './run';
 import { alignColumns, megabytes } from './text';
 
-interface PlanOptions extends ColumnOptions, TaskOptions, MethodOptions, OutputOptions {
+interface PlanOptions extends ColumnOptions, HubFlags, TaskOptions, MethodOptions, OutputOptions {
   model: string;
-  train?: string;
+  train?: string[];
   tokenizer?: string;
   batchSize: number[];
   tokenBudget?: number;
@@ -47,11 +49,15 @@ export function planCommand(): Command {
   const command = new Command('plan')
     .description('show what a training run would train and cost (arithmetic, memory, time), before anything is spent')
     .optionsGroup('Input:');
-  requiredOption(command, '--model <path>', 'Hugging Face model folder, or a config.json (random weights)');
+  requiredOption(
+    command,
+    '--model <path|name>',
+    'Hugging Face model folder or name on the hub, or a config.json (random weights)',
+  );
   command
-    .option('--train <file>', 'training data, for lengths and the number of steps (default: texts of --max-length)')
+    .option('--train <files...>', 'training data, for lengths and the number of steps (default: texts of --max-length)')
     .option('--tokenizer <dir>', "folder of the tokenizer (default: the model's)");
-  addTaskOptions(command);
+  addHubOptions(addTaskOptions(command));
   addColumnOptions(command);
   addMethodOptions(command)
     .optionsGroup('Training:')
@@ -73,8 +79,6 @@ export function planCommand(): Command {
   ]);
   return command.action(
     action(async (context, options: PlanOptions) => {
-      const { task = 'sequence-classification' } = options;
-      const train = options.train === undefined ? undefined : readExamplesFor(task, options.train, options, true);
       const plan = await planTraining({
         model: options.model,
         method: methodOf(options),
@@ -84,8 +88,11 @@ export function planCommand(): Command {
         device: options.device,
         precision: options.precision,
         signal: context.signal,
+        ...columnsOf(options),
         ...compact({
-          train,
+          train: options.train,
+          revision: options.revision,
+          offline: options.offline,
           task: options.task,
           labelNames: options.labels,
           tokenizer: options.tokenizer,

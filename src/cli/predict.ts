@@ -5,14 +5,16 @@ import { FusedLoraError } from '../errors';
 import type { PrecisionOption } from '../graph/precision';
 import type { Task } from '../models';
 import { Classifier } from '../task/classify';
+import { streamFile } from '../task/data';
 import type { DeviceOption } from '../task/device';
-import { type Example, isTokenExample, readExamplesFor } from '../task/examples';
+import { type Example, isTokenExample } from '../task/examples';
 import { addModelOptions, type ModelOptions, openModel } from './model';
 import {
   addColumnOptions,
   addExamples,
   addOutputOptions,
   choice,
+  columnsOf,
   compact,
   deviceOption,
   type OutputOptions,
@@ -39,7 +41,7 @@ export function predictCommand(): Command {
     )
     .argument('[texts...]', 'texts to classify')
     .optionsGroup('Input and output:')
-    .option('--file <files...>', '.tsv or .jsonl with texts, or .txt with one a line')
+    .option('--file <files...>', '.csv, .tsv, .jsonl or .parquet (also .gz) with texts, or .txt with one a line')
     .addOption(
       choice('--format <name>', 'of standard input: a text a line, or {"text": "…"}', ['text', 'jsonl']).default(
         'text',
@@ -60,7 +62,7 @@ export function predictCommand(): Command {
       if (texts.length > 0 && options.file !== undefined) {
         throw new FusedLoraError('INVALID_ARGUMENT', 'give texts as arguments or --file, not both');
       }
-      const textModel = await openModel(options);
+      const textModel = await openModel(options, context);
       const output = openOutput(options.output);
       try {
         using classifier = new Classifier(textModel, {
@@ -108,12 +110,12 @@ async function* inputOf(
   } else {
     for (const file of options.file) {
       if (file.endsWith('.txt')) yield* exampleLines(linePieces(openText(file), file, signal), file, 'text', options);
-      else yield* inPieces(readExamplesFor(task, file, options, false));
+      else yield* inPieces(streamFile(task, file, { ...columnsOf(options), ...compact({ offline: options.offline }) }));
     }
   }
 }
 
-async function* inPieces(examples: Iterable<Example> | AsyncIterable<Example>): AsyncGenerator<Example[]> {
+async function* inPieces(examples: AsyncIterable<Example>): AsyncGenerator<Example[]> {
   let piece: Example[] = [];
   for await (const example of examples) {
     piece.push(example);

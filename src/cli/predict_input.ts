@@ -1,6 +1,7 @@
 /** What `fused-lora predict` reads, in pieces as they come: a pipe that is slow is answered line by line, a fast one in batches. */
 import * as fs from 'node:fs';
 import { StringDecoder } from 'node:string_decoder';
+import type { ColumnOptions } from '../data/columns';
 import { FusedLoraError } from '../errors';
 import { isJsonObject } from '../io/json';
 import type { Example } from '../task/examples';
@@ -83,7 +84,7 @@ export async function* exampleLines(
   pieces: AsyncIterable<{ lines: string[]; firstLine: number }>,
   name: string,
   format: LineFormat,
-  columns: { textColumn?: string | undefined; textPairColumn?: string | undefined },
+  columns: Pick<ColumnOptions, 'textColumn' | 'textPairColumn'>,
 ): AsyncGenerator<Example[]> {
   for await (const { lines, firstLine } of pieces) {
     if (format === 'text') {
@@ -100,7 +101,7 @@ export async function* exampleLines(
 function jsonExample(
   line: string,
   place: string,
-  { textColumn, textPairColumn }: { textColumn?: string | undefined; textPairColumn?: string | undefined },
+  { textColumn, textPairColumn }: Pick<ColumnOptions, 'textColumn' | 'textPairColumn'>,
 ): Example {
   const wrong = (problem: string) => new FusedLoraError('INVALID_DATA', `${place}: ${problem}`);
   let row: unknown;
@@ -115,7 +116,7 @@ function jsonExample(
     if (!tokens.every((word) => typeof word === 'string')) throw wrong('its tokens must be strings');
     return { tokens, place };
   }
-  const field = (column: string) => {
+  const field = (column: string | number) => {
     const value = row[column];
     if (typeof value === 'string') return value;
     const has =

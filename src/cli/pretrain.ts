@@ -44,7 +44,11 @@ export function pretrainCommand(): Command {
   const command = new Command('pretrain')
     .description('pretrain an encoder on plain text as a masked language model, anew or on from a model')
     .optionsGroup('Input and output:');
-  requiredOption(command, '--model <path>', 'config.json to start anew, or a Hugging Face model folder to go on from');
+  requiredOption(
+    command,
+    '--model <path|name>',
+    'config.json to start anew, or a Hugging Face model folder or name on the hub to go on from',
+  );
   requiredOption(command, '--text <files...>', 'text files, one document a line; .gz too');
   requiredOption(command, '--output <dir>', 'gets the model, events.jsonl, checkpoints and report.html');
   command

@@ -5,7 +5,6 @@ import { FusedLoraError } from '../errors';
 import type { PrecisionOption } from '../graph/precision';
 import { formatTotals, type LoraConfig } from '../lora';
 import type { DeviceOption } from '../task/device';
-import { readExamplesFor } from '../task/examples';
 import { DEFAULT_BATCH_SIZE, FINE_TUNE_DEFAULTS, type FineTuneOptions, fineTune } from '../task/fine_tune';
 import { defaultLearningRate } from '../task/method';
 import { requiredOption } from './config_file';
@@ -14,10 +13,13 @@ import { addMethodOptions, addTaskOptions, loraOf, type MethodOptions, methodOf,
 import {
   addColumnOptions,
   addExamples,
+  addHubOptions,
   addOutputOptions,
   addTrainingOptions,
+  columnsOf,
   compact,
   deviceOption,
+  type HubFlags,
   integer,
   list,
   number,
@@ -31,10 +33,13 @@ import { progress } from './progress';
 import { action } from './run';
 import { followRun, trainingDefaults } from './run_files';
 
-interface TrainOptions extends ColumnOptions, TaskOptions, MethodOptions, TrainingOptions, OutputOptions {
+interface TrainOptions extends ColumnOptions, HubFlags, TaskOptions, MethodOptions, TrainingOptions, OutputOptions {
   model: string;
-  train: string;
-  dev?: string;
+  train: string[];
+  dev?: string[];
+  devSplit?: number;
+  stream?: boolean;
+  shuffleWindow?: number;
   output: string;
   tokenizer?: string;
   report: boolean;
@@ -63,12 +68,24 @@ export function trainCommand(): Command {
   const command = new Command('train')
     .description('fine-tune an encoder on labelled sentences or words: LoRA, everything, or the head alone')
     .optionsGroup('Input and output:');
-  requiredOption(command, '--model <dir>', 'Hugging Face model folder to start from');
-  requiredOption(command, '--train <file>', 'training data: .tsv or .jsonl; for token classification .jsonl or CoNLL');
-  command.option('--dev <file>', 'data that is measured on');
+  requiredOption(command, '--model <dir|name>', 'Hugging Face model folder to start from, or a name on the hub');
+  requiredOption(
+    command,
+    '--train <files...>',
+    'training data: .csv, .tsv, .jsonl or .parquet (also .gz), folders, globs, hf://datasets/OWNER/NAME/PATH; for words also CoNLL',
+  );
+  command
+    .option('--dev <files...>', 'data that is measured on')
+    .option(
+      '--dev-split <share>',
+      'without --dev: set this share of the training data aside, with the same share of each class',
+      number,
+    )
+    .option('--stream', 'keep a window of the training data in memory, for what does not fit')
+    .option('--shuffle-window <n>', 'with --stream: examples in memory (default: 16384)', integer(1));
   requiredOption(command, '--output <dir>', 'gets the adapter or model, events.jsonl, checkpoints and report.html');
   command.option('--tokenizer <dir>', "folder of the tokenizer (default: the model's)");
-  addTaskOptions(command).option('--no-report', 'write no report.html');
+  addHubOptions(addTaskOptions(command)).option('--no-report', 'write no report.html');
   addColumnOptions(command);
   addMethodOptions(command);
   addTrainingOptions(command, TRAINING_DEFAULTS)
@@ -98,14 +115,19 @@ export function trainCommand(): Command {
     action(async (context, options: TrainOptions) => {
       const settings = settingsOf(options);
       const shown = followRun(context, options.output, progress(options), defaultsOf(options));
-      const { task = 'sequence-classification' } = options;
-      const train = readExamplesFor(task, options.train, options, true);
-      const dev = options.dev === undefined ? undefined : readExamplesFor(task, options.dev, options, true);
       try {
         const result = await fineTune({
           ...settings,
-          train,
-          ...(dev && { dev }),
+          ...columnsOf(options),
+          train: options.train,
+          ...compact({
+            dev: options.dev,
+            devSplit: options.devSplit,
+            stream: options.stream,
+            shuffleWindow: options.shuffleWindow,
+            revision: options.revision,
+            offline: options.offline,
+          }),
           report: options.report,
           callbacks: [shown],
           signal: context.signal,

@@ -101,6 +101,11 @@ export class EncodedSource {
     return this.lengths.reduce((sum, length) => sum + length, 0);
   }
 
+  /** Tokens of each example. */
+  lengthsOfExamples(): Iterable<number> {
+    return this.lengths;
+  }
+
   epoch(epoch: number): { readonly length: number; readonly largest: number; at(index: number): SourceBatch } {
     const batches = this.plan(epoch);
     const tokens = batches.map((indices) => indices.reduce((sum, i) => sum + (this.lengths[i] as number), 0));

@@ -27,6 +27,8 @@ export interface EncodeOptions {
   maxLength: number;
   /** Turns labels into class ids or targets; throws for those it does not know. Default: labels are left out. */
   label?: (example: TextExample, place: string) => Pick<EncodedExample, 'label' | 'targets'>;
+  /** Numbers of the examples in the data, for errors. Default: from 0. */
+  numbers?: readonly number[] | undefined;
   signal?: AbortSignal | undefined;
 }
 
@@ -59,7 +61,8 @@ export async function inChunks<T, U>(
 /**
  * Encodes a data set, in its order.
  *
- * @throws FusedLoraError INVALID_DATA naming the row for a text that is no string or a label that is not known; ABORTED.
+ * @throws FusedLoraError INVALID_DATA naming the row for a text that is no string, a labelled one that is empty, or a label that is not known;
+ * ABORTED.
  */
 export async function encodeExamples(
   examples: readonly TextExample[],
@@ -67,9 +70,17 @@ export async function encodeExamples(
   options: EncodeOptions,
 ): Promise<EncodedExample[]> {
   return inChunks(examples, options.signal, (example, i) => {
-    const place = example.place ?? `example ${i}`;
-    if (typeof example.text !== 'string') {
-      throw new FusedLoraError('INVALID_DATA', `${place}: its text is ${typeof example.text}; it must be a string`);
+    const place = example.place ?? `example ${options.numbers?.[i] ?? i}`;
+    for (const [what, text] of [
+      ['text', example.text],
+      ['second text', example.textPair ?? ''],
+    ]) {
+      if (typeof text === 'string') continue;
+      throw new FusedLoraError('INVALID_DATA', `${place}: its ${what} is ${typeof text}; it must be a string`);
+    }
+    // Nothing can be learnt from it, and a metric on it says nothing. A prediction is given all the same.
+    if (options.label && example.text.trim() === '' && (example.textPair ?? '').trim() === '') {
+      throw new FusedLoraError('INVALID_DATA', `${place}: its text is empty; fill it, or leave the row out`);
     }
     const { inputIds, tokenTypeIds } = tokenizer.encode(example.text, {
       pair: example.textPair,

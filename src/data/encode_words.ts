@@ -18,6 +18,8 @@ export interface EncodeWordsOptions {
   maxLength: number;
   /** Turns a word's label into a class id; throws for those it does not know. Default: labels are left out. */
   label?: (label: string | number, place: string) => number;
+  /** Numbers of the sentences in the data, for errors. Default: from 0. */
+  numbers?: readonly number[] | undefined;
   signal?: AbortSignal | undefined;
 }
 
@@ -39,7 +41,7 @@ export async function encodeTokenExamples(
   options: EncodeWordsOptions,
 ): Promise<EncodedSentence[]> {
   return inChunks(examples, options.signal, (example, i) => {
-    const place = example.place ?? `example ${i}`;
+    const place = example.place ?? `example ${options.numbers?.[i] ?? i}`;
     const { tokens, labels } = checked(example, place);
     const { wordIds, ...encoded } = tokenizer.encodeWords(tokens, options.maxLength);
     const firstPieces = new Int32Array(tokens.length).fill(-1);

@@ -1,69 +1,60 @@
 /** One JSON object a line: {"text": "…", "label": "…"}. Empty lines are passed over. */
-import { type ColumnOptions, TEXT_COLUMNS } from './columns';
-import type { TextExample } from './encode';
-import { invalidData, readLines } from './text_file';
+import { nearNames } from '../nn/near';
+import { invalidData } from './bytes';
+import type { DataFile } from './files';
+import { readLines } from './text_lines';
 
-/**
- * @param labelled whether every row must have a label: a string, a number, or a list of them.
- * @throws FusedLoraError INVALID_DATA naming file and line.
- */
-export function readJsonl(file: string, options: ColumnOptions, labelled: boolean): TextExample[] {
-  const examples: TextExample[] = [];
-  readLines(file).forEach((line, i) => {
-    if (line.trim() === '') return;
-    const place = `${file}:${i + 1}`;
-    const row = parseRow(line, place);
-    const textField = options.textColumn ?? TEXT_COLUMNS.find((name) => name in row) ?? TEXT_COLUMNS[1];
-    const label = labelled ? labelOf(row, options.labelColumn ?? 'label', place) : undefined;
-    examples.push({
-      text: stringOf(row, textField, place),
-      ...(options.textPairColumn !== undefined && { textPair: stringOf(row, options.textPairColumn, place) }),
-      ...(label !== undefined && { label }),
-      place,
-    });
-  });
-  if (examples.length === 0) throw invalidData(file, 'has no rows; give a file with at least one row');
-  return examples;
+export type JsonRow = Record<string, unknown>;
+
+export interface PlacedRow {
+  row: JsonRow;
+  /** `train.jsonl:17` */
+  place: string;
 }
 
-export type Row = Record<string, unknown>;
+/** @throws FusedLoraError INVALID_DATA naming file and line for what is no JSON object. */
+export async function* readJsonl(file: DataFile): AsyncGenerator<PlacedRow[]> {
+  for await (const { lines, firstLine } of readLines(file)) {
+    const rows: PlacedRow[] = [];
+    lines.forEach((line, i) => {
+      if (line.trim() === '') return;
+      const place = `${file.name}:${firstLine + i}`;
+      rows.push({ row: parseRow(line, place), place });
+    });
+    yield rows;
+  }
+}
 
-/** The object of one line. @throws FusedLoraError INVALID_DATA. */
-export function parseRow(line: string, place: string): Row {
+function parseRow(line: string, place: string): JsonRow {
   let row: unknown;
   try {
     row = JSON.parse(line);
   } catch (cause) {
-    throw invalidData(place, `is not JSON (${(cause as Error).message}); a JSONL file has one object a line`);
+    throw invalidData(place, `is not JSON (${(cause as Error).message}); a JSONL file has one object a line`, cause);
   }
   if (typeof row !== 'object' || row === null || Array.isArray(row)) {
     throw invalidData(place, 'is not a JSON object; a JSONL file has one object a line');
   }
-  return row as Row;
+  return row as JsonRow;
 }
 
-function missing(row: Row, field: string, place: string): Error {
-  return invalidData(
-    place,
-    `has no field "${field}"; it has ${Object.keys(row).join(', ') || 'none'}. Name the field to use.`,
-  );
-}
-
-function stringOf(row: Row, field: string, place: string): string {
-  const value = row[field];
-  if (value === undefined) throw missing(row, field, place);
-  if (typeof value !== 'string')
-    throw invalidData(place, `field "${field}" is ${JSON.stringify(value)}; it must be a string`);
-  return value;
-}
-
-function labelOf(row: Row, field: string, place: string): string | number | (string | number)[] {
-  const value = row[field];
-  if (value === undefined) throw missing(row, field, place);
-  if (typeof value === 'string' || typeof value === 'number') return value;
-  if (Array.isArray(value) && value.every((x) => typeof x === 'number' || typeof x === 'string')) return value;
+/**
+ * The field to read: the wanted one, or the first usual one that is there.
+ *
+ * @throws FusedLoraError INVALID_DATA naming the fields that the row has and the one that may have been meant.
+ */
+export function fieldOf(
+  { row, place }: PlacedRow,
+  wanted: string | number | undefined,
+  usual: readonly string[],
+): string {
+  const field = wanted === undefined ? usual.find((name) => row[name] !== undefined) : String(wanted);
+  if (field !== undefined && row[field] !== undefined) return field;
+  const names = Object.keys(row);
+  const [near] = wanted === undefined ? [] : nearNames(String(wanted), names, 1);
+  const missing = wanted === undefined ? usual.map((name) => `"${name}"`).join(' or ') : `"${wanted}"`;
   throw invalidData(
     place,
-    `field "${field}" is ${JSON.stringify(value)}; a label is a string, a number or a list of them`,
+    `has no field ${missing}${near === undefined ? '' : `; was "${near}" meant?`}; it has ${names.join(', ') || 'none'}. Name the field to use.`,
   );
 }

@@ -1,8 +1,13 @@
-/** Sentences with a label for each word: JSONL rows {"tokens": […], "labels": […]}, and CoNLL files with one word a line. */
-import * as path from 'node:path';
-import type { ColumnOptions } from './columns';
-import { parseRow, type Row } from './jsonl';
-import { invalidData, readLines } from './text_file';
+/** Sentences with a label for each word: rows {"tokens": […], "labels": […]} (JSONL, Parquet), and CoNLL files with one word a line. */
+import { checkKeys } from '../nn/options';
+import { invalidData } from './bytes';
+import { wordLabelsOf, wordsOf } from './cells';
+import { type ColumnOptions, findColumn } from './columns';
+import { type DataFile, type DataFiles, resolveFiles } from './files';
+import { fieldOf, readJsonl } from './jsonl';
+import { openParquet } from './parquet';
+import { type ExamplePiece, READ_KEYS, type ReadOptions } from './read_examples';
+import { readLines } from './text_lines';
 
 /** One sentence in words, as a data file or the caller has it. */
 export interface TokenExample {
@@ -13,110 +18,150 @@ export interface TokenExample {
   place?: string | undefined;
 }
 
-/** Fields under which words and labels are looked for, in this order. */
-const TOKEN_FIELDS = ['tokens', 'words'] as const;
-const LABEL_FIELDS = ['labels', 'ner_tags', 'tags', 'pos_tags', 'chunk_tags'] as const;
+/** Columns under which words and labels are looked for, in this order. */
+const TOKEN_COLUMNS = ['tokens', 'words'] as const;
+const LABEL_COLUMNS = ['labels', 'ner_tags', 'tags', 'pos_tags', 'chunk_tags'] as const;
 
-/**
- * Reads sentences in words. A file ending in .jsonl (also .ndjson) has one object a line with a list of words and one of labels; any other is
- * read as CoNLL: a word a line with its columns, blank (or tab) between them, an empty line after each sentence.
- *
- * @param options textColumn and labelColumn are fields of JSONL rows (default: tokens or words; labels, ner_tags, tags, pos_tags or
- * chunk_tags), or columns of CoNLL files by number from 0 (default: the first; the last).
- * @param labelled whether every word must have a label.
- * @throws FusedLoraError FILE_NOT_FOUND, INVALID_DATA naming file and line.
- */
-export function readTokenExamples(file: string, options: ColumnOptions = {}, labelled = true): TokenExample[] {
-  const lines = readLines(file);
-  const rows = ['.jsonl', '.ndjson'].includes(path.extname(file).toLowerCase())
-    ? jsonlRows(file, lines, options, labelled)
-    : conllRows(file, lines, options, labelled);
-  if (rows.length === 0) throw invalidData(file, 'has no sentences; give a file with at least one');
-  return rows;
+/** @throws FusedLoraError as {@link readTokenExamples}. */
+export async function* readTokenPieces(
+  file: DataFile,
+  options: ColumnOptions,
+  labelled: boolean,
+): AsyncGenerator<ExamplePiece<TokenExample>> {
+  const pieces = { jsonl: jsonlPieces, parquet: parquetPieces, conll: conllPieces } as const;
+  let rows = 0;
+  for await (const piece of pieces[file.format as keyof typeof pieces](file, options, labelled)) {
+    rows += piece.examples.length;
+    if (piece.examples.length > 0) yield piece;
+  }
+  if (rows === 0) throw invalidData(file.name, 'has no sentences; give a file with at least one');
 }
 
-function jsonlRows(file: string, lines: string[], options: ColumnOptions, labelled: boolean): TokenExample[] {
-  const rows: TokenExample[] = [];
-  lines.forEach((line, i) => {
-    if (line.trim() === '') return;
-    const place = `${file}:${i + 1}`;
-    const row = parseRow(line, place);
-    const [tokenField, tokens] = listOf(row, options.textColumn, TOKEN_FIELDS, place);
-    const wrong = tokens.findIndex((token) => typeof token !== 'string');
-    if (wrong >= 0) {
-      throw invalidData(place, `"${tokenField}" has ${JSON.stringify(tokens[wrong])} at ${wrong}; words are strings`);
-    }
-    if (!labelled) {
-      rows.push({ tokens: tokens as string[], place });
-      return;
-    }
-    const [labelField, labels] = listOf(row, options.labelColumn, LABEL_FIELDS, place);
-    const odd = labels.findIndex((label) => typeof label !== 'string' && typeof label !== 'number');
-    if (odd >= 0) {
-      throw invalidData(
-        place,
-        `"${labelField}" has ${JSON.stringify(labels[odd])} at ${odd}; labels are names or class ids`,
-      );
-    }
-    if (labels.length !== tokens.length) {
-      throw invalidData(place, `has ${tokens.length} words in "${tokenField}" and ${labels.length} in "${labelField}"`);
-    }
-    rows.push({ tokens: tokens as string[], labels: labels as (string | number)[], place });
-  });
-  return rows;
-}
-
-/** The list in the wanted field, or in the first usual one that is there. */
-function listOf(
-  row: Row,
-  wanted: string | undefined,
-  usual: readonly string[],
+/** Words and labels of a row whose columns are `what`. */
+function sentence(
+  tokens: string[],
+  labels: (string | number)[] | undefined,
+  what: [tokens: string, labels: string],
   place: string,
-): [field: string, list: unknown[]] {
-  const field = wanted ?? usual.find((name) => name in row);
-  const list = field === undefined ? undefined : row[field];
-  if (field !== undefined && Array.isArray(list)) return [field, list];
-  const has = Object.keys(row).join(', ') || 'none';
-  throw invalidData(
-    place,
-    list === undefined
-      ? `has no field ${wanted === undefined ? usual.map((name) => `"${name}"`).join(' or ') : `"${wanted}"`}; it has ${has}. Name the field to use.`
-      : `field "${field}" is ${JSON.stringify(list)}; it must be a list with one entry a word`,
-  );
+): TokenExample {
+  if (!labels) return { tokens, place };
+  if (labels.length !== tokens.length) {
+    throw invalidData(place, `has ${tokens.length} words in "${what[0]}" and ${labels.length} in "${what[1]}"`);
+  }
+  return { tokens, labels, place };
 }
 
-function conllRows(file: string, lines: string[], options: ColumnOptions, labelled: boolean): TokenExample[] {
-  const rows: TokenExample[] = [];
+async function* jsonlPieces(
+  file: DataFile,
+  options: ColumnOptions,
+  labelled: boolean,
+): AsyncGenerator<ExamplePiece<TokenExample>> {
+  for await (const rows of readJsonl(file)) {
+    const examples = rows.map((placed) => {
+      const { row, place } = placed;
+      const words = fieldOf(placed, options.textColumn, TOKEN_COLUMNS);
+      const tokens = wordsOf(row[words], `field "${words}"`, place);
+      if (!labelled) return { tokens, place };
+      const field = fieldOf(placed, options.labelColumn, LABEL_COLUMNS);
+      return sentence(tokens, wordLabelsOf(row[field], `field "${field}"`, place), [words, field], place);
+    });
+    yield { examples, classNames: undefined };
+  }
+}
+
+async function* parquetPieces(
+  file: DataFile,
+  options: ColumnOptions,
+  labelled: boolean,
+): AsyncGenerator<ExamplePiece<TokenExample>> {
+  const table = await openParquet(file);
+  const { columns } = table;
+  const words = findColumn(columns, options.textColumn, TOKEN_COLUMNS, 'words', 'textColumn');
+  const label = labelled ? findColumn(columns, options.labelColumn, LABEL_COLUMNS, 'labels', 'labelColumn') : undefined;
+  const classNames = label === undefined ? undefined : table.classNames(label);
+  const nameOf = (column: number | undefined) => columns.names?.[column ?? 0] as string;
+  const names: [string, string] = [nameOf(words), nameOf(label)];
+  for await (const rows of table.rows(label === undefined ? [words] : [words, label])) {
+    const examples = rows.map(({ cells, place }) => {
+      const tokens = wordsOf(cells[0], `column "${names[0]}"`, place);
+      if (label === undefined) return { tokens, place };
+      return sentence(tokens, wordLabelsOf(cells[1], `column "${names[1]}"`, place, classNames), names, place);
+    });
+    yield { examples, classNames };
+  }
+}
+
+async function* conllPieces(
+  file: DataFile,
+  options: ColumnOptions,
+  labelled: boolean,
+): AsyncGenerator<ExamplePiece<TokenExample>> {
   let tokens: string[] = [];
   let labels: string[] = [];
   let first = 0;
+  let examples: TokenExample[] = [];
   const end = () => {
-    if (tokens.length > 0) rows.push({ tokens, ...(labelled && { labels }), place: `${file}:${first}` });
+    if (tokens.length > 0) examples.push({ tokens, ...(labelled && { labels }), place: `${file.name}:${first}` });
     [tokens, labels] = [[], []];
   };
-  lines.forEach((line, i) => {
-    const cells = line.trim().split(/[ \t]+/);
-    if (cells[0] === '' || cells[0] === '-DOCSTART-') {
-      end();
-      return;
-    }
-    const place = `${file}:${i + 1}`;
-    if (tokens.length === 0) first = i + 1;
-    tokens.push(cellOf(cells, options.textColumn, 0, 'textColumn', place));
-    if (!labelled) return;
-    if (cells.length < 2) throw invalidData(place, `has "${line.trim()}" alone; a line is a word and its label`);
-    labels.push(cellOf(cells, options.labelColumn, cells.length - 1, 'labelColumn', place));
-  });
+  for await (const { lines, firstLine } of readLines(file)) {
+    lines.forEach((line, i) => {
+      const cells = line.trim().split(/[ \t]+/);
+      if (cells[0] === '' || cells[0] === '-DOCSTART-') {
+        end();
+        return;
+      }
+      const place = `${file.name}:${firstLine + i}`;
+      if (tokens.length === 0) first = firstLine + i;
+      tokens.push(cellOf(cells, options.textColumn, 0, 'textColumn', place));
+      if (!labelled) return;
+      if (cells.length < 2) throw invalidData(place, `has "${line.trim()}" alone; a line is a word and its label`);
+      labels.push(cellOf(cells, options.labelColumn, cells.length - 1, 'labelColumn', place));
+    });
+    yield { examples, classNames: undefined };
+    examples = [];
+  }
   end();
-  return rows;
+  yield { examples, classNames: undefined };
 }
 
-function cellOf(cells: string[], wanted: string | undefined, usual: number, option: string, place: string): string {
+function cellOf(
+  cells: string[],
+  wanted: string | number | undefined,
+  usual: number,
+  option: string,
+  place: string,
+): string {
   const index = wanted === undefined ? usual : Number(wanted);
-  const cell = wanted === undefined || /^\d+$/.test(wanted) ? cells[index] : undefined;
+  const cell = wanted === undefined || /^\d+$/.test(String(wanted)) ? cells[index] : undefined;
   if (cell !== undefined) return cell;
   throw invalidData(
     place,
     `has no column ${wanted}; it has ${cells.length}, from 0. Columns of CoNLL files go by number (${option}).`,
   );
+}
+
+/**
+ * Reads sentences in words, all of them into memory. Files ending in .jsonl (also .ndjson, .json) have one object a line with a list of words and one
+ * of labels, Parquet files such columns; any other is read as CoNLL: a word a line with its columns, blank (or tab) between them, an empty line after
+ * each sentence. Each may be gzipped.
+ *
+ * @param files as for `streamExamples`.
+ * @param options textColumn and labelColumn are fields of rows (default: tokens or words; labels, ner_tags, tags, pos_tags or
+ * chunk_tags), or columns of CoNLL files by number from 0 (default: the first; the last).
+ * @param labelled whether every word must have a label.
+ * @throws FusedLoraError FILE_NOT_FOUND, INVALID_DATA naming file and line.
+ */
+export async function readTokenExamples(
+  files: DataFiles,
+  options: ReadOptions = {},
+  labelled = true,
+): Promise<TokenExample[]> {
+  checkKeys('readTokenExamples', options, READ_KEYS);
+  const all: TokenExample[] = [];
+  for (const file of await resolveFiles(files, true, options)) {
+    for await (const { examples } of readTokenPieces(file, options, labelled))
+      for (const one of examples) all.push(one);
+  }
+  return all;
 }

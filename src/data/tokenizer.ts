@@ -1,12 +1,14 @@
 /**
  * Text to token ids, as transformers gives them. The work is done by `@huggingface/tokenizers`; this adds what it lacks:
- * truncation, pairs with an empty second text, Unicode's white space, and folders without tokenizer.json.
+ * truncation, pairs with an empty second text, Unicode's white space, SentencePiece's normalization, and folders without tokenizer.json.
  */
 import { FusedLoraError } from '../errors';
+import { PrecompiledCharsmap } from './precompiled_charsmap';
 import { readTokenizerFiles, type TokenizerFiles } from './tokenizer_files';
 
 /** What is used of the package, which ships CommonJS but types for ECMAScript modules alone. */
 interface HuggingFaceTokenizer {
+  normalizer: unknown;
   pre_tokenizer: unknown;
   encode(
     text: string,
@@ -75,6 +77,13 @@ export class Tokenizer {
     try {
       this.inner = new HuggingFaceTokenizer({ ...tokenizer, truncation: null, padding: null }, config);
       this.byteLevels = byteLevelsOf(this.inner.pre_tokenizer);
+      for (const step of precompiledOf(this.inner.normalizer)) {
+        const charsmap = new PrecompiledCharsmap(step.charsmap);
+        step.normalize = (text) => charsmap.normalize(text);
+      }
+      for (const step of whitespaceSplitsOf(tokenizer['pre_tokenizer'], this.inner.pre_tokenizer)) {
+        step.pre_tokenize_text = (text) => text.match(/\P{White_Space}+/gu) ?? [];
+      }
     } catch (cause) {
       throw this.invalid(`it can not be used (${(cause as Error).message})`, cause);
     }
@@ -261,4 +270,30 @@ function byteLevelsOf(preTokenizer: unknown): ByteLevel[] {
   const step = preTokenizer as (ByteLevel & { byte_encoder?: unknown; tokenizers?: unknown[] }) | null;
   const inner = (step?.tokenizers ?? []).flatMap(byteLevelsOf);
   return step?.byte_encoder && step.pattern ? [step, ...inner] : inner;
+}
+
+/** What the package's normalizer of SentencePiece lets others set. */
+interface Precompiled {
+  charsmap: string;
+  normalize: (text: string) => string;
+}
+
+/** SentencePiece's normalizers, alone or in a sequence; one without a map changes nothing. */
+function precompiledOf(normalizer: unknown): Precompiled[] {
+  if (typeof normalizer !== 'object' && typeof normalizer !== 'function') return [];
+  const step = normalizer as (Precompiled & { normalizers?: unknown[] }) | null;
+  const inner = (step?.normalizers ?? []).flatMap(precompiledOf);
+  return typeof step?.charsmap === 'string' ? [step, ...inner] : inner;
+}
+
+interface WhitespaceSplit {
+  pre_tokenize_text: (text: string) => string[];
+}
+
+/** Steps that split at white space, alone or in a sequence, which the file tells by name and the package does not. */
+function whitespaceSplitsOf(config: unknown, preTokenizer: unknown): WhitespaceSplit[] {
+  const { type, pretokenizers = [] } = (config ?? {}) as { type?: string; pretokenizers?: unknown[] };
+  if (type === 'WhitespaceSplit') return [preTokenizer as WhitespaceSplit];
+  const { tokenizers = [] } = (preTokenizer ?? {}) as { tokenizers?: unknown[] };
+  return type === 'Sequence' ? pretokenizers.flatMap((step, i) => whitespaceSplitsOf(step, tokenizers[i])) : [];
 }

@@ -27,6 +27,14 @@ export function readTokenizerFiles(dir: string): TokenizerFiles {
     return { tokenizer: byteLevelBpe(at('vocab.json'), at('merges.txt'), config), config, source: at('vocab.json') };
   }
   if (has('vocab.txt')) return { tokenizer: wordPiece(at('vocab.txt'), config), config, source: at('vocab.txt') };
+  const sentencePiece = fs.readdirSync(dir).find((name) => /^(sentencepiece|spiece).*\.model$/.test(name));
+  if (sentencePiece !== undefined) {
+    throw invalid(
+      dir,
+      `has its tokenizer only as ${sentencePiece}. Write tokenizer.json once, where Python has transformers: ` +
+        `AutoTokenizer.from_pretrained("${dir}").save_pretrained("${dir}")`,
+    );
+  }
   throw invalid(
     dir,
     'has no tokenizer.json, no vocab.json with merges.txt and no vocab.txt; copy the tokenizer files of the model there',

@@ -4,6 +4,7 @@ import { FusedLoraError } from '../errors';
 import { writeFileAtomic, writeFolderAtomic } from './atomic';
 import { DTYPE_BYTES } from './dtypes';
 import { isJsonObject, type JsonObject, readJsonObject } from './json';
+import { CONFIG, OTHER_WEIGHTS, otherFormatProblem, WEIGHTS, WEIGHTS_INDEX } from './model_files';
 import { SafetensorsFile, type TensorData, type TensorInfo, writeSafetensors } from './safetensors';
 
 /** A Hugging Face model folder whose headers were read and checked; no tensor was read yet. */
@@ -15,19 +16,10 @@ export interface ModelFolder {
   tensors: Map<string, TensorInfo>;
 }
 
-const SINGLE = 'model.safetensors';
-const INDEX = 'model.safetensors.index.json';
 const SHARD = /^model-\d{5}-of-\d{5}\.safetensors$/;
-const OTHER_FORMATS = [
-  'pytorch_model.bin',
-  'pytorch_model.bin.index.json',
-  'tf_model.h5',
-  'flax_model.msgpack',
-  'model.ckpt.index',
-];
 
 function readSharded(dir: string): Map<string, TensorInfo> {
-  const index = path.join(dir, INDEX);
+  const index = path.join(dir, WEIGHTS_INDEX);
   const fail = (problem: string) =>
     new FusedLoraError('INVALID_CHECKPOINT', `${index}: ${problem}. Fetch or write the folder again.`);
   const { weight_map: weightMap } = readJsonObject(index, 'to find the shards of the model', 'INVALID_CHECKPOINT');
@@ -67,29 +59,26 @@ function readSharded(dir: string): Map<string, TensorInfo> {
  * INVALID_CHECKPOINT when weights are missing, damaged or in another format (with the way to convert them).
  */
 export function openModelFolder(dir: string): ModelFolder {
-  if (!fs.statSync(dir, { throwIfNoEntry: false })?.isDirectory()) {
+  const found = fs.statSync(dir, { throwIfNoEntry: false });
+  if (found?.isFile() && /\.(bin|pt|pth|ckpt|h5|msgpack)$/i.test(dir)) {
+    throw new FusedLoraError('INVALID_CHECKPOINT', otherFormatProblem(path.dirname(dir), path.basename(dir)));
+  }
+  if (!found?.isDirectory()) {
     throw new FusedLoraError(
       'FILE_NOT_FOUND',
       `${dir}: is not a folder. Give the folder that holds config.json and model.safetensors.`,
     );
   }
-  const config = readJsonObject(path.join(dir, 'config.json'), 'to build the model', 'INVALID_CONFIG');
-  if (fs.existsSync(path.join(dir, SINGLE))) {
-    return { dir, config, tensors: SafetensorsFile.open(path.join(dir, SINGLE)).tensors };
+  const config = readJsonObject(path.join(dir, CONFIG), 'to build the model', 'INVALID_CONFIG');
+  if (fs.existsSync(path.join(dir, WEIGHTS))) {
+    return { dir, config, tensors: SafetensorsFile.open(path.join(dir, WEIGHTS)).tensors };
   }
-  if (fs.existsSync(path.join(dir, INDEX))) return { dir, config, tensors: readSharded(dir) };
-  const other = OTHER_FORMATS.find((name) => fs.existsSync(path.join(dir, name)));
-  if (other) {
-    throw new FusedLoraError(
-      'INVALID_CHECKPOINT',
-      `${dir}: has its weights only as ${other}. That format is not read here (a pickle can run code of its author). Convert it once, where Python ` +
-        `has transformers: AutoModel.from_pretrained("${dir}").save_pretrained("${dir}", safe_serialization=True) ` +
-        '(with AutoModelForSequenceClassification or the like in place of AutoModel to keep a head).',
-    );
-  }
+  if (fs.existsSync(path.join(dir, WEIGHTS_INDEX))) return { dir, config, tensors: readSharded(dir) };
+  const other = OTHER_WEIGHTS.find((name) => fs.existsSync(path.join(dir, name)));
+  if (other) throw new FusedLoraError('INVALID_CHECKPOINT', otherFormatProblem(dir, other));
   throw new FusedLoraError(
     'INVALID_CHECKPOINT',
-    `${dir}: holds neither ${SINGLE} nor ${INDEX}. Fetch the weights of the model into it.`,
+    `${dir}: holds neither ${WEIGHTS} nor ${WEIGHTS_INDEX}. Fetch the weights of the model into it.`,
   );
 }
 
@@ -139,7 +128,7 @@ export function writeModelFolder(
   }
   const count = String(shards.length).padStart(5, '0');
   const shardName = (i: number) =>
-    shards.length === 1 ? SINGLE : `model-${String(i + 1).padStart(5, '0')}-of-${count}.safetensors`;
+    shards.length === 1 ? WEIGHTS : `model-${String(i + 1).padStart(5, '0')}-of-${count}.safetensors`;
   const fill = (folder: string) => {
     const weightMap: Record<string, string> = {};
     shards.forEach((shard, i) => {
@@ -153,10 +142,10 @@ export function writeModelFolder(
     });
     if (shards.length > 1) {
       const index = { metadata: { total_size: total }, weight_map: weightMap };
-      writeFileAtomic(path.join(folder, INDEX), `${JSON.stringify(index, null, 2)}\n`);
+      writeFileAtomic(path.join(folder, WEIGHTS_INDEX), `${JSON.stringify(index, null, 2)}\n`);
     }
-    writeFileAtomic(path.join(folder, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
+    writeFileAtomic(path.join(folder, CONFIG), `${JSON.stringify(config, null, 2)}\n`);
     extra?.(folder);
   };
-  writeFolderAtomic(dir, fill, (name) => name === SINGLE || name === INDEX || SHARD.test(name));
+  writeFolderAtomic(dir, fill, (name) => name === WEIGHTS || name === WEIGHTS_INDEX || SHARD.test(name));
 }

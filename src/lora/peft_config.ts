@@ -108,6 +108,8 @@ function peftTargets(config: ResolvedLoraConfig, targets: AdapterEntry['targets'
 export interface PeftConfigOptions {
   /** What the adapter belongs on; kept from the file that it came from where not given. */
   baseModel?: string | undefined;
+  /** Its revision on the hub. */
+  revision?: string | undefined;
   /** The model's task. */
   task?: string | undefined;
 }
@@ -136,6 +138,9 @@ export function configToPeft(entry: AdapterEntry, options: PeftConfigOptions): J
     task_type: json?.['task_type'] ?? TASK_TYPES[options.task ?? ''] ?? null,
     use_rslora: config.useRslora,
   };
-  if (options.baseModel !== undefined) all['base_model_name_or_path'] = options.baseModel;
+  if (options.baseModel !== undefined) {
+    all['base_model_name_or_path'] = options.baseModel;
+    all['revision'] = options.revision ?? null;
+  }
   return Object.fromEntries(Object.entries(all).sort(([a], [b]) => (a < b ? -1 : 1)));
 }

@@ -74,6 +74,8 @@ export interface SaveAdapterOptions {
   name?: string;
   /** Written as base_model_name_or_path, which PEFT and people read. Default: what the adapter was loaded with, else null. */
   baseModel?: string;
+  /** Its revision on the hub, where it is of there. */
+  revision?: string | undefined;
   /** Writes more files (a tokenizer, say) into the folder before it becomes visible. */
   extra?: (folder: string) => void;
 }
@@ -86,10 +88,10 @@ export interface SaveAdapterOptions {
  * @throws FusedLoraError FILE_NOT_WRITABLE; INVALID_ARGUMENT for an adapter that is not there.
  */
 export function saveAdapter(model: Module, dir: string, options: string | SaveAdapterOptions = {}): string {
-  const { name = 'default', baseModel, extra } = typeof options === 'string' ? { name: options } : options;
+  const { name = 'default', baseModel, revision, extra } = typeof options === 'string' ? { name: options } : options;
   const entry = adapterEntry(model, name);
   const task = (model as { task?: unknown }).task;
-  const json = configToPeft(entry, { baseModel, task: typeof task === 'string' ? task : undefined });
+  const json = configToPeft(entry, { baseModel, revision, task: typeof task === 'string' ? task : undefined });
   const tensors = [...adapterParameters(model, name)].map(([key, parameter]): [string, TensorData] => [
     key,
     { dtype: 'F32', shape: parameter.shape, data: () => parameter.data() },

@@ -8,18 +8,23 @@ import { type Example, textExamples, tokenExamples } from './examples';
 import { classIds, labelEncoder } from './labels';
 import type { TextModel } from './text_model';
 
-/** Token ids and labels of a data set for a model. */
+/**
+ * Token ids and labels of a data set for a model.
+ *
+ * @param numbers of the examples in the data, for errors. Default: from 0.
+ */
 export async function encodeFor(
   { model, tokenizer, maxLength }: Pick<TextModel, 'model' | 'tokenizer' | 'maxLength'>,
   examples: readonly Example[],
   signal?: AbortSignal,
+  numbers?: readonly number[],
 ): Promise<EncodedExample[]> {
   if (model.task === 'token-classification') {
     const label = classIds(model.labelNames);
-    return encodeTokenExamples(tokenExamples(examples), tokenizer, { maxLength, label, signal });
+    return encodeTokenExamples(tokenExamples(examples), tokenizer, { maxLength, label, signal, numbers });
   }
   const label = labelEncoder(model);
-  return encodeExamples(textExamples(examples, model.task), tokenizer, { maxLength, label, signal });
+  return encodeExamples(textExamples(examples, model.task), tokenizer, { maxLength, label, signal, numbers });
 }
 
 /** Where a model's positions start and end. */

@@ -1,15 +1,17 @@
 /** Metrics of a model or adapter folder on labelled examples. */
+import { READ_KEYS } from '../data/read_examples';
 import type { PrecisionOption } from '../graph/precision';
 import { trace } from '../nn';
+import { checkKeys } from '../nn/options';
 import { Evaluator } from '../train/evaluate';
+import { type ExampleData, type LoadOptions, loadExamples } from './data';
 import { chooseDevice, type DeviceOption } from './device';
 import { type BatchSizes, encodeFor, sourceOf } from './encoding';
-import type { Example } from './examples';
 import { measure } from './measure';
 import type { TextModel } from './text_model';
 import { checkedThreshold } from './threshold';
 
-export interface EvaluateOptions extends BatchSizes {
+export interface EvaluateOptions extends BatchSizes, Omit<LoadOptions, 'signal'> {
   /** Default auto. */
   device?: DeviceOption;
   /** Of products. Default auto: bf16 where the device has instructions for it. */
@@ -27,16 +29,33 @@ export interface EvaluateResult {
   samplesPerSecond: number;
 }
 
-/** @throws FusedLoraError INVALID_DATA for a row without a label or with one that the model does not know. */
+const EVALUATE_KEYS: Record<keyof EvaluateOptions, true> = {
+  ...READ_KEYS,
+  batchSize: true,
+  tokenBudget: true,
+  device: true,
+  precision: true,
+  threshold: true,
+  signal: true,
+  onNotice: true,
+};
+
+/**
+ * @param data a list of examples, data files (whose columns the options choose), or what gives examples.
+ * @throws FusedLoraError INVALID_DATA for a row without a label or with one that the model does not know.
+ */
 export async function evaluate(
   textModel: TextModel,
-  examples: readonly Example[],
+  data: ExampleData,
   options: EvaluateOptions = {},
 ): Promise<EvaluateResult> {
+  checkKeys('evaluate', options, EVALUATE_KEYS);
   const { model } = textModel;
   const threshold = checkedThreshold(options.threshold);
+  const { examples } = await loadExamples(model.task, data, options, { name: 'data' });
   const encoded = await encodeFor(textModel, examples, options.signal);
-  const source = sourceOf(model, encoded, { ...options, shuffle: false });
+  const { batchSize, tokenBudget } = options;
+  const source = sourceOf(model, encoded, { batchSize, tokenBudget, shuffle: false });
   const { backend } = chooseDevice(options.device);
   const { precision = 'auto' } = options;
   using evaluator = new Evaluator({ trace: (o) => trace(model, o), backend, precision });

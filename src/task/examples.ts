@@ -1,9 +1,6 @@
 /** What a task is trained on, measured on and applied to. */
-
-import type { ColumnOptions } from '../data/columns';
 import type { TextExample } from '../data/encode';
-import { readExamples } from '../data/read_examples';
-import { readTokenExamples, type TokenExample } from '../data/token_examples';
+import type { TokenExample } from '../data/token_examples';
 import { FusedLoraError } from '../errors';
 import type { Task } from '../models';
 
@@ -31,32 +28,29 @@ function refuse(example: Example, index: number, task: Task, has: string, needs:
 }
 
 /** @throws FusedLoraError INVALID_DATA for a row in words. */
-export function textExamples(examples: readonly Example[], task: Task): readonly TextExample[] {
+export function textExamples(examples: readonly Example[], task: Task, first = 0): readonly TextExample[] {
   examples.forEach((example, i) => {
-    requireObject(example, i);
-    if (isTokenExample(example)) refuse(example, i, task, 'a list of tokens', 'a text');
+    requireObject(example, first + i);
+    if (isTokenExample(example)) refuse(example, first + i, task, 'a list of tokens', 'a text');
   });
   return examples as readonly TextExample[];
 }
 
 /** @throws FusedLoraError INVALID_DATA for a row that is a text. */
-export function tokenExamples(examples: readonly Example[]): readonly TokenExample[] {
+export function tokenExamples(examples: readonly Example[], first = 0): readonly TokenExample[] {
   examples.forEach((example, i) => {
-    requireObject(example, i);
-    if (!isTokenExample(example)) refuse(example, i, 'token-classification', 'a text', 'its words: tokens, a list');
+    requireObject(example, first + i);
+    if (!isTokenExample(example))
+      refuse(example, first + i, 'token-classification', 'a text', 'its words: tokens, a list');
   });
   return examples as readonly TokenExample[];
 }
 
-/** @throws FusedLoraError INVALID_DATA for a row of the other kind. */
-export function checkExamples(task: Task, examples: readonly Example[]): void {
-  if (task === 'token-classification') tokenExamples(examples);
-  else textExamples(examples, task);
-}
-
-/** Reads a data file as the task wants it: see `readTokenExamples` for token-classification, else `readExamples`. */
-export function readExamplesFor(task: Task, file: string, options: ColumnOptions, labelled: boolean): Example[] {
-  return task === 'token-classification'
-    ? readTokenExamples(file, options, labelled)
-    : readExamples(file, options, labelled);
+/**
+ * @param first number of the first example in the data.
+ * @throws FusedLoraError INVALID_DATA for a row of the other kind.
+ */
+export function checkExamples(task: Task, examples: readonly Example[], first = 0): void {
+  if (task === 'token-classification') tokenExamples(examples, first);
+  else textExamples(examples, task, first);
 }

@@ -1,26 +1,31 @@
 /** The whole job in one call: load, wrap, train, evaluate, save. */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
+import type { ColumnOptions } from '../data/columns';
 import { FusedLoraError } from '../errors';
 import { Parameter } from '../graph/parameter';
 import { choosePrecision, type Precision } from '../graph/precision';
+import type { HubOptions } from '../io/hub';
 import { type LoraConfig, parameterTable, saveAdapter } from '../lora';
-import { saveModel, type TaskModel } from '../models';
+import { saveModel, type Task, type TaskModel } from '../models';
 import { type LossOptions, trace } from '../nn';
+import { checkKeys } from '../nn/options';
 import { type Evaluation, Evaluator } from '../train/evaluate';
 import type { TrainerOptions } from '../train/options';
 import { Trainer, type TrainResult } from '../train/trainer';
+import type { ExampleData } from './data';
 import { detailsOf } from './details';
 import { chooseDevice, type DeviceOption } from './device';
 import { type BatchSizes, encodeFor, sourceOf } from './encoding';
-import { checkExamples, type Example } from './examples';
-import { labelNamesFor } from './labels';
+import { FINE_TUNE_KEYS } from './fine_tune_keys';
 import { measure } from './measure';
 import { applyMethod, defaultLearningRate, type Method, nameOfMethod } from './method';
+import { findModel } from './model_folder';
 import { prepareOutput } from './output';
 import { dataFacts, lengthsOf, settingsFrom, startEvent } from './run_facts';
 import { RunLog } from './run_log';
 import { copyTokenizer, type OpenTextModelOptions, openTextModel, type TextModel, writeSettings } from './text_model';
+import { chooseLabels, openTrainingData, sourceOfTraining, type TrainingData } from './training_data';
 
 type ModelSettings = Pick<
   OpenTextModelOptions,
@@ -45,12 +50,29 @@ export type FineTuneTask = (typeof FINE_TUNE_TASKS)[number];
 export interface FineTuneOptions
   extends Omit<TrainerOptions, 'trace' | 'backend' | 'evaluate' | 'learningRate' | 'outputDir'>,
     BatchSizes,
-    ModelSettings {
-  /** A Hugging Face model folder, or a model that is open (its options are settled then). */
+    ModelSettings,
+    ColumnOptions,
+    HubOptions {
+  /**
+   * A Hugging Face model folder; a name on the hub (`roberta-base`, `owner/name`), which is downloaded once; or a model that is open (its options are
+   * settled then).
+   */
   model: string | TextModel;
-  train: readonly Example[];
+  /** Branch, tag or commit of a model of the hub. Default: main. */
+  revision?: string;
+  /** Examples, or data files (whose columns `textColumn`, `labelColumn` and so on choose), or what gives examples. */
+  train: ExampleData;
   /** Measured by `evaluateEvery`, and at the end. */
-  dev?: readonly Example[];
+  dev?: ExampleData;
+  /** Without `dev`: the share of `train` that is set aside to measure on, with the same share of each class; a function of the seed. Default: none. */
+  devSplit?: number;
+  /**
+   * Read `train` while training goes on, `shuffleWindow` examples in memory: for what does not fit. Files, and functions that give an iterable, are
+   * passed over once first; an iterable is read once, with `maxSteps`. Default false: everything is read into memory.
+   */
+  stream?: boolean;
+  /** Of a stream: examples in memory, within which they are shuffled. Default 16,384. */
+  shuffleWindow?: number;
   /** Gets the adapter or model, events.jsonl, checkpoints and the report. */
   outputDir: string;
   /** Whether to write report.html, one file that shows the run: curves, mistakes, parameters, settings. Default false. */
@@ -61,7 +83,10 @@ export interface FineTuneOptions
   lora?: LoraConfig;
   /** Default sequence-classification. */
   task?: FineTuneTask;
-  /** Class names by id. Default: the model's where all labels are among them, else the labels of `train` in order. */
+  /**
+   * Class names by id. Default: the model's where all labels are among them; else those that Parquet files tell; else the labels of `train` in
+   * order.
+   */
   labelNames?: readonly string[];
   /** Peak rate. Default 5e-4 for lora, 1e-3 for head, else 5e-5. */
   learningRate?: number;
@@ -81,6 +106,8 @@ export interface FineTuneResult {
   method: string;
   labelNames: string[];
   parameters: { total: number; learnable: number };
+  /** Numbers of examples; of a stream that is read once, null. */
+  examples: { train: number | null; dev: number };
   /** Why this device: `cpu (avx512, 2 threads): …`. */
   device: string;
   /** What products were computed in. */
@@ -124,25 +151,31 @@ export const DEFAULT_LORA: LoraConfig = { r: 8, loraAlpha: 16, targetModules: 'a
  * NON_FINITE_LOSS; ABORTED after a checkpoint; and what loading and wrapping throw.
  */
 export async function fineTune(options: FineTuneOptions): Promise<FineTuneResult> {
+  checkKeys('fineTune', options, FINE_TUNE_KEYS);
   const { method = 'lora', seed = 0, outputDir, signal, onNotice = () => {} } = options;
   const { backend, reason } = chooseDevice(options.device);
   const precision = choosePrecision(options.precision, backend);
   prepareOutput(outputDir, { resume: options.resume, overwrite: options.overwrite });
   const log = new RunLog(outputDir, { report: options.report === true, onNotice });
-  const textModel = await log.timed('loading', () => open(options, seed));
+  const data = await log.timed('loading', () => openTrainingData(options, taskOf(options), seed));
+  const textModel = await log.timed('loading', () => open(options, data, seed));
   const { model, report } = textModel;
   onNotice(`device: ${reason}, precision ${precision}`);
   if (report.initialized.length > 0) onNotice(`new, not in the checkpoint: ${report.initialized.join(', ')}`);
 
   const kind = applyMethod(model, method, options.lora ?? DEFAULT_LORA, seed);
   const { total, learnable } = parameterTable(model);
-  const train = await log.timed('encoding', () => encodeFor(textModel, options.train, signal));
-  const dev = options.dev && (await log.timed('encoding', () => encodeFor(textModel, options.dev!, signal)));
   const { batchSize, tokenBudget } = options;
   const sizes = { batchSize, tokenBudget };
+  const { shuffleWindow } = options;
+  const train = await log.timed('encoding', () =>
+    sourceOfTraining(data, textModel, { ...sizes, seed, shuffleWindow }, signal),
+  );
+  const dev = data.dev && (await log.timed('encoding', () => encodeFor(textModel, data.dev!, signal)));
   const evaluation = dev && sourceOf(model, dev, { ...sizes, shuffle: false });
   const learningRate = options.learningRate ?? defaultLearningRate(method);
-
+  const examples = { train: train.singlePass ? null : train.numExamples, dev: dev?.length ?? 0 };
+  if (data.split) onNotice(`${examples.dev} of ${examples.dev + train.numExamples} examples set aside to measure on`);
   const loss = lossOptions(options, model);
   using trainer = new Trainer({
     ...FINE_TUNE_DEFAULTS,
@@ -163,7 +196,6 @@ export async function fineTune(options: FineTuneOptions): Promise<FineTuneResult
       return measure(model, last, dev!);
     });
 
-  const source = sourceOf(model, train, { ...sizes, seed });
   // Whatever options and data make impossible has been told by now.
   log.start(
     startEvent(model, {
@@ -173,23 +205,24 @@ export async function fineTune(options: FineTuneOptions): Promise<FineTuneResult
       device: reason,
       settings: effectiveSettings({ ...options, precision }, textModel, learningRate),
       labelNames: model.labelNames,
-      data: { train: dataFacts(lengthsOf(train)), ...(dev && { dev: dataFacts(lengthsOf(dev)) }) },
+      data: { train: dataFacts(train.lengthsOfExamples()), ...(dev && { dev: dataFacts(lengthsOf(dev)) }) },
     }),
   );
   try {
-    const training = await trainer.train(source);
+    const training = await trainer.train(train);
     log.add('training', training.seconds);
     // What was measured last may be neither the best state, which is the one that is kept, nor of this process.
     const stale =
       training.metrics === undefined || (training.bestStep !== null && training.bestStep !== training.steps);
     const metrics = evaluation ? (stale ? await run() : training.metrics) : undefined;
     const output = await log.timed('saving', () => save(textModel, kind, outputDir, precision));
-    if (last) log.details({ step: training.bestStep ?? training.steps, ...detailsOf(model, last, dev!, options.dev!) });
+    if (last) log.details({ step: training.bestStep ?? training.steps, ...detailsOf(model, last, dev!, data.dev!) });
     const reportFile = log.end({ ...(metrics && { metrics }), output, training: { ...training } });
     return {
       method: nameOfMethod(method),
       labelNames: model.labelNames,
       parameters: { total, learnable },
+      examples,
       device: reason,
       precision,
       training,
@@ -221,17 +254,29 @@ function effectiveSettings(
   );
 }
 
-async function open(options: FineTuneOptions, seed: number): Promise<TextModel> {
+const taskOf = ({ model, task = 'sequence-classification' }: FineTuneOptions): Task =>
+  typeof model === 'string' ? task : model.model.task;
+
+async function open(options: FineTuneOptions, data: TrainingData, seed: number): Promise<TextModel> {
   if (typeof options.model !== 'string') return options.model;
   const { tokenizer, maxLength, hiddenDropout, attentionDropout, classifierDropout, modelType, ignoreMismatchedSizes } =
     options;
-  const task = options.task ?? 'sequence-classification';
-  checkExamples(task, options.train);
+  const { revision, token, cacheDir, offline, signal, onNotice } = options;
+  const hub = {
+    ...(token !== undefined && { token }),
+    ...(cacheDir !== undefined && { cacheDir }),
+    ...(offline !== undefined && { offline }),
+    signal,
+    onNotice,
+  };
+  const task = taskOf(options);
+  const { folder } = await findModel(options.model, { ...hub, revision });
+  const labelNames = options.labelNames ?? (await chooseLabels(data, task, folder));
   return openTextModel(options.model, {
+    ...hub,
+    revision,
     task,
-    ...(task !== 'regression' && {
-      labelNames: options.labelNames ?? labelNamesFor(options.train, options.model, task),
-    }),
+    ...(labelNames && { labelNames }),
     seed,
     tokenizer,
     maxLength,
@@ -269,14 +314,15 @@ function lossOptions({ labelSmoothing, classWeights }: FineTuneOptions, model: T
 }
 
 function save(
-  { model, baseModel, maxLength }: TextModel,
+  { model, baseModel, baseModelName, baseModelRevision, maxLength }: TextModel,
   kind: 'adapter' | 'model',
   dir: string,
   precision: Precision,
 ) {
   const settings = (folder: string) => writeSettings(folder, model, maxLength, precision);
   let file = 'adapter_model.safetensors';
-  if (kind === 'adapter') saveAdapter(model, dir, { baseModel, extra: settings });
+  if (kind === 'adapter')
+    saveAdapter(model, dir, { baseModel: baseModelName, revision: baseModelRevision, extra: settings });
   else {
     file = 'model.safetensors';
     saveModel(model, dir, {

@@ -24,9 +24,13 @@ function labelSet(label: TextExample['label'], place: string): readonly unknown[
 }
 
 /** All labels of a data set with the place of each: one a text, several a text, one a word. */
-function* labelsOf(examples: readonly Example[], task: Task): Generator<[label: unknown, place: string]> {
+function* labelsOf(
+  examples: readonly Example[],
+  task: Task,
+  first: number,
+): Generator<[label: unknown, place: string]> {
   for (const [i, example] of examples.entries()) {
-    const place = example.place ?? `example ${i}`;
+    const place = example.place ?? `example ${first + i}`;
     if (!isTokenExample(example)) {
       if (task !== 'multi-label-classification') yield [example.label, place];
       else for (const label of labelSet(example.label, place)) yield [label, place];
@@ -35,33 +39,45 @@ function* labelsOf(examples: readonly Example[], task: Task): Generator<[label: 
   }
 }
 
-/**
- * The class names of a data set: its distinct labels, whole numbers by size, others by code point. Numbers name the classes
- * up to the largest one, so that class ids are the numbers themselves.
- *
- * @throws FusedLoraError INVALID_DATA for a row without a label, or fewer than two classes (multi-label: none).
- */
-export function findLabelNames(examples: readonly Example[], task: Task = 'sequence-classification'): string[] {
-  const names = new Set<string>();
-  for (const [label, place] of labelsOf(examples, task)) {
-    if (Array.isArray(label)) throw severalLabels(place);
-    if (typeof label !== 'string' && typeof label !== 'number') throw noLabel(place);
-    names.add(String(label));
+/** Distinct labels of examples that come one group after the other. */
+export class LabelCollector {
+  private readonly names = new Set<string>();
+  private count = 0;
+
+  constructor(private readonly task: Task) {}
+
+  /** @throws FusedLoraError INVALID_DATA for a row without a label. */
+  add(examples: readonly Example[]): void {
+    for (const [label, place] of labelsOf(examples, this.task, this.count)) {
+      if (Array.isArray(label)) throw severalLabels(place);
+      if ((typeof label !== 'string' && typeof label !== 'number') || label === '') throw noLabel(place);
+      this.names.add(String(label));
+    }
+    this.count += examples.length;
   }
-  const sorted = [...names].sort((a, b) => (a < b ? -1 : 1));
-  const least = task === 'multi-label-classification' ? 1 : 2;
-  if (sorted.length < least) {
-    throw new FusedLoraError(
-      'INVALID_DATA',
-      `the data has ${sorted.length === 1 ? `the one label "${sorted[0]}"` : 'no labels'}; a classifier needs at least ${least === 1 ? 'one' : 'two'}. ` +
-        'Was another column meant?',
-    );
+
+  /**
+   * The labels, whole numbers by size, others by code point. Numbers name the classes up to the largest one, so that class ids are the numbers
+   * themselves.
+   *
+   * @throws FusedLoraError INVALID_DATA for fewer than two classes (multi-label: none).
+   */
+  done(): string[] {
+    const sorted = [...this.names].sort((a, b) => (a < b ? -1 : 1));
+    const least = this.task === 'multi-label-classification' ? 1 : 2;
+    if (sorted.length < least) {
+      throw new FusedLoraError(
+        'INVALID_DATA',
+        `the data has ${sorted.length === 1 ? `the one label "${sorted[0]}"` : 'no labels'}; a classifier needs at least ${least === 1 ? 'one' : 'two'}. ` +
+          'Was another column meant?',
+      );
+    }
+    if (!sorted.every(isWhole)) return sorted;
+    const largest = Math.max(...sorted.map(Number));
+    // 1..5 has a class 0 that never comes; 17 and 100,000 are no class ids.
+    if (largest >= 2 * sorted.length + 1) return sorted.sort((a, b) => Number(a) - Number(b));
+    return Array.from({ length: largest + 1 }, (_, i) => String(i));
   }
-  if (!sorted.every(isWhole)) return sorted;
-  const largest = Math.max(...sorted.map(Number));
-  // 1..5 has a class 0 that never comes; 17 and 100,000 are no class ids.
-  if (largest >= 2 * sorted.length + 1) return sorted.sort((a, b) => Number(a) - Number(b));
-  return Array.from({ length: largest + 1 }, (_, i) => String(i));
 }
 
 function noLabel(place: string): FusedLoraError {
@@ -86,7 +102,7 @@ export function classIds(labelNames: readonly string[]): (label: unknown, place:
   return (label, place) => {
     const id = typeof label === 'string' || typeof label === 'number' ? idOf.get(String(label)) : undefined;
     if (id !== undefined) return id;
-    if (label === undefined) throw noLabel(place);
+    if (label === undefined || label === '') throw noLabel(place);
     if (Array.isArray(label)) throw severalLabels(place);
     const [near] = nearNames(String(label), labelNames, 1);
     throw new FusedLoraError(
@@ -136,16 +152,21 @@ function regressionLabels(numTargets: number): LabelEncoder {
 }
 
 /**
- * The label names for fine-tuning a model folder on a data set: those that its config.json gives its head, where the data has no
- * others; else the data's.
+ * The label names for fine-tuning a model folder: those that its config.json gives its head, where the data has no others; else those that the data
+ * files name, with their ids; else the labels that were found.
  */
-export function labelNamesFor(examples: readonly Example[], dir: string, task: Task): string[] {
-  const found = findLabelNames(examples, task);
+export function chooseLabelNames(
+  found: readonly string[],
+  named: readonly string[] | undefined,
+  dir: string,
+): string[] {
   const config = readJsonObject(path.join(dir, 'config.json'), 'to build the model', 'INVALID_CONFIG');
   const id2label = config['id2label'];
-  if (!isJsonObject(id2label)) return found;
-  const known = Object.keys(id2label)
-    .sort((a, b) => Number(a) - Number(b))
-    .map((id) => String(id2label[id]));
-  return found.every((name) => known.includes(name)) ? known : found;
+  const known = isJsonObject(id2label)
+    ? Object.keys(id2label)
+        .sort((a, b) => Number(a) - Number(b))
+        .map((id) => String(id2label[id]))
+    : [];
+  const all = [known, named ?? []].find((names) => found.every((name) => names.includes(name)));
+  return [...(all ?? found)];
 }

@@ -1,5 +1,7 @@
 /** What fine-tuning would cost, before it is begun: arithmetic, memory, and time by a few steps on the spot. */
 import * as path from 'node:path';
+import type { EncodedSource } from '../data/batch_source';
+import type { ColumnOptions } from '../data/columns';
 import type { EncodedExample } from '../data/packing';
 import { loadTokenizer, type Tokenizer } from '../data/tokenizer';
 import { FusedLoraError } from '../errors';
@@ -7,18 +9,20 @@ import { type Plan, plan as planGraph } from '../graph/plan';
 import { choosePrecision, type Precision } from '../graph/precision';
 import { Program } from '../graph/program';
 import type { Sizes } from '../graph/value';
+import type { HubOptions } from '../io/hub';
 import { readJsonObject } from '../io/json';
 import { type ParameterTable, parameterTable } from '../lora';
 import { createModel, type TaskModel } from '../models';
 import { trace } from '../nn';
 import { flagTree } from '../nn/flag_tree';
-import type { EpochBatches } from '../train/batch_source';
+import { type LoadedData, loadExamples } from './data';
 import { chooseDevice } from './device';
 import { encodeFor, sourceOf } from './encoding';
 import { DEFAULT_BATCH_SIZE, DEFAULT_LORA, FINE_TUNE_DEFAULTS, type FineTuneOptions } from './fine_tune';
-import { labelNamesFor } from './labels';
 import { applyMethod, nameOfMethod } from './method';
+import { findModel } from './model_folder';
 import { openTextModel } from './text_model';
+import { chooseLabels, type TrainingData } from './training_data';
 
 export interface PlanTrainingOptions
   extends Pick<
@@ -38,8 +42,11 @@ export interface PlanTrainingOptions
     | 'seed'
     | 'ignoreMismatchedSizes'
     | 'signal'
+    | 'revision'
+    | keyof ColumnOptions
+    | keyof HubOptions
   > {
-  /** A Hugging Face model folder, or a config.json, whose weights are random. */
+  /** A Hugging Face model folder, a name on the hub, or a config.json, whose weights are random. */
   model: string;
   /** The texts that lengths and numbers are taken from. Default: every text is as long as maxLength. */
   train?: FineTuneOptions['train'];
@@ -111,12 +118,14 @@ export async function planTraining(options: PlanTrainingOptions): Promise<Traini
     throw new FusedLoraError('INVALID_ARGUMENT', `measureSeconds is ${measureSeconds}; it must be a number from 0`);
   }
   const { backend, reason } = chooseDevice(options.device);
+  const { task = 'sequence-classification' } = options;
   const precision = choosePrecision(options.precision, backend);
-  const opened = await open(options, seed);
+  const loaded = options.train === undefined ? undefined : await loadExamples(task, options.train, options);
+  const opened = await open(options, loaded, seed);
   const { model } = opened;
   applyMethod(model, method, lora, seed);
   const tokenizer = opened.tokenizer;
-  const encoded = options.train && tokenizer && (await encodeFor({ ...opened, tokenizer }, options.train, signal));
+  const encoded = loaded && tokenizer && (await encodeFor({ ...opened, tokenizer }, loaded.examples, signal));
   const plan = planGraph(trace(model, { training: true }), { train: true, precision });
   const weightBytes = plan.parameterBytes;
   const { optimizerBytes } = plan;
@@ -154,37 +163,50 @@ export async function planTraining(options: PlanTrainingOptions): Promise<Traini
 
 async function open(
   options: PlanTrainingOptions,
+  loaded: LoadedData | undefined,
   seed: number,
 ): Promise<{ model: TaskModel; tokenizer?: Tokenizer; maxLength: number }> {
-  const { model: dir, train, task = 'sequence-classification', tokenizer, maxLength, ignoreMismatchedSizes } = options;
+  const { model: dir, task = 'sequence-classification', tokenizer, maxLength, ignoreMismatchedSizes } = options;
+  const { revision, token, cacheDir, offline, signal } = options;
+  const hub = {
+    ...(token !== undefined && { token }),
+    ...(cacheDir !== undefined && { cacheDir }),
+    ...(offline !== undefined && { offline }),
+    signal,
+  };
+  const labelsFor = async (folder: string) =>
+    options.labelNames ??
+    (loaded && (await chooseLabels({ ...DATA, ...loaded, train: loaded.examples }, task, folder)));
   if (!dir.endsWith('.json')) {
-    const labelNames =
-      task === 'regression' ? undefined : (options.labelNames ?? (train && labelNamesFor(train, dir, task)));
+    const { folder } = await findModel(dir, { ...hub, revision });
+    const labelNames = await labelsFor(folder);
     return openTextModel(dir, {
+      ...hub,
+      revision,
       task,
       seed,
       tokenizer,
       maxLength,
       ignoreMismatchedSizes,
-      ...(labelNames && { labelNames }),
+      ...(labelNames && task !== 'regression' && { labelNames }),
     });
   }
-  if (train && tokenizer === undefined) {
+  if (loaded && tokenizer === undefined) {
     throw new FusedLoraError(
       'INVALID_ARGUMENT',
       `${dir}: a configuration has no tokenizer for train; give its folder (--tokenizer, tokenizer)`,
     );
   }
   const json = readJsonObject(dir, 'to build the model', 'INVALID_CONFIG');
-  const labelNames =
-    options.labelNames ?? (train && task !== 'regression' ? labelNamesFor(train, path.dirname(dir), task) : undefined);
-  const model = createModel(json, { task, seed, labelNames });
+  const model = createModel(json, { task, seed, labelNames: await labelsFor(path.dirname(dir)) });
   return {
     model,
     maxLength: Math.min(maxLength ?? 128, model.maxLength),
     ...(tokenizer !== undefined && { tokenizer: loadTokenizer(tokenizer) }),
   };
 }
+
+const DATA: Pick<TrainingData, 'dev' | 'split'> = { dev: undefined, split: false };
 
 /** Texts of the largest length, for want of others. */
 function syntheticExamples(model: TaskModel, count: number, length: number): EncodedExample[] {
@@ -200,7 +222,12 @@ function syntheticExamples(model: TaskModel, count: number, length: number): Enc
   return new Array<EncodedExample>(count).fill(example);
 }
 
-function planBatch(plan: Plan, epoch: EpochBatches, batchSize: number, ownedBytes: number): PlannedBatch {
+function planBatch(
+  plan: Plan,
+  epoch: ReturnType<EncodedSource['epoch']>,
+  batchSize: number,
+  ownedBytes: number,
+): PlannedBatch {
   let [tokens, sequences] = [0, 0];
   for (let i = 0; i < epoch.length; i++) {
     const { T, S } = epoch.at(i).sizes;
@@ -231,7 +258,7 @@ function stepsOf(
 /** Steps with a learning rate of 0 on the batch whose size is nearest to the mean, after one that is not counted. */
 async function measure(
   program: Program,
-  epoch: EpochBatches,
+  epoch: ReturnType<EncodedSource['epoch']>,
   { mean, flops, steps }: PlannedBatch,
   { gradientAccumulation = 1, signal }: PlanTrainingOptions,
   seconds: number,

@@ -12,13 +12,14 @@ import { trace } from '../nn';
 import type { TrainerOptions } from '../train/options';
 import { Trainer, type TrainResult } from '../train/trainer';
 import { chooseDevice, type DeviceOption } from './device';
+import { findModel } from './model_folder';
 import { prepareOutput } from './output';
 import { dataFacts, settingsFrom, startEvent } from './run_facts';
 import { EVENTS, RunLog } from './run_log';
 import { copyTokenizer } from './text_model';
 
 export interface PretrainOptions extends Omit<TrainerOptions, 'trace' | 'backend' | 'outputDir' | 'learningRate'> {
-  /** A config.json to start from random values, or a Hugging Face model folder to go on from. */
+  /** A config.json to start from random values, or a Hugging Face model folder, or a name on the hub, to go on from. */
   model: string;
   /** Folder of the tokenizer. Default: the model folder. */
   tokenizer?: string;
@@ -95,9 +96,14 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   onNotice(`device: ${reason}, precision ${precision}`);
   prepareOutput(outputDir, { resume: options.resume, overwrite: options.overwrite });
   const log = new RunLog(outputDir, { report: options.report === true, onNotice });
-  const tokenizerDir = options.tokenizer ?? options.model;
+  const hub = { signal, onNotice };
+  const { folder } = await log.timed('loading', () => findModel(options.model, hub));
+  const tokenizerDir =
+    options.tokenizer === undefined
+      ? folder
+      : (await log.timed('loading', () => findModel(options.tokenizer!, { ...hub, tokenizerOnly: true }))).folder;
   const tokenizer = await log.timed('loading', () => loadTokenizer(tokenizerDir));
-  const model = await log.timed('loading', () => open(options, seed));
+  const model = await log.timed('loading', () => open({ ...options, model: folder }, seed));
   const { source, documents, pieces } = await log.timed('encoding', () =>
     readSource(options, tokenizer, model, seed, signal),
   );

@@ -7,8 +7,11 @@ import { native } from '../native';
 import type { Module } from '../nn';
 import { type DataFacts, LOG_VERSION, type MachineFacts, type StartEvent } from '../report';
 
-/** Options of a run that are no settings: data, functions, and where things go. */
-const NO_SETTINGS = ['train', 'dev', 'callbacks', 'signal', 'onNotice', 'report', 'resume', 'overwrite'];
+/** Options of a run that are no settings: data, functions, where things go and come from, and what is secret. */
+const NO_SETTINGS = [
+  ...['train', 'dev', 'callbacks', 'signal', 'onNotice', 'report', 'resume', 'overwrite'],
+  ...['token', 'cacheDir', 'offline'],
+];
 
 /** Options as JSON can hold them; later ones win, and an explicit undefined takes a default away. */
 export function settingsFrom(...options: readonly object[]): Record<string, unknown> {

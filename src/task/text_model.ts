@@ -6,25 +6,14 @@ import { loadTokenizer, type Tokenizer } from '../data/tokenizer';
 import { FusedLoraError } from '../errors';
 import type { Precision } from '../graph/precision';
 import { writeFileAtomic } from '../io/atomic';
+import { HUB_KEYS, type HubOptions } from '../io/hub';
 import { type JsonObject, readJsonObject } from '../io/json';
+import { SETTINGS, TOKENIZER_FILES } from '../io/model_files';
 import { expected, validate } from '../io/validate';
 import { loadAdapter } from '../lora';
 import { type LoadModelOptions, type LoadReport, loadModel, TASKS, type Task, type TaskModel } from '../models';
-
-const ADAPTER_CONFIG = 'adapter_config.json';
-/** What neither PEFT nor transformers has a place for: label names of an adapter, and how long texts may be. */
-const SETTINGS = 'fused_lora.json';
-
-/** Files of a tokenizer, which travel with a model. */
-const TOKENIZER_FILES = [
-  'tokenizer.json',
-  'tokenizer_config.json',
-  'special_tokens_map.json',
-  'added_tokens.json',
-  'vocab.json',
-  'merges.txt',
-  'vocab.txt',
-];
+import { checkKeys } from '../nn/options';
+import { findBaseModel, findModel, isAdapter } from './model_folder';
 
 const settingsFields = z.object({
   task: expected.oneOf(TASKS).optional(),
@@ -32,16 +21,41 @@ const settingsFields = z.object({
   maxLength: expected.integer(3).optional(),
 });
 
-export interface OpenTextModelOptions extends LoadModelOptions {
-  /** Folder of a PEFT adapter to put on the model. Default: `dir` itself where it is one. */
+export interface OpenTextModelOptions extends LoadModelOptions, HubOptions {
+  /** A PEFT adapter to put on the model: a folder, or a name on the hub. Default: `model` itself where it is one. */
   adapter?: string | undefined;
   /** The base model of an adapter folder. Default: the base_model_name_or_path in its adapter_config.json. */
   baseModel?: string | undefined;
-  /** Folder of the tokenizer. Default: the base model's. */
+  /** Branch, tag or commit of `model` on the hub. Default: main. */
+  revision?: string | undefined;
+  /** Folder of the tokenizer, or its name on the hub. Default: the base model's. */
   tokenizer?: string | undefined;
   /** Most tokens of a text, special tokens counted. Default: what the folder says, else 128, at most what the model takes. */
   maxLength?: number | undefined;
+  signal?: AbortSignal | undefined;
+  /** Told what is downloaded. */
+  onNotice?: ((line: string) => void) | undefined;
 }
+
+export const OPEN_KEYS: Record<keyof OpenTextModelOptions, true> = {
+  ...HUB_KEYS,
+  adapter: true,
+  baseModel: true,
+  revision: true,
+  tokenizer: true,
+  maxLength: true,
+  signal: true,
+  onNotice: true,
+  task: true,
+  numLabels: true,
+  labelNames: true,
+  seed: true,
+  hiddenDropout: true,
+  attentionDropout: true,
+  classifierDropout: true,
+  modelType: true,
+  ignoreMismatchedSizes: true,
+};
 
 export interface TextModel {
   model: TaskModel;
@@ -51,23 +65,11 @@ export interface TextModel {
   report: LoadReport;
   /** Folder of the (base) model. */
   baseModel: string;
+  /** What an adapter on it names as its base model, with the revision where it is of the hub: see `saveAdapter`. */
+  baseModelName: string;
+  baseModelRevision: string | undefined;
   /** Folder of the adapter that is on it. */
   adapter: string | undefined;
-}
-
-const isAdapter = (dir: string) => fs.existsSync(path.join(dir, ADAPTER_CONFIG));
-
-/** The folder that an adapter says it was trained on: as it stands, or beside the adapter. */
-function baseModelOf(adapter: string): string {
-  const config = readJsonObject(path.join(adapter, ADAPTER_CONFIG), 'to find the base model', 'INVALID_CONFIG');
-  const name = config['base_model_name_or_path'];
-  const found = typeof name === 'string' && [name, path.resolve(adapter, name)].find((dir) => fs.existsSync(dir));
-  if (found) return found;
-  throw new FusedLoraError(
-    'FILE_NOT_FOUND',
-    `${adapter}: is an adapter of ${typeof name === 'string' ? `"${name}", which is no folder here` : 'a model that it does not name'}. ` +
-      'Give the folder of its base model (--model DIR with --adapter, baseModel in code).',
-  );
 }
 
 function readSettings(dir: string): z.output<typeof settingsFields> {
@@ -77,28 +79,50 @@ function readSettings(dir: string): z.output<typeof settingsFields> {
 }
 
 /**
- * Opens a Hugging Face model folder, or a PEFT adapter folder with the base model that it names.
+ * Opens a model, or a PEFT adapter with the base model that it names.
  *
- * @throws FusedLoraError what `loadModel`, `loadAdapter` and `loadTokenizer` throw.
+ * @param model a Hugging Face model folder or PEFT adapter folder, or the name of one on the hub (`roberta-base`, `owner/name`), which is downloaded
+ * once: see `fetchModel`.
+ * @throws FusedLoraError what `fetchModel`, `loadModel`, `loadAdapter` and `loadTokenizer` throw.
  */
-export async function openTextModel(dir: string, options: OpenTextModelOptions = {}): Promise<TextModel> {
-  const { adapter = isAdapter(dir) ? dir : undefined, baseModel, tokenizer, maxLength, ...modelOptions } = options;
-  const base = baseModel ?? (adapter === dir ? baseModelOf(dir) : dir);
-  const settings = readSettings(adapter ?? base);
-  const { model, report } = loadModel(base, {
+export async function openTextModel(model: string, options: OpenTextModelOptions = {}): Promise<TextModel> {
+  checkKeys('openTextModel', options, OPEN_KEYS);
+  const { adapter, baseModel, revision, tokenizer, maxLength, ...others } = options;
+  const { token, cacheDir, offline, signal, onNotice, ...modelOptions } = others;
+  const hub = compact({ token, cacheDir, offline, signal, onNotice });
+  const given = await findModel(model, { ...hub, revision });
+  const adapterDir =
+    adapter !== undefined ? (await findModel(adapter, hub)).folder : isAdapter(given.folder) ? given.folder : undefined;
+  const base =
+    baseModel !== undefined
+      ? await findModel(baseModel, hub)
+      : adapterDir === given.folder
+        ? await findBaseModel(given.folder, hub)
+        : given;
+  const settings = readSettings(adapterDir ?? base.folder);
+  const loaded = loadModel(base.folder, {
     ...modelOptions,
     task: modelOptions.task ?? settings.task,
     labelNames: modelOptions.labelNames ?? (modelOptions.numLabels === undefined ? settings.labelNames : undefined),
   });
-  if (adapter !== undefined) loadAdapter(model, adapter);
+  if (adapterDir !== undefined) loadAdapter(loaded.model, adapterDir);
+  const tokenizerDir =
+    tokenizer === undefined ? base.folder : (await findModel(tokenizer, { ...hub, tokenizerOnly: true })).folder;
   return {
-    model,
-    tokenizer: loadTokenizer(tokenizer ?? base),
-    maxLength: checkedMaxLength(maxLength ?? settings.maxLength, model),
-    report,
-    baseModel: base,
-    adapter,
+    model: loaded.model,
+    tokenizer: loadTokenizer(tokenizerDir),
+    maxLength: checkedMaxLength(maxLength ?? settings.maxLength, loaded.model),
+    report: loaded.report,
+    baseModel: base.folder,
+    baseModelName: base.name,
+    baseModelRevision: base.revision,
+    adapter: adapterDir,
   };
+}
+
+/** Leaves out what is undefined. */
+function compact<T extends object>(options: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as never;
 }
 
 function checkedMaxLength(maxLength: number | undefined, model: TaskModel): number {

@@ -9,15 +9,18 @@ export interface TrainBatch extends BatchTensors {
 }
 
 export interface EpochBatches {
+  /** Infinity until its end is known, where data can be read once alone. */
   readonly length: number;
   /** Number of the batch with the most tokens, where it is known: memory for it is had before the first step. */
   readonly largest?: number;
-  /** Made when asked for, so that an epoch is never in memory as a whole. */
-  at(index: number): TrainBatch;
+  /** Made when asked for, in order, so that an epoch is never in memory as a whole. */
+  at(index: number): TrainBatch | Promise<TrainBatch>;
 }
 
 export interface BatchSource {
   readonly numExamples: number;
+  /** Whether there is one epoch alone, of a length that nobody knows before its end. Default false. */
+  readonly singlePass?: boolean;
   /** Names the data and its order, so that a resumed run can tell that it still has the same. */
   readonly fingerprint: string;
   /** The batches of an epoch: a pure function of the seed and the epoch. */

@@ -51,7 +51,7 @@ export class Evaluator {
     let rowSum = 0;
     const batches = source.epoch(0);
     for (let i = 0; i < batches.length; i++) {
-      const batch = batches.at(i);
+      const batch = await batches.at(i);
       await this.program.forward(batch, { signal });
       if (this.withLoss) {
         lossSum += this.program.scalar('loss') * batch.lossRows;

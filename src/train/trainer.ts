@@ -80,6 +80,7 @@ export class Trainer {
    */
   async train(source: BatchSource): Promise<TrainResult> {
     const { options, state } = this;
+    if (source.singlePass) this.checkSinglePass();
     const totalSteps = this.totalSteps(source);
     const identity = this.identity(source, totalSteps);
     if (options.resume && options.outputDir) this.resume(options.outputDir, identity);
@@ -95,7 +96,7 @@ export class Trainer {
     };
     try {
       let batches = source.epoch(state.epoch);
-      if (batches.largest !== undefined) await this.program.reserve(batches.at(batches.largest).sizes);
+      if (batches.largest !== undefined) await this.program.reserve((await batches.at(batches.largest)).sizes);
       while (state.step < totalSteps && !stoppedEarly) {
         if (state.microBatch >= batches.length) {
           state.epoch++;
@@ -104,11 +105,13 @@ export class Trainer {
         }
         await this.step(batches, totalSteps);
         const epochEnded = state.microBatch >= batches.length;
-        const last = state.step === totalSteps;
+        // Data that can be read once alone may end before the last step.
+        const last = state.step === totalSteps || (epochEnded && source.singlePass === true);
         if (options.evaluate && (last || due(options.evaluateEvery ?? 'epoch', state.step, epochEnded))) {
           stoppedEarly = await this.evaluate(batches.length);
         }
         if (last || stoppedEarly || due(options.checkpointEvery ?? 'epoch', state.step, epochEnded)) await save();
+        if (last) break;
       }
     } catch (error) {
       if (error instanceof FusedLoraError && error.code === 'ABORTED') await save();
@@ -140,8 +143,12 @@ export class Trainer {
     const { options, state, program } = this;
     const started = performance.now();
     const { gradientAccumulation = 1, seed = 0, maxGradNorm = 1, signal } = options;
-    const count = Math.min(gradientAccumulation, batches.length - state.microBatch);
-    const micro: TrainBatch[] = Array.from({ length: count }, (_, i) => batches.at(state.microBatch + i));
+    const micro: TrainBatch[] = [];
+    // One after the other: whether there is a next one may show with the one before.
+    while (micro.length < gradientAccumulation && state.microBatch + micro.length < batches.length) {
+      micro.push(await batches.at(state.microBatch + micro.length));
+    }
+    const count = micro.length;
     const rows = micro.reduce((sum, batch) => sum + batch.lossRows, 0);
     let loss = 0;
     for (const [i, batch] of micro.entries()) {
@@ -238,6 +245,23 @@ export class Trainer {
     Object.assign(this.state, state);
     this.best = best;
     this.lastEvaluated = state.step;
+  }
+
+  private checkSinglePass(): void {
+    const { maxSteps, resume } = this.options;
+    if (maxSteps === undefined) {
+      throw new FusedLoraError(
+        'INVALID_ARGUMENT',
+        'the data can be read once, so nobody knows how many steps they are good for: give maxSteps, or a function that gives the data anew each time',
+      );
+    }
+    if (resume) {
+      throw new FusedLoraError(
+        'INVALID_ARGUMENT',
+        'a run on data that can be read once can not be resumed: what came before the checkpoint is gone. Give files, or a function that gives the data ' +
+          'anew each time',
+      );
+    }
   }
 
   private totalSteps(source: BatchSource): number {

@@ -95,21 +95,23 @@ describe('labels', () => {
 });
 
 describe('JSONL', () => {
-  it('has lists of words and labels, of names or class ids', () => {
+  it('has lists of words and labels, of names or class ids', async () => {
     const file = write(
       'a.jsonl',
       '{"tokens":["Anna","sat"],"labels":["B-PER","O"]}\n\n{"words":["a"],"ner_tags":[0]}\n',
     );
-    expect(readTokenExamples(file)).toEqual([
+    expect(await readTokenExamples(file)).toEqual([
       { tokens: ['Anna', 'sat'], labels: ['B-PER', 'O'], place: `${file}:1` },
       { tokens: ['a'], labels: [0], place: `${file}:3` },
     ]);
   });
 
-  it('takes other fields, and needs no labels for prediction', () => {
+  it('takes other fields, and needs no labels for prediction', async () => {
     const file = write('a.ndjson', '{"w":["a"],"pos":["DET"],"tokens":[]}\n');
-    expect(readTokenExamples(file, { textColumn: 'w', labelColumn: 'pos' })[0]).toMatchObject({ labels: ['DET'] });
-    expect(readTokenExamples(file, { textColumn: 'w' }, false)).toEqual([{ tokens: ['a'], place: `${file}:1` }]);
+    expect((await readTokenExamples(file, { textColumn: 'w', labelColumn: 'pos' }))[0]).toMatchObject({
+      labels: ['DET'],
+    });
+    expect(await readTokenExamples(file, { textColumn: 'w' }, false)).toEqual([{ tokens: ['a'], place: `${file}:1` }]);
   });
 
   it.each([
@@ -121,23 +123,26 @@ describe('JSONL', () => {
     ['{"tokens":["a"],"labels":[null]}', /"labels" has null at 0/],
     ['["a"]', /is not a JSON object/],
     ['\n', /has no sentences/],
-  ])('%s', (line, message) => {
+  ])('%s', async (line, message) => {
     const file = write('bad.jsonl', `${line}\n`);
-    expect(errorMessage('INVALID_DATA', () => readTokenExamples(file))).toMatch(message);
+    await expect(readTokenExamples(file)).rejects.toMatchObject({
+      code: 'INVALID_DATA',
+      message: expect.stringMatching(message),
+    });
   });
 });
 
 describe('CoNLL', () => {
   const text = '-DOCSTART- -X- O\n\nAnna NNP B-PER\nsat VBD O\n\n\nOslo\tNNP\tB-LOC\n';
 
-  it('has a word a line, its label last, and an empty line after each sentence', () => {
+  it('has a word a line, its label last, and an empty line after each sentence', async () => {
     const file = write('a.conll', text);
-    expect(readTokenExamples(file)).toEqual([
+    expect(await readTokenExamples(file)).toEqual([
       { tokens: ['Anna', 'sat'], labels: ['B-PER', 'O'], place: `${file}:3` },
       { tokens: ['Oslo'], labels: ['B-LOC'], place: `${file}:7` },
     ]);
-    expect(readTokenExamples(file, { labelColumn: '1' })[0]).toMatchObject({ labels: ['NNP', 'VBD'] });
-    expect(readTokenExamples(file, {}, false)[1]).toEqual({ tokens: ['Oslo'], place: `${file}:7` });
+    expect((await readTokenExamples(file, { labelColumn: '1' }))[0]).toMatchObject({ labels: ['NNP', 'VBD'] });
+    expect((await readTokenExamples(file, {}, false))[1]).toEqual({ tokens: ['Oslo'], place: `${file}:7` });
   });
 
   it.each([
@@ -145,8 +150,11 @@ describe('CoNLL', () => {
     ['a column by name', text, { textColumn: 'word' }, /go by number \(textColumn\)/],
     ['a word without a label', 'Anna B-PER\nsat\n', {}, /a.conll:2: has "sat" alone/],
     ['no words', '\n\n', {}, /has no sentences/],
-  ])('%s', (_, content, options, message) => {
+  ])('%s', async (_, content, options, message) => {
     const file = write('a.conll', content);
-    expect(errorMessage('INVALID_DATA', () => readTokenExamples(file, options))).toMatch(message);
+    await expect(readTokenExamples(file, options)).rejects.toMatchObject({
+      code: 'INVALID_DATA',
+      message: expect.stringMatching(message),
+    });
   });
 });

@@ -88,7 +88,7 @@ it('files give lists of names or class ids, or names with commas between', async
   const labelNames = ['x', 'y', 'z'];
   const losses: number[] = [];
   for (const [name, file] of Object.entries({ jsonl, tsv })) {
-    const train = readExamples(file);
+    const train = await readExamples(file);
     const options = { ...settings(name), train, labelNames, maxSteps: 1 };
     const { textModel, training } = await fineTune({ ...options, callbacks: [] });
     const { metrics } = await evaluate(textModel, train, { device: 'cpu' });

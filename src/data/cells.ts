@@ -1,0 +1,70 @@
+/** Values of data files as texts and labels. */
+import { invalidData } from './bytes';
+
+export type Label = string | number | readonly (string | number)[];
+
+/** @param what for the error: `field "text"`, `column 3`. */
+export function textOf(value: unknown, what: string, place: string): string {
+  if (typeof value === 'string') return value;
+  throw invalidData(place, `${what} is ${shown(value)}; it must be a string`);
+}
+
+/**
+ * @param classNames of a column whose values are class ids: a label is its name then, and -1 is none.
+ */
+export function labelOf(
+  value: unknown,
+  what: string,
+  place: string,
+  classNames?: readonly string[],
+): Label | undefined {
+  if (classNames)
+    return Array.isArray(value)
+      ? value.map((id) => className(id, what, place, classNames))
+      : value === -1
+        ? undefined
+        : className(value, what, place, classNames);
+  if (typeof value === 'string' || typeof value === 'number') return value;
+  if (typeof value === 'boolean') return Number(value);
+  if (Array.isArray(value) && value.every((x) => typeof x === 'number' || typeof x === 'string')) return value;
+  throw invalidData(place, `${what} is ${shown(value)}; a label is a string, a number or a list of them`);
+}
+
+function className(id: unknown, what: string, place: string, classNames: readonly string[]): string {
+  const name = typeof id === 'number' ? classNames[id] : undefined;
+  if (name !== undefined) return name;
+  throw invalidData(place, `${what} is ${shown(id)}; the file names the classes 0 to ${classNames.length - 1}`);
+}
+
+/** The words of a sentence. */
+export function wordsOf(value: unknown, what: string, place: string): string[] {
+  const words = listOf(value, what, place);
+  const wrong = words.findIndex((word) => typeof word !== 'string');
+  if (wrong < 0) return words as string[];
+  throw invalidData(place, `${what} has ${shown(words[wrong])} at ${wrong}; words are strings`);
+}
+
+/** The labels of a sentence's words. */
+export function wordLabelsOf(
+  value: unknown,
+  what: string,
+  place: string,
+  classNames?: readonly string[],
+): (string | number)[] {
+  const labels = listOf(value, what, place);
+  if (classNames) return labels.map((id) => className(id, what, place, classNames));
+  const wrong = labels.findIndex((label) => typeof label !== 'string' && typeof label !== 'number');
+  if (wrong < 0) return labels as (string | number)[];
+  throw invalidData(place, `${what} has ${shown(labels[wrong])} at ${wrong}; labels are names or class ids`);
+}
+
+function listOf(value: unknown, what: string, place: string): unknown[] {
+  if (Array.isArray(value)) return value;
+  throw invalidData(place, `${what} is ${shown(value)}; it must be a list with one entry a word`);
+}
+
+/** A value in an error, not longer than a line. */
+function shown(value: unknown): string {
+  const text = value === undefined ? 'missing' : (JSON.stringify(value) ?? String(value));
+  return text.length > 100 ? `${text.slice(0, 100)}…` : text;
+}

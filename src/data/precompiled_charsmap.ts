@@ -1,0 +1,69 @@
+/**
+ * SentencePiece's text normalization as tokenizer.json carries it (`precompiled_charsmap`): a double-array trie of UTF-8 sequences, and what each
+ * becomes. `@huggingface/tokenizers` approximates it by NFKC; this is the lookup that the `tokenizers` library does (crate spm_precompiled).
+ */
+
+/** Graphemes below this many bytes are looked up whole, as the library does. */
+const MAX_GRAPHEME_BYTES = 6;
+
+export class PrecompiledCharsmap {
+  private readonly trie: Uint32Array;
+  private readonly replacements: Uint8Array;
+  private readonly encoder = new TextEncoder();
+  private readonly decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+  private readonly graphemes = new Intl.Segmenter('en', { granularity: 'grapheme' });
+
+  /**
+   * @param base64 4 bytes of trie size, the trie, replacements ended by NUL; numbers are little-endian.
+   * @throws Error for what is damaged.
+   */
+  constructor(base64: string) {
+    const bytes = Buffer.from(base64, 'base64');
+    const size = bytes.length >= 4 ? bytes.readUInt32LE(0) : Number.NaN;
+    if (!(size % 4 === 0 && size > 0 && size + 4 <= bytes.length)) {
+      throw new Error(`its precompiled_charsmap is damaged: a trie of ${size} bytes in ${bytes.length}`);
+    }
+    this.trie = Uint32Array.from({ length: size / 4 }, (_, i) => bytes.readUInt32LE(4 + 4 * i));
+    this.replacements = bytes.subarray(4 + size);
+  }
+
+  normalize(text: string): string {
+    // ASCII but for control characters stays as it is, one grapheme a character.
+    if (/^[\x20-\x7e]*$/.test(text)) return text;
+    let out = '';
+    for (const { segment } of this.graphemes.segment(text)) {
+      const bytes = this.encoder.encode(segment);
+      const whole = bytes.length < MAX_GRAPHEME_BYTES ? this.replacementOf(bytes) : undefined;
+      if (whole !== undefined) {
+        out += whole;
+        continue;
+      }
+      for (const character of segment) out += this.replacementOf(this.encoder.encode(character)) ?? character;
+    }
+    return out;
+  }
+
+  /** Of the shortest prefix that the trie holds; undefined where there is none. */
+  private replacementOf(bytes: Uint8Array): string | undefined {
+    let node = offsetOf(this.trie[0] as number);
+    for (const byte of bytes) {
+      if (byte === 0) return undefined;
+      node ^= byte;
+      const unit = this.trie[node];
+      if (unit === undefined || (unit & 0x800000ff) >>> 0 !== byte) return undefined;
+      node ^= offsetOf(unit);
+      if ((unit >>> 8) & 1) return this.replacementAt((this.trie[node] ?? 0) & 0x7fffffff);
+    }
+    return undefined;
+  }
+
+  private replacementAt(start: number): string {
+    const end = this.replacements.indexOf(0, start);
+    return this.decoder.decode(this.replacements.subarray(start, end < 0 ? undefined : end));
+  }
+}
+
+/** Of a unit of the double array, from its node to its children. */
+function offsetOf(unit: number): number {
+  return (unit >>> 10) << ((unit & 0x200) >>> 6);
+}

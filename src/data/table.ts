@@ -1,0 +1,17 @@
+/** Files whose rows have columns in order. */
+import type { Columns } from './columns';
+
+export interface Row {
+  /** One value a column that was asked for, in that order. */
+  cells: readonly unknown[];
+  /** `train.csv:17` */
+  place: string;
+}
+
+export interface Table {
+  columns: Columns;
+  /** Names of the classes in a column, by id, where the file tells them. */
+  classNames(column: number): readonly string[] | undefined;
+  /** The rows, in pieces. */
+  rows(columns: readonly number[]): AsyncGenerator<Row[]>;
+}

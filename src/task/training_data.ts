@@ -1,0 +1,119 @@
+/** What a run is trained and measured on: in memory, set aside, or streamed. */
+import type { ColumnOptions } from '../data/columns';
+import { StreamedSource, type StreamOptions } from '../data/streamed_source';
+import { FusedLoraError } from '../errors';
+import type { FetchOptions } from '../io/hub';
+import type { Task } from '../models';
+import type { BatchSource } from '../train/batch_source';
+import { type DataStream, type ExampleData, loadExamples, openStream, splitExamples } from './data';
+import { type BatchSizes, encodeFor, positionsOf, sourceOf } from './encoding';
+import type { Example } from './examples';
+import { chooseLabelNames, LabelCollector } from './labels';
+import type { TextModel } from './text_model';
+
+export interface TrainingDataOptions extends ColumnOptions, FetchOptions {
+  train: ExampleData;
+  dev?: ExampleData;
+  devSplit?: number;
+  stream?: boolean;
+  shuffleWindow?: number;
+}
+
+export interface TrainingData {
+  /** In memory, or a stream. */
+  train: readonly Example[] | DataStream;
+  dev: readonly Example[] | undefined;
+  /** Whether dev was set aside from train. */
+  split: boolean;
+  /** Class names by id, where the data files tell them. */
+  classNames: readonly string[] | undefined;
+}
+
+const isStream = (train: TrainingData['train']): train is DataStream => 'shards' in train;
+
+/** @throws FusedLoraError what reading throws; INVALID_ARGUMENT for options that exclude each other. */
+export async function openTrainingData(options: TrainingDataOptions, task: Task, seed: number): Promise<TrainingData> {
+  const { devSplit, stream = false } = options;
+  const refuse = (problem: string) => new FusedLoraError('INVALID_ARGUMENT', problem);
+  if (devSplit !== undefined && options.dev !== undefined) {
+    throw refuse(
+      'devSplit and dev are both given; leave devSplit out to measure on dev, or dev to set a share of train aside',
+    );
+  }
+  if (devSplit !== undefined && stream) {
+    throw refuse('devSplit needs the data in memory; with stream give a dev set of its own');
+  }
+  if (options.shuffleWindow !== undefined && !stream) {
+    throw refuse('shuffleWindow is for stream: true; without it all examples are shuffled');
+  }
+  const load = async () => {
+    if (options.dev === undefined) return undefined;
+    return (await loadExamples(task, options.dev, options, { name: 'dev' })).examples;
+  };
+  if (stream) {
+    return {
+      train: await openStream(task, options.train, options),
+      dev: await load(),
+      split: false,
+      classNames: undefined,
+    };
+  }
+  const { examples, classNames } = await loadExamples(task, options.train, options);
+  if (devSplit === undefined) return { train: examples, dev: await load(), split: false, classNames };
+  return { ...splitExamples(examples, devSplit, { seed, task }), split: true, classNames };
+}
+
+/**
+ * Class names for a model folder, from its configuration or the data.
+ *
+ * @returns undefined for tasks without classes.
+ * @throws FusedLoraError INVALID_DATA for rows without a label and for too few classes; INVALID_ARGUMENT for data that can be read once, whose labels
+ * nobody knows.
+ */
+export async function chooseLabels(
+  { train, dev, split, classNames }: TrainingData,
+  task: Task,
+  folder: string,
+): Promise<string[] | undefined> {
+  if (task === 'regression') return undefined;
+  const collector = new LabelCollector(task);
+  if (!isStream(train)) {
+    collector.add(train);
+    // A label of one text among several may have gone to dev alone.
+    if (split) collector.add(dev ?? []);
+    return chooseLabelNames(collector.done(), classNames, folder);
+  }
+  if (!train.replayable) {
+    throw new FusedLoraError(
+      'INVALID_ARGUMENT',
+      'the data can be read once, so their labels are not known before training: give labelNames (--labels), or a function that gives the data anew each ' +
+        'time',
+    );
+  }
+  for (const shard of train.shards) for await (const piece of shard()) collector.add(piece);
+  return chooseLabelNames(collector.done(), classNames, folder);
+}
+
+/** The batches that a model is trained on. */
+export async function sourceOfTraining(
+  { train }: TrainingData,
+  textModel: TextModel,
+  options: BatchSizes & { seed: number; shuffleWindow?: number | undefined },
+  signal: AbortSignal | undefined,
+): Promise<BatchSource & { lengthsOfExamples(): Iterable<number> }> {
+  const { shuffleWindow, ...sizes } = options;
+  if (!isStream(train)) return sourceOf(textModel.model, await encodeFor(textModel, train, signal), sizes);
+  const encode = (examples: readonly Example[], numbers: readonly number[]) =>
+    encodeFor(textModel, examples, signal, numbers);
+  const { batchSize, tokenBudget, seed } = sizes;
+  const settings: StreamOptions = {
+    positions: positionsOf(textModel.model),
+    seed,
+    signal,
+    ...(batchSize !== undefined && { batchSize }),
+    ...(tokenBudget !== undefined && { tokenBudget }),
+    ...(shuffleWindow !== undefined && { shuffleWindow }),
+  };
+  if (train.replayable) return StreamedSource.open(train.shards, encode, settings);
+  return StreamedSource.once(train.shards[0]!, encode, settings);
+}
