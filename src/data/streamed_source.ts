@@ -166,7 +166,11 @@ export class StreamedSource<T> {
   }
 
   /** Batches must be asked for in their order; going back reads the epoch anew. */
-  epoch(epoch: number): { readonly length: number; at(index: number): Promise<SourceBatch> } {
+  epoch(epoch: number): {
+    readonly length: number;
+    at(index: number): Promise<SourceBatch>;
+    close(): Promise<void>;
+  } {
     const known = this.index && this.countBatches(epoch);
     let windows = this.windows(epoch);
     let current: Window<T> | undefined;
@@ -184,11 +188,16 @@ export class StreamedSource<T> {
       },
       at: async (index) => {
         if (current && index < current.firstBatch) {
+          await windows.return(undefined);
           windows = this.windows(epoch);
           current = undefined;
         }
         while (!current || index >= current.firstBatch + current.batches.length) await advance();
         return this.pack(current, index - current.firstBatch);
+      },
+      close: async () => {
+        current = undefined;
+        await windows.return(undefined);
       },
     };
   }

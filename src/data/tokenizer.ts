@@ -195,7 +195,10 @@ export class Tokenizer {
       ...(pair === undefined ? {} : { text_pair: pair }),
       return_token_type_ids: true,
     });
-    const types = probe.token_type_ids ?? new Array<number>(probe.ids.length).fill(0);
+    // RoBERTa has one token type; the package gives the second text another all the same.
+    const types =
+      (!isRoberta(this.files.tokenizer['post_processor']) && probe.token_type_ids) ||
+      new Array<number>(probe.ids.length).fill(0);
     const pieces: Template['pieces'] = [];
     const textTypes: number[] = [];
     let from = 0;
@@ -256,6 +259,12 @@ function roomFor(template: Template, maxLength: number, what: string): number {
     'INVALID_ARGUMENT',
     `maxLength is ${maxLength}; it must be a whole number of at least ${template.added}, the special tokens of ${what}`,
   );
+}
+
+/** Whether special tokens are put as RoBERTa has them, alone or in a sequence of processors. */
+function isRoberta(processor: unknown): boolean {
+  const { type, processors = [] } = (processor ?? {}) as { type?: string; processors?: unknown[] };
+  return type === 'RobertaProcessing' || (type === 'Sequence' && processors.some(isRoberta));
 }
 
 /** What the package's byte-level pre-tokenizer lets others set. */

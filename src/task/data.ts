@@ -167,7 +167,8 @@ export async function openStream(task: Task, data: ExampleData, options: LoadOpt
 
 /** What an example is stratified by: its label, where it has one. */
 function classOf(example: Example, task: Task): string {
-  return task === 'sequence-classification' && !isTokenExample(example) ? String(example.label) : '';
+  if (task !== 'sequence-classification' || isTokenExample(example) || Array.isArray(example.label)) return '';
+  return String(example.label);
 }
 
 /**

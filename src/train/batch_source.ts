@@ -15,6 +15,8 @@ export interface EpochBatches {
   readonly largest?: number;
   /** Made when asked for, in order, so that an epoch is never in memory as a whole. */
   at(index: number): TrainBatch | Promise<TrainBatch>;
+  /** Lets go of what reading holds (open files), when no more batches are asked for. */
+  close?(): Promise<void>;
 }
 
 export interface BatchSource {

@@ -94,13 +94,14 @@ export class Trainer {
       savedAt = state.step;
       await this.emit('onCheckpoint', { step: state.step, path });
     };
+    let batches = source.epoch(state.epoch);
     try {
-      let batches = source.epoch(state.epoch);
       if (batches.largest !== undefined) await this.program.reserve((await batches.at(batches.largest)).sizes);
       while (state.step < totalSteps && !stoppedEarly) {
         if (state.microBatch >= batches.length) {
           state.epoch++;
           state.microBatch = 0;
+          await batches.close?.();
           batches = source.epoch(state.epoch);
         }
         await this.step(batches, totalSteps);
@@ -116,6 +117,8 @@ export class Trainer {
     } catch (error) {
       if (error instanceof FusedLoraError && error.code === 'ABORTED') await save();
       throw error;
+    } finally {
+      await batches.close?.();
     }
     if (this.best && (options.loadBestAtEnd ?? true)) restoreSnapshot(this.trained, this.best);
     return {

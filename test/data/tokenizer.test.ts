@@ -54,6 +54,10 @@ describe('tiny RoBERTa', () => {
     });
   });
 
+  it('has one token type for both texts of a pair, as transformers has it', () => {
+    expect([...tiny.encode('a fine film', { pair: 'or not' }).tokenTypeIds].every((type) => type === 0)).toBe(true);
+  });
+
   it('reads back what it wrote', () => {
     expect(tiny.decode(tiny.encode('a fine film, naïve 😀').inputIds).trim()).toBe('a fine film, naïve 😀');
     expect(tiny.decode([0, 2])).toBe('');

@@ -71,7 +71,8 @@ export function hubFetch({ endpoint, token, signal }: HubSettings): typeof fetch
 
 /** `fetch failed` says why in its cause. */
 export function reasonOf(error: unknown): string {
-  const { message, cause } = error as Error;
+  if (!(error instanceof Error)) return String(error);
+  const { message, cause } = error;
   const inner = (cause as NodeJS.ErrnoException | undefined)?.code ?? (cause as Error | undefined)?.message;
   return inner === undefined ? message : `${message} (${inner})`;
 }

@@ -3,7 +3,6 @@ import { createHash } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import type { FileDownloadInfoOutput } from '@huggingface/hub';
 import { FusedLoraError } from '../../errors';
 import { insideOf, linkBlob, snapshotFolder } from './cache';
 import { checkSignal, HubUnreachable, hubError, hubFetch, reasonOf } from './client';
@@ -13,38 +12,34 @@ import type { HubSettings } from './settings';
 /** Connections that are cut before a download is given up; each goes on where the last one ended. */
 const CUTS = 5;
 
+/** A file as the hub's listing has it. */
+export interface RemoteFile {
+  name: string;
+  size: number;
+  /** SHA-256 of a large file (LFS), git's blob id of a small one: what Python names its content in the cache by. */
+  etag: string;
+}
+
+/** A repository at a commit. */
+export interface Place {
+  repository: Repository;
+  commit: string;
+  /** Of the repository in the cache. */
+  folder: string;
+}
+
 /**
- * @param folder of the repository in the cache.
  * @returns the file in the snapshot of the commit.
  * @throws FusedLoraError DOWNLOAD_FAILED, FILE_NOT_FOUND, FILE_NOT_WRITABLE, ABORTED; what was got so far stays for the next call.
  */
-export async function fetchFile(
-  repository: Repository,
-  folder: string,
-  commit: string,
-  name: string,
-  settings: HubSettings,
-): Promise<string> {
-  const pointer = insideOf(snapshotFolder(folder, commit), name);
+export async function fetchFile(place: Place, file: RemoteFile, settings: HubSettings): Promise<string> {
+  const pointer = insideOf(snapshotFolder(place.folder, place.commit), file.name);
   if (fs.existsSync(pointer)) return pointer;
-  const { fileDownloadInfo } = await import('@huggingface/hub');
-  const where = {
-    repo: repository,
-    path: name,
-    revision: commit,
-    hubUrl: settings.endpoint,
-    fetch: hubFetch(settings),
-  };
-  const info = await fileDownloadInfo(where).catch((error: unknown) => {
-    throw hubError(error, repository, name, settings);
-  });
-  if (!info) throw hubError({ statusCode: 404 }, repository, name, settings);
-  const etag = info.etag.replace(/^W\//, '').replace(/"/g, '');
-  const blob = insideOf(path.join(folder, 'blobs'), etag);
+  const blob = insideOf(path.join(place.folder, 'blobs'), file.etag);
   try {
     if (!fs.existsSync(blob)) {
       fs.mkdirSync(path.dirname(blob), { recursive: true });
-      await fetchBlob(blob, etag, info, { repository, name, commit }, settings);
+      await fetchBlob(blob, place, file, settings);
     }
     linkBlob(blob, pointer);
   } catch (error) {
@@ -59,33 +54,20 @@ export async function fetchFile(
   return pointer;
 }
 
-interface Target {
-  repository: Repository;
-  name: string;
-  commit: string;
-}
-
-async function fetchBlob(
-  blob: string,
-  etag: string,
-  info: FileDownloadInfoOutput,
-  target: Target,
-  settings: HubSettings,
-): Promise<void> {
-  const { size } = info;
-  const label = `${nameOf(target.repository)}/${target.name}`;
+async function fetchBlob(blob: string, place: Place, file: RemoteFile, settings: HubSettings): Promise<void> {
+  const label = `${nameOf(place.repository)}/${file.name}`;
   const own = claimPartial(blob);
-  settings.onNotice(`downloading ${label} (${(size / 1e6).toFixed(1)} MB)`);
+  settings.onNotice(`downloading ${label} (${(file.size / 1e6).toFixed(1)} MB)`);
   try {
     for (let restarted = false; ; restarted = true) {
-      await fill(own, info, target, settings);
-      const problem = await damageOf(own, size, etag);
+      await fill(own, place, file, settings);
+      const problem = await damageOf(own, file);
       if (problem === undefined) break;
       fs.rmSync(own, { force: true });
       if (restarted) {
         throw new FusedLoraError(
           'DOWNLOAD_FAILED',
-          `${label}: ${problem}, twice. The file on the hub or a proxy between is damaged.`,
+          `${label}: ${problem}, twice. The file on the hub, or what a proxy between makes of it, is damaged; try another network or revision.`,
         );
       }
     }
@@ -126,63 +108,83 @@ function isRunning(pid: number): boolean {
 }
 
 /** Appends what is missing. */
-async function fill(file: string, info: FileDownloadInfoOutput, target: Target, settings: HubSettings): Promise<void> {
+async function fill(own: string, place: Place, file: RemoteFile, settings: HubSettings): Promise<void> {
   const { downloadFile } = await import('@huggingface/hub');
-  const { repository, name, commit } = target;
-  const have = () => fs.statSync(file, { throwIfNoEntry: false })?.size ?? 0;
-  if (have() > info.size) fs.rmSync(file);
+  const { repository, commit } = place;
+  const label = `${nameOf(repository)}/${file.name}`;
+  const have = () => fs.statSync(own, { throwIfNoEntry: false })?.size ?? 0;
+  if (have() > file.size) fs.rmSync(own);
+  if (file.size === 0) fs.writeFileSync(own, '');
   let failure: unknown;
-  const request: typeof fetch = async (input, init) => {
-    try {
-      const response = await hubFetch(settings)(input, init);
-      if (new Headers(init?.headers).has('Range') && response.status === 200) {
-        // All of the file in place of the rest: begin anew rather than append it.
-        fs.rmSync(file, { force: true });
-        throw new Error('the server does not give parts of files');
-      }
-      return response;
-    } catch (error) {
-      // The library hands on messages alone.
-      failure = error;
-      throw error;
-    }
-  };
-  for (let cuts = 0, before = have(); before < info.size; before = have()) {
+  const request = answered(settings, (error) => {
+    // The library hands on messages alone.
+    failure = error;
+  });
+  const url = `${settings.endpoint}/${nameOf(repository)}/resolve/${commit}/${file.name.split('/').map(encodeURIComponent).join('/')}`;
+  let cuts = 0;
+  for (let before = have(); before < file.size; before = have()) {
     checkSignal(settings.signal);
     failure = undefined;
     try {
       // Without xet, a file comes by plain requests for ranges: what can be resumed.
-      const where = { repo: repository, path: name, revision: commit, hubUrl: settings.endpoint };
-      const blob = await downloadFile({ ...where, fetch: request, downloadInfo: info, xet: false });
-      await pipeline((blob as Blob).slice(before, info.size).stream(), fs.createWriteStream(file, { flags: 'a' }));
+      const blob = await downloadFile({
+        repo: repository,
+        path: file.name,
+        fetch: request,
+        downloadInfo: { url, size: file.size, etag: file.etag },
+        xet: false,
+      });
+      await pipeline((blob as Blob).slice(before, file.size).stream(), fs.createWriteStream(own, { flags: 'a' }));
       if (have() <= before) throw new Error('the connection ended without data');
     } catch (error) {
       checkSignal(settings.signal);
       const cause = failure ?? error;
-      if (cause instanceof FusedLoraError || typeof (cause as { statusCode?: unknown }).statusCode === 'number') {
-        throw hubError(cause, repository, name, settings);
+      if (cause instanceof FusedLoraError) throw cause;
+      if (typeof (cause as { statusCode?: unknown }).statusCode === 'number') {
+        throw hubError(cause, repository, file.name, settings);
       }
       if (/^(ENOSPC|EDQUOT|EACCES|EROFS|EIO)$/.test((cause as NodeJS.ErrnoException).code ?? '')) throw cause;
+      if (cause instanceof NoRanges) fs.rmSync(own, { force: true });
       // A connection that brought something may be tried for ever.
       cuts = have() > before ? 0 : cuts + 1;
       if (cuts < CUTS) continue;
       throw new HubUnreachable(
-        `${nameOf(repository)}/${name}: the download was cut off ${CUTS} times at ${have()} of ${info.size} bytes (${reasonOf(typeof cause === 'string' ? new Error(cause) : cause)}). ` +
-          'Try again: it goes on from there.',
+        `${label}: the download was cut off ${CUTS} times at ${have()} of ${file.size} bytes (${reasonOf(cause)}). Try again: it goes on from there.`,
         cause,
       );
     }
   }
 }
 
-/** What is wrong with a whole file: the names of contents are their checksums, SHA-256 of large files, git's of small ones. */
-async function damageOf(file: string, size: number, etag: string): Promise<string | undefined> {
-  const got = fs.statSync(file, { throwIfNoEntry: false })?.size ?? 0;
-  if (got === 0 && size === 0) fs.writeFileSync(file, '');
+/** The server gives the whole file where a part was asked for. */
+class NoRanges extends Error {}
+
+/** {@link hubFetch} that tells of failures, answers of 4xx too. */
+function answered(settings: HubSettings, onFailure: (error: unknown) => void): typeof fetch {
+  const send = hubFetch(settings);
+  return async (input, init) => {
+    try {
+      const response = await send(input, init);
+      if (!response.ok) throw Object.assign(new Error(`answered ${response.status}`), { statusCode: response.status });
+      if (response.status === 200 && new Headers(init?.headers).has('Range')) {
+        await response.body?.cancel();
+        throw new NoRanges('the server gives no parts of files');
+      }
+      return response;
+    } catch (error) {
+      onFailure(error);
+      throw error;
+    }
+  };
+}
+
+/** What is wrong with a whole file: the names of contents are their checksums. */
+async function damageOf(own: string, { size, etag }: RemoteFile): Promise<string | undefined> {
+  const got = fs.statSync(own, { throwIfNoEntry: false })?.size ?? 0;
   if (got !== size) return `has ${got} of ${size} bytes`;
   if (!/^([0-9a-f]{40}|[0-9a-f]{64})$/.test(etag)) return undefined;
   const hash = etag.length === 64 ? createHash('sha256') : createHash('sha1').update(`blob ${size}\0`);
-  await pipeline(fs.createReadStream(file), hash);
+  await pipeline(fs.createReadStream(own), hash);
   const digest = hash.digest('hex');
   return digest === etag ? undefined : `has the checksum ${digest}, not ${etag}`;
 }

@@ -1,5 +1,4 @@
 /** Models and data sets of the Hugging Face hub as files here. */
-import * as fs from 'node:fs';
 import * as path from 'node:path';
 import picomatch from 'picomatch';
 import { FusedLoraError } from '../../errors';
@@ -18,7 +17,7 @@ import {
 } from '../model_files';
 import { cachedCommit, cachedFiles, isCommit, rememberCommit, repositoryFolder, snapshotFolder } from './cache';
 import { HubUnreachable, hubError, hubFetch } from './client';
-import { fetchFile } from './download';
+import { fetchFile, type RemoteFile } from './download';
 import { nameOf, parseHubUrl, type Repository } from './ids';
 import { type HubOptions, type HubSettings, hubSettings } from './settings';
 
@@ -77,7 +76,7 @@ async function openOnline(repository: Repository, revision: string, settings: Hu
   const { datasetInfo, listFiles, modelInfo } = await import('@huggingface/hub');
   const folder = repositoryFolder(settings.cacheDir, repository);
   const where = { hubUrl: settings.endpoint, fetch: hubFetch(settings) };
-  const files: string[] = [];
+  const files = new Map<string, RemoteFile>();
   let commit = revision;
   try {
     if (!isCommit(revision)) {
@@ -88,20 +87,24 @@ async function openOnline(repository: Repository, revision: string, settings: Hu
           : (await datasetInfo({ ...query, additionalFields: ['sha'] })).sha;
       if (!isCommit(commit)) throw new Error(`the commit is ${JSON.stringify(commit)}`);
     }
-    for await (const { type, path: name } of listFiles({
-      ...where,
-      repo: repository,
-      revision: commit,
-      recursive: true,
-    })) {
-      if (type === 'file') files.push(name);
+    for await (const entry of listFiles({ ...where, repo: repository, revision: commit, recursive: true })) {
+      if (entry.type !== 'file') continue;
+      const { path: name, size, oid, lfs } = entry;
+      const etag = lfs?.oid ?? oid;
+      if (typeof etag !== 'string' || !Number.isSafeInteger(size)) throw new Error(`${name} has no size or id`);
+      files.set(name, { name, size, etag });
     }
   } catch (error) {
     throw hubError(error, repository, `revision ${revision}`, settings);
   }
   rememberCommit(folder, revision, commit);
-  const fetch = (name: string) => fetchFile(repository, folder, commit, name, settings);
-  return { repository, folder, commit, files, fetch };
+  const place = { repository, folder, commit };
+  const fetch = async (name: string) => {
+    const file = files.get(name);
+    if (!file) throw hubError({ statusCode: 404 }, repository, name, settings);
+    return fetchFile(place, file, settings);
+  };
+  return { ...place, files: [...files.keys()], fetch };
 }
 
 async function open(repository: Repository, revision: string, settings: HubSettings): Promise<Snapshot> {
@@ -153,7 +156,7 @@ export async function fetchModel(name: string, options: FetchModelOptions = {}):
   if (wanted.includes(WEIGHTS_INDEX)) {
     for (const shard of shardsOf(path.join(folder, WEIGHTS_INDEX))) await snapshot.fetch(shard);
   }
-  return fs.existsSync(folder) ? folder : path.dirname(await snapshot.fetch(CONFIG));
+  return folder;
 }
 
 function noWeights({ repository, files }: Snapshot, weights: readonly string[]): FusedLoraError {

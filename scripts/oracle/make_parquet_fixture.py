@@ -1,0 +1,54 @@
+"""Writes test/fixtures/parquet: small Parquet files as pandas and the datasets library write them.
+
+    pip install pyarrow==26.0.1
+    python scripts/oracle/make_parquet_fixture.py --out test/fixtures/parquet
+"""
+
+import argparse
+import json
+import pathlib
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+SENTENCES = ["a gripping film", "dull, and far too long", 'a "fine" idea', "naïve 😀", "waste of time", "so good"]
+LABELS = [1, 0, 1, 1, 0, 1]
+
+
+def features(**columns):
+    """What datasets writes beside the schema."""
+    return {"huggingface": json.dumps({"info": {"features": columns}})}
+
+
+def class_label(names):
+    return {"names": names, "_type": "ClassLabel"}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", required=True)
+    out = pathlib.Path(parser.parse_args().out)
+    out.mkdir(parents=True, exist_ok=True)
+
+    def write(name, columns, metadata=None, **options):
+        table = pa.table(columns).replace_schema_metadata(metadata)
+        pq.write_table(table, out / name, **options)
+        print(name, (out / name).stat().st_size, "bytes")
+
+    reviews = {"idx": pa.array(range(6), pa.int32()), "sentence": SENTENCES, "label": pa.array(LABELS, pa.int64())}
+    for codec in ("none", "snappy", "gzip", "zstd", "brotli", "lz4"):
+        write(f"reviews-{codec}.parquet", reviews, compression=codec, row_group_size=4)
+    # Names in another order than the alphabet's.
+    named = features(sentence={"dtype": "string", "_type": "Value"}, label=class_label(["worse", "better"]))
+    write("named.parquet", reviews, named, row_group_size=4)
+    pairs = {"premise": ["a", "b"], "hypothesis": ["c", "d"], "score": pa.array([0.5, 4.25], pa.float64())}
+    write("pairs.parquet", pairs)
+    words = {"tokens": [["Anna", "sat"], ["Oslo"]], "ner_tags": pa.array([[1, 0], [2]], pa.list_(pa.int64()))}
+    tags = {"feature": class_label(["O", "B-PER", "B-LOC"]), "_type": "Sequence"}
+    write("words.parquet", words, features(tokens={"feature": {"dtype": "string", "_type": "Value"}, "_type": "Sequence"}, ner_tags=tags))
+    write("nulls.parquet", {"text": ["a", None], "label": pa.array([1, 0], pa.int64())})
+    write("unlabelled.parquet", {"sentence": SENTENCES[:2], "label": pa.array([-1, -1], pa.int64())}, named)
+
+
+if __name__ == "__main__":
+    main()
