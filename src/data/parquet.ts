@@ -112,17 +112,22 @@ async function withBuffer<T>(file: DataFile, use: (buffer: AsyncBuffer) => Promi
   const handle = await openFile(file);
   try {
     const { size } = await handle.stat();
+    const read = async (start: number, end: number) => {
+      // A damaged file may ask for any range.
+      if (!(start >= 0 && end >= start && end <= size))
+        throw new Error(`asks for the bytes ${start} to ${end} of ${size}`);
+      const bytes = new Uint8Array(end - start);
+      const { bytesRead } = await handle.read(bytes, 0, bytes.length, start);
+      if (bytesRead !== bytes.length) throw new Error(`has ${bytesRead} of ${bytes.length} bytes at ${start}`);
+      return bytes.buffer;
+    };
     return await use({
       byteLength: size,
-      async slice(start, end = size) {
-        // A damaged file may ask for any range.
-        if (!(start >= 0 && end >= start && end <= size)) {
-          throw new Error(`asks for the bytes ${start} to ${end} of ${size}`);
-        }
-        const bytes = new Uint8Array(end - start);
-        const { bytesRead } = await handle.read(bytes, 0, bytes.length, start);
-        if (bytesRead !== bytes.length) throw new Error(`has ${bytesRead} of ${bytes.length} bytes at ${start}`);
-        return bytes.buffer;
+      slice(start, end = size) {
+        const bytes = read(start, end);
+        // Asked for in advance, it may fail after the library has given up for another reason, and nobody waits for it.
+        bytes.catch(() => {});
+        return bytes;
       },
     });
   } finally {

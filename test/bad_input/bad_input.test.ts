@@ -10,6 +10,7 @@ import { describeWithAddon } from '../graph/fixtures';
 import { API_CASES } from './api_cases';
 import { CHECKPOINT_CASES } from './checkpoint_cases';
 import { CONFIG_CASES } from './config_cases';
+import { DATA_CASES } from './data_cases';
 import { LORA_CASES } from './lora_cases';
 import { type BadInput, makeTemplate, SENTENCES } from './support';
 import { TRAINING_CASES } from './training_cases';
@@ -17,6 +18,7 @@ import { TRAINING_CASES } from './training_cases';
 const TABLES: Record<string, readonly BadInput[]> = {
   checkpoints: CHECKPOINT_CASES,
   'configuration and tokenizer': CONFIG_CASES,
+  data: DATA_CASES,
   LoRA: LORA_CASES,
   training: TRAINING_CASES,
   'the API': API_CASES,

@@ -199,7 +199,11 @@ describe('bad input ends with code 1, one line that says what to do, and nothing
   ];
   it.each(cases)('%s', async (name, args, message) => {
     const output = at(`bad ${name}`);
-    const { code, stdout, stderr } = await run([...trainArgs(output), ...args()]);
+    const own = args();
+    // Data that are given again come to the others.
+    const others = trainArgs(output);
+    if (own[0] === '--train') others.splice(others.indexOf('--train'), 2);
+    const { code, stdout, stderr } = await run([...others, ...own]);
     expect(stderr).toMatch(message);
     expect(stderr).not.toMatch(/\n\s+at /);
     expect(code).toBe(1);

@@ -2,7 +2,15 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { type DataFiles, type ReadOptions, readExamples, readTokenExamples, streamExamples } from '../../src';
+import {
+  type DataFiles,
+  type FusedLoraError,
+  type ReadOptions,
+  readExamples,
+  readTokenExamples,
+  streamExamples,
+} from '../../src';
+import { RANDOM_SITE, RandomStream } from '../../src/data/philox';
 import { sharedData, temporaryFolder } from '../io/temporary';
 
 const PARQUET = path.join(__dirname, '..', 'fixtures', 'parquet');
@@ -106,6 +114,24 @@ describe('Parquet', () => {
     ]);
   });
 
+  it('with any bytes changed is read or refused, and never ends or holds up the process', async () => {
+    const random = new RandomStream(7, RANDOM_SITE.synthetic);
+    const outcomes = new Set<string>();
+    for (const codec of ['snappy', 'zstd', 'brotli']) {
+      const good = fs.readFileSync(path.join(PARQUET, `reviews-${codec}.parquet`));
+      for (let i = 0; i < 60; i++) {
+        const bytes = Buffer.from(good);
+        for (let k = 0; k <= random.below(4); k++) bytes[4 + random.below(bytes.length - 12)] = random.below(256);
+        const outcome = await rows(write('a.parquet', bytes)).then(
+          () => 'read',
+          (error: FusedLoraError) => error.code ?? error.message,
+        );
+        outcomes.add(outcome);
+      }
+    }
+    expect(outcomes).toEqual(new Set(['read', 'INVALID_DATA']));
+  });
+
   it('may be gzipped as a whole', async () => {
     const file = write('a.parquet.gz', gzipSync(fs.readFileSync(path.join(PARQUET, 'reviews-snappy.parquet'))));
     expect(await rows(file)).toHaveLength(6);
@@ -190,9 +216,9 @@ const sst2 = sharedData('sst2', 'train.tsv');
       'train.csv',
       `sentence,label\n${tsv.map(({ text, label }) => `${quote(text)},${label}\n`).join('')}`,
     );
-    const started = performance.now();
+    const started = process.cpuUsage();
     const csv = await readExamples(file);
-    expect(performance.now() - started).toBeLessThan(10_000);
+    expect(process.cpuUsage(started).user / 1e6).toBeLessThan(10);
     expect(csv).toHaveLength(67_349);
     expect(csv.map(({ text, label }) => [text, label])).toEqual(tsv.map(({ text, label }) => [text, label]));
   });
