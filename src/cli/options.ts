@@ -91,7 +91,7 @@ export interface HubFlags {
 export function addHubOptions(command: Command): Command {
   return command
     .option('--revision <name>', 'branch, tag or commit of a model of the Hugging Face hub (default: main)')
-    .option('--offline', 'of the hub use what was downloaded before (also: HF_HUB_OFFLINE=1)');
+    .option('--offline', 'of the hub, use what was downloaded before (also: HF_HUB_OFFLINE=1)');
 }
 
 export interface TrainingOptions {

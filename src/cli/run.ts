@@ -23,13 +23,14 @@ export const EXIT = {
 export const EXIT_HELP = `Exit codes:
   0    done
   1    bad input: an option, a file, data or a model, which the message names
-  2    the machine can not do it: no such device, not enough memory, no addon
+  2    the machine can not do it: no such device, not enough memory, no addon, no download
   3    the training diverged: the loss or the gradients were no numbers any more
   70   a bug of fused-lora
   130  stopped by Ctrl-C (143 by SIGTERM); train and pretrain save a checkpoint first`;
 
 const EXIT_OF_CODE: Partial<Record<ErrorCode, number>> = {
   DEVICE_UNAVAILABLE: EXIT.machine,
+  DOWNLOAD_FAILED: EXIT.machine,
   OUT_OF_MEMORY: EXIT.machine,
   ADDON_NOT_FOUND: EXIT.machine,
   UNSUPPORTED: EXIT.machine,

@@ -78,7 +78,7 @@ export function trainCommand(): Command {
     .option('--dev <files...>', 'data that is measured on')
     .option(
       '--dev-split <share>',
-      'without --dev: set this share of the training data aside, with the same share of each class',
+      'without --dev: set this share of the training data aside, with the same share of each class (default: none)',
       number,
     )
     .option('--stream', 'keep a window of the training data in memory, for what does not fit')

@@ -165,7 +165,8 @@ describe('a stream', () => {
     });
     const short = await run({ ...once, train: generator(), labelNames, maxSteps: 5 });
     expect([short.training.steps, short.examples.train]).toEqual([5, null]);
-    const all = await run({ ...once, train: generator(), labelNames, maxSteps: 1000, dev: train });
+    const all = await run({ ...once, train: generator(), labelNames, maxSteps: 1000, dev: train, report: true });
+    expect(fs.readFileSync(all.report as string, 'utf8')).toContain('</html>');
     expect(all.training.steps).toBeGreaterThanOrEqual(12);
     expect(all.training.steps).toBeLessThan(20);
     expect(all.metrics!['accuracy']).toBeGreaterThanOrEqual(0);
