@@ -54,6 +54,8 @@ export interface NativeProgramSpec {
   forwardCount: number;
   /** Keeps every value to the end of the run: for `inspect`. */
   keepAll?: boolean;
+  /** Steps may be recorded and replayed where the device can. Default true. */
+  record?: boolean;
 }
 
 export interface NativeStep {
@@ -89,14 +91,22 @@ export interface NativeProgram {
   /** Allocates for batches up to these sizes; rejects with OUT_OF_MEMORY. */
   reserve(sizes: NativeSizes): Promise<void>;
   forward(batch: NativeBatch, sizes: NativeSizes, step: NativeStep): Promise<void>;
-  /** Forward and backward; gradients are added to, or overwritten when `zeroGradients`. */
+  /**
+   * Forward and backward; gradients are added to, or overwritten when `zeroGradients`. A GPU may still be at it when the promise
+   * is fulfilled: what reads results waits for them.
+   */
   accumulate(batch: NativeBatch, sizes: NativeSizes, step: NativeStep, zeroGradients: boolean): Promise<void>;
-  /** Clip and AdamW over all trained parameters. When the norm is not finite nothing changes and `applied` is false. */
-  apply(options: NativeOptimizerStep): Promise<{ applied: boolean; gradientNorm: number }>;
+  /**
+   * Clip and AdamW over all trained parameters. When the norm or a loss is not finite nothing changes and `applied` is false.
+   * `loss` is the sum of loss · lossScale over what was accumulated since gradients were zeroed.
+   */
+  apply(options: NativeOptimizerStep): Promise<{ applied: boolean; gradientNorm: number; loss: number }>;
   /** An output (or any value of a keepAll program) of the last run. */
   read(value: number): Float32Array | Int32Array | Float64Array;
   /** Seconds in each instruction since the last call, and after them those in `apply`. */
   takeTimings(): Float64Array;
+  /** How steps were launched on a device that records them (CUDA graphs): as recorded, recorded and updated, recorded anew. */
+  recorded(): { replayed: number; updated: number; made: number };
   /** Stops the running call between two ops; it rejects with ABORTED. */
   abort(): void;
   dispose(): void;
@@ -105,6 +115,41 @@ export interface NativeProgram {
 export interface NativeTensor {
   data: Float32Array | Int32Array | Float64Array;
   shape: number[];
+}
+
+/** What was found of CUDA. */
+export interface CudaInfo {
+  /** Whether this build has CUDA code. */
+  built: boolean;
+  available: boolean;
+  /** Why it can not be used: 'none' where it can. */
+  cause:
+    | 'none'
+    | 'notBuilt'
+    | 'noDriver'
+    | 'driverTooOld'
+    | 'noDevice'
+    | 'unsupportedDevice'
+    | 'noKernelImage'
+    | 'notWorking'
+    | 'failed';
+  /** The same for people, with what to do about it; empty where it can be used. */
+  reason: string;
+  /** Model, compute capability and memory; absent where no GPU was seen. */
+  device?: string;
+  /** 9 for 9.0. */
+  computeCapability?: number;
+  /** CUDA versions: what the driver supports (0: there is none) and what this build has; 13000 is 13.0. Absent without CUDA code. */
+  driver?: number;
+  runtime?: number;
+  /** Memory of the device. */
+  freeBytes?: number;
+  totalBytes?: number;
+  /** Of this process's tensors on it: now, and the most there were. */
+  usedBytes?: number;
+  peakBytes?: number;
+  /** Whether steps run as CUDA graphs; FUSED_LORA_CUDA_GRAPHS=off turns that off. */
+  graphs?: boolean;
 }
 
 export interface NativeAddon {
@@ -129,7 +174,7 @@ export interface NativeAddon {
     /** Whether the CPU multiplies bf16 by instructions of its own (AVX512_BF16). */
     bf16: boolean;
     threads: number;
-    cuda: { built: boolean; available: boolean; reason: string; device?: string };
+    cuda: CudaInfo;
     compiler: string;
   };
   setThreads(threads: number): void;

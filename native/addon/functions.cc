@@ -1,9 +1,10 @@
 // The addon's free functions: single ops on typed arrays or device tensors, the arena's size, facts about the machine.
-#include <chrono>
-
 #include "addon/background.h"
 #include "addon/parameter_handle.h"
 #include "cpu/isa.h"
+#if defined(FUSED_LORA_WITH_CUDA)
+#include "cuda/backend.h"
+#endif
 #include "ops/backend.h"
 #include "runtime/arena.h"
 #include "runtime/thread_pool.h"
@@ -161,11 +162,7 @@ Napi::Value runOp(const Napi::CallbackInfo& info) {
             (k < run->call.numInputs ? run->call.inputs[k] : run->call.outputs[k - run->call.numInputs]).data =
                 operand.device;
           }
-          run->backend->synchronize();
-          const auto start = std::chrono::steady_clock::now();
-          run->function(run->call);
-          run->backend->synchronize();
-          run->seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+          run->seconds = run->backend->time([&] { run->function(run->call); });
           for (size_t i = static_cast<size_t>(run->call.numInputs); i < run->operands.size(); i++) {
             Operand& operand = run->operands[i];
             if (operand.device) memory.download(operand.host.bytes.data(), operand.device, operand.host.bytes.size());
@@ -201,6 +198,38 @@ Napi::Value arenaBytes(const Napi::CallbackInfo& info) {
   });
 }
 
+Napi::Object cudaInfo(Napi::Env env) {
+  const Napi::Object cuda = Napi::Object::New(env);
+#if defined(FUSED_LORA_WITH_CUDA)
+  const CudaReport report = cudaReport();
+  cuda.Set("built", true);
+  cuda.Set("available", report.cause == CudaReport::Cause::none);
+  cuda.Set("cause", std::string(nameOf(report.cause)));
+  cuda.Set("reason", report.reason);
+  if (!report.device.empty()) {
+    cuda.Set("device", report.device);
+    cuda.Set("computeCapability", static_cast<double>(report.computeCapability) / 10);
+  }
+  cuda.Set("driver", report.driver);
+  cuda.Set("runtime", report.runtime);
+  cuda.Set("freeBytes", static_cast<double>(report.freeBytes));
+  cuda.Set("totalBytes", static_cast<double>(report.totalBytes));
+  cuda.Set("usedBytes", static_cast<double>(report.usedBytes));
+  cuda.Set("peakBytes", static_cast<double>(report.peakBytes));
+  cuda.Set("graphs", report.graphs);
+#else
+  cuda.Set("built", false);
+  cuda.Set("available", false);
+  cuda.Set("cause", "notBuilt");
+  try {
+    backendByName("cuda");
+  } catch (const Error& error) {
+    cuda.Set("reason", std::string(error.what()));
+  }
+#endif
+  return cuda;
+}
+
 Napi::Value machineInfo(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return guarded(env, [&]() -> Napi::Value {
@@ -209,21 +238,7 @@ Napi::Value machineInfo(const Napi::CallbackInfo& info) {
     result.Set("bf16", cpuBackend().hasBf16Instructions());
     result.Set("threads", ThreadPool::instance().threads());
     result.Set("compiler", std::string(__VERSION__));
-    const Napi::Object cuda = Napi::Object::New(env);
-#if defined(FUSED_LORA_WITH_CUDA)
-    cuda.Set("built", true);
-#else
-    cuda.Set("built", false);
-#endif
-    try {
-      cuda.Set("device", std::string(backendByName("cuda").device()));
-      cuda.Set("available", true);
-      cuda.Set("reason", "");
-    } catch (const Error& error) {
-      cuda.Set("available", false);
-      cuda.Set("reason", std::string(error.what()));
-    }
-    result.Set("cuda", cuda);
+    result.Set("cuda", cudaInfo(env));
     return result;
   });
 }

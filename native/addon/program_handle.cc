@@ -60,6 +60,8 @@ ProgramSpec specOf(Napi::Env env, const Napi::Object& object) {
   }
   spec.forwardCount = static_cast<int>(integerOf(object.Get("forwardCount"), "forwardCount", 0, INT32_MAX));
   spec.keepAll = object.Get("keepAll").ToBoolean();
+  const Napi::Value record = object.Get("record");
+  spec.record = record.IsUndefined() || record.ToBoolean();
   return spec;
 }
 
@@ -112,13 +114,13 @@ OptimizerStep optimizerOf(const Napi::Value& value) {
 
 Napi::Function defineProgram(Napi::Env env) {
   using H = ProgramHandle;
-  return H::DefineClass(
-      env, "NativeProgram",
-      {H::InstanceMethod("arenaBytes", &H::arenaBytes), H::InstanceAccessor<&H::releasable>("releasable"),
-       H::InstanceMethod("reserve", &H::reserve), H::InstanceMethod("forward", &H::forward),
-       H::InstanceMethod("accumulate", &H::accumulate), H::InstanceMethod("apply", &H::apply),
-       H::InstanceMethod("read", &H::read), H::InstanceMethod("takeTimings", &H::takeTimings),
-       H::InstanceMethod("abort", &H::abort), H::InstanceMethod("dispose", &H::dispose)});
+  return H::DefineClass(env, "NativeProgram",
+                        {H::InstanceMethod("arenaBytes", &H::arenaBytes),
+                         H::InstanceAccessor<&H::releasable>("releasable"), H::InstanceMethod("reserve", &H::reserve),
+                         H::InstanceMethod("forward", &H::forward), H::InstanceMethod("accumulate", &H::accumulate),
+                         H::InstanceMethod("apply", &H::apply), H::InstanceMethod("read", &H::read),
+                         H::InstanceMethod("takeTimings", &H::takeTimings), H::InstanceMethod("recorded", &H::recorded),
+                         H::InstanceMethod("abort", &H::abort), H::InstanceMethod("dispose", &H::dispose)});
 }
 
 ProgramHandle::ProgramHandle(const Napi::CallbackInfo& info) : Napi::ObjectWrap<ProgramHandle>(info) {
@@ -203,6 +205,7 @@ Napi::Value ProgramHandle::apply(const Napi::CallbackInfo& info) {
           const Napi::Object object = Napi::Object::New(env);
           object.Set("applied", result->applied);
           object.Set("gradientNorm", result->gradientNorm);
+          object.Set("loss", result->loss);
           return object;
         },
         [busy = busy_] { *busy = false; });
@@ -241,6 +244,19 @@ Napi::Value ProgramHandle::takeTimings(const Napi::CallbackInfo& info) {
     auto array = Napi::Float64Array::New(info.Env(), seconds.size());
     std::copy(seconds.begin(), seconds.end(), array.Data());
     return array;
+  });
+}
+
+Napi::Value ProgramHandle::recorded(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    const auto p = program();
+    if (*busy_) fail("BUSY", "a step of this program is running; await it first");
+    const Recorder::Counts counts = p->recorded();
+    const Napi::Object object = Napi::Object::New(info.Env());
+    object.Set("replayed", static_cast<double>(counts.replayed));
+    object.Set("updated", static_cast<double>(counts.updated));
+    object.Set("made", static_cast<double>(counts.made));
+    return object;
   });
 }
 

@@ -1,8 +1,10 @@
 #include "cuda/backend.h"
 
 #include "cuda/device.h"
+#include "cuda/graph.h"
 #include "cuda/memory.h"
 #include "cuda/ops.h"
+#include "cuda/step.h"
 
 namespace fl {
 namespace cuda {
@@ -53,6 +55,13 @@ class CudaBackend final : public Backend {
   std::string_view device() const override { return Device::instance().name(); }
   ApplyResult update(const OptimizerUpdate& update) override { return cuda::update(update); }
   void synchronize() override { Device::instance().synchronize(); }
+  void upload(std::span<const HostCopy> copies) override { uploadTogether(copies); }
+  void zero(std::span<const Tensor> tensors) override { cuda::zero(tensors); }
+  void noteLoss(const Tensor& loss, const StepState& step, bool first, LossRecord* record) override {
+    cuda::noteLoss(loss, step, first, record);
+  }
+  std::unique_ptr<Recorder> recorder() override { return makeRecorder(); }
+  double time(const std::function<void()>& work) override { return Device::instance().time(work); }
 
   OpFunction find(OpKind op, DType dtype, Precision precision) const override {
     if (dtype != DType::f32 || precision != Precision::fp32) return nullptr;
@@ -67,7 +76,12 @@ class CudaBackend final : public Backend {
 
 Backend& cudaBackend() {
   cuda::requireHealthy();
-  cuda::Device::instance();
+  try {
+    cuda::Device::instance();
+  } catch (const Error& error) {
+    if (error.code() != "DEVICE_UNAVAILABLE") throw;
+    fail("DEVICE_UNAVAILABLE", "device 'cuda' can not be used: " + std::string(error.what()) + ", or use device 'cpu'");
+  }
   static Backend& backend = *new cuda::CudaBackend;
   return backend;
 }

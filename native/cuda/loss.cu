@@ -103,7 +103,7 @@ __global__ void __launch_bounds__(SumTeam::kThreads) storeTotalWeight(const Cros
 struct RowGradients {
   CrossEntropy c;
   const double* total;  // D
-  double lossScale;
+  StepScale lossScale;
   float* out;
 };
 
@@ -122,8 +122,9 @@ struct RowGradient {
     }
     const RowSums s = sumsOf<Team>(c, row);
     const float* const z = c.logits + row * c.classes;
-    const double onLabel = g.lossScale / total * (1 - c.smoothing) * c.weight(label);
-    const double onEach = g.lossScale / total * c.smoothing / static_cast<double>(c.classes);
+    const double scale = g.lossScale.value();
+    const double onLabel = scale / total * (1 - c.smoothing) * c.weight(label);
+    const double onEach = scale / total * c.smoothing / static_cast<double>(c.classes);
     const double onP = onLabel + onEach * s.weights;
     const auto factor = static_cast<float>(onP / s.exps);
     for (int64_t i = Team::member(); i < c.classes; i += Team::kThreads) {
@@ -145,9 +146,9 @@ struct SquaredDifference {
 
 struct DifferenceGradient {
   const float *x, *target;
-  float factor;
+  StepScale factor;
   float* dx;
-  __device__ void operator()(int64_t i) const { dx[i] = factor * (x[i] - target[i]); }
+  __device__ void operator()(int64_t i) const { dx[i] = static_cast<float>(factor.value()) * (x[i] - target[i]); }
 };
 
 /// max(x, 0) - x t + log(1 + exp(-|x|))
@@ -162,10 +163,10 @@ struct BinaryLoss {
 /// f (p - t), p = 1 / (1 + exp(-x)); in double, for p - t near 0 keeps its digits there.
 struct BinaryGradient {
   const float *x, *target;
-  double factor;
+  StepScale factor;
   float* dx;
   __device__ void operator()(int64_t i) const {
-    dx[i] = static_cast<float>(factor * (1 / (1 + exp(-static_cast<double>(x[i]))) - target[i]));
+    dx[i] = static_cast<float>(factor.value() * (1 / (1 + exp(-static_cast<double>(x[i]))) - target[i]));
   }
 };
 
@@ -187,7 +188,8 @@ void crossEntropyBackward(const OpCall& call) {
   const CrossEntropy c = argumentsOf(op);
   auto* const total = reinterpret_cast<double*>(scratch.data());
   launch(name, storeTotalWeight, dim3(1), SumTeam::kThreads, c, total);
-  forRows<RowGradient>(name, c.rows, c.classes, RowGradients{c, total, call.step.lossScale, op.out.as<float>()});
+  forRows<RowGradient>(name, c.rows, c.classes,
+                       RowGradients{c, total, StepScale::of(call.step, 1), op.out.as<float>()});
 }
 
 void mse(const OpCall& call) {
@@ -198,7 +200,7 @@ void mse(const OpCall& call) {
 
 void mseBackward(const OpCall& call) {
   const auto op = MseOp::bind(call);
-  const auto factor = static_cast<float>(call.step.lossScale * 2 / static_cast<double>(op.x.count()));
+  const StepScale factor = StepScale::of(call.step, 2 / static_cast<double>(op.x.count()));
   forElements("mseBackward", op.x.count(),
               DifferenceGradient{op.x.as<float>(), op.target.as<float>(), factor, op.out.as<float>()});
 }
@@ -212,7 +214,7 @@ void bceWithLogits(const OpCall& call) {
 
 void bceWithLogitsBackward(const OpCall& call) {
   const auto op = BceWithLogitsOp::bind(call);
-  const double factor = call.step.lossScale / static_cast<double>(op.logits.count());
+  const StepScale factor = StepScale::of(call.step, 1 / static_cast<double>(op.logits.count()));
   forElements("bceWithLogitsBackward", op.logits.count(),
               BinaryGradient{op.logits.as<float>(), op.target.as<float>(), factor, op.out.as<float>()});
 }

@@ -1,12 +1,13 @@
 // The dropout mask in a kernel (runtime/philox.h): recomputed wherever it is needed.
 #pragma once
 
+#include "cuda/step_block.h"
 #include "ops/op.h"
 
 namespace fl::cuda {
 
 struct Mask {
-  MaskKey key;
+  StepMaskKey key;
   uint32_t threshold = 0;
   float keepScale = 1;
   /// On the device; null: the row number.
@@ -15,8 +16,11 @@ struct Mask {
 };
 
 inline Mask maskOf(const DropoutSpec& dropout) {
-  return {dropout.key, dropout.threshold(), static_cast<float>(dropout.keepScale()),
-          dropout.tokenIndex.present() ? dropout.tokenIndex.as<int32_t>() : nullptr, dropout.active()};
+  return {{dropout.key, recordedStep()},
+          dropout.threshold(),
+          static_cast<float>(dropout.keepScale()),
+          dropout.tokenIndex.present() ? dropout.tokenIndex.as<int32_t>() : nullptr,
+          dropout.active()};
 }
 
 /// 1 / (1 - p) for a kept element, else 0.

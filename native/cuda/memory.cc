@@ -3,7 +3,8 @@
 #include <cuda_runtime.h>
 
 #include <algorithm>
-#include <string>
+#include <mutex>
+#include <unordered_map>
 
 #include "cuda/device.h"
 #include "cuda/staging.h"
@@ -12,22 +13,12 @@
 namespace fl::cuda {
 namespace {
 
-std::string mebibytes(size_t bytes) { return std::to_string((bytes + (1u << 20) - 1) >> 20) + " MiB"; }
-
-[[noreturn]] void outOfMemory(size_t bytes) {
-  cudaGetLastError();
-  size_t free = 0, total = 0;
-  check(cudaMemGetInfo(&free, &total), "asking for free GPU memory");
-  fail("OUT_OF_MEMORY", Device::instance().name() + ": " + mebibytes(bytes) + " more are needed, " + mebibytes(free) +
-                            " of " + mebibytes(total) + " are free. Use smaller batches (fewer tokens), free the GPU " +
-                            "from other programs, or use device 'cpu'");
-}
-
 class DeviceMemory final : public Memory {
  public:
   void* allocate(size_t bytes) override {
     requireHealthy();
     Device& device = Device::instance();
+    if (Capture::current()) fail("INTERNAL", "an op asks for memory while its step is recorded");
     const size_t size = std::max<size_t>(bytes, 1);
     void* memory = nullptr;
     const cudaError_t error = cudaMalloc(&memory, size);
@@ -36,6 +27,10 @@ class DeviceMemory final : public Memory {
     const cudaError_t zeroed = cudaMemsetAsync(memory, 0, size, device.stream());
     if (zeroed != cudaSuccess) cudaFree(memory);
     check(zeroed, "clearing GPU memory");
+    const std::lock_guard lock(mutex_);
+    sizes_[memory] = size;
+    now_ += size;
+    peak_ = std::max(peak_, now_);
     return memory;
   }
 
@@ -43,6 +38,14 @@ class DeviceMemory final : public Memory {
   // the memory back in any case.
   void release(void* memory) override {
     if (memory == nullptr) return;
+    {
+      const std::lock_guard lock(mutex_);
+      const auto found = sizes_.find(memory);
+      if (found != sizes_.end()) {
+        now_ -= found->second;
+        sizes_.erase(found);
+      }
+    }
     // Kernels that use the memory may still be under way.
     if (cudaStreamSynchronize(Device::instance().stream()) != cudaSuccess || cudaFree(memory) != cudaSuccess)
       cudaGetLastError();
@@ -50,8 +53,13 @@ class DeviceMemory final : public Memory {
 
   void upload(void* device, const void* host, size_t bytes) override {
     requireHealthy();
-    if (bytes == 0 || staging_.upload(device, host, bytes, Device::instance().stream())) return;
     copy(device, host, bytes, cudaMemcpyHostToDevice, "copying to the GPU");
+  }
+
+  void uploadTogether(std::span<const HostCopy> copies) {
+    requireHealthy();
+    if (staging_.upload(copies, Device::instance().stream())) return;
+    for (const HostCopy& c : copies) upload(c.device, c.host, c.bytes);
   }
 
   void download(void* host, const void* device, size_t bytes) override {
@@ -63,8 +71,16 @@ class DeviceMemory final : public Memory {
     if (bytes > 0) check(cudaMemsetAsync(device, 0, bytes, Device::instance().stream()), "clearing GPU memory");
   }
 
+  MemoryInUse inUse() {
+    const std::lock_guard lock(mutex_);
+    return {now_, peak_};
+  }
+
  private:
   Staging staging_;
+  std::mutex mutex_;
+  std::unordered_map<const void*, size_t> sizes_;
+  size_t now_ = 0, peak_ = 0;
 
   void copy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, const char* what) {
     requireHealthy();
@@ -75,12 +91,16 @@ class DeviceMemory final : public Memory {
   }
 };
 
-}  // namespace
-
-Memory& deviceMemory() {
+DeviceMemory& instance() {
   // Never destroyed: parameters may be freed when the statics of other files are gone.
-  static Memory& memory = *new DeviceMemory;
+  static DeviceMemory& memory = *new DeviceMemory;
   return memory;
 }
+
+}  // namespace
+
+Memory& deviceMemory() { return instance(); }
+MemoryInUse memoryInUse() { return instance().inUse(); }
+void uploadTogether(std::span<const HostCopy> copies) { instance().uploadTogether(copies); }
 
 }  // namespace fl::cuda

@@ -7,6 +7,7 @@
 #include "cuda/memory.h"
 #include "cuda/ops.h"
 #include "cuda/selection.h"
+#include "ops/backend.h"
 
 namespace fl::cuda {
 namespace {
@@ -24,7 +25,7 @@ static_assert(sizeof(TensorList) <= 3900, "kernel parameters are 4 KiB at most")
 
 /// What the norm decides.
 struct Decision {
-  double norm;
+  double norm, loss;
   float gradientScale;
   int apply;
 };
@@ -46,12 +47,13 @@ __global__ void __launch_bounds__(SumTeam::kThreads) squareChunks(const TensorLi
 
 /// One block.
 __global__ void __launch_bounds__(SumTeam::kThreads)
-    decide(const double* partials, int64_t chunks, double maxGradNorm, bool allowed, Decision* decision) {
+    decide(const double* partials, int64_t chunks, double maxGradNorm, const LossRecord* loss, Decision* decision) {
   const double sum = sumTerms([=](int64_t i) { return partials[i]; }, 0, chunks);
   if (threadIdx.x > 0) return;
   const double norm = sqrt(sum);
   const bool finite = norm < INFINITY;  // false for NaN too
-  *decision = {norm, static_cast<float>(clipFactor(norm, maxGradNorm)), finite && allowed ? 1 : 0};
+  *decision = {norm, loss ? loss->sum : 0.0, static_cast<float>(clipFactor(norm, maxGradNorm)),
+               finite && (loss == nullptr || loss->finite != 0) ? 1 : 0};
 }
 
 /// Grid: chunks of the list.
@@ -99,13 +101,13 @@ ApplyResult update(const OptimizerUpdate& update) {
     launch(name, squareChunks, dim3(blocks(name, list.chunks())), SumTeam::kThreads, list, partials + before);
     before += list.chunks();
   }
-  launch(name, decide, dim3(1), SumTeam::kThreads, partials, chunks, update.maxGradNorm, update.allowed, decision);
+  launch(name, decide, dim3(1), SumTeam::kThreads, partials, chunks, update.maxGradNorm, update.loss, decision);
   for (const TensorList& list : lists)
     launch(name, adamwChunks, dim3(blocks(name, list.chunks())), SumTeam::kThreads, list, decision);
 
   Decision decided;
   deviceMemory().download(&decided, decision, sizeof decided);
-  return {decided.apply != 0, decided.norm};
+  return {decided.apply != 0, decided.norm, decided.loss};
 }
 
 }  // namespace fl::cuda

@@ -1,31 +1,37 @@
-// Small copies to the GPU that the host does not wait for: through a ring of pinned slots.
+// The inputs of a step on their way to the GPU: gathered in one of two pinned buffers, so that the host fills one while
+// the GPU may still read the other, and copied from there without the host waiting.
 #pragma once
 
 #include <cuda_runtime.h>
 
 #include <cstddef>
 #include <mutex>
+#include <span>
+
+#include "ops/backend.h"
 
 namespace fl::cuda {
 
 class Staging {
  public:
-  /// Largest copy that goes through a slot: the ids of 65536 tokens.
-  static constexpr size_t kSlotBytes = size_t{256} << 10;
+  /// Bytes between two targets that are copied along rather than begun anew for: programs put their inputs side by side
+  /// in the arena, each on a multiple of 64 bytes.
+  static constexpr size_t kMostGap = 64;
 
-  /// Queues a copy of `host`, which is free again on return. False: too large, or no pinned memory to be had.
-  bool upload(void* device, const void* host, size_t bytes, cudaStream_t stream);
+  /// Queues the copies; the sources are free again on return. False: no pinned memory to be had.
+  bool upload(std::span<const HostCopy> copies, cudaStream_t stream);
 
  private:
-  /// As many as a step has inputs, so that a step waits for the copies of the one before at most.
-  static constexpr int kSlots = 8;
-
-  bool open();
+  struct Buffer {
+    char* memory = nullptr;
+    size_t capacity = 0;
+    /// The last copy out of it.
+    cudaEvent_t copied = nullptr;
+  };
+  bool grow(Buffer& buffer, size_t bytes);
 
   std::mutex mutex_;
-  bool tried_ = false;
-  char* slots_ = nullptr;
-  cudaEvent_t free_[kSlots] = {};
+  Buffer buffers_[2];
   int next_ = 0;
 };
 

@@ -10,8 +10,6 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
-#include <utility>
 
 #define __global__
 #define __device__
@@ -115,72 +113,4 @@ inline unsigned __ballot_sync(unsigned, bool predicate) {
 inline int __any_sync(unsigned mask, bool predicate) { return __ballot_sync(mask, predicate) != 0; }
 inline int __all_sync(unsigned mask, bool predicate) { return __ballot_sync(mask, !predicate) == 0; }
 
-enum cudaError_t {
-  cudaSuccess,
-  cudaErrorInvalidValue,
-  cudaErrorMemoryAllocation,
-  cudaErrorInsufficientDriver,
-  cudaErrorNoDevice,
-  cudaErrorNoKernelImageForDevice,
-  cudaErrorInvalidDeviceFunction,
-  cudaErrorUnsupportedPtxVersion,
-  cudaErrorJitCompilationDisabled,
-  cudaErrorInvalidPtx,
-  cudaErrorLaunchFailure,
-  cudaErrorUnknown,
-};
-enum cudaMemcpyKind { cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost, cudaMemcpyDeviceToDevice };
-enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize };
-struct cudaStreamTag;
-using cudaStream_t = cudaStreamTag*;
-struct cudaEventTag;
-using cudaEvent_t = cudaEventTag*;
-struct cudaDeviceProp {
-  char name[256];
-  int major, minor;
-  size_t totalGlobalMem;
-};
-struct cudaLaunchConfig_t {
-  dim3 gridDim, blockDim;
-  size_t dynamicSmemBytes = 0;
-  cudaStream_t stream = nullptr;
-};
-constexpr unsigned cudaStreamNonBlocking = 1, cudaEventDisableTiming = 2;
-
-const char* cudaGetErrorString(cudaError_t error);
-const char* cudaGetErrorName(cudaError_t error);
-cudaError_t cudaDriverGetVersion(int* version);
-cudaError_t cudaRuntimeGetVersion(int* version);
-cudaError_t cudaGetDeviceCount(int* count);
-cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device);
-cudaError_t cudaGetLastError();
-cudaError_t cudaDeviceSynchronize();
-cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags);
-cudaError_t cudaStreamDestroy(cudaStream_t stream);
-cudaError_t cudaStreamSynchronize(cudaStream_t stream);
-template <class Kernel>
-cudaError_t cudaFuncSetAttribute(Kernel*, cudaFuncAttribute, int) {
-  return cudaSuccess;
-}
-cudaError_t cudaMalloc(void** memory, size_t bytes);
-cudaError_t cudaMallocHost(void** memory, size_t bytes);
-cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags);
-cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream);
-cudaError_t cudaEventSynchronize(cudaEvent_t event);
-cudaError_t cudaFree(void* memory);
-cudaError_t cudaMemGetInfo(size_t* free, size_t* total);
-cudaError_t cudaMemsetAsync(void* memory, int value, size_t bytes, cudaStream_t stream);
-cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream);
-
-namespace fl::emulator {
-
-/// Runs `thread` once for every thread of every block.
-cudaError_t runGrid(const cudaLaunchConfig_t& config, const std::function<void()>& thread);
-
-}  // namespace fl::emulator
-
-template <class... Parameters, class... Arguments>
-cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...),
-                               Arguments&&... arguments) {
-  return fl::emulator::runGrid(*config, [&] { kernel(static_cast<Parameters>(arguments)...); });
-}
+#include "runtime_api.h"

@@ -1,5 +1,7 @@
 #include "ops/backend.h"
 
+#include <chrono>
+#include <cmath>
 #include <string>
 
 namespace fl {
@@ -11,6 +13,21 @@ OpFunction Backend::require(OpKind op, DType dtype, const Attributes& attributes
   if (precision == Precision::bf16 && find(op, dtype))
     fail("UNSUPPORTED", what + " with bf16 products; take precision fp32" + where);
   fail("UNSUPPORTED", what + " in " + nameOf(dtype) + where);
+}
+
+void Backend::noteLoss(const Tensor& loss, const StepState& step, bool first, LossRecord* record) {
+  const double value = loss.dtype == DType::f64 ? *loss.as<double>() : *loss.as<float>();
+  if (first) *record = {0, 1, 0};
+  record->sum += value * step.lossScale;
+  record->finite = record->finite != 0 && std::isfinite(value) ? 1 : 0;
+}
+
+double Backend::time(const std::function<void()>& work) {
+  synchronize();
+  const auto start = std::chrono::steady_clock::now();
+  work();
+  synchronize();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
 }  // namespace fl

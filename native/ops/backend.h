@@ -1,13 +1,61 @@
 // One device's implementation of the op table, and its memory.
 #pragma once
 
+#include <functional>
+#include <memory>
+#include <span>
 #include <string_view>
+#include <vector>
 
 #include "ops/op.h"
 #include "ops/optimizer_update.h"
 #include "runtime/memory.h"
 
 namespace fl {
+
+/// One input of a step on its way to the device.
+struct HostCopy {
+  void* device;
+  const void* host;
+  size_t bytes;
+};
+
+/// What the accumulations of a step leave for the optimizer, in the backend's memory.
+struct LossRecord {
+  /// Sum of loss * lossScale.
+  double sum;
+  /// 1 while every loss was finite.
+  int32_t finite;
+  int32_t padding;
+};
+
+/// All that the launches of a step depend on but for StepState: equal keys, equal launches.
+struct RecordingKey {
+  /// Which of the program's instruction lists.
+  int entry = 0;
+  /// T first. With the memory they give the place of every value.
+  std::array<int64_t, 3> sizes{};
+  /// Where parameters and arena lie, and which values packed copies are of: once it has changed, what was there before
+  /// does not come back.
+  std::vector<uint64_t> memory;
+};
+
+/// A program's steps on a device that can keep what was launched and launch it again.
+class Recorder {
+ public:
+  virtual ~Recorder() = default;
+  /// Does what `body` does: calls of this backend's ops, noteLoss and zero, nothing else, with `step` in every call.
+  /// It may have the effect of an earlier body of the same key instead.
+  virtual void run(const RecordingKey& key, const StepState& step, const std::function<void()>& body) = 0;
+  /// Allocates what `body` needs besides its operands, and runs nothing. Throws OUT_OF_MEMORY.
+  virtual void reserve(const std::function<void()>& body) = 0;
+
+  struct Counts {
+    /// Steps launched as they were recorded; recorded and taken over by an older recording; recorded anew.
+    int64_t replayed = 0, updated = 0, made = 0;
+  };
+  virtual Counts counts() const = 0;
+};
 
 class Backend {
  public:
@@ -35,6 +83,25 @@ class Backend {
     (void)input;
     return false;
   }
+
+  /// Copies the inputs of a step; the sources are free on return.
+  virtual void upload(std::span<const HostCopy> copies) {
+    for (const HostCopy& copy : copies) memory().upload(copy.device, copy.host, copy.bytes);
+  }
+
+  /// Sets every element of the tensors to zero: the gradients, before a step.
+  virtual void zero(std::span<const Tensor> tensors) {
+    for (const Tensor& t : tensors) memory().zero(t.data, static_cast<size_t>(t.bytes()));
+  }
+
+  /// Adds a loss [1] to the record; with `first` the record starts anew.
+  virtual void noteLoss(const Tensor& loss, const StepState& step, bool first, LossRecord* record);
+
+  /// For one program; null: its ops run as they are called.
+  virtual std::unique_ptr<Recorder> recorder() { return nullptr; }
+
+  /// Seconds that the device takes for what `work` gives it, by its own clock where it has one.
+  virtual double time(const std::function<void()>& work);
 
   /// The optimizer step. A device that waits long for each answer does it in few launches.
   virtual ApplyResult update(const OptimizerUpdate& update) { return updateByOps(*this, update); }

@@ -48,7 +48,9 @@ ApplyResult updateByOps(Backend& backend, const OptimizerUpdate& update) {
     total += out.read();
   }
   const double norm = std::sqrt(total);
-  if (!std::isfinite(norm) || !update.allowed) return {false, norm};
+  LossRecord loss{0, 1, 0};
+  if (update.loss) backend.memory().download(&loss, update.loss, sizeof loss);
+  if (!std::isfinite(norm) || loss.finite == 0) return {false, norm, loss.sum};
 
   for (const OptimizerUpdate::Item& item : update.items) {
     const OptimizerGroup& group = update.groups[static_cast<size_t>(item.group)];
@@ -72,7 +74,7 @@ ApplyResult updateByOps(Backend& backend, const OptimizerUpdate& update) {
     adamw(call);
   }
   backend.synchronize();
-  return {true, norm};
+  return {true, norm, loss.sum};
 }
 
 }  // namespace fl

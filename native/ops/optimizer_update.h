@@ -9,6 +9,7 @@
 namespace fl {
 
 class Backend;
+struct LossRecord;
 
 struct OptimizerUpdate {
   struct Item {
@@ -21,14 +22,16 @@ struct OptimizerUpdate {
   double step = 1;
   /// 0: no clipping.
   double maxGradNorm = 0;
-  /// False: the norm is wanted, but nothing may change (the loss was not finite).
-  bool allowed = true;
+  /// In the backend's memory: where it is not finite, nothing may change. Null: there was no loss.
+  const LossRecord* loss = nullptr;
   DType compute = DType::f32;
 };
 
 struct ApplyResult {
   bool applied;
   double gradientNorm;
+  /// Of the loss record; 0 without one.
+  double loss = 0;
 };
 
 /// Factor on the gradients; torch.nn.utils.clip_grad_norm_ divides by norm + 1e-6.

@@ -13,8 +13,8 @@ Backend& backendByName(std::string_view name) {
     return cudaBackend();
 #else
     fail("DEVICE_UNAVAILABLE",
-         "this build of fused-lora has no CUDA code; use device 'cpu', or build where nvcc is found "
-         "(FUSED_LORA_CUDA=on)");
+         "this build of fused-lora has no CUDA code. Build it where nvcc is found (FUSED_LORA_CUDA=on), or use device "
+         "'cpu'");
 #endif
   }
   fail("INVALID_ARGUMENT", "there is no backend '" + std::string(name) + "'; use cpu, cuda or reference");

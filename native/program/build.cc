@@ -20,10 +20,18 @@ Program::Program(ProgramSpec spec) : spec_(std::move(spec)), backend_(backendByN
   bindInstructions();
   prepareParameters();
   collectIndexChecks();
+  if (lossValue_ >= 0) {
+    lossRecord_ = static_cast<LossRecord*>(backend_.memory().allocate(sizeof(LossRecord)));
+    const LossRecord none{0, 1, 0};
+    backend_.memory().upload(lossRecord_, &none, sizeof none);
+  }
+  if (spec_.record) recorder_ = backend_.recorder();
 }
 
 Program::~Program() {
   for (const int p : valueRead_) spec_.parameters[p]->valueReaders--;
+  recorder_.reset();
+  if (lossRecord_) backend_.memory().release(lossRecord_);
   if (arena_) backend_.memory().release(arena_);
 }
 

@@ -1,10 +1,10 @@
 // The plan's native form: built and checked once, run once a step.
 //
 //   forward     the forward pass; outputs stay readable until the next run
-//   accumulate  forward and backward; parameter gradients are added to (or start from zero)
+//   accumulate  forward and backward; parameter gradients are added to (or start from zero). A device that works
+//               asynchronously may still be at it on return
 //   apply       global gradient norm, clip, AdamW over every trained parameter; nothing changes if the loss or the norm
-//   of
-//               what was accumulated is not finite
+//               of what was accumulated is not finite. Gives the sum of the losses: the one wait of a step
 //
 // One step runs at a time in the process (they share the thread pool). A run stops between two ops when `abort` was
 // called.
@@ -53,8 +53,8 @@ class Program {
   const std::vector<int>& releasable() const { return releasable_; }
   int64_t arenaBytes(const Sizes& sizes) const;
 
-  /// Allocates for batches up to these sizes, so that a lack of memory shows before the first step. Throws
-  /// OUT_OF_MEMORY with what is needed and free.
+  /// Allocates for batches up to these sizes, what ops need besides their operands included, so that a lack of memory
+  /// shows before the first step. Throws OUT_OF_MEMORY with what is needed and free.
   void reserve(const Sizes& sizes);
 
   void forward(std::span<const BatchInput> batch, const Sizes& sizes, const StepState& step);
@@ -68,6 +68,9 @@ class Program {
   /// Seconds spent in each instruction since the last call; after them, in `apply`. On a device that works
   /// asynchronously these are the times of the launches. Not while a run is under way.
   std::vector<double> takeTimings();
+
+  /// How steps were launched, where they are recorded.
+  Recorder::Counts recorded() const { return recorder_ ? recorder_->counts() : Recorder::Counts{}; }
 
   /// Stops the run under way, or the next one, between two ops. Whoever starts a run calls `clearAbort` before.
   void abort() { aborted_ = true; }
@@ -93,12 +96,14 @@ class Program {
   void collectIndexChecks();
   std::vector<ArenaBuffer> buffers(const Sizes& sizes) const;
   Tensor shapeOf(int value, const Sizes& sizes) const;
+  enum class Entry : uint8_t { forward, accumulate, accumulateFromZero };
   void growArena(int64_t bytes);
   void layOut(const Sizes& sizes);
   void checkBatch(std::span<const BatchInput> batch, const Sizes& sizes) const;
-  void run(std::span<const BatchInput> batch, const Sizes& sizes, const StepState& step, int count);
+  void run(std::span<const BatchInput> batch, const Sizes& sizes, const StepState& step, Entry entry);
   void upload(std::span<const BatchInput> batch);
-  bool lossIsFinite() const;
+  void callOps(const StepState& step, Entry entry);
+  RecordingKey keyOf(const Sizes& sizes, Entry entry) const;
 
   ProgramSpec spec_;
   Backend& backend_;
@@ -114,7 +119,9 @@ class Program {
   };
   std::vector<Lifetime> lifetimes_;
   int lossValue_ = -1;
-  bool finite_ = true;
+  /// In the backend's memory; null without a loss.
+  LossRecord* lossRecord_ = nullptr;
+  std::unique_ptr<Recorder> recorder_;
 
   void* arena_ = nullptr;
   int64_t arenaCapacity_ = 0;

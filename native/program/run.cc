@@ -1,6 +1,5 @@
 // Running a program: batch checks, the instruction loop, the optimizer.
 #include <chrono>
-#include <cmath>
 #include <mutex>
 
 #include "program/program.h"
@@ -65,7 +64,13 @@ void Program::growArena(int64_t bytes) {
 
 void Program::reserve(const Sizes& sizes) {
   const std::lock_guard lock(stepMutex());
-  growArena(arenaBytes(sizes));
+  if (!recorder_) {
+    growArena(arenaBytes(sizes));
+    return;
+  }
+  layOut(sizes);
+  haveRun_ = false;
+  recorder_->reserve([&] { callOps({}, trained_.empty() ? Entry::forward : Entry::accumulate); });
 }
 
 void Program::layOut(const Sizes& sizes) {
@@ -136,24 +141,29 @@ void Program::checkBatch(std::span<const BatchInput> batch, const Sizes& sizes) 
 }
 
 void Program::upload(std::span<const BatchInput> batch) {
+  std::vector<HostCopy> copies;
+  std::vector<std::vector<double>> widened;
+  copies.reserve(batch.size());
   for (const BatchInput& input : batch) {
     const Tensor& t = tensors_[input.value];
     if (!t.data) continue;
+    const void* host = input.data;
     if (t.dtype == DType::f64 && input.dtype == DType::f32) {
       const auto* narrow = static_cast<const float*>(input.data);
-      const std::vector<double> wide(narrow, narrow + input.count);
-      backend_.memory().upload(t.data, wide.data(), wide.size() * 8);
-    } else {
-      backend_.memory().upload(t.data, input.data, static_cast<size_t>(t.bytes()));
+      host = widened.emplace_back(narrow, narrow + input.count).data();
     }
+    copies.push_back({t.data, host, static_cast<size_t>(t.bytes())});
   }
+  backend_.upload(copies);
 }
 
-void Program::run(std::span<const BatchInput> batch, const Sizes& sizes, const StepState& step, int count) {
-  checkBatch(batch, sizes);
-  layOut(sizes);
-  upload(batch);
-  haveRun_ = false;
+void Program::callOps(const StepState& step, Entry entry) {
+  if (entry == Entry::accumulateFromZero) {
+    std::vector<Tensor> gradients;
+    for (const int p : trained_) gradients.push_back(spec_.parameters[p]->tensor(Parameter::Slot::gradient));
+    backend_.zero(gradients);
+  }
+  const int count = entry == Entry::forward ? spec_.forwardCount : static_cast<int>(instructions_.size());
   for (int i = 0; i < count; i++) {
     if (aborted_) fail("ABORTED", "the step was stopped");
     const InstructionSpec& in = spec_.instructions[i];
@@ -164,41 +174,54 @@ void Program::run(std::span<const BatchInput> batch, const Sizes& sizes, const S
     const Stopwatch watch(seconds_[static_cast<size_t>(i)]);
     instructions_[i].function(call);
   }
-  backend_.synchronize();
+  if (entry != Entry::forward && lossRecord_)
+    backend_.noteLoss(tensors_[lossValue_], step, entry == Entry::accumulateFromZero, lossRecord_);
+}
+
+RecordingKey Program::keyOf(const Sizes& sizes, Entry entry) const {
+  RecordingKey key;
+  key.entry = static_cast<int>(entry);
+  key.sizes = {sizes.T, sizes.S, sizes.M};
+  key.memory.push_back(reinterpret_cast<uintptr_t>(arena_));
+  for (size_t v = 0; v < spec_.values.size(); v++) {
+    const ValueSpec::Kind kind = spec_.values[v].kind;
+    if (kind == ValueSpec::Kind::parameter || kind == ValueSpec::Kind::gradient)
+      key.memory.push_back(reinterpret_cast<uintptr_t>(tensors_[v].data));
+  }
+  // Packed copies of frozen weights are made anew for new values; those of trained ones are refreshed where they are.
+  std::vector<char> trained(spec_.parameters.size(), 0);
+  for (const int p : trained_) trained[p] = 1;
+  for (size_t p = 0; p < spec_.parameters.size(); p++)
+    if (!trained[p]) key.memory.push_back(spec_.parameters[p]->version());
+  return key;
+}
+
+void Program::run(std::span<const BatchInput> batch, const Sizes& sizes, const StepState& step, Entry entry) {
+  checkBatch(batch, sizes);
+  layOut(sizes);
+  haveRun_ = false;
+  if (aborted_) fail("ABORTED", "the step was stopped");
+  upload(batch);
+  if (recorder_)
+    recorder_->run(keyOf(sizes, entry), step, [&] { callOps(step, entry); });
+  else
+    callOps(step, entry);
   haveRun_ = true;
 }
 
 void Program::forward(std::span<const BatchInput> batch, const Sizes& sizes, const StepState& step) {
   const std::lock_guard lock(stepMutex());
   const InUse use(spec_.parameters);
-  run(batch, sizes, step, spec_.forwardCount);
+  run(batch, sizes, step, Entry::forward);
+  // Whoever reads the outputs then waits no more.
+  backend_.synchronize();
 }
 
 void Program::accumulate(std::span<const BatchInput> batch, const Sizes& sizes, const StepState& step,
                          bool zeroGradients) {
   const std::lock_guard lock(stepMutex());
   const InUse use(spec_.parameters);
-  if (zeroGradients) {
-    finite_ = true;
-    for (const int p : trained_) {
-      const Tensor gradient = spec_.parameters[p]->tensor(Parameter::Slot::gradient);
-      backend_.memory().zero(gradient.data, static_cast<size_t>(gradient.bytes()));
-    }
-  }
-  run(batch, sizes, step, static_cast<int>(instructions_.size()));
-  finite_ = finite_ && lossIsFinite();
-}
-
-bool Program::lossIsFinite() const {
-  if (lossValue_ < 0) return true;
-  if (spec_.compute == DType::f64) {
-    double loss;
-    read(lossValue_, &loss);
-    return std::isfinite(loss);
-  }
-  float loss;
-  read(lossValue_, &loss);
-  return std::isfinite(loss);
+  run(batch, sizes, step, zeroGradients ? Entry::accumulateFromZero : Entry::accumulate);
 }
 
 ApplyResult Program::apply(const OptimizerStep& options) {
@@ -216,7 +239,7 @@ ApplyResult Program::apply(const OptimizerStep& options) {
   update.groups = options.groups;
   update.step = options.step;
   update.maxGradNorm = options.maxGradNorm;
-  update.allowed = finite_;
+  update.loss = lossRecord_;
   update.compute = spec_.compute;
   for (size_t i = 0; i < trained_.size(); i++) {
     Parameter& parameter = *spec_.parameters[trained_[i]];

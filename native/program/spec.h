@@ -72,6 +72,8 @@ struct ProgramSpec {
   int forwardCount = 0;
   /// Keep every value to the end of the run, to be looked at.
   bool keepAll = false;
+  /// Steps may be recorded and replayed where the backend can (Recorder); false is for comparison.
+  bool record = true;
 };
 
 }  // namespace fl

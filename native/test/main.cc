@@ -32,10 +32,12 @@ int main(int argc, char** argv) {
   fl::test::addGradientTests(suite);
   fl::test::addRuntimeTests(suite);
   fl::test::addProgramTests(suite);
+  fl::test::addRecordedStepTests(suite);
   fl::test::addRowKernelTests(suite);
   fl::test::addExactTests(suite);
   fl::test::addOptimizerUpdateTests(suite);
   fl::test::addCudaSelectionTests(suite);
+  fl::test::addCudaBucketTests(suite);
   fl::test::addCompareTests(suite);
   fl::test::addProductTests(suite);
   fl::test::addThreadPoolTests(suite);

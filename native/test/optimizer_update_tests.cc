@@ -75,6 +75,34 @@ class Tensors {
   std::vector<size_t> kinds_;
 };
 
+/// A loss record in the backend's memory.
+class LossNotes {
+ public:
+  explicit LossNotes(Backend& backend)
+      : backend_(backend),
+        loss_(static_cast<float*>(backend.memory().allocate(sizeof(float)))),
+        record_(static_cast<LossRecord*>(backend.memory().allocate(sizeof(LossRecord)))) {}
+  ~LossNotes() {
+    backend_.memory().release(loss_);
+    backend_.memory().release(record_);
+  }
+  LossNotes(const LossNotes&) = delete;
+
+  void note(double loss, double lossScale, bool first) {
+    const auto value = static_cast<float>(loss);
+    backend_.memory().upload(loss_, &value, sizeof value);
+    StepState step;
+    step.lossScale = lossScale;
+    backend_.noteLoss(Tensor::of(loss_, DType::f32, {1}), step, first, record_);
+  }
+  const LossRecord* record() const { return record_; }
+
+ private:
+  Backend& backend_;
+  float* loss_;
+  LossRecord* record_;
+};
+
 /// More tensors than one launch of the CUDA backend takes, with sizes around its chunks.
 std::vector<int64_t> manyCounts() {
   std::vector<int64_t> counts = {1, 2, 4095, 4096, 4097, 70001};
@@ -122,12 +150,28 @@ void nothingChanges(const std::string& name) {
     const std::vector<double> before = tensors.values();
     check(!tensors.run().applied && sameBits(tensors.values(), before), name + ": a gradient of " + text(bad));
   }
-  Tensors tensors(backend, DType::f32, manyCounts());
-  tensors.update.allowed = false;
-  const std::vector<double> before = tensors.values();
-  const ApplyResult result = tensors.run();
-  check(!result.applied && result.gradientNorm > 0 && sameBits(tensors.values(), before),
-        name + ": a step that is not allowed");
+  // Losses: their sum, and whether all of them were finite.
+  const double nan = std::numeric_limits<double>::quiet_NaN(), inf = std::numeric_limits<double>::infinity();
+  for (const std::vector<double>& losses :
+       {std::vector<double>{0.5, 2.0}, {nan, 1.0}, {0.25, inf}, {-inf}, {0.75, nan, 1.0}}) {
+    Tensors tensors(backend, DType::f32, manyCounts());
+    LossNotes notes(backend);
+    notes.note(nan, 1, true);  // of a step before
+    double sum = 0;
+    bool finite = true;
+    for (size_t i = 0; i < losses.size(); i++) {
+      notes.note(losses[i], 0.5, i == 0);
+      sum += losses[i] * 0.5;
+      finite = finite && std::isfinite(losses[i]);
+    }
+    tensors.update.loss = notes.record();
+    const std::vector<double> before = tensors.values();
+    const ApplyResult result = tensors.run();
+    check(result.applied == finite && result.gradientNorm > 0 && sameBits(tensors.values(), before) == !finite,
+          name + ": a step after a loss of " + text(losses.back()));
+    check(result.loss == sum || (std::isnan(sum) && std::isnan(result.loss)),
+          name + ": the sum of the losses is " + text(result.loss) + ", expected " + text(sum));
+  }
 }
 
 }  // namespace

@@ -12,6 +12,8 @@ SmallProgram::SmallProgram(const Options& options) : compute_(options.compute) {
   spec_.backend = options.backend;
   spec_.compute = options.compute;
   spec_.keepAll = options.keepAll;
+  spec_.record = options.record;
+  attention_ = options.attention;
   addParameters();
   addForward(options.dropout);
   spec_.forwardCount = static_cast<int>(spec_.instructions.size());
@@ -97,8 +99,11 @@ void SmallProgram::addForward(double dropout) {
   instruction(OpKind::embeddingSum, {"ids", "table"}, {"x"});
   instruction(OpKind::loraLinear, {"x", "W", "b", "A", "B"}, {"q", "u"},
               Attributes().set("scaling", 2).set("dropout", dropout).set("site", 1));
-  instruction(OpKind::attention, {"q", "x", "x", "cuSeqlens"}, {"attended", "logsumexp"},
-              Attributes().set("numHeads", 2).set("dropout", dropout).set("site", 2));
+  if (attention_)
+    instruction(OpKind::attention, {"q", "x", "x", "cuSeqlens"}, {"attended", "logsumexp"},
+                Attributes().set("numHeads", 2).set("dropout", dropout).set("site", 2));
+  else
+    instruction(OpKind::scale, {"q"}, {"attended"}, Attributes().set("factor", 0.5));
   instruction(OpKind::addLayerNorm, {"attended", "x", "gamma", "beta"}, {"hidden", "sum", "stats"},
               Attributes().set("eps", 1e-5).set("dropout", dropout).set("site", 3));
   instruction(OpKind::gatherRows, {"hidden", "rows"}, {"first"});
@@ -114,8 +119,11 @@ void SmallProgram::addBackward(double dropout) {
   instruction(OpKind::gatherRowsBackward, {"dFirst", "rows"}, {"dHidden"});
   instruction(OpKind::addLayerNormBackward, {"dHidden", "sum", "gamma", "stats"}, {"dAttended", "", "dgamma", "dbeta"},
               Attributes().set("dropout", dropout).set("site", 3));
-  instruction(OpKind::attentionBackward, {"dAttended", "q", "x", "x", "attended", "logsumexp", "cuSeqlens"}, {"dQ"},
-              Attributes().set("numHeads", 2).set("dropout", dropout).set("site", 2));
+  if (attention_)
+    instruction(OpKind::attentionBackward, {"dAttended", "q", "x", "x", "attended", "logsumexp", "cuSeqlens"}, {"dQ"},
+                Attributes().set("numHeads", 2).set("dropout", dropout).set("site", 2));
+  else
+    instruction(OpKind::scale, {"dAttended"}, {"dQ"}, Attributes().set("factor", 0.5));
   instruction(OpKind::loraLinearBackward, {"dQ", "x", "u", "", "A", "B"}, {"", "dA", "dB"},
               Attributes().set("scaling", 2).set("dropout", dropout).set("site", 1));
 }

@@ -20,6 +20,9 @@ class SmallProgram {
     DType compute = DType::f64;
     double dropout = 0.1;
     bool keepAll = false;
+    /// False: a scale in its place, for a backend without that op.
+    bool attention = true;
+    bool record = true;
   };
 
   explicit SmallProgram(const Options& options);
@@ -56,6 +59,7 @@ class SmallProgram {
   void addBackward(double dropout);
 
   DType compute_;
+  bool attention_ = true;
   ProgramSpec spec_;
   std::map<std::string, int> names_;
   std::map<std::string, std::shared_ptr<Parameter>> parameters_;

@@ -15,6 +15,7 @@ void addExactTests(Suite& suite);
 void addPhiloxTests(Suite& suite);
 void addContractTests(Suite& suite);
 void addCoverageTests(Suite& suite);
+void addCudaBucketTests(Suite& suite);
 void addCudaSelectionTests(Suite& suite);
 void addOptimizerUpdateTests(Suite& suite);
 void addProductTests(Suite& suite);
@@ -22,6 +23,7 @@ void addThreadPoolTests(Suite& suite);
 void addRowKernelTests(Suite& suite);
 void addRuntimeTests(Suite& suite);
 void addProgramTests(Suite& suite);
+void addRecordedStepTests(Suite& suite);
 
 /// Ops whose gradient formula is checked against central differences, as forward or backward.
 std::vector<OpKind> opsWithGradientTest();

@@ -2,7 +2,7 @@
 import { Command } from 'commander';
 import { choosePrecision, type Precision, type PrecisionOption } from '../graph/precision';
 import { version } from '../io/version';
-import { native } from '../native';
+import { type CudaInfo, native } from '../native';
 import { chooseDevice, type DeviceOption } from '../task/device';
 import { showFigures } from './figures';
 import { addExamples, addOutputOptions, deviceOption, type OutputOptions, precisionOption } from './options';
@@ -35,7 +35,7 @@ export function infoCommand(): Command {
         `node       ${process.versions.node} on ${process.platform}-${process.arch}`,
         `addon      ${facts.compiler}`,
         `cpu        ${facts.isa}, ${facts.threads} threads (FUSED_LORA_THREADS sets them)`,
-        `cuda       ${cuda.available ? (cuda.device ?? 'available') : `not available: ${cuda.reason}`}`,
+        ...cudaLines(cuda),
         `device     ${reason}`,
         `precision  ${precision}: ${options.precision === 'auto' ? bf16Reason(precision) : 'asked for'}`,
         '',
@@ -44,4 +44,22 @@ export function infoCommand(): Command {
       showFigures(options.json, figures, text);
     }),
   );
+}
+
+const cudaVersion = (number: number | undefined) =>
+  number ? `${Math.floor(number / 1000)}.${Math.floor((number % 1000) / 10)}` : 'none';
+const gibibytes = (bytes: number | undefined) => `${((bytes ?? 0) / 2 ** 30).toFixed(1)} GiB`;
+
+/** What was found, and why it can not be used where it can not. */
+function cudaLines(cuda: CudaInfo): string[] {
+  const lines = cuda.available
+    ? [`cuda       ${cuda.device}, ${gibibytes(cuda.freeBytes)} of ${gibibytes(cuda.totalBytes)} free`]
+    : [`cuda       not available (${cuda.cause}): ${cuda.reason}`];
+  if (cuda.built) {
+    lines.push(
+      `           driver for CUDA ${cudaVersion(cuda.driver)}, build for CUDA ${cudaVersion(cuda.runtime)}, ` +
+        `steps ${cuda.graphs ? 'as CUDA graphs' : 'launch by launch (FUSED_LORA_CUDA_GRAPHS=off)'}`,
+    );
+  }
+  return lines;
 }

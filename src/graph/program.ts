@@ -12,6 +12,11 @@ export interface ProgramOptions {
   backend: BackendName;
   /** f64 runs on the reference backend only. Default f32. */
   compute?: ComputeType;
+  /**
+   * Whether a GPU's steps may be recorded and replayed as CUDA graphs. Default true; false launches kernel by kernel, for
+   * comparison: the same kernels, the same bits. FUSED_LORA_CUDA_GRAPHS=off does so for all programs of the process.
+   */
+  cudaGraphs?: boolean;
 }
 
 /** The batch inputs of a graph by name, with the row counts they have. */
@@ -73,7 +78,8 @@ export class Program {
         const value = spec.values[index];
         if (value) value.name = name;
       }
-      this.nativeProgram = new (native().Program)({ ...spec, parameters: this.handles });
+      const record = options.cudaGraphs ?? true;
+      this.nativeProgram = new (native().Program)({ ...spec, parameters: this.handles, record });
       spec.values.forEach((value, index) => {
         if (value.output || spec.keepAll) this.valueIndex.set(value.name, index);
       });
@@ -107,7 +113,10 @@ export class Program {
     await this.run(options.signal, (program) => program.forward(batch.tensors, batch.sizes, step));
   }
 
-  /** Runs forward and backward and adds to the gradients of every trained parameter. */
+  /**
+   * Runs forward and backward and adds to the gradients of every trained parameter. A GPU may still be at it when the promise is
+   * fulfilled; `read` and `gradient` wait for it, and block the event loop meanwhile. `apply` gives the loss without that.
+   */
   async accumulate(batch: BatchTensors, options: AccumulateOptions): Promise<void> {
     const step: NativeStep = {
       seed: options.seed ?? 0n,
@@ -122,8 +131,10 @@ export class Program {
   /**
    * Clips by the global norm and takes one AdamW step. When the accumulated loss or the norm is not finite, no byte
    * changes and `applied` is false.
+   *
+   * @returns loss: Σ loss · lossScale of what was accumulated since `zeroGradients`. On a GPU this is where a step waits, once.
    */
-  async apply(options: ApplyOptions): Promise<{ applied: boolean; gradientNorm: number }> {
+  async apply(options: ApplyOptions): Promise<{ applied: boolean; gradientNorm: number; loss: number }> {
     const groupOf = this.plan.trained.map(options.groupOf);
     const result = await this.run(undefined, (program) =>
       program.apply({ groups: options.groups, groupOf, step: options.step, maxGradNorm: options.maxGradNorm ?? 0 }),
@@ -189,6 +200,14 @@ export class Program {
     const seconds = this.running.takeTimings();
     const instructions = this.plan.instructions.map((node, i) => ({ node, seconds: seconds[i] as number }));
     return { instructions, optimizer: seconds[instructions.length] as number };
+  }
+
+  /**
+   * How the steps so far were launched on a device that records them as CUDA graphs: replayed as recorded, recorded and an older
+   * graph updated to them, or recorded and made a graph of. All 0 elsewhere.
+   */
+  recordedSteps(): { replayed: number; updated: number; made: number } {
+    return this.running.recorded();
   }
 
   /** Bytes of the arena that a batch of these sizes needs on the device. */

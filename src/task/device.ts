@@ -26,7 +26,7 @@ export function chooseDevice(device: DeviceOption = 'auto'): ChosenDevice {
       if (cuda.available) return { backend: 'cuda', reason: `cuda (${cuda.device ?? 'GPU'}): asked for` };
       throw new FusedLoraError(
         'DEVICE_UNAVAILABLE',
-        `the device cuda can not be used: ${cuda.reason}. Correct that, or take --device cpu (device: 'cpu').`,
+        `device 'cuda' can not be used: ${cuda.reason}. Correct that, or take --device cpu (device: 'cpu').`,
       );
     case 'auto':
       return cuda.available

@@ -153,21 +153,18 @@ export class Trainer {
     }
     const count = micro.length;
     const rows = micro.reduce((sum, batch) => sum + batch.lossRows, 0);
-    let loss = 0;
     for (const [i, batch] of micro.entries()) {
-      const lossScale = rows === 0 ? 0 : batch.lossRows / rows;
       await program.accumulate(batch, {
         seed: BigInt(seed),
         forwardNumber: state.forwardNumber + i,
-        lossScale,
+        lossScale: rows === 0 ? 0 : batch.lossRows / rows,
         zeroGradients: i === 0,
         signal,
       });
-      loss += program.scalar('loss') * lossScale;
     }
     const factor = scheduleFactor(options, state.step, totalSteps);
     const { groups, groupOf } = this.parameterGroups;
-    const { applied, gradientNorm } = await program.apply({
+    const { applied, gradientNorm, loss } = await program.apply({
       groups: groups.map((g) => ({ ...g, learningRate: g.learningRate * factor })),
       groupOf: (p) => groupOf.get(p) as number,
       step: state.step + 1,

@@ -1,0 +1,26 @@
+// What the files of the stand-in share.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <mutex>
+
+namespace fl::emulator {
+
+/// Held by every call that touches streams, memory or graphs.
+std::recursive_mutex& deviceMutex();
+
+/// Set by a kernel that faults: every later call answers with it.
+cudaError_t& stickyError();
+/// The answer of a call: `error`, or else the one that stays.
+cudaError_t answer(cudaError_t error);
+/// Why there is no device; cudaSuccess where there is one.
+cudaError_t noDevice();
+
+size_t totalMemory();
+bool isPinned(const void* memory);
+
+/// Whether the calling thread records a stream; what may not be called then invalidates the recording.
+bool refuseWhileCapturing();
+
+}  // namespace fl::emulator

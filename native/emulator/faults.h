@@ -1,0 +1,22 @@
+// What can be made to go wrong: FUSED_LORA_EMULATOR_FAULT is a list of `name` or `name=number` with commas between.
+//
+//   noDriver             there is no driver
+//   driver=V             the driver supports CUDA V (12040 is 12.4), which is too old for the runtime
+//   noDevice             a driver, but no GPU
+//   capability=N         a GPU of compute capability N / 10 (75 is 7.5)
+//   noKernelImage        no kernel of this build runs on the GPU
+//   memory=N             the GPU has N MiB in all (default 4096)
+//   noPinned             no pinned memory can be had
+//   failAtLaunch=N       the N-th kernel faults: that and every later call fails
+//   noInstantiate        there is no memory for executable graphs
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+namespace fl::emulator {
+
+/// The number given with `name` (0 where it has none); nothing where the fault is not asked for.
+std::optional<long> fault(std::string_view name);
+
+}  // namespace fl::emulator
