@@ -1,7 +1,7 @@
 /**
  * Builds the native part with cmake-js into build/: build/Release/fused-lora.node, and with --test also build/fused_lora_test.
  * Node-API headers come from the npm package that cmake-js brings along; nothing is downloaded.
- * Usage: node scripts/cmake-build.mjs [--test] [--cuda auto|on|off]
+ * Usage: node scripts/cmake-build.mjs [--test] [--cuda auto|on|off]   (default: FUSED_LORA_CUDA, else auto)
  */
 import { existsSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -11,7 +11,10 @@ import { parseArgs } from 'node:util';
 import { fail, mustRun, root, run } from './lib/shell.mjs';
 
 const { values } = parseArgs({
-  options: { test: { type: 'boolean', default: false }, cuda: { type: 'string', default: 'auto' } },
+  options: {
+    test: { type: 'boolean', default: false },
+    cuda: { type: 'string', default: process.env.FUSED_LORA_CUDA ?? 'auto' },
+  },
 });
 
 function cmakeJs() {

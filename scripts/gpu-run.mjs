@@ -1,6 +1,7 @@
 /**
- * Packs what a GPU machine without Node and without network needs into .gpu-run/: this Node binary, the library and benchmarks as built JavaScript with
- * their packages, the native sources and the Node-API headers. There, from the repository's root: bash scripts/gpu-run.sh
+ * Packs what a GPU machine without Node and without network needs into .gpu-run/: this Node binary, the library, benchmarks and GPU tests as built
+ * JavaScript with their packages, the Python peers, the native sources and the Node-API headers. There, from the repository's root:
+ * bash scripts/gpu-run.sh
  */
 import {
   cpSync,
@@ -38,13 +39,13 @@ async function packNode() {
 }
 
 function packJavaScript() {
-  say('compiling src and benchmarks');
+  say('compiling src, benchmarks and the GPU tests');
   const js = join(pack, 'js');
   rmSync(js, { recursive: true, force: true });
   const config = join(root, '.cache', 'tsconfig.gpu.json');
   mkdirSync(dirname(config), { recursive: true });
   const compilerOptions = { noEmit: false, declaration: false, outDir: js, rootDir: '..', types: ['node'] };
-  const include = ['../src', '../benchmarks'];
+  const include = ['../src', '../benchmarks', '../test/gpu'];
   writeFileSync(config, JSON.stringify({ extends: '../tsconfig.json', compilerOptions, include }));
   mustRun('Compiling src and benchmarks', process.execPath, [
     join(root, 'node_modules/typescript/bin/tsc'),
@@ -52,6 +53,11 @@ function packJavaScript() {
     config,
   ]);
   cpSync(join(root, 'package.json'), join(js, 'package.json'));
+  for (const folder of ['benchmarks/data', 'benchmarks/peers'])
+    cpSync(join(root, folder), join(js, folder), {
+      recursive: true,
+      filter: (file) => !/node_modules|__pycache__|\.ts$/.test(file),
+    });
 
   const wanted = Object.keys(require('./package.json').dependencies).filter((name) => !buildOnly.has(name));
   const packed = new Set();
@@ -103,7 +109,9 @@ await packNode();
 packJavaScript();
 packNative();
 writeFacts();
-cpSync(join(root, 'scripts/gpu-report.mjs'), join(pack, 'gpu-report.mjs'));
+rmSync(join(pack, 'scripts'), { recursive: true, force: true });
+for (const file of ['gpu-stages.mjs', 'test-gpu.mjs', 'lib/shell.mjs'])
+  cpSync(join(root, 'scripts', file), join(pack, 'scripts', file));
 
 const bytes = listFiles(['.gpu-run']).reduce((sum, file) => sum + statSync(file).size, 0);
 say(

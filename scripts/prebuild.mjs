@@ -1,15 +1,17 @@
 /**
  * Builds the addon that the npm package ships: prebuilds/<platform>-<arch>/fused-lora.node, stripped, with libstdc++ inside, and checks what it
- * asks of the machine: which glibc, which libraries, which symbols it exports.
- * Usage: node scripts/prebuild.mjs [--cuda auto|on|off]
+ * asks of the machine: which glibc, which libraries, which symbols it exports, and for which GPUs it has code.
+ * Usage: node scripts/prebuild.mjs [--cuda auto|on|off]   (default: FUSED_LORA_CUDA, else auto)
  */
 import { copyFileSync, mkdirSync, rmSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { gpuCode } from './lib/fatbin.mjs';
 import { compareVersions, dynamicSymbols, makeGlibcStubs } from './lib/glibc-stubs.mjs';
 import { fail, mustRun, root, say } from './lib/shell.mjs';
+import { findNvcc } from './lib/system.mjs';
 
 /** The oldest glibc that the binary may ask for: that of Node 20's own binaries. */
 const GLIBC = '2.28';
@@ -25,9 +27,12 @@ const LIBRARIES = [
   'librt.so.1',
 ];
 /** Code for each of these, and PTX of the first for what comes later. */
-const CUDA_ARCHITECTURES = '80;86;89;90;90a';
+const CUDA_ARCHITECTURES = ['80', '86', '89', '90', '90a'];
 
-const { values } = parseArgs({ options: { cuda: { type: 'string', default: 'auto' } } });
+const { values } = parseArgs({
+  options: { cuda: { type: 'string', default: process.env.FUSED_LORA_CUDA ?? 'auto' } },
+});
+const withCuda = values.cuda === 'on' || (values.cuda === 'auto' && findNvcc(root) !== undefined);
 const build = join(root, 'build-prebuild');
 const target = join(root, 'prebuilds', `${process.platform}-${process.arch}`, 'fused-lora.node');
 const portable = process.platform === 'linux' && process.arch === 'x64';
@@ -35,7 +40,7 @@ const portable = process.platform === 'linux' && process.arch === 'x64';
 const settings = [
   `--CDFUSED_LORA_CUDA=${values.cuda}`,
   '--CDFUSED_LORA_TEST=OFF',
-  `--CDFUSED_LORA_CUDA_ARCHS=${CUDA_ARCHITECTURES}`,
+  `--CDFUSED_LORA_CUDA_ARCHS=${CUDA_ARCHITECTURES.join(';')}`,
 ];
 if (portable) {
   const stubs = join(build, 'glibc');
@@ -85,6 +90,16 @@ function check(file) {
         .map(({ name }) => name)
         .join(', ')}; only the module's entry may be seen`,
     );
+
+  if (withCuda) {
+    const wanted = [...CUDA_ARCHITECTURES.map((arch) => `sm_${arch}`), `compute_${CUDA_ARCHITECTURES[0]}`];
+    const code = gpuCode(file);
+    const missing = wanted.filter((name) => !code.has(name));
+    if (missing.length > 0) fail(`${file} has no code for ${missing.join(', ')}; it has ${[...code].join(', ')}`);
+    say(`GPU code: ${[...code].sort().join(', ')}`);
+  } else {
+    say('GPU code: none (no nvcc, or --cuda off)');
+  }
 
   // Without a version: found in Node itself (napi_), or in nothing that is known.
   const strange = symbols.filter(

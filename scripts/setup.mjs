@@ -53,17 +53,19 @@ function buildAddon() {
   }
   const nvcc = findNvcc(root);
   const inputs = ['native', 'cmake', 'CMakeLists.txt', 'scripts/cmake-build.mjs'];
-  const hash = contentHash(inputs, [compilerIdentity(), nvcc ?? 'no nvcc']);
+  const wanted = forCi ? 'on' : (process.env.FUSED_LORA_CUDA ?? 'auto');
+  const hash = contentHash(inputs, [compilerIdentity(), nvcc ?? 'no nvcc', wanted]);
   const products = [{ stamp: 'build/stamp-addon.json', outputs: ['build/Release/fused-lora.node'] }];
   if (values.test && listFiles(['native/test']).some((file) => file.endsWith('.cc'))) {
-    products.push({ stamp: 'build/stamp-test.json', outputs: ['build/fused_lora_test'] });
+    const outputs = ['build/fused_lora_test', 'build/emulated/build/Release/fused-lora.node'];
+    products.push({ stamp: 'build/stamp-test.json', outputs });
   }
   if (products.every(({ stamp, outputs }) => isFresh(stamp, hash, outputs))) return;
 
   const what = values.test ? 'the native addon and its tests' : 'the native addon';
   say(`building ${what} ${nvcc ? `with CUDA (${nvcc})` : 'without CUDA (no nvcc found)'}`);
   const started = Date.now();
-  const args = ['scripts/cmake-build.mjs', '--cuda', forCi ? 'on' : 'auto', ...(values.test ? ['--test'] : [])];
+  const args = ['scripts/cmake-build.mjs', '--cuda', wanted, ...(values.test ? ['--test'] : [])];
   if (run(process.execPath, args).status !== 0) fail('The native build failed, see above.');
   for (const { stamp, outputs } of products) writeStamp(stamp, hash, outputs);
   say(`native build done (${((Date.now() - started) / 1000).toFixed(0)} s)`);

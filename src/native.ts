@@ -157,7 +157,7 @@ export interface NativeAddon {
   Program: new (spec: NativeProgramSpec) => NativeProgram;
   /**
    * Runs one op off the event loop, on typed arrays (copied in and out) or device tensors. Outputs are written in place.
-   * @returns the op's own seconds, copies left out.
+   * @returns the op's own seconds, copies left out; on a GPU between two events.
    */
   runOp(
     backend: string,
@@ -166,6 +166,21 @@ export interface NativeAddon {
     outputs: readonly (NativeTensor | NativeParameter | undefined)[],
     attributes: Record<string, number | string>,
     step: NativeStep,
+  ): Promise<number>;
+  /**
+   * Runs ops one after the other on device tensors. `flush`, a device tensor larger than the device's cache, is set to zero before.
+   * @returns the seconds of all of them together, on a GPU between two events.
+   */
+  timeOps(
+    backend: string,
+    ops: readonly (readonly [
+      op: string,
+      inputs: readonly (NativeTensor | NativeParameter | undefined)[],
+      outputs: readonly (NativeTensor | NativeParameter | undefined)[],
+      attributes: Record<string, number | string>,
+    ])[],
+    step: NativeStep,
+    flush?: NativeParameter,
   ): Promise<number>;
   /** Peak bytes of an arena for buffers that live from instruction `first` to `last`. */
   arenaBytes(bytes: number[], first: number[], last: number[]): number;

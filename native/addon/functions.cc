@@ -1,5 +1,6 @@
 // The addon's free functions: single ops on typed arrays or device tensors, the arena's size, facts about the machine.
 #include "addon/background.h"
+#include "addon/op_run.h"
 #include "addon/parameter_handle.h"
 #include "cpu/isa.h"
 #if defined(FUSED_LORA_WITH_CUDA)
@@ -12,162 +13,17 @@
 namespace fl::addon {
 namespace {
 
-/// One operand of runOp: a device tensor, or a copy of a typed array in the backend's memory.
-struct Operand {
-  std::shared_ptr<Parameter> parameter;
-  TypedData host;
-  void* device = nullptr;
-  Tensor view;
-};
-
-struct OpRun {
-  Backend* backend = nullptr;
-  OpFunction function = nullptr;
-  OpCall call;
-  Attributes attributes;
-  std::vector<Operand> operands;
-  std::vector<Napi::ObjectReference> arrays;
-  double seconds = 0;
-
-  ~OpRun() {
-    for (Operand& operand : operands) {
-      if (operand.device) backend->memory().release(operand.device);
-      if (operand.parameter) operand.parameter->users--;
-    }
-  }
-};
-
-Operand operandOf(Napi::Env env, const Napi::Value& value, Backend& backend, const char* name) {
-  Operand operand;
-  if (value.IsUndefined() || value.IsNull()) return operand;
-  const Napi::Object object = objectOf(value, name);
-  if (object.InstanceOf(environmentOf(env).parameter.Value())) {
-    operand.parameter = ParameterHandle::of(env, object, name).parameter();
-    if (&operand.parameter->memory() != &backend.memory())
-      fail("INVALID_ARGUMENT", std::string(name) + " is on another backend");
-    if (operand.parameter->has(Parameter::Slot::value)) {
-      operand.view = operand.parameter->tensor(Parameter::Slot::value);
-    } else {
-      operand.view = operand.parameter->shape();
-      operand.view.parameter = operand.parameter.get();
-    }
-    operand.parameter->users++;
-    return operand;
-  }
-  operand.host = typedDataOf(object.Get("data"), name);
-  const Napi::Array shape = arrayOf(object.Get("shape"), "shape");
-  operand.view.dtype = operand.host.dtype;
-  operand.view.rank = static_cast<int>(shape.Length());
-  if (shape.Length() < 1 || shape.Length() > 2)
-    fail("INVALID_SHAPE", std::string(name) + " must have 1 or 2 dimensions");
-  for (uint32_t i = 0; i < shape.Length(); i++)
-    operand.view.dim[i] = integerOf(shape.Get(i), "shape", 0, int64_t{1} << 40);
-  if (operand.view.count() != operand.host.count)
-    fail("INVALID_SHAPE", std::string(name) + " holds " + std::to_string(operand.host.count) +
-                              " values, its shape is " + operand.view.describe());
-  return operand;
-}
-
-/// Index operands are checked against what they index: ops trust them.
-void checkIndices(const OpRun& run) {
-  const auto check = [](const Operand& ids, int64_t limit, const char* name, bool ignored, int64_t ignore) {
-    const auto* values = reinterpret_cast<const int32_t*>(ids.host.bytes.data());
-    for (int64_t i = 0; i < ids.host.count; i++)
-      if ((values[i] < 0 || values[i] >= limit) && !(ignored && values[i] == ignore))
-        fail("INVALID_ARGUMENT", std::string(name) + "[" + std::to_string(i) + "] is " + std::to_string(values[i]) +
-                                     ", expected 0.." + std::to_string(limit - 1));
-  };
-  const auto at = [&](int i) -> const Operand& { return run.operands[i]; };
-  const int numInputs = run.call.numInputs;
-  for (int i = 0; i < numInputs; i++)
-    if (run.call.inputs[i].present() && run.call.inputs[i].dtype == DType::i32 && at(i).parameter)
-      fail("INVALID_ARGUMENT", "index operands must be Int32Arrays");
-  switch (run.call.op) {
-    case OpKind::embeddingSum:
-      for (int i = 0; i + 1 < numInputs; i += 2) check(at(i), at(i + 1).view.rows(), "ids", false, 0);
-      break;
-    case OpKind::embeddingBackward:
-      check(at(0), at(numInputs).view.rows(), "ids", false, 0);
-      break;
-    case OpKind::gatherRows:
-      check(at(1), at(0).view.rows(), "index", false, 0);
-      break;
-    case OpKind::gatherRowsBackward:
-      check(at(1), at(numInputs).view.rows(), "index", false, 0);
-      break;
-    case OpKind::crossEntropy:
-    case OpKind::crossEntropyBackward:
-      check(at(1), at(0).view.cols(), "labels", true, static_cast<int64_t>(run.attributes.number("ignoreIndex", -100)));
-      break;
-    case OpKind::attention:
-    case OpKind::attentionBackward: {
-      const bool forward = run.call.op == OpKind::attention;
-      const int offsetsAt = forward ? 3 : 6;
-      // The tokens are those of k: with queryRows there are fewer queries.
-      const int64_t tokens = at(forward ? 1 : 2).view.rows();
-      const Operand& offsets = at(offsetsAt);
-      const auto* values = reinterpret_cast<const int32_t*>(offsets.host.bytes.data());
-      bool ok = offsets.host.count > 0 && values[0] == 0 && values[offsets.host.count - 1] == tokens;
-      for (int64_t i = 0; i + 1 < offsets.host.count; i++) ok = ok && values[i] < values[i + 1];
-      if (ok && numInputs > offsetsAt + 1 && run.call.inputs[offsetsAt + 1].present())
-        check(at(offsetsAt + 1), tokens, "queryRows", false, 0);
-      if (!ok) fail("INVALID_ARGUMENT", "cuSeqlens must start at 0, rise strictly and end at the number of tokens");
-      break;
-    }
-    default:
-      break;
-  }
-}
-
 Napi::Value runOp(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return guarded(env, [&]() -> Napi::Value {
-    auto run = std::make_shared<OpRun>();
-    run->backend = &backendByName(stringOf(info[0], "backend"));
-    run->call.op = opByName(stringOf(info[1], "op"));
-    const Napi::Array inputs = arrayOf(info[2], "inputs"), outputs = arrayOf(info[3], "outputs");
-    run->attributes = attributesOf(info[4]);
-    run->call.attributes = &run->attributes;
-    run->call.step = stepOf(info[5]);
-    run->call.numInputs = static_cast<int>(inputs.Length());
-    run->call.numOutputs = static_cast<int>(outputs.Length());
-    if (run->call.numInputs > OpCall::kMaxInputs || run->call.numOutputs > OpCall::kMaxOutputs)
-      fail("INVALID_ARGUMENT", "too many operands");
-    DType compute = DType::f32;
-    for (int i = 0; i < run->call.numInputs + run->call.numOutputs; i++) {
-      const bool input = i < run->call.numInputs;
-      const Napi::Value value =
-          input ? inputs.Get(static_cast<uint32_t>(i)) : outputs.Get(static_cast<uint32_t>(i - run->call.numInputs));
-      run->operands.push_back(operandOf(env, value, *run->backend, input ? "input" : "output"));
-      const Tensor& view = run->operands.back().view;
-      (input ? run->call.inputs[i] : run->call.outputs[i - run->call.numInputs]) = view;
-      if (view.present() && view.dtype == DType::f64 && run->call.op != OpKind::squaredNorm) compute = DType::f64;
-      run->arrays.push_back(!input && view.present() && !run->operands.back().parameter
-                                ? Napi::Persistent(objectOf(value, "output").Get("data").As<Napi::Object>())
-                                : Napi::ObjectReference());
-    }
-    validate(run->call);
-    checkIndices(*run);
-    run->function = run->backend->require(run->call.op, compute, run->attributes);
+    Backend& backend = backendByName(stringOf(info[0], "backend"));
+    const auto run = opRunOf(env, backend, info[1], info[2], info[3], info[4], info[5]);
     return Background::run(
         env,
         [run] {
-          Memory& memory = run->backend->memory();
-          for (size_t i = 0; i < run->operands.size(); i++) {
-            Operand& operand = run->operands[i];
-            if (!operand.view.present() || operand.parameter) continue;
-            operand.device = memory.allocate(operand.host.bytes.size());
-            memory.upload(operand.device, operand.host.bytes.data(), operand.host.bytes.size());
-            const auto k = static_cast<int>(i);
-            (k < run->call.numInputs ? run->call.inputs[k] : run->call.outputs[k - run->call.numInputs]).data =
-                operand.device;
-          }
-          run->seconds = run->backend->time([&] { run->function(run->call); });
-          for (size_t i = static_cast<size_t>(run->call.numInputs); i < run->operands.size(); i++) {
-            Operand& operand = run->operands[i];
-            if (operand.device) memory.download(operand.host.bytes.data(), operand.device, operand.host.bytes.size());
-            if (operand.parameter) operand.parameter->touch();
-          }
+          run->upload();
+          run->seconds = run->backend->time([&] { run->run(); });
+          run->download();
         },
         [run](Napi::Env scope) -> Napi::Value {
           for (size_t i = static_cast<size_t>(run->call.numInputs); i < run->operands.size(); i++) {
@@ -180,6 +36,38 @@ Napi::Value runOp(const Napi::CallbackInfo& info) {
           }
           return Napi::Number::New(scope, run->seconds);
         });
+  });
+}
+
+/// timeOps(backend, [[op, inputs, outputs, attributes], ...], step, flush?): seconds of the ops one after the other, by
+/// the device's clock. `flush`, a device tensor larger than the device's cache, is set to zero before, so that the
+/// operands come from memory.
+Napi::Value timeOps(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return guarded(env, [&]() -> Napi::Value {
+    Backend& backend = backendByName(stringOf(info[0], "backend"));
+    const Napi::Array ops = arrayOf(info[1], "ops");
+    std::vector<std::shared_ptr<OpRun>> runs;
+    for (uint32_t i = 0; i < ops.Length(); i++) {
+      const Napi::Array op = arrayOf(ops.Get(i), "ops");
+      runs.push_back(opRunOf(env, backend, op.Get(0u), op.Get(1u), op.Get(2u), op.Get(3u), info[2]));
+    }
+    std::shared_ptr<Parameter> flush;
+    if (!info[3].IsUndefined()) flush = ParameterHandle::of(env, info[3], "flush").parameter();
+    const auto seconds = std::make_shared<double>(0);
+    return Background::run(
+        env,
+        [runs, flush, seconds, &backend] {
+          for (const auto& run : runs) run->upload();
+          if (flush) {
+            const Tensor all = flush->tensor(Parameter::Slot::value);
+            backend.zero({&all, 1});
+          }
+          *seconds = backend.time([&] {
+            for (const auto& run : runs) run->run();
+          });
+        },
+        [seconds](Napi::Env scope) -> Napi::Value { return Napi::Number::New(scope, *seconds); });
   });
 }
 
@@ -252,6 +140,7 @@ void setThreads(const Napi::CallbackInfo& info) {
 
 void defineFunctions(Napi::Env env, Napi::Object exports) {
   exports.Set("runOp", Napi::Function::New(env, runOp, "runOp"));
+  exports.Set("timeOps", Napi::Function::New(env, timeOps, "timeOps"));
   exports.Set("arenaBytes", Napi::Function::New(env, arenaBytes, "arenaBytes"));
   exports.Set("info", Napi::Function::New(env, machineInfo, "info"));
   exports.Set("setThreads", Napi::Function::New(env, setThreads, "setThreads"));

@@ -121,7 +121,9 @@ class GraphRecorder final : public Recorder {
 
   Graph recordOnce(Capture& capture, const std::function<void()>& body) {
     Graph graph;
-    check(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal), kWhat);
+    // Relaxed: the runtime loads a kernel at its first launch, which the other modes may take for a call that they
+    // forbid.
+    check(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeRelaxed), kWhat);
     Capture::current() = &capture;
     try {
       body();

@@ -32,6 +32,8 @@ struct RowTeam {
   static constexpr int kThreads = 32 * warps;
   static constexpr int kRowsPerBlock = warps == 1 ? 4 : 1;
   static constexpr int kBlock = kThreads * kRowsPerBlock;
+  /// Blocks that a multiprocessor shall hold at least: without this ptxas aims at more and spills for it.
+  static constexpr int kBlocksAtOnce = warps == 1 ? 1 : 2;
   /// Quads of a row that a member keeps in registers: 1024 features with one warp, 8192 with eight.
   static constexpr int kHeld = 8;
 
@@ -108,7 +110,8 @@ struct RowTeam {
 };
 
 template <template <class> class Body, class Team, class Arguments>
-__global__ void __launch_bounds__(Team::kBlock) rowKernel(const Arguments arguments, int64_t rows) {
+__global__ void __launch_bounds__(Team::kBlock, Team::kBlocksAtOnce)
+    rowKernel(const Arguments arguments, int64_t rows) {
   const int64_t row = Team::row();
   if (row < rows) Body<Team>::run(arguments, row);
 }

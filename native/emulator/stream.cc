@@ -150,6 +150,7 @@ cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEve
   return answer(cudaSuccess);
 }
 
+/// In every mode as strict as in the global one.
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
   const Guard guard(deviceMutex());
   if (stream->recording != nullptr || capturedByThread != nullptr || !stream->queue.empty())

@@ -145,6 +145,7 @@ void Program::prepareParameters() {
       if (!frozen || !backend_.prepare(call, k)) readRaw[spec_.values[value].parameter] = 1;
     }
   }
+  preparedVersions_ = frozenVersions();
   for (size_t p = 0; p < spec_.parameters.size(); p++) {
     if ((readRaw[p] || trainedSet[p]) && !spec_.parameters[p]->has(Parameter::Slot::value))
       fail("INTERNAL", spec_.parameters[p]->name() + ": its values are not on the device");
@@ -156,6 +157,36 @@ void Program::prepareParameters() {
     }
     if (read[p] && !readRaw[p] && !trainedSet[p]) releasable_.push_back(static_cast<int>(p));
   }
+}
+
+std::vector<uint64_t> Program::frozenVersions() const {
+  std::vector<char> trained(spec_.parameters.size(), 0);
+  for (const int p : trained_) trained[p] = 1;
+  std::vector<uint64_t> versions;
+  for (size_t p = 0; p < spec_.parameters.size(); p++)
+    if (!trained[p]) versions.push_back(spec_.parameters[p]->version());
+  return versions;
+}
+
+/// Packed copies of values that were replaced since: no op may ask for memory in a step.
+void Program::renewPackedCopies() {
+  std::vector<uint64_t> versions = frozenVersions();
+  if (versions == preparedVersions_) return;
+  std::vector<char> trained(spec_.parameters.size(), 0);
+  for (const int p : trained_) trained[p] = 1;
+  for (size_t i = 0; i < instructions_.size(); i++) {
+    OpCall call = instructions_[i].call;
+    for (int k = 0; k < call.numInputs; k++) {
+      const int value = spec_.instructions[i].inputs[k];
+      if (value < 0 || spec_.values[value].kind != ValueSpec::Kind::parameter) continue;
+      const int p = spec_.values[value].parameter;
+      if (trained[p]) continue;
+      call.inputs[k] = shapeOf(value, kProbe);
+      call.inputs[k].parameter = spec_.parameters[p].get();
+      backend_.prepare(call, k);
+    }
+  }
+  preparedVersions_ = std::move(versions);
 }
 
 void Program::collectIndexChecks() {

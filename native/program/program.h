@@ -93,6 +93,8 @@ class Program {
   void checkValues() const;
   void bindInstructions();
   void prepareParameters();
+  std::vector<uint64_t> frozenVersions() const;
+  void renewPackedCopies();
   void collectIndexChecks();
   std::vector<ArenaBuffer> buffers(const Sizes& sizes) const;
   Tensor shapeOf(int value, const Sizes& sizes) const;
@@ -111,6 +113,8 @@ class Program {
   std::vector<double> seconds_;
   std::vector<IndexCheck> indexChecks_;
   std::vector<int> trained_, releasable_;
+  /// Versions of the frozen parameters that their packed copies were made of.
+  std::vector<uint64_t> preparedVersions_;
   /// Parameters whose value this program reads or trains.
   std::vector<int> valueRead_;
   /// Arena buffers: value, first and last instruction.

@@ -188,16 +188,14 @@ RecordingKey Program::keyOf(const Sizes& sizes, Entry entry) const {
     if (kind == ValueSpec::Kind::parameter || kind == ValueSpec::Kind::gradient)
       key.memory.push_back(reinterpret_cast<uintptr_t>(tensors_[v].data));
   }
-  // Packed copies of frozen weights are made anew for new values; those of trained ones are refreshed where they are.
-  std::vector<char> trained(spec_.parameters.size(), 0);
-  for (const int p : trained_) trained[p] = 1;
-  for (size_t p = 0; p < spec_.parameters.size(); p++)
-    if (!trained[p]) key.memory.push_back(spec_.parameters[p]->version());
+  // Packed copies of frozen weights lie elsewhere for every new value; those of trained ones are refreshed in place.
+  key.memory.insert(key.memory.end(), preparedVersions_.begin(), preparedVersions_.end());
   return key;
 }
 
 void Program::run(std::span<const BatchInput> batch, const Sizes& sizes, const StepState& step, Entry entry) {
   checkBatch(batch, sizes);
+  renewPackedCopies();
   layOut(sizes);
   haveRun_ = false;
   if (aborted_) fail("ABORTED", "the step was stopped");

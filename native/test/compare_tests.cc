@@ -28,7 +28,26 @@ bool hasWeight(const Case& c) {
   return false;
 }
 
-void compare(OpKind op, Precision precision, const std::string& backendName) {
+int64_t elementsOf(const Case& c) {
+  int64_t count = 0;
+  for (const std::vector<Operand>* operands : {&c.inputs, &c.outputs})
+    for (const Operand& o : *operands) count += o.present() ? o.dim[0] * o.dim[1] : 0;
+  return count;
+}
+
+/// At most eight cases, evenly spaced over those with few elements: every kind of case that an op has, none of the
+/// sizes that only speed calls for.
+std::vector<Case> fewOf(std::vector<Case> cases) {
+  constexpr int64_t kMostElements = 20000;
+  constexpr size_t kMostCases = 8;
+  std::erase_if(cases, [](const Case& c) { return elementsOf(c) > kMostElements; });
+  if (cases.size() <= kMostCases) return cases;
+  std::vector<Case> few;
+  for (size_t i = 0; i < kMostCases; i++) few.push_back(cases[(2 * i + 1) * cases.size() / (2 * kMostCases)]);
+  return few;
+}
+
+void compare(OpKind op, Precision precision, const std::string& backendName, bool small) {
   Backend& backend = backendOrSkip(backendName);
   if (precision == Precision::bf16 && backend.find(op, DType::f32, precision) == nullptr)
     skip(backendName + " does not implement bf16 products");
@@ -37,6 +56,7 @@ void compare(OpKind op, Precision precision, const std::string& backendName) {
     return;
   }
   std::vector<Case> cases = precision == Precision::bf16 ? bf16CasesOf(op) : casesOf(op);
+  if (small) cases = fewOf(std::move(cases));
   check(!cases.empty(), std::string(nameOf(op)) + " has no cases to compare backends on");
   for (Case& c : cases) {
     roundToFloat(c);
@@ -82,8 +102,10 @@ void addCompareTests(Suite& suite) {
     for (int i = 0; i < kOpCount; i++) {
       const auto op = static_cast<OpKind>(i);
       const std::string name = "compare/" + backend + "/" + std::string(nameOf(op));
-      suite.add(name, [op, backend] { compare(op, Precision::fp32, backend); });
-      if (hasPrecision(op)) suite.add(name + "/bf16", [op, backend] { compare(op, Precision::bf16, backend); });
+      const bool small = suite.options().small;
+      suite.add(name, [op, backend, small] { compare(op, Precision::fp32, backend, small); });
+      if (hasPrecision(op))
+        suite.add(name + "/bf16", [op, backend, small] { compare(op, Precision::bf16, backend, small); });
     }
   if (!contains(suite.options().backends, "cpu")) return;
   for (int i = 0; i < kOpCount; i++) {

@@ -1,5 +1,6 @@
-// fused_lora_test [name ...] [--backend NAME ...] [--list] [--verbose]: runs the tests whose name contains one of the
-// given words. --backend restricts which backends are held against the reference (reference, cpu, cuda).
+// fused_lora_test [name ...] [--backend NAME ...] [--small] [--list] [--verbose]: runs the tests whose name contains
+// one of the given words. --backend restricts which backends are held against the reference (reference, cpu, cuda);
+// --small compares them on a few small cases of each op.
 #include <cstdio>
 #include <cstring>
 
@@ -13,10 +14,12 @@ int main(int argc, char** argv) {
       options.list = true;
     } else if (std::strcmp(argv[i], "--verbose") == 0) {
       options.verbose = true;
+    } else if (std::strcmp(argv[i], "--small") == 0) {
+      options.small = true;
     } else if (std::strcmp(argv[i], "--backend") == 0 && i + 1 < argc) {
       backends.push_back(argv[++i]);
     } else if (argv[i][0] == '-') {
-      std::fprintf(stderr, "usage: fused_lora_test [name ...] [--backend NAME ...] [--list] [--verbose]\n");
+      std::fprintf(stderr, "usage: fused_lora_test [name ...] [--backend NAME ...] [--small] [--list] [--verbose]\n");
       return 2;
     } else {
       options.filters.push_back(argv[i]);

@@ -23,6 +23,8 @@ struct Options {
   std::vector<std::string> backends{"reference", "cpu", "cuda"};
   bool list = false;
   bool verbose = false;
+  /// A few small cases of each op: what a checker of memory accesses gets through in a minute.
+  bool small = false;
 };
 
 class Suite {

@@ -1,0 +1,180 @@
+/** bench:gpu, one linear layer: ours fused and separate, PEFT eager and compiled, PyTorch's and cuBLASLt's bare product. */
+import type { Child } from '../lib/child';
+import { interleave, type Timing } from '../lib/measure';
+import { type Figure, isMissing, type Missing, type Section } from '../lib/result';
+import { startPython } from '../lib/sides';
+import { GpuLayer, SCALING } from './layer_ops';
+
+interface Shape {
+  tokens: number;
+  inputs: number;
+  outputs: number;
+  rank: number;
+}
+
+const shape = (tokens: number, inputs: number, outputs: number, rank: number): Shape => ({
+  tokens,
+  inputs,
+  outputs,
+  rank,
+});
+
+/** RoBERTa-base's and -large's layers; 425 tokens are SST-2 at batch 32. */
+const SHAPES: Shape[] = [
+  ...[425, 8192, 32768].flatMap((tokens) => [
+    shape(tokens, 768, 768, 16),
+    shape(tokens, 768, 2304, 16),
+    shape(tokens, 768, 3072, 16),
+    shape(tokens, 3072, 768, 16),
+  ]),
+  shape(8192, 1024, 1024, 16),
+  shape(8192, 1024, 4096, 16),
+  shape(8192, 4096, 1024, 16),
+  shape(32768, 768, 768, 64),
+];
+const QUICK: Shape[] = [shape(425, 768, 768, 16), shape(8192, 768, 768, 16)];
+/** Where the kernels run on the CPU: whether it runs. */
+const TINY: Shape[] = [shape(24, 32, 48, 8)];
+
+type Precision = 'fp32' | 'bf16';
+export interface LayerRow {
+  shape: Shape;
+  precision: Precision;
+  /** Median seconds by side; ratios are to our fused op. */
+  forward: Record<string, Timing & { ratio: number }>;
+  both: Record<string, Timing & { ratio: number }>;
+  missing: Record<string, string>;
+}
+
+export interface LayerResult {
+  peers: Record<string, unknown>;
+  rows: LayerRow[];
+  sections: Section[];
+  figures: Record<string, Figure>;
+}
+
+interface PeerTimes {
+  forward: number;
+  backward: number;
+}
+
+async function measureShape(
+  at: Shape,
+  precision: Precision,
+  peer: Child | Missing,
+  { rounds, compile }: { rounds: number; compile: boolean },
+): Promise<LayerRow> {
+  const missing: Record<string, string> = {};
+  const layer = new GpuLayer(at.tokens, at.inputs, at.outputs, at.rank, precision);
+  const forward: Record<string, () => Promise<number>> = {};
+  const both: Record<string, () => Promise<number>> = {};
+  const unsupported = await layer.whyNot();
+  if (unsupported === undefined) {
+    forward['fused-lora'] = () => layer.time('fused', 'forward');
+    forward['separate'] = () => layer.time('separate', 'forward');
+    both['fused-lora'] = () => layer.time('fused', 'both');
+    both['separate'] = () => layer.time('separate', 'both');
+  } else {
+    missing['fused-lora'] = unsupported;
+  }
+  if (isMissing(peer)) {
+    missing['peers'] = peer.missing;
+  } else {
+    const { tokens, inputs, outputs, rank } = at;
+    const prepared = await peer.call<{ cublaslt: string | null }>('prepare', {
+      ...{ tokens, inputs, outputs, rank, scaling: SCALING, precision, compile },
+    });
+    if (prepared.cublaslt === null) forward['cuBLASLt bare'] = async () => (await peer.call('product')) as number;
+    else missing['cuBLASLt bare'] = prepared.cublaslt;
+    const sides = { torch: 'PyTorch bare', peft: 'PEFT eager', ...(compile && { compiled: 'PEFT torch.compile' }) };
+    for (const [name, title] of Object.entries(sides)) {
+      const run = () => peer.call<PeerTimes>('layer', { name });
+      forward[title] = async () => (await run()).forward;
+      both[title] = async () => {
+        const times = await run();
+        return times.forward + times.backward;
+      };
+    }
+  }
+  const options = { rounds, warmup: 3 };
+  const timed = {
+    forward: Object.keys(forward).length > 0 ? await interleave(forward, options) : {},
+    both: Object.keys(both).length > 0 ? await interleave(both, options) : {},
+  };
+  layer.dispose();
+  return { shape: at, precision, missing, ...timed };
+}
+
+const title = ({ tokens, inputs, outputs, rank }: Shape) => `${tokens} × ${inputs} → ${outputs}, r = ${rank}`;
+const microseconds = (seconds: number) => (seconds * 1e6).toFixed(1);
+
+function section(rows: readonly LayerRow[], pass: 'forward' | 'both'): Section {
+  const lines = rows.flatMap((row) =>
+    Object.entries(row[pass]).map(([side, { median, p10, p90, ratio }]) => [
+      `${title(row.shape)} ${row.precision}: ${side}`,
+      ratio.toFixed(2),
+      `${microseconds(median)} [${microseconds(p10)} ${microseconds(p90)}]`,
+      (
+        (2 * row.shape.tokens * row.shape.inputs * row.shape.outputs * (pass === 'both' ? 2 : 1)) /
+        median /
+        1e12
+      ).toFixed(1),
+    ]),
+  );
+  return {
+    title: `linear layer, ${pass === 'both' ? 'forward and backward' : 'forward'}`,
+    note: "ratio: time over fused-lora's, median of rounds; µs [p10 p90] between CUDA events, L2 flushed; TFLOP/s of the base product",
+    header: ['side', 'ratio', 'µs', 'TFLOP/s'],
+    rows: lines,
+  };
+}
+
+const geomean = (values: readonly number[]) =>
+  Math.exp(values.reduce((sum, v) => sum + Math.log(v), 0) / values.length);
+
+function figures(rows: readonly LayerRow[]): Record<string, Figure> {
+  const over = (precision: Precision, pass: 'forward' | 'both', side: string): Figure => {
+    const ratios = rows.flatMap((row) => {
+      const ratio = row.precision === precision ? row[pass][side]?.ratio : undefined;
+      return ratio === undefined ? [] : [ratio];
+    });
+    if (ratios.length > 0) return geomean(ratios);
+    const reasons = rows.flatMap((row) => {
+      const { missing } = row;
+      const reason = missing['fused-lora'] ?? missing[side] ?? missing['peers'];
+      return row.precision === precision && reason !== undefined ? [reason] : [];
+    });
+    return { missing: reasons[0] ?? 'not run' };
+  };
+  const result: Record<string, Figure> = {};
+  for (const precision of ['fp32', 'bf16'] as const) {
+    result[`gpu.layer.${precision}.peftEagerOverFused`] = over(precision, 'both', 'PEFT eager');
+    result[`gpu.layer.${precision}.compiledOverFused`] = over(precision, 'both', 'PEFT torch.compile');
+    result[`gpu.layer.${precision}.separateOverFused`] = over(precision, 'both', 'separate');
+    // The bare product's time over ours: 1 where the adapter is free.
+    result[`gpu.layer.${precision}.forwardOfCublasLt`] = over(precision, 'forward', 'cuBLASLt bare');
+  }
+  return result;
+}
+
+export async function benchLayers(options: { quick: boolean; emulated: boolean }): Promise<LayerResult> {
+  let peer = startPython('torch_gpu_linear.py', 'PyTorch');
+  let peers: Record<string, unknown> = {};
+  if (!isMissing(peer)) {
+    try {
+      peers = await peer.call('info');
+    } catch (error) {
+      const [first = ''] = (error as Error).message.trim().split('\n').slice(-1);
+      peer = { missing: first };
+    }
+  }
+  const rows: LayerRow[] = [];
+  const shapes = options.emulated ? TINY : options.quick ? QUICK : SHAPES;
+  for (const precision of ['bf16', 'fp32'] as const) {
+    for (const at of shapes) {
+      const rounds = options.emulated ? 2 : options.quick ? 7 : 15;
+      rows.push(await measureShape(at, precision, peer, { rounds, compile: !options.quick && at.tokens > 425 }));
+    }
+  }
+  return { peers, rows, sections: [section(rows, 'forward'), section(rows, 'both')], figures: figures(rows) };
+}

@@ -1,0 +1,53 @@
+/**
+ * Trains the small token model on the device cuda until something goes wrong, then tries again, and prints what both times gave as JSON lines:
+ * the code and message of the error, or the loss. `--tokens N`: a batch of about so many.
+ */
+import { parseArgs } from 'node:util';
+import { type BackendName, type Model, Program, plan, trace } from '../../src';
+import type { SourceBatch } from '../../src/data/batch_source';
+import { native } from '../../src/native';
+import { chooseDevice } from '../../src/task/device';
+import { batchesOf, MODELS, SMALL } from '../gpu/models';
+
+const { values } = parseArgs({ options: { tokens: { type: 'string' }, steps: { type: 'string', default: '3' } } });
+const sentences = values.tokens === undefined ? SMALL.sentences : Math.ceil(Number(values.tokens) / 7);
+
+async function train(): Promise<number> {
+  const { backend } = chooseDevice('cuda');
+  const model = MODELS['token model'](SMALL);
+  try {
+    return await steps(model, backend);
+  } finally {
+    model.dispose();
+  }
+}
+
+async function steps(model: Model, backend: BackendName): Promise<number> {
+  using program = new Program(plan(trace(model, { training: true, loss: true }), { train: true }), { backend });
+  const [batch] = batchesOf({ ...SMALL, sentences }, 1) as [SourceBatch];
+  await program.reserve(batch.sizes);
+  let last = Number.NaN;
+  for (let step = 1; step <= Number(values.steps); step++) {
+    await program.accumulate(batch, { forwardNumber: step, zeroGradients: true });
+    const { loss } = await program.apply({
+      groups: [{ learningRate: 1e-3, beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0 }],
+      groupOf: () => 0,
+      step,
+    });
+    last = loss;
+  }
+  return last;
+}
+
+async function attempt(): Promise<void> {
+  try {
+    console.log(JSON.stringify({ loss: await train() }));
+  } catch (error) {
+    const { code, message } = error as { code?: string; message: string };
+    console.log(JSON.stringify({ code, message }));
+  }
+}
+
+attempt()
+  .then(attempt)
+  .then(() => console.log(JSON.stringify(native().info().cuda)));
