@@ -114,7 +114,7 @@ check('instruction sets', process.execPath, ['scripts/lint-isa.mjs']);
 clangFormat();
 nativeTests('native tests', 'build/fused_lora_test', []);
 nativeTests('CUDA kernels on the CPU', 'build/fused_lora_emulated_test', [
-  ...['--backend', 'cuda', 'update/'],
+  ...['--backend', 'cuda', 'update/', 'program/', 'recordedStep/'],
   ...emulated.map((op) => `compare/cuda/${op}`),
 ]);
 entryPoints();
