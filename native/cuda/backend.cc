@@ -24,6 +24,8 @@ constexpr Entry kTable[] = {
     FL_ENTRY(add),
     FL_ENTRY(addLayerNorm),
     FL_ENTRY(addLayerNormBackward),
+    FL_ENTRY(attention),
+    FL_ENTRY(attentionBackward),
     FL_ENTRY(bceWithLogits),
     FL_ENTRY(bceWithLogitsBackward),
     FL_ENTRY(biasBackward),

@@ -16,13 +16,15 @@ inline unsigned blocks(const char* op, int64_t count) {
   return static_cast<unsigned>(count);
 }
 
-/// Runs kernel(arguments...) with this many bytes of dynamicShared() (shared.cuh); more than 48 KiB have to be allowed
-/// by cudaFuncSetAttribute before. `op` is named in errors. Faults of the kernel itself show when the stream is waited
-/// for.
+/// Runs kernel(arguments...) with this many bytes of dynamicShared() (shared.cuh). `op` is named in errors. Faults of
+/// the kernel itself show when the stream is waited for.
 template <class... Parameters, class... Arguments>
 void launchShared(const char* op, void (*kernel)(Parameters...), dim3 grid, int threads, size_t sharedBytes,
                   const Arguments&... arguments) {
+  constexpr size_t kWithoutAsking = size_t{48} << 10;
   requireHealthy();
+  if (sharedBytes > kWithoutAsking)
+    check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(sharedBytes)), op);
   cudaLaunchConfig_t config{};
   config.gridDim = grid;
   config.blockDim = dim3(static_cast<unsigned>(threads));

@@ -11,6 +11,8 @@ void adamw(const OpCall& call);
 void add(const OpCall& call);
 void addLayerNorm(const OpCall& call);
 void addLayerNormBackward(const OpCall& call);
+void attention(const OpCall& call);
+void attentionBackward(const OpCall& call);
 void bceWithLogits(const OpCall& call);
 void bceWithLogitsBackward(const OpCall& call);
 void biasBackward(const OpCall& call);

@@ -4,9 +4,11 @@
 // between threads nor speed is a GPU's.
 //
 // Threads of a block run in turns, one at a time, and change at barriers and warp operations only. Kernels may use what
-// is declared here; not inline PTX, and no `extern __shared__` (cuda/shared.cuh has dynamicShared).
+// is declared here; inline PTX and `extern __shared__` only behind functions that have both forms
+// (cuda/tensor_core.cuh, cuda/async_copy.cuh, cuda/shared.cuh).
 #pragma once
 
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -60,8 +62,24 @@ struct Shown {
 Shown show(uint64_t value);
 int lane();
 
+/// The same with the six words of a lane's operands of mma.sync.
+struct ShownFragments {
+  const std::array<uint32_t, 6>* words;
+};
+ShownFragments showFragments(const std::array<uint32_t, 6>& fragments);
+
 /// The block's shared memory of the size that the launch gave.
 void* dynamicShared();
+
+// What cuda/tensor_core.cuh and cuda/async_copy.cuh describe.
+uint32_t packBf16(float low, float high);
+void multiplyAdd(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1);
+void loadMatrices(uint32_t (&value)[4], const void* row, bool transposed);
+void beginCopy(void* shared, const void* from, int size, int valid);
+void endCopyGroup();
+void waitForCopies(int left);
+/// Whether a thread that returns has waited for all its copies; forgets them.
+bool copiesAreDone(unsigned thread);
 
 }  // namespace fl::emulator
 

@@ -4,6 +4,7 @@
 // FUSED_LORA_EMULATOR_ORDER=backward takes threads and blocks from the last to the first: a result that depends on it
 // shows a missing barrier.
 #include <cuda_runtime.h>
+#include <setjmp.h>
 #include <ucontext.h>
 
 #include <cstdio>
@@ -43,11 +44,28 @@ struct Warp {
   // Two sets, since a lane may show its next word before the others have read the last.
   uint64_t words[2][kWarp];
   unsigned present[2] = {0, 0};
+  std::array<uint32_t, 6> fragments[2][kWarp];
   unsigned live = 0;
 };
 
-struct Fiber {
+/// Where an execution goes on. swapcontext saves the signal mask with a system call, _setjmp does not: contexts only
+/// begin fibers.
+struct Place {
   ucontext_t context;
+  jmp_buf jump;
+  bool begun = false;
+};
+
+void changeTo(Place& to, Place& from) {
+  from.begun = true;
+  if (_setjmp(from.jump) != 0) return;
+  if (to.begun) _longjmp(to.jump, 1);
+  to.begun = true;
+  setcontext(&to.context);
+}
+
+struct Fiber {
+  Place place;
   std::unique_ptr<char[]> stack;
   /// What it waits for; null: it has run out of threads.
   const Barrier* barrier = nullptr;
@@ -105,7 +123,7 @@ class Block {
     if (barrier.opened != before) return;
     fiber.barrier = &barrier;
     fiber.opened = before;
-    swapcontext(&fiber.context, &scheduler_);
+    changeTo(scheduler_, fiber.place);
   }
 
   Barrier& whole() { return whole_; }
@@ -124,18 +142,19 @@ class Block {
     fibers_.push_back(std::make_unique<Fiber>());
     Fiber& fiber = *fibers_.back();
     fiber.stack = std::make_unique<char[]>(kStack);
-    getcontext(&fiber.context);
-    fiber.context.uc_stack.ss_sp = fiber.stack.get();
-    fiber.context.uc_stack.ss_size = kStack;
+    ucontext_t& context = fiber.place.context;
+    getcontext(&context);
+    context.uc_stack.ss_sp = fiber.stack.get();
+    context.uc_stack.ss_size = kStack;
     makecontext(
-        &fiber.context, [] { instance().fiberMain(); }, 0);
+        &context, [] { instance().fiberMain(); }, 0);
     return fiber;
   }
 
   void resume(Fiber& fiber) {
     current_ = &fiber;
     threadIdx.x = fiber.thread;
-    swapcontext(&scheduler_, &fiber.context);
+    changeTo(fiber.place, scheduler_);
   }
 
   [[noreturn]] void fiberMain() {
@@ -146,6 +165,10 @@ class Block {
         current_->thread = t;
         threadIdx.x = t;
         (*thread_)();
+        if (!copiesAreDone(t)) {
+          std::fprintf(stderr, "a thread of a kernel returned without waiting for its copies\n");
+          std::abort();
+        }
         Warp& warp = warps_[t / kWarp];
         warp.live &= ~(1u << t % kWarp);
         for (Barrier* barrier : {&warp.barrier, &whole_}) {
@@ -153,7 +176,7 @@ class Block {
           barrier->arriveOrLeave();
         }
       }
-      swapcontext(&current_->context, &scheduler_);
+      changeTo(scheduler_, current_->place);
     }
   }
 
@@ -163,7 +186,7 @@ class Block {
   std::vector<Warp> warps_;
   std::vector<std::unique_ptr<Fiber>> fibers_;
   Fiber* current_ = nullptr;
-  ucontext_t scheduler_{};
+  Place scheduler_;
 };
 
 }  // namespace
@@ -178,6 +201,16 @@ Shown show(uint64_t value) {
   warp.present[set] |= 1u << lane;
   block.wait(warp.barrier);
   return {warp.words[set], warp.present[set]};
+}
+
+ShownFragments showFragments(const std::array<uint32_t, 6>& fragments) {
+  Block& block = Block::instance();
+  Warp& warp = block.warp();
+  const auto set = static_cast<size_t>(warp.barrier.opened % 2);
+  warp.fragments[set][block.lane()] = fragments;
+  if (warp.live != 0xFFFFFFFFu) __builtin_trap();
+  block.wait(warp.barrier);
+  return {warp.fragments[set]};
 }
 
 void* dynamicShared() { return sharedMemory; }

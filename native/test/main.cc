@@ -41,6 +41,7 @@ int main(int argc, char** argv) {
   fl::test::addOptimizerUpdateTests(suite);
   fl::test::addCudaSelectionTests(suite);
   fl::test::addCudaBucketTests(suite);
+  fl::test::addCudaAttentionTests(suite);
   fl::test::addCompareTests(suite);
   fl::test::addProductTests(suite);
   fl::test::addThreadPoolTests(suite);

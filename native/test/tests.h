@@ -16,6 +16,7 @@ void addPhiloxTests(Suite& suite);
 void addContractTests(Suite& suite);
 void addCoverageTests(Suite& suite);
 void addCudaBucketTests(Suite& suite);
+void addCudaAttentionTests(Suite& suite);
 void addCudaSelectionTests(Suite& suite);
 void addOptimizerUpdateTests(Suite& suite);
 void addProductTests(Suite& suite);
