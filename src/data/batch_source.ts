@@ -86,6 +86,10 @@ export class EncodedSource {
     if (examples.length === 0) {
       throw new FusedLoraError('INVALID_DATA', 'there are no examples: give a data set of at least one row');
     }
+    const { seed = 0 } = options;
+    if (!(Number.isSafeInteger(seed) && seed >= 0)) {
+      throw new FusedLoraError('INVALID_ARGUMENT', `seed is ${seed}, expected a whole number from 0`);
+    }
     this.lengths = Int32Array.from(examples, (example) => example.inputIds.length);
     this.fingerprint = fingerprintOf(examples, { ...options, kind: this.constructor.name });
     // Whatever the options and lengths make impossible is told now, not in the midst of a run.
