@@ -52,7 +52,7 @@ const cpp = {
   emulator: [],
   program: ['reference', 'cpu', 'cuda', 'ops', 'runtime'],
   addon: ['program', 'reference', 'cpu', 'cuda', 'ops', 'runtime'],
-  test: ['program', 'reference', 'cpu', 'cuda', 'ops', 'runtime'],
+  test: ['program', 'reference', 'cpu', 'cuda', 'ops', 'runtime', 'emulator'],
 };
 
 const problems = [];

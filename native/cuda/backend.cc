@@ -4,6 +4,7 @@
 #include "cuda/graph.h"
 #include "cuda/memory.h"
 #include "cuda/ops.h"
+#include "cuda/rounded_weights.h"
 #include "cuda/step.h"
 
 namespace fl {
@@ -50,11 +51,26 @@ constexpr Entry kTable[] = {
 };
 #undef FL_ENTRY
 
+/// W of an op that multiplies by its bf16 copy; -1 for an op without one.
+int weightInput(OpKind op) {
+  switch (op) {
+    case OpKind::linear:
+    case OpKind::linearBackwardInput:
+    case OpKind::loraLinear:
+      return 1;
+    case OpKind::loraLinearBackward:
+      return 3;
+    default:
+      return -1;
+  }
+}
+
 class CudaBackend final : public Backend {
  public:
   Memory& memory() override { return deviceMemory(); }
   std::string_view name() const override { return "cuda"; }
   std::string_view device() const override { return Device::instance().name(); }
+  bool hasBf16Instructions() const override { return true; }
   ApplyResult update(const OptimizerUpdate& update) override { return cuda::update(update); }
   void synchronize() override { Device::instance().synchronize(); }
   void upload(std::span<const HostCopy> copies) override { uploadTogether(copies); }
@@ -65,11 +81,20 @@ class CudaBackend final : public Backend {
   std::unique_ptr<Recorder> recorder() override { return makeRecorder(); }
   double time(const std::function<void()>& work) override { return Device::instance().time(work); }
 
-  OpFunction find(OpKind op, DType dtype, Precision precision) const override {
-    if (dtype != DType::f32 || precision != Precision::fp32) return nullptr;
+  OpFunction find(OpKind op, DType dtype, Precision) const override {
+    if (dtype != DType::f32) return nullptr;
     for (const Entry& entry : kTable)
       if (entry.kind == op) return entry.run;
     return nullptr;
+  }
+
+  bool prepare(const OpCall& call, int input) override {
+    const Tensor& W = call.inputs[static_cast<size_t>(input)];
+    if (input != weightInput(call.op) || W.dtype != DType::f32 || W.parameter == nullptr || !keepsRoundedCopy(W) ||
+        bindPrecision(call.op, *call.attributes) != Precision::bf16)
+      return false;
+    roundedCopy(W);
+    return true;
   }
 };
 

@@ -6,6 +6,7 @@
 
 #include "cuda/column_sums.cuh"
 #include "cuda/device.h"
+#include "cuda/linear_bf16.h"
 #include "cuda/ops.h"
 #include "cuda/product_sm80.h"
 #include "cuda/row_sums_sm80.h"
@@ -26,6 +27,7 @@ struct BiasTerms {
 
 void linear(const OpCall& call) {
   const auto op = LinearOp::bind(call);
+  if (op.precision == Precision::bf16) return linearBf16(op);
   Product p;
   p.rows = op.x.rows();
   p.cols = op.W.rows();
@@ -40,6 +42,7 @@ void linear(const OpCall& call) {
 
 void linearBackwardInput(const OpCall& call) {
   const auto op = LinearBackwardInputOp::bind(call);
+  if (op.precision == Precision::bf16) return linearBackwardInputBf16(op);
   Product p;
   p.rows = op.dy.rows();
   p.cols = op.W.cols();
@@ -51,6 +54,7 @@ void linearBackwardInput(const OpCall& call) {
 void linearBackwardWeight(const OpCall& call) {
   const auto op = LinearBackwardWeightOp::bind(call);
   const int64_t rows = op.x.rows(), n = op.dy.cols(), k = op.x.cols();
+  if (!isThin(n, k) && op.precision == Precision::bf16) return linearBackwardWeightBf16(op);
   if (!isThin(n, k)) {
     Product p;
     p.rows = n;
@@ -69,6 +73,7 @@ void linearBackwardWeight(const OpCall& call) {
   sum.p = (sum.transposed ? op.x : op.dy).as<float>();
   sum.q = (sum.transposed ? op.dy : op.x).as<float>();
   sum.out = op.dW.as<float>();
+  sum.precision = op.precision;
   const Device::Scratch partials = Device::instance().scratch(partialCount(sum));
   run("linearBackwardWeight", sum, partials.data());
 }

@@ -8,6 +8,7 @@
 #include "ops/lora_linear.h"
 
 #include "cuda/launch.h"
+#include "cuda/linear_bf16.h"
 #include "cuda/ops.h"
 #include "cuda/product_sm80.h"
 #include "cuda/row_sums_sm80.h"
@@ -90,6 +91,7 @@ void run(const char* op, const LowRankProduct& p) {
 
 void loraLinear(const OpCall& call) {
   const auto op = LoraLinearOp::bind(call);
+  if (op.precision == Precision::bf16) return loraLinearBf16(op);
   const int64_t rows = op.x.rows(), in = op.x.cols(), rank = op.A.rows();
 
   LowRankProduct u;
@@ -118,6 +120,7 @@ void loraLinear(const OpCall& call) {
 
 void loraLinearBackward(const OpCall& call) {
   const auto op = LoraLinearBackwardOp::bind(call);
+  if (op.precision == Precision::bf16) return loraLinearBackwardBf16(op);
   const int64_t rows = op.x.rows(), in = op.x.cols(), out = op.dy.cols(), rank = op.A.rows();
   const char* const name = "loraLinearBackward";
   if (rows == 0) return;

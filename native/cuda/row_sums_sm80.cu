@@ -62,9 +62,13 @@ int64_t partialCount(const OuterSum& sum) { return splitRows(sum.rows).count * s
 void run(const char* op, const OuterSum& o, float* partials) {
   if (o.rows == 0 || o.rank == 0 || o.cols == 0) return;
   const RowSplit split = splitRows(o.rows);
-  const dim3 grid(blocks(op, ceilDivide(o.cols, kThreads)), static_cast<unsigned>(ceilDivide(o.rank, kRanks)),
-                  static_cast<unsigned>(split.count));
-  launch(op, outerPartials, grid, kThreads, o, split.rows, partials);
+  if (o.precision == Precision::bf16) {
+    launchPartialsBf16(op, o, split, partials);
+  } else {
+    const dim3 grid(blocks(op, ceilDivide(o.cols, kThreads)), static_cast<unsigned>(ceilDivide(o.rank, kRanks)),
+                    static_cast<unsigned>(split.count));
+    launch(op, outerPartials, grid, kThreads, o, split.rows, partials);
+  }
   launch(op, addPartials, dim3(blocks(op, ceilDivide(o.rank * o.cols, kThreads))), kThreads, partials, split.count,
          o.rank, o.cols, o.transposed, o.out);
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "cuda/mask.cuh"
+#include "cuda/selection.h"
 
 namespace fl::cuda {
 
@@ -16,11 +17,15 @@ struct OuterSum {
   float* out = nullptr;
   /// out is [rank, cols], or transposed [cols, rank].
   bool transposed = false;
+  /// fp32, or p and mask * q rounded and multiplied on tensor cores.
+  Precision precision = Precision::fp32;
 };
 
 /// Floats that run() needs for the partial sums.
 int64_t partialCount(const OuterSum& sum);
 /// `partials`: memory for them, free again for what runs next.
 void run(const char* op, const OuterSum& sum, float* partials);
+/// The partial sums alone, in bf16 (row_sums_bf16_sm80.cu).
+void launchPartialsBf16(const char* op, const OuterSum& sum, const RowSplit& split, float* partials);
 
 }  // namespace fl::cuda

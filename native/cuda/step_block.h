@@ -27,6 +27,12 @@ struct StepMaskKey {
   __device__ MaskKey key() const { return step ? MaskKey{step->seed, fixed.site, step->forwardNumber} : fixed; }
   __device__ Philox4 words(uint32_t token, uint32_t featureQuad) const { return key().words(token, featureQuad); }
   __device__ uint32_t word(uint32_t token, uint32_t feature) const { return key().word(token, feature); }
+  /// The same, with the step's values read anew in every call: four registers less in a loop.
+  __device__ Philox4 wordsReadAnew(uint32_t token, uint32_t featureQuad) const {
+    const volatile StepBlock* const now = step;
+    const MaskKey read = now ? MaskKey{now->seed, fixed.site, now->forwardNumber} : fixed;
+    return read.words(token, featureQuad);
+  }
 };
 
 /// factor * lossScale, the scale being the step's.

@@ -1,14 +1,10 @@
-// mma.sync, ldmatrix and cp.async on the CPU.
-//
-// Products of bf16 are exact. Sums follow what was measured on tensor cores (Fasi, Higham, Mikaitis and Pranesh 2021,
-// "Numerical behavior of NVIDIA tensor cores"): the accumulator and eight products are aligned to the largest of them,
-// cut off below, added and cut off to fp32, where fmaf would round. So the tests' tolerances hold for hardware that
-// rounds like this and for any that rounds better.
+// mma.sync, ldmatrix and cp.async on the CPU; tensor_core_model.h has the rounding.
 #include <cuda_runtime.h>
 
-#include <cmath>
 #include <cstring>
 #include <vector>
+
+#include "tensor_core_model.h"
 
 namespace fl::emulator {
 namespace {
@@ -27,36 +23,6 @@ uint32_t toBf16(float x) {
   std::memcpy(&bits, &x, 4);
   if (x != x) return 0x7FFF;
   return (bits + 0x7FFFu + (bits >> 16 & 1u)) >> 16;
-}
-
-/// Towards zero.
-float cutToFloat(double x) {
-  const auto nearest = static_cast<float>(x);
-  if (std::fabs(static_cast<double>(nearest)) <= std::fabs(x)) return nearest;
-  return std::nextafter(nearest, 0.0f);
-}
-
-/// c + the sum of eight products, aligned and cut off.
-float addEight(float c, const float (&a)[8], const float (&b)[8]) {
-  // Two bits more than a float's 24 are kept below the largest term.
-  constexpr int kBits = 26;
-  double terms[9];
-  terms[8] = c;
-  double largest = std::fabs(static_cast<double>(c));
-  bool finite = std::isfinite(c);
-  for (int i = 0; i < 8; i++) {
-    terms[i] = static_cast<double>(a[i]) * static_cast<double>(b[i]);
-    finite = finite && std::isfinite(terms[i]);
-    largest = std::fmax(largest, std::fabs(terms[i]));
-  }
-  double sum = 0;
-  if (!finite || largest == 0) {
-    for (const double term : terms) sum += term;
-    return static_cast<float>(sum);
-  }
-  const double unit = std::ldexp(1.0, std::ilogb(largest) - kBits + 1);
-  for (const double term : terms) sum += std::trunc(term / unit) * unit;
-  return cutToFloat(sum);
 }
 
 struct Copy {

@@ -38,6 +38,9 @@ std::vector<Case> bf16CasesOf(OpKind op);
 /// In precision bf16, with values such that u, v and masked inputs are exact in fp32 sums of any order: then backends
 /// round them to the same bf16 values, and results are as close as in fp32.
 Case inBf16(Case c);
+/// What sums on a tensor core may be off by besides, for terms of order 1: each eight steps of the depth cut off half a
+/// unit in the last place on average (emulator/tensor_core_model.h).
+inline double tensorCoreDrift(int64_t depth) { return static_cast<double>((depth + 7) / 8) * 0x1p-24; }
 std::vector<Case> linearCases();
 std::vector<Case> linearBackwardInputCases();
 std::vector<Case> linearBackwardWeightCases();

