@@ -40,7 +40,7 @@ __global__ void __launch_bounds__(AttentionTile::kThreads) attentionForward(cons
   for (int i = 0; i < kRows; i++) largest[i] = -INFINITY;
 
 #pragma unroll 1
-  for (int from = tile.reach.begin; from < tile.reach.end; from += kColumns) {
+  for (int from = tile.firstColumn(); from < tile.reach.end; from += kColumns) {
     if (!tile.wants(from)) continue;
     __syncthreads();  // the columns before have been read by all warps
     Team::template load<kColumns>(sharedK, f.k + column, from, r.tokens, r);

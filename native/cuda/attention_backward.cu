@@ -45,7 +45,7 @@ __global__ void __launch_bounds__(AttentionTile::kThreads) attentionQueryGradien
 
   float sumPK[kRows][slots] = {}, sumPdPK[kRows][slots] = {}, sumP[kRows] = {}, sumPdP[kRows] = {};
 #pragma unroll 1
-  for (int from = tile.reach.begin; from < tile.reach.end; from += kColumns) {
+  for (int from = tile.firstColumn(); from < tile.reach.end; from += kColumns) {
     if (!tile.wants(from)) continue;
     __syncthreads();  // the columns before have been read by all warps
     Team::template load<kColumns>(sharedK, b.k + column, from, r.tokens, r);
@@ -121,7 +121,8 @@ __global__ void __launch_bounds__(AttentionTile::kThreads) attentionKeyGradient(
 
   float dk[kRows][slots] = {}, dv[kRows][slots] = {};
   // Token i is query i, or every query has to be looked at.
-  const int64_t firstQuery = r.queryRows ? 0 : begin < end ? begin : end, lastQuery = r.queryRows ? r.queries : end;
+  const int64_t firstQuery = r.queryRows ? 0 : (begin < end ? begin : end) & ~(kColumns - 1);
+  const int64_t lastQuery = r.queryRows ? r.queries : end;
 #pragma unroll 1
   for (int64_t from = firstQuery; from < lastQuery; from += kColumns) {
     const int64_t query = from + lane;

@@ -249,6 +249,10 @@ struct QueryTile {
     for (int i = 0; i < rowsPerWarp; i++) mine[i] = all[Team::warp() * rowsPerWarp + i];
   }
 
+  /// Columns come in 32 from a multiple of 32 on, wherever the tile's sequences begin: a row's sums are then in the
+  /// same order whatever other rows its tile has, and a query asked for alone gets the bits that it has among all.
+  __device__ int firstColumn() const { return reach.begin & ~(AttentionTile::kColumns - 1); }
+
   /// Whether any row of the tile has something in columns from .. from + 31: the same answer in every thread.
   __device__ bool wants(int from) const {
     const int lane = Team::lane();
