@@ -57,10 +57,14 @@ set(CMAKE_CUDA_STANDARD 20)
 set(CMAKE_CUDA_STANDARD_REQUIRED ON)
 
 set(FUSED_LORA_CUDA_OPTIONS -Xcompiler=-Wall,-Wextra,-Werror,-fno-math-errno,-ffp-contract=off -Werror=all-warnings
-                            --expt-relaxed-constexpr -lineinfo)
+                            --expt-relaxed-constexpr)
 # A fifth of the size. Drivers older than CUDA 12.4 can not read it; those that run what nvcc 13 makes are newer.
 if(CMAKE_CUDA_COMPILER_VERSION VERSION_GREATER_EQUAL 13)
   list(APPEND FUSED_LORA_CUDA_OPTIONS --compress-mode=size)
+endif()
+# Lines for profilers and compute-sanitizer.
+if(FUSED_LORA_CUDA_LINEINFO)
+  list(APPEND FUSED_LORA_CUDA_OPTIONS -lineinfo)
 endif()
 # Spilled registers and local memory are errors for the architectures the kernels are written for; elsewhere only slow.
 if(FUSED_LORA_CUDA_ARCHS STREQUAL "80;90a")

@@ -40,6 +40,7 @@ const portable = process.platform === 'linux' && process.arch === 'x64';
 const settings = [
   `--CDFUSED_LORA_CUDA=${values.cuda}`,
   '--CDFUSED_LORA_TEST=OFF',
+  '--CDFUSED_LORA_CUDA_LINEINFO=OFF',
   `--CDFUSED_LORA_CUDA_ARCHS=${CUDA_ARCHITECTURES.join(';')}`,
 ];
 if (portable) {

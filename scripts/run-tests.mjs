@@ -110,7 +110,7 @@ check('instruction sets', process.execPath, ['scripts/lint-isa.mjs']);
 clangFormat();
 nativeTests('native tests', 'build/fused_lora_test', []);
 nativeTests('CUDA kernels on the CPU', 'build/fused_lora_emulated_test', [
-  ...['--backend', 'cuda', 'update/', 'program/', 'recordedStep/', 'compare/cuda/'],
+  ...['--backend', 'cuda', 'update/', 'program/', 'recordedStep/', 'compare/cuda/', 'exact/queriesAlone'],
 ]);
 entryPoints();
 // What npm, bundlers and TypeScript make of package.json; both pack the package as npm does.

@@ -128,7 +128,13 @@ async function openPeers(
   return sides;
 }
 
-const lastLine = (error: unknown) => (error as Error).message.trim().split('\n').at(-1) ?? 'unknown';
+/** The line that tells: Python's last one, Node's before the stack. */
+const lastLine = (error: unknown) =>
+  (error as Error).message
+    .trim()
+    .split('\n')
+    .filter((line) => line.trim() !== '' && !/^\s+at |^Node\.js v/.test(line))
+    .at(-1) ?? 'unknown';
 
 async function measureModel(
   model: ModelName,

@@ -2,6 +2,9 @@
 import type { CudaInfo } from '../../src/native';
 import { describeEmulated, runEmulated } from './emulated';
 
+// Kernels on the CPU are slow, and slower where other tests run beside these.
+jest.setTimeout(300_000);
+
 interface Tried {
   code?: string;
   message?: string;

@@ -9,7 +9,7 @@ import { native } from '../../src/native';
 import { chooseDevice } from '../../src/task/device';
 import { batchesOf, MODELS, SMALL } from '../gpu/models';
 
-const { values } = parseArgs({ options: { tokens: { type: 'string' }, steps: { type: 'string', default: '3' } } });
+const { values } = parseArgs({ options: { tokens: { type: 'string' }, steps: { type: 'string', default: '2' } } });
 const sentences = values.tokens === undefined ? SMALL.sentences : Math.ceil(Number(values.tokens) / 7);
 
 async function train(): Promise<number> {

@@ -3,14 +3,14 @@ import { describeEmulated, runEmulated } from './emulated';
 
 describeEmulated('whole models', () => {
   it('gradients, training, determinism, graphs, threads', async () => {
-    const args = ['--small', '--runs', '12', '--steps', '10'];
+    const args = ['--small', '--runs', '12', '--steps', '5'];
     const { code, stdout, stderr } = await runEmulated('test/gpu/whole_model.ts', args);
     expect(stderr).toBe('');
     expect(stdout).not.toMatch(/FAILED/);
     expect(code).toBe(0);
     for (const line of stdout.split('\n').filter((text) => text.startsWith('skipped'))) console.log(line);
     expect(stdout).toMatch(/^(5|10) passed, 0 failed$/m);
-  }, 300_000);
+  }, 600_000);
 
   it('says that it skipped where there is no GPU', async () => {
     const { code, stdout } = await runEmulated('test/gpu/whole_model.ts', [], { fault: 'noDriver' });

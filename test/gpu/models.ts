@@ -25,7 +25,7 @@ export interface ModelSize {
   sentences: number;
 }
 
-export const SMALL: ModelSize = { hidden: 32, layers: 2, vocabulary: 120, longest: 12, sentences: 4 };
+export const SMALL: ModelSize = { hidden: 32, layers: 2, vocabulary: 60, longest: 8, sentences: 3 };
 /** RoBERTa-base's layers, fewer of them. */
 export const BASE: ModelSize = { hidden: 768, layers: 4, vocabulary: 5000, longest: 60, sentences: 16 };
 
