@@ -5,7 +5,7 @@ import * as path from 'node:path';
 import { native } from '../../src/native';
 import { makeFiles, run, start } from './command';
 
-jest.setTimeout(120_000);
+jest.setTimeout(300_000);
 
 const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'cli-'));
 const { model, train, dev } = makeFiles(dir);

@@ -9,7 +9,7 @@ import { temporaryFolder } from '../io/temporary';
 import { reviews, TINY } from '../task/tasks';
 import { run, start } from './command';
 
-jest.setTimeout(120_000);
+jest.setTimeout(300_000);
 
 const dir = temporaryFolder();
 const adapter = path.join(dir, 'adapter');

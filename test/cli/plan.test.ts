@@ -6,7 +6,7 @@ import { temporaryFolder } from '../io/temporary';
 import { logOf } from '../report/records';
 import { makeFiles, run } from './command';
 
-jest.setTimeout(120_000);
+jest.setTimeout(300_000);
 
 const dir = temporaryFolder();
 const { model, train } = makeFiles(dir);

@@ -5,7 +5,7 @@ import { temporaryFolder } from '../io/temporary';
 import { TINY, taggedSentences } from '../task/tasks';
 import { run } from './command';
 
-jest.setTimeout(120_000);
+jest.setTimeout(300_000);
 
 const dir = temporaryFolder();
 const at = (name: string) => path.join(dir, name);

@@ -90,7 +90,7 @@ if (!ready) console.warn('skipped: the package test needs the addon and dist/ (n
     env = { PATH: bin, HOME: work, npm_config_cache: path.join(work, 'cache'), npm_config_update_notifier: 'false' };
     registry = await startRegistry(path.join(ROOT, 'node_modules'));
     installed = await npmInstall(project, pack(true));
-  }, 240_000);
+  }, 300_000);
   afterAll(async () => {
     await registry.close();
     fs.rmSync(work, { recursive: true });
@@ -195,7 +195,7 @@ if (!ready) console.warn('skipped: the package test needs the addon and dist/ (n
       expect(output).toContain(part);
     }
     expect(registry.requests.filter((url) => !/^\/[@\w]/.test(url))).toEqual([]);
-  }, 120_000);
+  }, 300_000);
 
   test('a prebuilt addon that does not load is named with the reason', () => {
     const folder = path.join(project, 'node_modules', 'fused-lora');

@@ -11,7 +11,7 @@ import { renderReport } from '../../src/report';
 import { temporaryFolder } from '../io/temporary';
 import { recordOf } from './records';
 
-jest.setTimeout(120_000);
+jest.setTimeout(300_000);
 
 function findChromium(): string | undefined {
   const given = process.env['CHROMIUM_PATH'];

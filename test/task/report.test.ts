@@ -6,7 +6,7 @@ import { type FineTuneOptions, fineTune } from '../../src/task/fine_tune';
 import { temporaryFolder } from '../io/temporary';
 import { ratings, reviews, TINY, taggedSentences } from './tasks';
 
-jest.setTimeout(120_000);
+jest.setTimeout(300_000);
 
 const dir = temporaryFolder();
 let runs = 0;
