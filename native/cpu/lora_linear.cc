@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "cpu/gemm/linear_parts.h"
+#include "cpu/gemm/low_rank.h"
 #include "cpu/gemm/product.h"
 #include "cpu/gemm/row_sums.h"
 #include "cpu/gemm/select.h"
@@ -34,36 +35,6 @@ const float* droppedInput(const Tensor& x, const DropoutSpec& dropout) {
   forRows(x.rows(), k,
           [&](int64_t row) { rowKernels().dropout(mask, dropout.token(row), 0, rowOf(x, row), masked + row * k, k); });
   return masked;
-}
-
-/// A [rank, k], or B transposed, as the left rows that u and v are made with.
-LeftRows lowRows(const Kernels& kernels, const float* low, int64_t rank, int64_t k) {
-  return leftRows(kernels, low, k, rank, k, wordWorkspace(WorkspaceSlot::lowRows, leftRowsWords(kernels, rank, k)));
-}
-
-/// u = scale x low^T for x [rows, k] row-major.
-void lowRankInput(const Kernels& kernels, const float* x, int64_t rows, int64_t k, const LeftRows& low, int64_t rank,
-                  float scale, float* u) {
-  ThreadPool& pool = ThreadPool::instance();
-  pool.parallelFor((rows + kRowsPerPiece - 1) / kRowsPerPiece, [&](int64_t piece, int thread) {
-    const int64_t begin = piece * kRowsPerPiece, count = std::min(kRowsPerPiece, rows - begin);
-    const int64_t bytes = leftRowsWords(kernels, count, k) * static_cast<int64_t>(sizeof(Word));
-    const LeftRows left =
-        leftRows(kernels, x + begin * k, k, count, k, static_cast<Word*>(pool.scratch(thread, bytes)));
-    kernels.dots(left.data, left.ld, count, low.data, low.ld, rank, left.words, scale, u + begin * rank, rank);
-  });
-}
-
-/// B [N, r] as [r, N] in the workspace.
-const float* transposed(const Tensor& B) {
-  const int64_t n = B.rows(), rank = B.cols();
-  float* out = workspace(WorkspaceSlot::transposed, n * rank);
-  constexpr int64_t columns = 64;
-  forPieces(n, columns, [&](int64_t begin, int64_t end) {
-    for (int64_t i = 0; i < rank; i++)
-      for (int64_t j = begin; j < end; j++) out[i * n + j] = B.as<float>()[j * rank + i];
-  });
-  return out;
 }
 
 /// The panels of A or B as the adapter of a product; made for every call, since both change with every step.
@@ -115,10 +86,14 @@ class AdapterGradients {
   void add(int64_t begin, int64_t end) { addRowSums(kernels_, {ofA_, ofB_}, begin, end); }
 
   void finish() {
+    ThreadPool& pool = ThreadPool::instance();
     constexpr int64_t columns = 64;
-    forPieces(n_, columns, [&](int64_t begin, int64_t end) {
-      for (int64_t j = begin; j < end; j++)
-        for (int64_t i = 0; i < rank_; i++) dB_[j * rank_ + i] += sums_[i * n_ + j];
+    pool.parallelFor((n_ + columns - 1) / columns, [&](int64_t piece, int thread) {
+      const int64_t first = piece * columns, count = std::min(columns, n_ - first);
+      auto* sums = static_cast<float*>(pool.scratch(thread, count * rank_ * static_cast<int64_t>(sizeof(float))));
+      kernels_.transpose(reinterpret_cast<const Word*>(sums_ + first), n_, rank_, count, reinterpret_cast<Word*>(sums),
+                         rank_);
+      for (int64_t i = 0; i < count * rank_; i++) dB_[first * rank_ + i] += sums[i];
     });
   }
 
@@ -145,10 +120,9 @@ void loraLinear(const OpCall& call) {
   p.rank = op.A.rows();
   p.adapter = adapterPanels(kernels, op.B, WeightUse::forward);
   p.u = op.u.as<float>();
-  p.scale = static_cast<float>(op.scaling);
-  const LeftRows low = lowRows(kernels, op.A.as<float>(), p.rank, p.k);
+  const LowRank low = lowRank(kernels, op.A, WeightUse::forward, static_cast<float>(op.scaling));
   if (op.dropout.active())
-    lowRankInput(kernels, droppedInput(op.x, op.dropout), p.m, p.k, low, p.rank, p.scale, p.u);
+    lowRankInput(kernels, low, droppedInput(op.x, op.dropout), p.m, p.k, p.u);
   else
     p.low = low;
   p.c = op.y.as<float>();
@@ -163,13 +137,12 @@ void loraLinearBackward(const OpCall& call) {
   const LoraLinearBackwardOp op = LoraLinearBackwardOp::bind(call);
   const Kernels& kernels = kernelsFor(op.precision);
   const int64_t rows = op.x.rows(), k = op.x.cols(), n = op.dy.cols(), rank = op.A.rows();
-  const auto scale = static_cast<float>(op.scaling);
   const float* dy = op.dy.as<float>();
-  const LeftRows low = lowRows(kernels, transposed(op.B), rank, n);
+  const LowRank low = lowRank(kernels, op.B, WeightUse::backward, static_cast<float>(op.scaling));
   float* v = workspace(WorkspaceSlot::lowRank, rows * rank);
   AdapterGradients gradients(kernels, op, droppedInput(op.x, op.dropout), v);
   const bool fused = op.dx.present() && !op.dropout.active();
-  if (!fused) lowRankInput(kernels, dy, rows, n, low, rank, scale, v);
+  if (!fused) lowRankInput(kernels, low, dy, rows, n, v);
   if (op.dx.present()) {
     const WeightPanels weight = weightPanels(kernels, op.W, WeightUse::backward, WorkspaceSlot::weightPanels);
     Product p(kernels);
@@ -185,7 +158,6 @@ void loraLinearBackward(const OpCall& call) {
       p.adapter = adapterPanels(kernels, op.A, WeightUse::backward);
       p.u = v;
       p.low = low;
-      p.scale = scale;
       p.rowsAtOnce = rowsInCache(k, n);
       p.afterRows = [&](int64_t begin, int64_t end) { gradients.add(begin, end); };
     }

@@ -51,6 +51,21 @@ struct Tile {
   int64_t prefetchStep = 0;
 };
 
+/// Left values are filled up with zeros to a multiple of this many a step.
+constexpr int kRowSumsUnit = 16;
+
+/// C [m, columns] += sum over t of left[t, i] b[t, j], in the order of t; `left` as leftColumns makes it, leftStride
+/// words (at least m, rounded up to kRowSumsUnit) between its words of one element of m.
+struct RowSumsBlock {
+  const Word* left = nullptr;
+  int64_t leftStride = 0;
+  int m = 0;
+  const float* b = nullptr;
+  int64_t ldb = 0, rows = 0, columns = 0;
+  float* c = nullptr;
+  int64_t ldc = 0;
+};
+
 /// The register tile of one instruction set.
 struct TileShape {
   const char* isa;
@@ -75,6 +90,7 @@ struct Kernels {
   /// u[i, j] = scale * the product of row i of x [m] and row j of a [n], both rows of a left operand, `words` long.
   void (*dots)(const Word* x, int64_t ldx, int64_t m, const Word* a, int64_t lda, int64_t n, int64_t words, float scale,
                float* u, int64_t ldu);
+  void (*rowSums)(const RowSumsBlock& block);
 };
 
 /// Null where the file was compiled to nothing (another architecture).

@@ -129,18 +129,21 @@ class Run {
   void packPanel(const Block& block, const SuperBlock& part, int64_t panel, int thread) {
     const int64_t row = rows_.begin(panel);
     const int size = rows_.size(panel);
-    const bool ranked = block.last && p_.rank != 0, makeU = ranked && p_.low.data != nullptr;
-    // u sums over all of k, in the last block.
-    const int64_t k0 = makeU ? 0 : block.k0, k = makeU ? p_.k : block.k;
+    const bool ranked = block.last && p_.rank != 0, byTiles = p_.low.byTiles();
+    const bool byDots = ranked && p_.low.present() && !byTiles;
+    // Dot products run over all of k, in the last block.
+    const int64_t k0 = byDots ? 0 : block.k0, k = byDots ? p_.k : block.k;
     const int64_t needed = leftRowsWords(kernels_, size, k), neededU = leftRowsWords(kernels_, size, p_.rank);
     auto* memory = static_cast<Word*>(pool_.scratch(thread, (needed + neededU) * static_cast<int64_t>(sizeof(Word))));
     Word* out = leftPanel(block, part, panel);
     const LeftRows x = leftRows(kernels_, p_.a + row * p_.lda + k0, p_.lda, size, k, memory);
     const int64_t words = block.steps * kernels_.leftWords;
     kernels_.transpose(x.data + (block.k0 - k0) / kernels_.depth * kernels_.leftWords, x.ld, size, words, out, size);
-    if (!ranked) return;
     float* u = p_.u + row * p_.rank;
-    if (makeU) kernels_.dots(x.data, x.ld, size, p_.low.data, p_.low.ld, p_.rank, x.words, p_.scale, u, p_.rank);
+    if (byDots) lowRankByDots(kernels_, p_.low, x, size, u);
+    if (byTiles)
+      lowRankByTiles(kernels_, p_.low, {out, size, block.k0 / kernels_.depth, block.steps, block.first, block.last}, u);
+    if (!ranked) return;
     const LeftRows more = leftRows(kernels_, u, p_.rank, size, p_.rank, memory + needed);
     kernels_.transpose(more.data, more.ld, size, more.words, out + words * size, size);
   }

@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "cpu/gemm/kernels.h"
+#include "cpu/gemm/low_rank.h"
 #include "cpu/gemm/panels.h"
 
 namespace fl::cpu {
@@ -28,10 +29,8 @@ struct Product {
   int64_t rank = 0;
   Panels adapter;
   float* u = nullptr;
-  /// Where present, u = scale * A low^T is made (and stored) first, low [rank, k] as left rows; A is not transposed
-  /// then.
-  LeftRows low;
-  float scale = 1;
+  /// Where present, u is made (and stored) first, from A, which is not transposed then.
+  LowRank low;
 
   float* c = nullptr;
   bool accumulate = false;
