@@ -87,9 +87,9 @@ struct Kernels {
   /// or at the leftWords rows of it.
   void (*leftColumns)(const float* x, int64_t ldx, int64_t columns, int64_t k, Word* out, int64_t outStride);
   void (*rightColumns)(const float* x, int64_t ldx, int64_t columns, int64_t k, Word* out, int64_t outStride);
-  /// u[i, j] = scale * the product of row i of x [m] and row j of a [n], both rows of a left operand, `words` long.
-  void (*dots)(const Word* x, int64_t ldx, int64_t m, const Word* a, int64_t lda, int64_t n, int64_t words, float scale,
-               float* u, int64_t ldu);
+  /// u[i, j] = or += the product of row i of x [m] and row j of a [n], both rows of a left operand, `words` long.
+  void (*dots)(const Word* x, int64_t ldx, int64_t m, const Word* a, int64_t lda, int64_t n, int64_t words,
+               bool accumulate, float* u, int64_t ldu);
   void (*rowSums)(const RowSumsBlock& block);
 };
 

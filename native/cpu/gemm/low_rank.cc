@@ -10,6 +10,10 @@ namespace {
 /// From here on tiles are faster: their columns are a multiple of nr, dot products have the rank's.
 constexpr int64_t kTileRank = 24;
 
+void scaleRows(float* u, int64_t count, float scale) {
+  for (int64_t i = 0; i < count; i++) u[i] *= scale;
+}
+
 /// B [n, rank] as [rank, n] in the workspace.
 const float* transposed(const Kernels& kernels, const Tensor& B) {
   const int64_t n = B.rows(), rank = B.cols();
@@ -43,28 +47,31 @@ LowRank lowRank(const Kernels& kernels, const Tensor& adapter, WeightUse use, fl
   return low;
 }
 
-void lowRankByDots(const Kernels& kernels, const LowRank& low, const LeftRows& x, int64_t m, float* u) {
-  kernels.dots(x.data, x.ld, m, low.rows.data, low.rows.ld, low.rank, x.words, low.scale, u, low.rank);
+void lowRankByDots(const Kernels& kernels, const LowRank& low, const LowRankSteps& steps, const LeftRows& x, int m,
+                   float* u) {
+  const Word* rows = low.rows.data + steps.begin * kernels.leftWords;
+  kernels.dots(x.data, x.ld, m, rows, low.rows.ld, low.rank, x.words, !steps.first, u, low.rank);
+  if (steps.last) scaleRows(u, m * low.rank, low.scale);
 }
 
-void lowRankByTiles(const Kernels& kernels, const LowRank& low, const LowRankSteps& x, float* u) {
+void lowRankByTiles(const Kernels& kernels, const LowRank& low, const LowRankSteps& steps, const Word* panel, int m,
+                    float* u) {
   Tile t;
-  t.rows = x.m;
-  t.a = x.panel;
-  t.aStride = x.m;
+  t.rows = m;
+  t.a = panel;
+  t.aStride = m;
   t.bStride = kernels.nr;
-  t.steps0 = x.steps;
+  t.steps0 = steps.count;
   t.ldc = low.rank;
-  t.accumulate = !x.first;
+  t.accumulate = !steps.first;
   for (int64_t p = 0; p < low.panels.count(); p++) {
     const int64_t j = p * kernels.nr;
-    t.b0 = low.panels.panel(p) + x.firstStep * kernels.nr;
+    t.b0 = low.panels.panel(p) + steps.begin * kernels.nr;
     t.columns = static_cast<int>(std::min<int64_t>(kernels.nr, low.rank - j));
     t.c = u + j;
     kernels.tile(t);
   }
-  if (x.last)
-    for (int64_t i = 0; i < x.m * low.rank; i++) u[i] *= low.scale;
+  if (steps.last) scaleRows(u, m * low.rank, low.scale);
 }
 
 void lowRankInput(const Kernels& kernels, const LowRank& low, const float* x, int64_t rows, int64_t k, float* u) {
@@ -77,9 +84,10 @@ void lowRankInput(const Kernels& kernels, const LowRank& low, const float* x, in
     auto* panel = static_cast<Word*>(pool.scratch(thread, words * static_cast<int64_t>(sizeof(Word))));
     const LeftRows left = leftRows(kernels, x + begin * k, k, count, k, panel + panelWords);
     float* to = u + begin * low.rank;
-    if (!low.byTiles()) return lowRankByDots(kernels, low, left, count, to);
+    const auto m = static_cast<int>(count);
+    if (!low.byTiles()) return lowRankByDots(kernels, low, {0, steps}, left, m, to);
     kernels.transpose(left.data, left.ld, count, left.words, panel, count);
-    lowRankByTiles(kernels, low, {panel, static_cast<int>(count), 0, steps}, to);
+    lowRankByTiles(kernels, low, {0, steps}, panel, m, to);
   });
 }
 

@@ -23,18 +23,18 @@ struct LowRank {
 /// a parallel region.
 LowRank lowRank(const Kernels& kernels, const Tensor& adapter, WeightUse use, float scale);
 
-/// u [m, rank] of rows in words, with dot products.
-void lowRankByDots(const Kernels& kernels, const LowRank& low, const LeftRows& x, int64_t m, float* u);
-
-/// Adds `steps` steps of a left panel of m rows, from step `firstStep` on, to u [m, rank], or begins it with them;
-/// after the last ones u is scaled.
+/// Some steps of k: their products begin u, or are added to it; after the last ones u is scaled.
 struct LowRankSteps {
-  const Word* panel = nullptr;
-  int m = 0;
-  int64_t firstStep = 0, steps = 0;
+  int64_t begin = 0, count = 0;
   bool first = true, last = true;
 };
-void lowRankByTiles(const Kernels& kernels, const LowRank& low, const LowRankSteps& x, float* u);
+
+/// u [m, rank] from rows of x in words, those of the steps alone.
+void lowRankByDots(const Kernels& kernels, const LowRank& low, const LowRankSteps& steps, const LeftRows& x, int m,
+                   float* u);
+/// u [m, rank] from a left panel of m rows.
+void lowRankByTiles(const Kernels& kernels, const LowRank& low, const LowRankSteps& steps, const Word* panel, int m,
+                    float* u);
 
 /// u for x [rows, k] row-major.
 void lowRankInput(const Kernels& kernels, const LowRank& low, const float* x, int64_t rows, int64_t k, float* u);

@@ -6,6 +6,7 @@
 #include "cpu/gemm/product.h"
 
 #include <algorithm>
+#include <vector>
 
 #if defined(__linux__)
 #include <unistd.h>
@@ -16,9 +17,11 @@
 namespace fl::cpu {
 namespace {
 
-constexpr int64_t kBlockK = 4096;
+// Of more steps than this, a column panel and the row panels that share it would not fit the L2 cache together; of
+// fewer, sums pass through C too often.
+constexpr int64_t kBlockSteps = 1536;
 // Both operands are packed on the way: smaller blocks keep them in the cache.
-constexpr int64_t kBlockKTransposed = 1024;
+constexpr int64_t kBlockStepsTransposed = 1024;
 constexpr int64_t kSuperBlockBytes = int64_t{4} << 20;
 constexpr int64_t kPackRows = 32;
 constexpr int64_t kMaxGroup = 32;
@@ -39,11 +42,16 @@ int64_t cacheL2() {
 
 // m rows in as few panels as the tile allows, their sizes equal within `depth`: panels begin at multiples of it.
 struct RowPanels {
-  RowPanels(int64_t rows, const Kernels& kernels)
-      : m(rows), depth(kernels.depth), units(ceilDiv(rows, depth)), count(ceilDiv(units, kernels.mr / depth)) {}
+  RowPanels(int64_t m, const Kernels& kernels) {
+    const int64_t units = ceilDiv(m, kernels.depth);
+    count = ceilDiv(units, kernels.mr / kernels.depth);
+    begins.reserve(static_cast<size_t>(count) + 1);
+    for (int64_t p = 0; p <= count; p++) begins.push_back(std::min(m, p * units / count * kernels.depth));
+  }
 
-  int64_t m, depth, units, count;
-  int64_t begin(int64_t panel) const { return std::min(m, panel * units / count * depth); }
+  int64_t count;
+  std::vector<int64_t> begins;
+  int64_t begin(int64_t panel) const { return begins[static_cast<size_t>(panel)]; }
   int size(int64_t panel) const { return static_cast<int>(begin(panel + 1) - begin(panel)); }
 };
 
@@ -72,7 +80,7 @@ class Run {
 
   void operator()() {
     const int64_t steps = stepsOf(kernels_, p_.k);
-    const int64_t blocks = ceilDiv(p_.k, p_.bRows == nullptr ? kBlockK : kBlockKTransposed);
+    const int64_t blocks = ceilDiv(steps, p_.bRows == nullptr ? kBlockSteps : kBlockStepsTransposed);
     for (int64_t i = 0; i < blocks; i++) {
       const int64_t begin = i * steps / blocks, end = (i + 1) * steps / blocks;
       Block block{begin * kernels_.depth, 0, i == 0, i == blocks - 1, end - begin, 0};
@@ -129,20 +137,21 @@ class Run {
   void packPanel(const Block& block, const SuperBlock& part, int64_t panel, int thread) {
     const int64_t row = rows_.begin(panel);
     const int size = rows_.size(panel);
-    const bool ranked = block.last && p_.rank != 0, byTiles = p_.low.byTiles();
-    const bool byDots = ranked && p_.low.present() && !byTiles;
-    // Dot products run over all of k, in the last block.
-    const int64_t k0 = byDots ? 0 : block.k0, k = byDots ? p_.k : block.k;
-    const int64_t needed = leftRowsWords(kernels_, size, k), neededU = leftRowsWords(kernels_, size, p_.rank);
+    const bool ranked = block.last && p_.rank != 0;
+    const int64_t needed = leftRowsWords(kernels_, size, block.k), neededU = leftRowsWords(kernels_, size, p_.rank);
     auto* memory = static_cast<Word*>(pool_.scratch(thread, (needed + neededU) * static_cast<int64_t>(sizeof(Word))));
     Word* out = leftPanel(block, part, panel);
-    const LeftRows x = leftRows(kernels_, p_.a + row * p_.lda + k0, p_.lda, size, k, memory);
+    const LeftRows x = leftRows(kernels_, p_.a + row * p_.lda + block.k0, p_.lda, size, block.k, memory);
     const int64_t words = block.steps * kernels_.leftWords;
-    kernels_.transpose(x.data + (block.k0 - k0) / kernels_.depth * kernels_.leftWords, x.ld, size, words, out, size);
+    kernels_.transpose(x.data, x.ld, size, words, out, size);
     float* u = p_.u + row * p_.rank;
-    if (byDots) lowRankByDots(kernels_, p_.low, x, size, u);
-    if (byTiles)
-      lowRankByTiles(kernels_, p_.low, {out, size, block.k0 / kernels_.depth, block.steps, block.first, block.last}, u);
+    if (p_.low.present()) {
+      const LowRankSteps steps{block.k0 / kernels_.depth, block.steps, block.first, block.last};
+      if (p_.low.byTiles())
+        lowRankByTiles(kernels_, p_.low, steps, out, size, u);
+      else
+        lowRankByDots(kernels_, p_.low, steps, x, size, u);
+    }
     if (!ranked) return;
     const LeftRows more = leftRows(kernels_, u, p_.rank, size, p_.rank, memory + needed);
     kernels_.transpose(more.data, more.ld, size, more.words, out + words * size, size);
@@ -167,23 +176,20 @@ class Run {
     pool_.parallelFor(groups * columnPanels, [&](int64_t job, int) {
       const int64_t g = job / columnPanels, column = job % columnPanels;
       const int64_t begin = g * part.panels / groups, end = (g + 1) * part.panels / groups;
-      for (int64_t panel = begin; panel < end; panel++)
-        tile(block, part, part.firstPanel + panel, column, {panel - begin, end - begin});
+      Tile t = columnTile(block, column, end - begin);
+      for (int64_t panel = begin; panel < end; panel++) {
+        placeTile(block, part, part.firstPanel + panel, column, t);
+        kernels_.tile(t);
+        t.prefetch += t.prefetchStep * block.steps;
+      }
     });
   }
 
-  // Tile `index` of the `count` that use one column panel.
-  struct Share {
-    int64_t index, count;
-  };
-
-  void tile(const Block& block, const SuperBlock& part, int64_t panel, int64_t column, Share share) {
-    const int64_t row = rows_.begin(panel), j = column * kernels_.nr;
+  // What the `count` tiles that use one column panel have in common.
+  Tile columnTile(const Block& block, int64_t column, int64_t count) const {
+    const int64_t j = column * kernels_.nr;
     Tile t;
-    t.rows = rows_.size(panel);
     t.columns = static_cast<int>(std::min<int64_t>(kernels_.nr, p_.n - j));
-    t.a = leftPanel(block, part, panel);
-    t.aStride = t.rows;
     const int64_t offset = p_.bRows == nullptr ? block.k0 / kernels_.depth * kernels_.nr : 0;
     t.b0 = right_.panel(column) + offset;
     t.bStride = kernels_.nr;
@@ -191,23 +197,29 @@ class Run {
     // Each tile fetches its share of the column panel that this thread most likely takes next (threads keep in step).
     // Without that the first tile of every panel waits for the L3 cache, for a quarter of the whole time.
     const int64_t next = (column + threads_) % right_.count();
-    t.prefetchStep = ceilDiv(kernels_.nr * int64_t{4}, share.count);
-    t.prefetch =
-        reinterpret_cast<const char*>(right_.panel(next) + offset) + share.index * t.prefetchStep * block.steps;
-    t.c = p_.c + row * p_.n + j;
-    t.ldc = p_.n;
+    t.prefetchStep = ceilDiv(kernels_.nr * int64_t{4}, count);
+    t.prefetch = reinterpret_cast<const char*>(right_.panel(next) + offset);
+    t.ldc = t.ldResidual = t.ldPreActivation = p_.n;
     t.accumulate = p_.accumulate || !block.first;
     t.partial = !block.last;
     if (block.last) {
       t.steps1 = stepsOf(kernels_, p_.rank);
       if (p_.rank != 0) t.b1 = p_.adapter.panel(column);
       if (p_.bias != nullptr) t.bias = p_.bias + j;
-      if (p_.residual != nullptr) t.residual = p_.residual + row * p_.n + j;
-      if (p_.preActivation != nullptr) t.preActivation = p_.preActivation + row * p_.n + j;
-      t.ldResidual = t.ldPreActivation = p_.n;
       t.activation = p_.activation;
     }
-    kernels_.tile(t);
+    return t;
+  }
+
+  void placeTile(const Block& block, const SuperBlock& part, int64_t panel, int64_t column, Tile& t) const {
+    const int64_t row = rows_.begin(panel), at = row * p_.n + column * kernels_.nr;
+    t.rows = rows_.size(panel);
+    t.a = leftPanel(block, part, panel);
+    t.aStride = t.rows;
+    t.c = p_.c + at;
+    if (!block.last) return;
+    if (p_.residual != nullptr) t.residual = p_.residual + at;
+    if (p_.preActivation != nullptr) t.preActivation = p_.preActivation + at;
   }
 
   const Product& p_;
