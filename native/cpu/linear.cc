@@ -41,6 +41,7 @@ void linearBackwardInput(const OpCall& call) {
   p.lda = p.k;
   p.b = weight.panels;
   p.c = op.dx.as<float>();
+  setEpilogue(p, op.epilogue);
   multiply(p);
 }
 

@@ -51,7 +51,7 @@ const float* multipliedValues(const Tensor& A, Precision precision) {
   return out;
 }
 
-/// dx += mask * (v A)
+/// dx = f'(z) (dx + mask * (v A)) + residual
 void addDroppedUpdate(const LoraLinearBackwardOp& op, const float* v) {
   const int64_t k = op.dx.cols(), rank = op.A.rows();
   const Mask mask = maskOf(op.dropout);
@@ -66,7 +66,13 @@ void addDroppedUpdate(const LoraLinearBackwardOp& op, const float* v) {
         const float factor = bf16 ? roundToBf16(v[row * rank + i]) : v[row * rank + i];
         for (int64_t j = 0; j < k; j++) update[j] += factor * A[i * k + j];
       }
-      rowKernels().dropoutAdd(mask, op.dropout.token(row), update, rowOf(op.dx, row), mutableRow(op.dx, row), k);
+      float* dx = mutableRow(op.dx, row);
+      rowKernels().dropoutAdd(mask, op.dropout.token(row), update, dx, dx, k);
+      const GradientEpilogue& e = op.epilogue;
+      if (e.preActivation.present())
+        rowKernels().activationBackward(curveOf(e.activation), dx, rowOf(e.preActivation, row), dx, k);
+      if (e.residual.present())
+        for (int64_t j = 0; j < k; j++) dx[j] += rowOf(e.residual, row)[j];
     }
   });
 }
@@ -159,6 +165,7 @@ void loraLinearBackward(const OpCall& call) {
       p.u = v;
       p.low = low;
       p.rowsAtOnce = rowsInCache(k, n);
+      setEpilogue(p, op.epilogue);
       p.afterRows = [&](int64_t begin, int64_t end) { gradients.add(begin, end); };
     }
     multiply(p);

@@ -33,6 +33,7 @@ void linearBackwardInputBf16(const LinearBackwardInputOp& op) {
   p.cols = productSize(name, op.W.cols());
   p.parts[0] = {op.dy.as<float>(), W.data(), productSize(name, op.W.rows())};
   p.out = op.dx.as<float>();
+  setEpilogue(p, op.epilogue);
   run(name, Layout::nn, p);
 }
 

@@ -1,5 +1,5 @@
 // linear:               y = f(x W^T + b) + residual
-// linearBackwardInput:  dx = dy W
+// linearBackwardInput:  dx = f'(z) dy W + residual
 // linearBackwardWeight: dW += dy^T x
 // biasBackward:         db += sum_rows dy
 #include "ops/linear.h"
@@ -48,6 +48,7 @@ void linearBackwardInput(const OpCall& call) {
   p.cols = op.W.cols();
   p.main = {op.dy.as<float>(), op.W.as<float>(), op.W.rows()};
   p.out = op.dx.as<float>();
+  setEpilogue(p, op.epilogue);
   run("linearBackwardInput", Layout::nn, p);
 }
 

@@ -107,6 +107,7 @@ void loraLinearBackwardBf16(const LoraLinearBackwardOp& op) {
     dx.parts[main] = {op.dy.as<float>(), W.data(), v.depth};
     dx.parts[1 - main] = {v.out, roundedA, v.rank};
     dx.out = op.dx.as<float>();
+    setEpilogue(dx, op.epilogue);
     run(name, Layout::nn, dx);
   }
 

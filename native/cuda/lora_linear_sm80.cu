@@ -1,7 +1,7 @@
 // loraLinear:          u  = s dropout(x) A^T                   lowRankProduct
 //                      y  = f(x W^T + b + u B^T) + residual    one product: u B^T is `rank` more steps of x W^T
 // loraLinearBackward:  v  = s dy B                             lowRankProduct
-//                      dx = dy W + mask * (v A)                one product, with the mask between its two parts
+//                      dx = f'(z) (dy W + mask * (v A)) + residual   one product, with the mask between its two parts
 //                      dA += v^T (mask * x),  dB += dy^T u     sums over fixed pieces of the rows
 //
 // x and dy are read once more for u and v than a kernel needs that makes them inside the large product.
@@ -152,6 +152,7 @@ void loraLinearBackward(const OpCall& call) {
     dx.update = {v.out, op.A.as<float>(), rank};
     dx.out = op.dx.as<float>();
     dx.mask = maskOf(op.dropout);
+    setEpilogue(dx, op.epilogue);
     run(name, Layout::nn, dx);
   }
 

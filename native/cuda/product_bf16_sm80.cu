@@ -235,6 +235,14 @@ __device__ void finish(const ProductBf16& p, Line z, int row, int col) {
       for (int i = 0; i < 4; i++) z.v[i] = activate(p.activation, z.v[i]);
     if (p.residual) z.add(Line::load(p.residual + at, count, whole));
   }
+  if constexpr (layout == Layout::nn) {
+    if (p.slopeAt) {
+      const Line at0 = Line::load(p.slopeAt + at, count, whole);
+#pragma unroll
+      for (int i = 0; i < 4; i++) z.v[i] = __fmul_rn(z.v[i], activationSlope(p.activation, at0.v[i]));
+    }
+    if (p.residual) z.add(Line::load(p.residual + at, count, whole));
+  }
   if constexpr (layout == Layout::tn) z.add(Line::load(p.out + at, count, whole));
   z.store(p.out + at, count, whole);
 }

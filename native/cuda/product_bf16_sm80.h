@@ -29,6 +29,7 @@ struct ProductBf16 {
   const float* bias = nullptr;      // [cols]?
   const float* residual = nullptr;  // [rows, cols]?
   float* preActivation = nullptr;   // [rows, cols]?
+  const float* slopeAt = nullptr;   // [rows, cols]?
   Activation activation = Activation::none;
 
   Mask mask;

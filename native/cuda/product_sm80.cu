@@ -113,6 +113,10 @@ __global__ void __launch_bounds__(shapeOf(tile).threads()) tileProduct(const Pro
         z = activate(p.activation, z);
         if (p.residual) z += p.residual[at];
       }
+      if constexpr (layout == Layout::nn) {
+        if (p.slopeAt) z = __fmul_rn(z, activationSlope(p.activation, p.slopeAt[at]));
+        if (p.residual) z += p.residual[at];
+      }
       if constexpr (layout == Layout::tn) z += p.out[at];
       p.out[at] = z;
     }

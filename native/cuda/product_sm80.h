@@ -4,6 +4,7 @@
 #pragma once
 
 #include "cuda/mask.cuh"
+#include "ops/linear.h"
 
 namespace fl::cuda {
 
@@ -11,7 +12,7 @@ namespace fl::cuda {
 enum class Layout : uint8_t {
   /// a [rows, depth], b [cols, depth]:  out = f(z + bias) + residual,  preActivation = z + bias
   nt,
-  /// a [rows, depth], b [depth, cols]:  out = a b + mask * (a' b')
+  /// a [rows, depth], b [depth, cols]:  out = f'(slopeAt) (a b + mask * (a' b')) + residual
   nn,
   /// a [depth, rows], b [depth, cols]:  out += z
   tn,
@@ -32,10 +33,18 @@ struct Product {
   const float* bias = nullptr;      // [cols]?
   const float* residual = nullptr;  // [rows, cols]?
   float* preActivation = nullptr;   // [rows, cols]?
+  const float* slopeAt = nullptr;   // [rows, cols]?
   Activation activation = Activation::none;
 
   Mask mask;
 };
+
+template <class AnyProduct>
+void setEpilogue(AnyProduct& p, const GradientEpilogue& epilogue) {
+  p.slopeAt = epilogue.preActivation.as<float>();
+  p.activation = epilogue.activation;
+  p.residual = epilogue.residual.as<float>();
+}
 
 /// `op` is named in errors. Nothing happens where there is nothing to compute (no rows).
 void run(const char* op, Layout layout, const Product& product);

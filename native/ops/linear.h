@@ -5,7 +5,10 @@
 // source: torch.nn.functional.linear
 //
 // The two products of the gradients have the attribute precision too.
-// linearBackwardInput:  dx = dy W.           inputs: dy [R, N], W [N, K];  outputs: dx [R, K]
+// linearBackwardInput:  dx = f'(z) dy W + residual.
+//   inputs: dy [R, N], W [N, K], preActivation? [R, K], residual? [R, K];  outputs: dx [R, K];  attributes: activation
+//   f and z belong to the layer whose result x is, so that the gradient goes on before its activation; the residual is
+//   what other readers of x already brought. Same bits as activationBackward and add after a bare product.
 // linearBackwardWeight: dW += dy^T x.        inputs: dy [R, N], x [R, K];  outputs: dW [N, K] acc
 // biasBackward:         db += sum_rows dy.   inputs: dy [R, N];            outputs: db [N] acc
 // Sums over rows run in row order inside one output element (dW) or in ordered chunks of 256 rows (db).
@@ -14,6 +17,23 @@
 #include "ops/op.h"
 
 namespace fl {
+
+/// The end of a product that makes a gradient dx [rows, cols]: dx = f'(z) dx + residual.
+struct GradientEpilogue {
+  Tensor preActivation, residual;
+  Activation activation = Activation::none;
+
+  /// preActivation and residual are inputs `first` and `first` + 1.
+  static GradientEpilogue bind(Contract& c, int first, int64_t rows, int64_t cols) {
+    GradientEpilogue e{c.input(first), c.input(first + 1), bindActivation(c)};
+    if (e.preActivation.present() != (e.activation != Activation::none))
+      c.reject("preActivation and an activation belong together: one is given without the other");
+    c.optionalMatrix(e.preActivation, "preActivation", rows, cols);
+    c.optionalMatrix(e.residual, "residual", rows, cols);
+    return e;
+  }
+  bool present() const { return preActivation.present() || residual.present(); }
+};
 
 struct LinearOp {
   Tensor x, W, b, residual, y, preActivation;
@@ -38,13 +58,15 @@ struct LinearOp {
 struct LinearBackwardInputOp {
   Tensor dy, W, dx;
   Precision precision;
+  GradientEpilogue epilogue;
 
   static LinearBackwardInputOp bind(const OpCall& call) {
-    Contract c(call, 2, 2, 1, 1);
-    LinearBackwardInputOp op{c.input(0), c.input(1), c.output(0), bindPrecision(call.op, *call.attributes)};
+    Contract c(call, 2, 4, 1, 1);
+    LinearBackwardInputOp op{c.input(0), c.input(1), c.output(0), bindPrecision(call.op, *call.attributes), {}};
     c.matrix(op.W, "W", op.W.rows(), op.W.cols());
     c.matrix(op.dy, "dy", op.dy.rows(), op.W.rows());
     c.matrix(op.dx, "dx", op.dy.rows(), op.W.cols());
+    op.epilogue = GradientEpilogue::bind(c, 2, op.dy.rows(), op.W.cols());
     return op;
   }
 };

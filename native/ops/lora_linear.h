@@ -11,17 +11,18 @@
 //
 // loraLinearBackward, W frozen:
 //   v  = s dy B                      [R, r]   (not kept)
-//   dx = dy W + mask * (v A)         [R, K]   (mask and 1/(1-p) of the LoRA dropout; plain v A without it)
-//   dA += v^T (mask * x)             [r, K]
-//   dB += dy^T u                     [N, r]
-// inputs: dy [R, N], x [R, K], u [R, r], W? [N, K] (needed for dx only), A [r, K], B [N, r], tokenIndex? [R]
-// outputs: dx? [R, K], dA [r, K] acc, dB [N, r] acc;  attributes: scaling, dropout, site, precision
+//   dx = f'(z) (dy W + mask * (v A)) + residual         [R, K]   (mask and 1/(1-p) of the LoRA dropout; plain v A
+//   without it) dA += v^T (mask * x)             [r, K] dB += dy^T u                     [N, r]
+// inputs: dy [R, N], x [R, K], u [R, r], W? [N, K] (needed for dx only), A [r, K], B [N, r], tokenIndex? [R],
+//   preActivation? [R, K], residual? [R, K] (f, z and residual as in linearBackwardInput; with dx only)
+// outputs: dx? [R, K], dA [r, K] acc, dB [N, r] acc;  attributes: scaling, dropout, site, precision, activation
 // precision bf16: dy, x, W, A, B, u and v are rounded, v where it is multiplied by A and x; the mask is applied to the
 // fp32 sum v A.
 // dA and dB sum over rows in row order inside one output element: the same bits at every thread count.
 // source: PEFT lora.Linear.forward and its autograd gradient
 #pragma once
 
+#include "ops/linear.h"
 #include "ops/op.h"
 
 namespace fl {
@@ -70,9 +71,10 @@ struct LoraLinearBackwardOp {
   double scaling;
   Precision precision;
   DropoutSpec dropout;
+  GradientEpilogue epilogue;
 
   static LoraLinearBackwardOp bind(const OpCall& call) {
-    Contract c(call, 6, 7, 3, 3);
+    Contract c(call, 6, 9, 3, 3);
     LoraLinearBackwardOp op{c.input(0),
                             c.input(1),
                             c.input(2),
@@ -84,6 +86,7 @@ struct LoraLinearBackwardOp {
                             c.output(2),
                             call.attributes->number("scaling"),
                             bindPrecision(call.op, *call.attributes),
+                            {},
                             {}};
     const int64_t rows = op.x.rows(), k = op.x.cols(), n = op.dy.cols(), r = op.A.rows();
     if (r < 1 || r > LoraLinearOp::kMaxRank) c.reject("rank " + std::to_string(r) + " is not in 1..256");
@@ -98,6 +101,8 @@ struct LoraLinearBackwardOp {
     c.matrix(op.dA, "dA", r, k);
     c.matrix(op.dB, "dB", n, r);
     op.dropout = DropoutSpec::bind(c, c.input(6), rows);
+    op.epilogue = GradientEpilogue::bind(c, 7, rows, k);
+    if (op.epilogue.present() && !op.dx.present()) c.reject("preActivation and residual need dx");
     return op;
   }
 };

@@ -25,7 +25,7 @@ void linear(const OpCall& call) {
   }
 }
 
-// dx = dy W
+// dx = f'(z) dy W + residual
 template <class T>
 void linearBackwardInput(const OpCall& call) {
   const auto op = LinearBackwardInputOp::bind(call);
@@ -35,7 +35,8 @@ void linearBackwardInput(const OpCall& call) {
     std::vector<double> dx(static_cast<size_t>(in), 0.0);
     for (int64_t n = 0; n < op.W.rows(); n++)
       for (int64_t k = 0; k < in; k++) dx[static_cast<size_t>(k)] += dy.row(r)[n] * W.row(n)[k];
-    for (int64_t k = 0; k < in; k++) row<T>(op.dx, r)[k] = static_cast<T>(dx[static_cast<size_t>(k)]);
+    for (int64_t k = 0; k < in; k++)
+      row<T>(op.dx, r)[k] = static_cast<T>(finished<T>(op.epilogue, dx[static_cast<size_t>(k)], r, k));
   }
 }
 

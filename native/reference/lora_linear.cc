@@ -55,7 +55,7 @@ void loraLinear(const OpCall& call) {
   }
 }
 
-// v = s dy B;  dx = dy W + mask * (v A);  dA += v^T (mask * x);  dB += dy^T u
+// v = s dy B;  dx = f'(z) (dy W + mask * (v A)) + residual;  dA += v^T (mask * x);  dB += dy^T u
 template <class T>
 void loraLinearBackward(const OpCall& call) {
   const auto op = LoraLinearBackwardOp::bind(call);
@@ -83,8 +83,8 @@ void loraLinearBackward(const OpCall& call) {
     for (int64_t i = 0; i < rank; i++)
       for (int64_t k = 0; k < in; k++) vA[static_cast<size_t>(k)] += v[static_cast<size_t>(i)] * A.row(i)[k];
     for (int64_t k = 0; k < in; k++)
-      row<T>(op.dx, r)[k] =
-          static_cast<T>(dyW[static_cast<size_t>(k)] + maskAt(op.dropout, r, k) * vA[static_cast<size_t>(k)]);
+      row<T>(op.dx, r)[k] = static_cast<T>(finished<T>(
+          op.epilogue, dyW[static_cast<size_t>(k)] + maskAt(op.dropout, r, k) * vA[static_cast<size_t>(k)], r, k));
   }
   for (int64_t i = 0; i < op.dA.count(); i++)
     op.dA.as<T>()[i] = static_cast<T>(op.dA.as<T>()[i] + dA[static_cast<size_t>(i)]);

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <vector>
 
-#include "ops/op.h"
+#include "ops/linear.h"
 #include "runtime/bf16.h"
 
 namespace fl::reference {
@@ -87,6 +87,14 @@ inline double activateDerivative(Activation kind, double x) {
     }
   }
   fail("INTERNAL", "unknown activation");
+}
+
+/// f'(z) dx + residual, for the element of dx at (row, col).
+template <class T>
+double finished(const GradientEpilogue& e, double dx, int64_t r, int64_t col) {
+  if (e.preActivation.present()) dx *= activateDerivative(e.activation, row<T>(e.preActivation, r)[col]);
+  if (e.residual.present()) dx += row<T>(e.residual, r)[col];
+  return dx;
 }
 
 }  // namespace fl::reference

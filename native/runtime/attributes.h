@@ -19,6 +19,8 @@ class Attributes {
     return *this;
   }
   Attributes& set(std::string name, std::string value) {
+    for (auto& t : texts_)
+      if (t.first == name) return t.second = std::move(value), *this;
     texts_.emplace_back(std::move(name), std::move(value));
     return *this;
   }

@@ -28,11 +28,12 @@ struct Lora {
 };
 Case linearCase(Random& random, int64_t rows, int64_t in, int64_t out, const Epilogue& epilogue);
 Case loraLinearCase(Random& random, int64_t rows, int64_t in, int64_t out, const Lora& lora, const Epilogue& epilogue);
-Case linearBackwardInputCase(Random& random, int64_t rows, int64_t in, int64_t out);
+/// `epilogue` of a gradient: preActivation with an activation, and residual.
+Case linearBackwardInputCase(Random& random, int64_t rows, int64_t in, int64_t out, const Epilogue& epilogue = {});
 Case linearBackwardWeightCase(Random& random, int64_t rows, int64_t in, int64_t out);
 Case biasBackwardCase(Random& random, int64_t rows, int64_t out);
 /// dy is random; u comes from the forward case on the reference.
-Case loraLinearBackwardOf(const Case& forward, Random& random, bool withDx);
+Case loraLinearBackwardOf(const Case& forward, Random& random, bool withDx, const Epilogue& epilogue = {});
 /// The cases of a product in precision bf16.
 std::vector<Case> bf16CasesOf(OpKind op);
 /// In precision bf16, with values such that u, v and masked inputs are exact in fp32 sums of any order: then backends

@@ -52,7 +52,8 @@ Case fullCase(OpKind op) {
     case OpKind::loraLinear:
       return loraLinearCase(random, 4, 6, 5, {3, 0.1, true}, {true, true, "gelu"});
     case OpKind::loraLinearBackward:
-      return loraLinearBackwardOf(loraLinearCase(random, 4, 6, 5, {3, 0.1, true}, {}), random, true);
+      return loraLinearBackwardOf(loraLinearCase(random, 4, 6, 5, {3, 0.1, true}, {}), random, true,
+                                  {false, true, "gelu"});
     case OpKind::addLayerNorm:
       return addLayerNormCase(random, 4, 6, 0.1, true);
     case OpKind::addLayerNormBackward:
@@ -92,7 +93,7 @@ Case fullCase(OpKind op) {
     case OpKind::layerNormBackward:
       return normBackwardOf(layerNormCase(random, 4, 6), random, 7);
     case OpKind::linearBackwardInput:
-      return linearBackwardInputCase(random, 4, 6, 5);
+      return linearBackwardInputCase(random, 4, 6, 5, {false, true, "gelu"});
     case OpKind::linearBackwardWeight:
       return linearBackwardWeightCase(random, 4, 6, 5);
     case OpKind::biasBackward:
@@ -116,7 +117,10 @@ bool isOptional(OpKind op, const std::string& name) {
   if (op == OpKind::addLayerNorm && name == "residual") return false;
   if (op == OpKind::add && name == "b") return false;
   if (norm && (name == "z" || name == "stats")) return true;
-  if ((normBackward || op == OpKind::loraLinearBackward) && name == "dx") return true;
+  // Without dx there is nothing that the epilogue of the full case could end.
+  if (op == OpKind::loraLinearBackward && name == "dx") return false;
+  if ((op == OpKind::linearBackwardInput || op == OpKind::loraLinearBackward) && name == "preActivation") return false;
+  if (normBackward && name == "dx") return true;
   return anywhere.count(name) != 0;
 }
 
@@ -246,6 +250,12 @@ void rejectsBadAttributes() {
   OpCall call = shapesOf(c);
   call.inputs[3] = Tensor{};
   expectRejected(call, "dx without W", "INVALID_SHAPE", "dx needs W");
+  call = shapesOf(c);
+  call.outputs[0] = call.inputs[7] = call.inputs[8] = Tensor{};
+  expectRejected(call, "an activation without preActivation", "INVALID_SHAPE", "preActivation");
+  c.attributes.set("activation", std::string("none"));
+  call.attributes = &c.attributes;
+  validate(call);
 }
 
 }  // namespace

@@ -47,9 +47,22 @@ Case linearCase(Random& random, int64_t rows, int64_t in, int64_t out, const Epi
   return c;
 }
 
-Case linearBackwardInputCase(Random& random, int64_t rows, int64_t in, int64_t out) {
+namespace {
+
+/// The last two operands of a product that makes a gradient.
+void addGradientEpilogue(Case& c, Random& random, int64_t rows, int64_t in, const Epilogue& epilogue) {
+  setActivation(c, epilogue);
+  const bool slope = epilogue.activation != "none";
+  slope ? c.input("preActivation", {rows, in}, random.normals(rows * in)) : c.absent("preActivation");
+  if (epilogue.residual) c.input("residual", {rows, in}, random.normals(rows * in));
+}
+
+}  // namespace
+
+Case linearBackwardInputCase(Random& random, int64_t rows, int64_t in, int64_t out, const Epilogue& epilogue) {
   Case c(OpKind::linearBackwardInput, shapeText({rows, in, out}));
   c.input("dy", {rows, out}, random.normals(rows * out)).input("W", {out, in}, weights(random, out, in));
+  addGradientEpilogue(c, random, rows, in, epilogue);
   return c.output("dx", {rows, in}, 1);
 }
 
@@ -82,17 +95,19 @@ Case loraLinearCase(Random& random, int64_t rows, int64_t in, int64_t out, const
   return c;
 }
 
-Case loraLinearBackwardOf(const Case& forward, Random& random, bool withDx) {
+Case loraLinearBackwardOf(const Case& forward, Random& random, bool withDx, const Epilogue& epilogue) {
   const int64_t rows = forward.in("x").dim[0], in = forward.in("x").dim[1], out = forward.in("W").dim[0];
   const int64_t rank = forward.in("A").dim[0];
   Case c(OpKind::loraLinearBackward, forward.label + (withDx ? "" : " without dx"));
   c.attributes = forward.attributes;
+  c.attributes.set("activation", std::string("none"));
   c.step = forward.step;
   c.input("dy", {rows, out}, random.normals(rows * out)).input("x", {rows, in}, forward.in("x").values);
   c.input("u", {rows, rank}, outputOf(forward, truth(forward), "u"));
   withDx ? c.input("W", {out, in}, forward.in("W").values) : c.absent("W");
   c.input("A", {rank, in}, forward.in("A").values).input("B", {out, rank}, forward.in("B").values);
-  if (forward.inputs.size() > 6) c.index("tokenIndex", forward.in("tokenIndex").values);
+  forward.inputs.size() > 6 ? c.index("tokenIndex", forward.in("tokenIndex").values) : c.absent("tokenIndex");
+  if (withDx) addGradientEpilogue(c, random, rows, in, epilogue);
   withDx ? c.output("dx", {rows, in}, 1) : c.absentOutput("dx");
   c.accumulated("dA", {rank, in}, random.normals(rank * in));
   c.accumulated("dB", {out, rank}, random.normals(out * rank));
@@ -113,7 +128,11 @@ std::vector<Case> linearCases() {
 std::vector<Case> linearBackwardInputCases() {
   Random random(12);
   std::vector<Case> cases;
-  for (const Shape& s : productShapes()) cases.push_back(linearBackwardInputCase(random, s.rows, s.in, s.out));
+  for (const char* activation : kActivations)
+    for (bool residual : {false, true})
+      cases.push_back(linearBackwardInputCase(random, 9, 35, 23, {false, residual, activation}));
+  for (const Shape& s : productShapes())
+    cases.push_back(linearBackwardInputCase(random, s.rows, s.in, s.out, epilogueOf(cases.size())));
   return cases;
 }
 
@@ -156,8 +175,9 @@ std::vector<Case> loraLinearBackwardCases() {
   Random random(16);
   std::vector<Case> cases;
   const auto add = [&](const Shape& s, const Lora& lora) {
+    const size_t i = cases.size();
     cases.push_back(
-        loraLinearBackwardOf(loraLinearCase(random, s.rows, s.in, s.out, lora, {}), random, cases.size() % 4 != 3));
+        loraLinearBackwardOf(loraLinearCase(random, s.rows, s.in, s.out, lora, {}), random, i % 4 != 3, epilogueOf(i)));
   };
   for (int64_t rank : {1, 2, 3, 4, 8, 16, 31, 64, 256})
     for (double dropout : {0.0, 0.1})

@@ -77,7 +77,7 @@ Case weightGradientOf(const Case& linear, Random& random) {
   return c;
 }
 
-/// k beyond 4096 (1024 for dW), and more rows than one super-block of 4 MiB holds.
+/// k beyond a block, and more rows than one super-block of 4 MiB holds.
 void blocks(Precision precision, Isa isa) {
   if (isa > bestIsa()) skip("this CPU does not have " + std::string(nameOf(isa)));
   const Setting setting;
@@ -102,6 +102,40 @@ void blocks(Precision precision, Isa isa) {
   }
 }
 
+/// A gradient that ends in f' and a residual has the bits of one that goes through ops of their own.
+void gradientEpilogues(Precision precision, Isa isa) {
+  if (isa > bestIsa()) skip("this CPU does not have " + std::string(nameOf(isa)));
+  // Row kernels have one set for both, and stay those of the machine.
+  if (std::min(isa, Isa::avx512) != std::min(selectedIsa(), Isa::avx512))
+    skip("the ops apart run on " + std::string(nameOf(selectedIsa())) + " here");
+  const Setting setting;
+  cpu::useIsaForProducts(isa);
+  Random random(32);
+  for (const char* activation : {"gelu", "geluTanh", "relu", "tanh"})
+    for (const double dropout : {-1.0, 0.0, 0.5}) {  // -1: without an adapter
+      const int64_t rows = 31, in = 70, out = 45;
+      const Lora lora{4, std::max(dropout, 0.0), false};
+      Case fused = dropout < 0 ? linearBackwardInputCase(random, rows, in, out, {false, true, activation})
+                               : loraLinearBackwardOf(loraLinearCase(random, rows, in, out, lora, {}), random, true,
+                                                      {false, true, activation});
+      if (precision == Precision::bf16) fused = inBf16(fused);
+      Case bare = fused;
+      bare.attributes.set("activation", std::string("none"));
+      bare.in("preActivation") = bare.in("residual") = Operand{};
+      const Outcome dx = run(bare, cpuBackend(), DType::f32);
+      Case slope(OpKind::activationBackward, "");
+      slope.attributes.set("activation", std::string(activation));
+      slope.input("dy", {rows, in}, dx[0]).input("x", {rows, in}, fused.in("preActivation").values);
+      slope.output("dx", {rows, in});
+      Case sum(OpKind::add, "");
+      sum.input("a", {rows, in}, run(slope, cpuBackend(), DType::f32)[0]);
+      sum.input("b", {rows, in}, fused.in("residual").values).output("y", {rows, in});
+      Outcome apart = dx;
+      apart[0] = run(sum, cpuBackend(), DType::f32)[0];
+      checkIdentical(fused, std::string(nameOf(isa)) + ", ops apart", run(fused, cpuBackend(), DType::f32), apart);
+    }
+}
+
 }  // namespace
 
 void addProductTests(Suite& suite) {
@@ -112,6 +146,7 @@ void addProductTests(Suite& suite) {
       for (const OpKind op : kProducts)
         suite.add(name + std::string(nameOf(op)), [=] { everyCase(op, precision, isa); });
       suite.add(name + "blocks", [=] { blocks(precision, isa); });
+      suite.add(name + "gradientEpilogues", [=] { gradientEpilogues(precision, isa); });
     }
 }
 

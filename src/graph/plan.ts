@@ -6,6 +6,7 @@ import { opByName } from './ops/registry';
 import type { BackendName, ComputeType, Parameter } from './parameter';
 import type { Precision } from './precision';
 import { FUSED_PASSES, NARROWING_PASSES, rewrite, SEPARATE_PASSES } from './rewrite';
+import { fuseGradients } from './rewrite/fuse_gradients';
 import { withPrecision } from './rewrite/precision';
 import { describeNode, type Graph, type Node, type Sizes, type Value } from './value';
 
@@ -34,7 +35,10 @@ export function plan(graph: Graph, options: PlanOptions): Plan {
   const narrowing = keepAll ? [] : NARROWING_PASSES;
   const fusion = fused ? FUSED_PASSES : SEPARATE_PASSES;
   const rewritten = rewrite(graph, [...narrowing, ...fusion, withPrecision(precision)]);
-  if (train) differentiate(rewritten);
+  if (train) {
+    differentiate(rewritten);
+    if (fused) fuseGradients(rewritten);
+  }
   if (!keepAll) dropUnread(rewritten);
   return new Plan(rewritten, keepAll);
 }

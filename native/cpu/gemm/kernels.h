@@ -23,7 +23,8 @@ using Word = uint32_t;
 
 enum class TileActivation : uint8_t { none, gelu, geluTanh, relu, tanh };
 
-/// One tile: C = f(A0 B0 + A1 B1 + bias) + residual, where A1 (the steps of the adapter) continues A0 in memory.
+/// One tile: C = f(A0 B0 + A1 B1 + bias) + residual, or f'(slopeAt) (A0 B0 + A1 B1) + residual, where A1 (the steps of
+/// the adapter) continues A0 in memory.
 struct Tile {
   const Word* a = nullptr;
   const Word* b0 = nullptr;
@@ -45,6 +46,9 @@ struct Tile {
   /// Gets A B + bias where present.
   float* preActivation = nullptr;
   int64_t ldPreActivation = 0;
+  /// Where present the tile is a gradient, and f' is taken at these values.
+  const float* slopeAt = nullptr;
+  int64_t ldSlopeAt = 0;
   TileActivation activation = TileActivation::none;
   /// Memory that a later tile reads, brought to the L2 cache while this one runs, prefetchStep bytes a step.
   const char* prefetch = nullptr;

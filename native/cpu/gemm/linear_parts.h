@@ -2,7 +2,8 @@
 #pragma once
 
 #include "cpu/gemm/kernels.h"
-#include "ops/op.h"
+#include "cpu/gemm/product.h"
+#include "ops/linear.h"
 
 namespace fl::cpu {
 
@@ -22,6 +23,12 @@ inline TileActivation tileActivation(Activation activation) {
       break;
   }
   return TileActivation::none;
+}
+
+inline void setEpilogue(Product& p, const GradientEpilogue& epilogue) {
+  p.slopeAt = floatsOrNull(epilogue.preActivation);
+  p.activation = tileActivation(epilogue.activation);
+  p.residual = floatsOrNull(epilogue.residual);
 }
 
 }  // namespace fl::cpu

@@ -199,7 +199,7 @@ class Run {
     const int64_t next = (column + threads_) % right_.count();
     t.prefetchStep = ceilDiv(kernels_.nr * int64_t{4}, count);
     t.prefetch = reinterpret_cast<const char*>(right_.panel(next) + offset);
-    t.ldc = t.ldResidual = t.ldPreActivation = p_.n;
+    t.ldc = t.ldResidual = t.ldPreActivation = t.ldSlopeAt = p_.n;
     t.accumulate = p_.accumulate || !block.first;
     t.partial = !block.last;
     if (block.last) {
@@ -220,6 +220,7 @@ class Run {
     if (!block.last) return;
     if (p_.residual != nullptr) t.residual = p_.residual + at;
     if (p_.preActivation != nullptr) t.preActivation = p_.preActivation + at;
+    if (p_.slopeAt != nullptr) t.slopeAt = p_.slopeAt + at;
   }
 
   const Product& p_;

@@ -37,6 +37,8 @@ struct Product {
   const float* bias = nullptr;
   const float* residual = nullptr;
   float* preActivation = nullptr;
+  /// Where present, C = f'(slopeAt) C + residual instead of f(C) + residual.
+  const float* slopeAt = nullptr;
   TileActivation activation = TileActivation::none;
 
   /// Called between parallel regions, in order, for rows [begin, end) of A whose results (u, C) are made, as soon as
@@ -46,7 +48,7 @@ struct Product {
   int64_t rowsAtOnce = 0;
 };
 
-/// C, residual and preActivation are dense [m, n].
+/// C, residual, preActivation and slopeAt are dense [m, n].
 void multiply(const Product& product);
 
 }  // namespace fl::cpu

@@ -30,6 +30,12 @@ export function activationFlops(call: OpCall, sizes: Sizes): number {
   return kind ? COST[kind].forward * elements(call.outputs[0], sizes) : 0;
 }
 
+/** The same for f' dx, where dx [R, K] is the result of a product. */
+export function slopeFlops(call: OpCall, dx: Value | undefined, sizes: Sizes): number {
+  const kind = activationOf(call);
+  return kind ? COST[kind].backward * elements(dx, sizes) : 0;
+}
+
 export const activationOp = defineOp({
   name: 'activation',
   role: 'forward',
@@ -49,10 +55,7 @@ export const activationBackwardOp = defineOp({
   outputs: operands('dx [R, N]'),
   attributes: ['activation'],
   check: activationOf,
-  flops: (call, sizes) => {
-    const kind = activationOf(call);
-    return kind ? COST[kind].backward * elements(call.outputs[0], sizes) : 0;
-  },
+  flops: (call, sizes) => slopeFlops(call, call.outputs[0], sizes),
   bytes: touchedBytes,
 });
 

@@ -1,7 +1,7 @@
 /** linear: y = f(x Wᵀ + b) + residual, and its gradients. Contract: native/ops/linear.h. */
 import type { Parameter } from '../parameter';
 import type { Sizes, Value } from '../value';
-import { activationFlops, activationOf } from './activation';
+import { activationFlops, activationOf, slopeFlops } from './activation';
 import {
   applied,
   defineOp,
@@ -23,6 +23,11 @@ export function productFlops(rows: Value | undefined, weight: Value | undefined,
 /** Activation and residual at the end of a product. */
 export function epilogueFlops(call: OpCall, residual: Value | undefined, sizes: Sizes): number {
   return activationFlops(call, sizes) + elements(residual, sizes);
+}
+
+/** f' and residual at the end of a product that makes a gradient. */
+export function gradientEpilogueFlops(call: OpCall, residual: Value | undefined, sizes: Sizes): number {
+  return slopeFlops(call, call.outputs[0], sizes) + elements(residual, sizes);
 }
 
 /**
@@ -69,10 +74,12 @@ export const linearOp = defineOp({
 export const linearBackwardInputOp = defineOp({
   name: 'linearBackwardInput',
   role: 'backward',
-  inputs: operands('dy [R, N], W [N, K]'),
+  inputs: operands('dy [R, N], W [N, K], preActivation? [R, K], residual? [R, K]'),
   outputs: operands('dx [R, K]'),
-  attributes: ['precision'],
-  flops: (call, sizes) => productFlops(call.inputs[0], call.inputs[1], sizes),
+  attributes: ['precision', 'activation'],
+  check: activationOf,
+  flops: (call, sizes) =>
+    productFlops(call.inputs[0], call.inputs[1], sizes) + gradientEpilogueFlops(call, call.inputs[3], sizes),
   bytes: touchedBytes,
 });
 

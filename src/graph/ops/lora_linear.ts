@@ -4,7 +4,7 @@ import type { Parameter } from '../parameter';
 import type { Value } from '../value';
 import { activationOf } from './activation';
 import { checkDropout, dropoutAttributes } from './dropout_spec';
-import { epilogueFlops, epilogueGradient, productFlops } from './linear';
+import { epilogueFlops, epilogueGradient, gradientEpilogueFlops, productFlops } from './linear';
 import {
   applied,
   defineOp,
@@ -84,15 +84,22 @@ function separateGradient(node: OpCall, back: GradientContext, dz: Value): void 
 export const loraLinearBackwardOp = defineOp({
   name: 'loraLinearBackward',
   role: 'backward',
-  inputs: operands('dy [R, N], x [R, K], u [R, r], W? [N, K], A [r, K], B [N, r], tokenIndex? [R] i32'),
+  inputs: operands(
+    'dy [R, N], x [R, K], u [R, r], W? [N, K], A [r, K], B [N, r], tokenIndex? [R] i32, ' +
+      'preActivation? [R, K], residual? [R, K]',
+  ),
   outputs: operands('dx? [R, K], dA [r, K] acc, dB [N, r] acc'),
-  attributes: ['scaling', 'dropout', 'site', 'precision'],
-  check: checkDropout,
+  attributes: ['scaling', 'dropout', 'site', 'precision', 'activation'],
+  check(call) {
+    checkDropout.call(this, call);
+    activationOf(call);
+  },
   flops: (call, sizes) => {
     const [dy, , , W, A, B] = call.inputs;
     const dx = call.outputs[0] ? productFlops(dy, W, sizes) + productFlops(dy, A, sizes) : 0;
     // v and dB read dy against B's size, dA has A's.
-    return dx + 2 * productFlops(dy, B, sizes) + productFlops(dy, A, sizes);
+    const products = dx + 2 * productFlops(dy, B, sizes) + productFlops(dy, A, sizes);
+    return products + gradientEpilogueFlops(call, call.inputs[8], sizes);
   },
   bytes: touchedBytes,
 });
