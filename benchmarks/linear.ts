@@ -32,6 +32,14 @@ const PRODUCT_TOKENS = [256, 1024, 4096];
 /** ms: threads of the side before go to sleep. */
 const PAUSE = 20;
 
+/** Counts the second of two calls: the first after a pause wakes threads, which takes as long as a small product. */
+function warmed<T>(run: () => Promise<T>): () => Promise<T> {
+  return async () => {
+    await run();
+    return run();
+  };
+}
+
 interface Settings {
   tokens: number[];
   ranks: number[];
@@ -120,16 +128,16 @@ async function measureLayer(
 ): Promise<Row> {
   const ops = new LinearOps(backend, T, K, N, r, precision);
   const sides: Partial<Record<Side, () => Promise<Passes>>> = {
-    base: () => ops.base(),
-    fused: () => ops.fused(),
-    separate: () => ops.separate(),
+    base: warmed(() => ops.base()),
+    fused: warmed(() => ops.fused()),
+    separate: warmed(() => ops.separate()),
   };
   if (peer) {
     const compile = T === compiled?.tokens && r === compiled.rank;
     await peer.call('prepare', { tokens: T, inputs: K, outputs: N, rank: r, scaling: SCALING, compile });
-    sides.torch = () => peer.call<Passes>('layer', { name: 'base' });
-    sides.peft = () => peer.call<Passes>('layer', { name: 'peft' });
-    if (compile) sides.compiled = () => peer.call<Passes>('layer', { name: 'compiled' });
+    sides.torch = warmed(() => peer.call<Passes>('layer', { name: 'base' }));
+    sides.peft = warmed(() => peer.call<Passes>('layer', { name: 'peft' }));
+    if (compile) sides.compiled = warmed(() => peer.call<Passes>('layer', { name: 'compiled' }));
   }
   const samples = () => Object.fromEntries(Object.keys(sides).map((side): [string, number[]] => [side, []]));
   const parts = { forward: samples(), backward: samples() };
@@ -160,10 +168,10 @@ async function measureProduct(
   const ops = new LinearOps('cpu', T, K, N, 1, precision);
   const peaks: number[] = [];
   const { threads } = native().info();
-  const turns: Record<string, () => Promise<number>> = { 'fused-lora': () => ops.product() };
+  const turns: Record<string, () => Promise<number>> = { 'fused-lora': warmed(() => ops.product()) };
   if (peer) {
     await peer.call('prepare', { tokens: T, inputs: K, outputs: N, rank: 0, scaling: 1 });
-    for (const name of ['onednn', 'torch', 'openblas']) turns[name] = () => peer.call<number>('product', { name });
+    for (const name of ['onednn', 'torch', 'openblas']) turns[name] = warmed(() => peer.call<number>('product', { name }));
   }
   turns['peak'] = async () => {
     peaks.push(measurePeak(precision === 'bf16' ? 'bf16' : 'f32', threads, 0.05) as number);

@@ -30,9 +30,3 @@ export function measurePeak(rate: Rate, threads: number, seconds = 0.1): number 
   const output = execFileSync(build(), [rate, String(threads), String(seconds)], { encoding: 'utf8' }).trim();
   return output === 'unsupported' ? undefined : Number(output);
 }
-
-/** Why bf16 figures can not be had, or undefined where they can. */
-export function bf16Missing(): string | undefined {
-  if (measurePeak('bf16', 1, 0.001) === undefined) return 'no AVX512_BF16';
-  return 'fused-lora has no bf16 kernels yet';
-}
