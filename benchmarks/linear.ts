@@ -171,7 +171,8 @@ async function measureProduct(
   const turns: Record<string, () => Promise<number>> = { 'fused-lora': warmed(() => ops.product()) };
   if (peer) {
     await peer.call('prepare', { tokens: T, inputs: K, outputs: N, rank: 0, scaling: 1 });
-    for (const name of ['onednn', 'torch', 'openblas']) turns[name] = warmed(() => peer.call<number>('product', { name }));
+    for (const name of ['onednn', 'torch', 'openblas'])
+      turns[name] = warmed(() => peer.call<number>('product', { name }));
   }
   turns['peak'] = async () => {
     peaks.push(measurePeak(precision === 'bf16' ? 'bf16' : 'f32', threads, 0.05) as number);
