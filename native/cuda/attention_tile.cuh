@@ -44,7 +44,7 @@ Ragged raggedOf(const char* name, const Op& op) {
 
 /// Tiles of this many rows, heads.
 inline dim3 attentionGrid(const char* op, AttentionTile tile, int64_t rows, const Ragged& r) {
-  return dim3(blocks(op, ceilDivide(rows, tile.rows())), static_cast<unsigned>(r.numHeads));
+  return dim3(blocks(op, ceilDivide(rows, tile.rows())), blocksDown(op, r.numHeads));
 }
 
 /// function.operator()<slots>() for the head dimension.

@@ -101,6 +101,9 @@ void Device::open() {
   if (isMissingCode(error))
     unavailable(Cause::noKernelImage, "this build has no kernels for " + gpu + ": " + describe(error) +
                                           ". Build with FUSED_LORA_CUDA_ARCHS set to its architecture");
+  if (error == cudaErrorMemoryAllocation)
+    unavailable(Cause::notWorking, gpu + " has no memory left for this process: " + describe(error) +
+                                       ". Free it from other programs (nvidia-smi lists them)");
   unavailable(Cause::notWorking, gpu + " does not work: " + describe(error) + ". See what nvidia-smi says");
 }
 

@@ -36,6 +36,8 @@ class Device {
     const Capture* const capture = Capture::current();
     return capture ? capture->stream : stream_;
   }
+  /// The stream that runs: what may be waited for, whatever the calling thread records.
+  cudaStream_t ownStream() const { return stream_; }
   /// For people: model, compute capability and memory.
   const std::string& name() const { return name_; }
   /// 90 for compute capability 9.0.

@@ -11,11 +11,11 @@ namespace {
 /// What made the device unusable; null while it is well. Set once and never freed.
 std::atomic<const std::string*> failure{nullptr};
 
-std::string amount(size_t bytes) {
+}  // namespace
+
+std::string amountOf(size_t bytes) {
   return std::to_string(bytes) + " bytes (" + std::to_string((bytes + (1u << 20) - 1) >> 20) + " MiB)";
 }
-
-}  // namespace
 
 std::string describe(cudaError_t error) {
   return std::string(cudaGetErrorString(error)) + " (" + cudaGetErrorName(error) + ")";
@@ -30,8 +30,11 @@ void check(cudaError_t error, const char* what) {
   requireHealthy();
   // Reading an error clears it, unless it is one that stays: then the next call answers with it again.
   cudaGetLastError();
-  // Waiting would spoil the recording, in which no kernel has run that could have failed.
-  const bool stays = Capture::current() == nullptr && cudaDeviceSynchronize() != cudaSuccess;
+  // Of the thread that records, no kernel has run that could have failed. Else the device's own stream alone is waited
+  // for: while another thread records, the device as a whole refuses to be, and that would look like a failure.
+  const bool stays =
+      Capture::current() == nullptr && cudaStreamSynchronize(Device::instance().ownStream()) != cudaSuccess;
+  if (!stays && error == cudaErrorMemoryAllocation) outOfMemory(std::string(what) + " needs memory of its own");
   if (!stays) fail("INTERNAL", std::string(what) + ": CUDA says " + describe(error));
   cudaGetLastError();
   const auto* message = new std::string(
@@ -43,13 +46,13 @@ void check(cudaError_t error, const char* what) {
   requireHealthy();
 }
 
-void outOfMemory(size_t bytes) {
+void outOfMemory(const std::string& need) {
   cudaGetLastError();
   size_t free = 0, total = 0;
-  check(cudaMemGetInfo(&free, &total), "asking for free GPU memory");
-  fail("OUT_OF_MEMORY", Device::instance().name() + ": " + amount(bytes) + " more are needed, " + amount(free) +
-                            " of " + amount(total) + " are free. Use smaller batches (fewer tokens), free the GPU " +
-                            "from other programs, or use device 'cpu'");
+  if (cudaMemGetInfo(&free, &total) != cudaSuccess) cudaGetLastError();
+  fail("OUT_OF_MEMORY", Device::instance().name() + ": " + need + ", " + amountOf(free) + " of " + amountOf(total) +
+                            " are free. Use smaller batches (fewer tokens), free the GPU from other programs, or use " +
+                            "device 'cpu'");
 }
 
 }  // namespace fl::cuda

@@ -7,16 +7,19 @@
 
 namespace fl::cuda {
 
-/// Throws when `error` is one; `what` says what was being done ("loraLinear"). An error that leaves the GPU usable is a
-/// bug here: INTERNAL. One that stays (a kernel's fault, a lost device) marks the device as failed: DEVICE_UNAVAILABLE,
-/// now and from every later call, since CUDA recovers from it only in a new process.
+/// Throws when `error` is one; `what` says what was being done ("loraLinear"). A lack of memory (kernels are loaded
+/// when they are first launched) is OUT_OF_MEMORY; another error that leaves the GPU usable is a bug here: INTERNAL.
+/// One that stays (a kernel's fault, a lost device) marks the device as failed: DEVICE_UNAVAILABLE, now and from every
+/// later call, since CUDA recovers from it only in a new process.
 void check(cudaError_t error, const char* what);
 
 /// Throws DEVICE_UNAVAILABLE when the device has failed before.
 void requireHealthy();
 
-/// Throws OUT_OF_MEMORY with the bytes that are needed and those that are free.
-[[noreturn]] void outOfMemory(size_t bytes);
+/// Throws OUT_OF_MEMORY: `need` ("512 bytes (1 MiB) more are needed"), and the bytes that are free.
+[[noreturn]] void outOfMemory(const std::string& need);
+/// "512 bytes (1 MiB)"
+std::string amountOf(size_t bytes);
 
 /// "out of memory (cudaErrorMemoryAllocation)"
 std::string describe(cudaError_t error);

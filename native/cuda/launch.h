@@ -16,6 +16,13 @@ inline unsigned blocks(const char* op, int64_t count) {
   return static_cast<unsigned>(count);
 }
 
+/// Blocks of a grid's y and z dimensions, of which there may be far fewer.
+inline unsigned blocksDown(const char* op, int64_t count) {
+  if (count > std::numeric_limits<uint16_t>::max())
+    fail("INVALID_SHAPE", std::string(op) + ": its rank or number of heads is too large for a GPU; use device 'cpu'");
+  return static_cast<unsigned>(count);
+}
+
 /// Runs kernel(arguments...) with this many bytes of dynamicShared() (shared.cuh). `op` is named in errors. Faults of
 /// the kernel itself show when the stream is waited for.
 template <class... Parameters, class... Arguments>

@@ -82,8 +82,7 @@ __global__ void __launch_bounds__(kWarps* kWarp) lowRankProduct(const LowRankPro
 template <bool depthContiguous>
 void run(const char* op, const LowRankProduct& p) {
   if (p.rows == 0) return;
-  const dim3 grid(blocks(op, ceilDivide(p.rows, kWarps * kRowsPerWarp)),
-                  static_cast<unsigned>(ceilDivide(p.rank, kRanks)));
+  const dim3 grid(blocks(op, ceilDivide(p.rows, kWarps * kRowsPerWarp)), blocksDown(op, ceilDivide(p.rank, kRanks)));
   launch(op, lowRankProduct<depthContiguous>, grid, kWarps * kWarp, p);
 }
 

@@ -95,7 +95,7 @@ void run(const char* op, const LowRankBf16& p) {
   const int64_t rowTiles = ceilDivide(p.rows, LowRankTile::kRows);
   const int64_t all = rowTiles + ceilDivide(p.rounding.chunks(), LowRankTile::kThreads);
   if (all == 0) return;
-  launch(op, lowRankBf16, dim3(blocks(op, all), static_cast<unsigned>(ceilDivide(p.rank, LowRankTile::kRanks))),
+  launch(op, lowRankBf16, dim3(blocks(op, all), blocksDown(op, ceilDivide(p.rank, LowRankTile::kRanks))),
          LowRankTile::kThreads, p, static_cast<int>(rowTiles));
 }
 

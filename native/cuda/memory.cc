@@ -22,7 +22,7 @@ class DeviceMemory final : public Memory {
     const size_t size = std::max<size_t>(bytes, 1);
     void* memory = nullptr;
     const cudaError_t error = cudaMalloc(&memory, size);
-    if (error == cudaErrorMemoryAllocation) outOfMemory(size);
+    if (error == cudaErrorMemoryAllocation) outOfMemory(amountOf(size) + " more are needed");
     check(error, "allocating GPU memory");
     const cudaError_t zeroed = cudaMemsetAsync(memory, 0, size, device.stream());
     if (zeroed != cudaSuccess) cudaFree(memory);
@@ -47,7 +47,7 @@ class DeviceMemory final : public Memory {
       }
     }
     // Kernels that use the memory may still be under way.
-    if (cudaStreamSynchronize(Device::instance().stream()) != cudaSuccess || cudaFree(memory) != cudaSuccess)
+    if (cudaStreamSynchronize(Device::instance().ownStream()) != cudaSuccess || cudaFree(memory) != cudaSuccess)
       cudaGetLastError();
   }
 

@@ -25,8 +25,8 @@ struct Team {
   using Sums = float[kRowFragments][kColFragments][4];
 
   __device__ static int lane() { return static_cast<int>(threadIdx.x) % 32; }
-  __device__ static int warpRow() { return static_cast<int>(threadIdx.x) / 32 / kTile.warpsAcross * kTile.warpRows(); }
-  __device__ static int warpCol() { return static_cast<int>(threadIdx.x) / 32 % kTile.warpsAcross * kTile.warpCols(); }
+  __device__ static int warpRow() { return kTile.warpRow(static_cast<int>(threadIdx.x)); }
+  __device__ static int warpCol() { return kTile.warpCol(static_cast<int>(threadIdx.x)); }
 
   /// A slab of `source` [width, depth] (depth contiguous) or [depth, width], fp32.
   template <bool depthContiguous, int span>
@@ -254,9 +254,8 @@ __global__ void __launch_bounds__(tileBf16(size).threads(), tileBf16(size).block
   constexpr TileBf16 kTile = T::kTile;
   constexpr int kStage = kTile.stageBytes(T::kWide);
   char* const shared = dynamicShared<char>();
-  const int tilesAcross = (p.cols + kTile.cols - 1) / kTile.cols;
-  const int block = static_cast<int>(blockIdx.x);
-  const int firstRow = block / tilesAcross * kTile.rows, firstCol = block % tilesAcross * kTile.cols;
+  const auto origin = tileOrigin(static_cast<int>(blockIdx.x), p.cols, kTile.rows, kTile.cols);
+  const int firstRow = origin.row, firstCol = origin.col;
 
   const SlabPlan plan{p.parts[0].depth, p.parts[1].depth};
   const int slabs = plan.count();

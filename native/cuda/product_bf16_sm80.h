@@ -8,8 +8,11 @@
 
 namespace fl::cuda {
 
-/// A size of a product; throws INVALID_SHAPE where it is too large.
-inline int productSize(const char* op, int64_t size) { return static_cast<int>(blocks(op, size)); }
+/// A size of a product, small enough that the last tile's end is an int too; else throws INVALID_SHAPE.
+inline int productSize(const char* op, int64_t size) {
+  constexpr int64_t kRoom = 1024;
+  return static_cast<int>(blocks(op, size + kRoom) - kRoom);
+}
 
 struct FactorsBf16 {
   /// fp32, rounded in the kernel.

@@ -51,8 +51,8 @@ __global__ void __launch_bounds__(shapeOf(tile).threads()) tileProduct(const Pro
   Slab<layout != Layout::tn, shape.rows, shape.depth, kThreads> slabA;
   Slab<layout == Layout::nt, shape.cols, shape.depth, kThreads> slabB;
 
-  const int64_t tilesAcross = ceilDivide(p.cols, shape.cols);
-  const int64_t firstRow = blockIdx.x / tilesAcross * shape.rows, firstCol = blockIdx.x % tilesAcross * shape.cols;
+  const auto origin = tileOrigin(int64_t{blockIdx.x}, p.cols, shape.rows, shape.cols);
+  const int64_t firstRow = origin.row, firstCol = origin.col;
   const TileElement mine = tileElement(shape, static_cast<int>(threadIdx.x), 0, 0);
   float sum[kRows][kCols] = {};
 

@@ -89,7 +89,7 @@ __global__ void __launch_bounds__(OuterTile::kThreads)
 
 void launchPartialsBf16(const char* op, const OuterSum& o, const RowSplit& split, float* partials) {
   const dim3 grid(blocks(op, ceilDivide(o.cols, OuterTile::kCols)),
-                  static_cast<unsigned>(ceilDivide(o.rank, OuterTile::kRanks)), static_cast<unsigned>(split.count));
+                  blocksDown(op, ceilDivide(o.rank, OuterTile::kRanks)), blocksDown(op, split.count));
   launch(op, outerPartialsBf16, grid, OuterTile::kThreads, o, split.rows, partials);
 }
 

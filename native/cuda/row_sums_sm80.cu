@@ -65,8 +65,8 @@ void run(const char* op, const OuterSum& o, float* partials) {
   if (o.precision == Precision::bf16) {
     launchPartialsBf16(op, o, split, partials);
   } else {
-    const dim3 grid(blocks(op, ceilDivide(o.cols, kThreads)), static_cast<unsigned>(ceilDivide(o.rank, kRanks)),
-                    static_cast<unsigned>(split.count));
+    const dim3 grid(blocks(op, ceilDivide(o.cols, kThreads)), blocksDown(op, ceilDivide(o.rank, kRanks)),
+                    blocksDown(op, split.count));
     launch(op, outerPartials, grid, kThreads, o, split.rows, partials);
   }
   launch(op, addPartials, dim3(blocks(op, ceilDivide(o.rank * o.cols, kThreads))), kThreads, partials, split.count,

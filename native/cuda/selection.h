@@ -39,6 +39,18 @@ constexpr int64_t tileCount(Tile tile, int64_t rows, int64_t cols) {
   return ceilDivide(rows, shape.rows) * ceilDivide(cols, shape.cols);
 }
 
+/// Tile `block` of a product of `cols` columns, in tiles of `tileRows` x `tileCols`: rows of tiles one after the other.
+/// Int: int, or int64_t where sizes have 64 bits.
+template <class Int>
+struct TileOrigin {
+  Int row, col;
+};
+template <class Int>
+constexpr TileOrigin<Int> tileOrigin(Int block, Int cols, int tileRows, int tileCols) {
+  const Int across = (cols + tileCols - 1) / tileCols;
+  return {block / across * tileRows, block % across * tileCols};
+}
+
 /// Large tiles read each operand less often, but have to be enough to occupy a GPU (about a hundred multiprocessors).
 constexpr Tile selectTile(int64_t rows, int64_t cols) {
   if (cols <= shapeOf(Tile::narrow).cols) return Tile::narrow;

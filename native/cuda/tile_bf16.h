@@ -27,6 +27,10 @@ struct TileBf16 {
   constexpr int rowFragments() const { return warpRows() / 16; }
   constexpr int colFragments() const { return warpCols() / 8; }
 
+  /// Where the warp of a thread begins within the tile.
+  constexpr int warpRow(int thread) const { return thread / 32 / warpsAcross * warpRows(); }
+  constexpr int warpCol(int thread) const { return thread / 32 % warpsAcross * warpCols(); }
+
   constexpr int chunksOfA() const { return rows * kDepth / 4; }
   constexpr int chunksOfB(bool wide) const { return cols * kDepth / (wide ? 4 : 8); }
   constexpr int stageBytes(bool wide) const { return 16 * (chunksOfA() + chunksOfB(wide)); }

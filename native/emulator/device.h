@@ -20,6 +20,9 @@ cudaError_t noDevice();
 size_t totalMemory();
 bool isPinned(const void* memory);
 
+/// Runs what all streams have that are not recorded.
+void drainAll();
+
 /// Whether the calling thread records a stream; what may not be called then invalidates the recording.
 bool refuseWhileCapturing();
 

@@ -8,6 +8,7 @@
 //   memory=N             the GPU has N MiB in all (default 4096)
 //   noPinned             no pinned memory can be had
 //   failAtLaunch=N       the N-th kernel faults: that and every later call fails
+//   noKernelMemory=N     there is no memory to load the N-th kernel that is launched
 //   noInstantiate        there is no memory for executable graphs
 #pragma once
 

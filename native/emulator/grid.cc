@@ -10,9 +10,12 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <vector>
+
+#include "device.h"
 
 uint3 threadIdx, blockIdx;
 dim3 blockDim, gridDim;
@@ -21,9 +24,15 @@ namespace fl::emulator {
 namespace {
 
 constexpr int kWarp = 32;
-/// As on an H100; an A100 has 163 KiB.
-constexpr size_t kMostShared = size_t{227} << 10;
+/// What every kernel may have, and what one that asks may: on an sm_86, which has the least of those supported.
+constexpr size_t kWithoutAsking = size_t{48} << 10, kMostShared = size_t{99} << 10;
 alignas(16) char sharedMemory[kMostShared];
+
+/// By kernel, of those that asked.
+std::map<const void*, size_t>& allowedShared() {
+  static auto& all = *new std::map<const void*, size_t>;
+  return all;
+}
 constexpr size_t kStack = size_t{256} << 10;
 
 /// A barrier of a group: how many of its threads have not returned, how many wait, and how often it opened.
@@ -217,14 +226,27 @@ void* dynamicShared() { return sharedMemory; }
 
 int lane() { return Block::instance().lane(); }
 
-bool runGrid(const cudaLaunchConfig_t& config, const std::function<void()>& thread) {
+bool isPossible(const cudaLaunchConfig_t& config, const void* kernel) {
+  const dim3 grid = config.gridDim, block = config.blockDim;
+  const auto allowed = allowedShared().find(kernel);
+  const size_t most = allowed == allowedShared().end() ? kWithoutAsking : allowed->second;
+  return block.x >= 1 && block.x <= 1024 && block.y == 1 && block.z == 1 && grid.x >= 1 && grid.y >= 1 && grid.z >= 1 &&
+         grid.x <= 0x7FFFFFFF && grid.y <= 65535 && grid.z <= 65535 && config.dynamicSmemBytes <= most;
+}
+
+cudaError_t allowShared(const void* kernel, int bytes) {
+  const std::lock_guard guard(deviceMutex());
+  if (bytes < 0 || static_cast<size_t>(bytes) > kMostShared) return answer(cudaErrorInvalidValue);
+  size_t& most = allowedShared()[kernel];
+  most = static_cast<size_t>(bytes);
+  return answer(cudaSuccess);
+}
+
+void runGrid(const cudaLaunchConfig_t& config, const std::function<void()>& thread) {
   static std::mutex& mutex = *new std::mutex;
   const std::lock_guard lock(mutex);
   const dim3 grid = config.gridDim;
   const unsigned threads = config.blockDim.x;
-  if (threads < 1 || threads > 1024 || config.blockDim.y != 1 || config.blockDim.z != 1 || grid.x < 1 || grid.y < 1 ||
-      grid.z < 1 || grid.x > 0x7FFFFFFF || grid.y > 65535 || grid.z > 65535 || config.dynamicSmemBytes > kMostShared)
-    return false;
   blockDim = config.blockDim;
   gridDim = grid;
   const uint64_t blocks = uint64_t{grid.x} * grid.y * grid.z;
@@ -235,7 +257,6 @@ bool runGrid(const cudaLaunchConfig_t& config, const std::function<void()>& thre
     std::memset(sharedMemory, 0xFF, config.dynamicSmemBytes);  // reads as NaN
     Block::instance().run(threads, thread);
   }
-  return true;
 }
 
 }  // namespace fl::emulator

@@ -53,7 +53,9 @@ cudaError_t cudaMalloc(void** memory, size_t bytes) {
 cudaError_t cudaFree(void* memory) {
   const Guard guard(deviceMutex());
   if (memory == nullptr) return answer(cudaSuccess);
-  if (const cudaError_t error = cudaDeviceSynchronize(); error != cudaSuccess) return error;
+  if (fl::emulator::refuseWhileCapturing()) return answer(cudaErrorStreamCaptureUnsupported);
+  fl::emulator::drainAll();
+  if (fl::emulator::stickyError() != cudaSuccess) return answer(cudaSuccess);
   used -= sizeOf(memory);
   std::free(static_cast<char*>(memory) - kHeader);
   return answer(cudaSuccess);

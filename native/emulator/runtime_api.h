@@ -11,6 +11,7 @@
 enum cudaError_t {
   cudaSuccess,
   cudaErrorInvalidValue,
+  cudaErrorInvalidConfiguration,
   cudaErrorMemoryAllocation,
   cudaErrorInsufficientDriver,
   cudaErrorNoDevice,
@@ -90,24 +91,29 @@ cudaError_t cudaMemGetInfo(size_t* free, size_t* total);
 cudaError_t cudaMemsetAsync(void* memory, int value, size_t bytes, cudaStream_t stream);
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream);
 
-template <class Kernel>
-cudaError_t cudaFuncSetAttribute(Kernel*, cudaFuncAttribute, int) {
-  return cudaSuccess;
-}
-
 namespace fl::emulator {
 
 /// Gives the stream a kernel: `thread` is run once for every thread of every block.
-cudaError_t launch(const cudaLaunchConfig_t& config, std::function<void()> thread);
-/// Runs one now. False: the configuration is impossible.
-bool runGrid(const cudaLaunchConfig_t& config, const std::function<void()>& thread);
+cudaError_t launch(const cudaLaunchConfig_t& config, const void* kernel, std::function<void()> thread);
+/// Whether a grid can be so, and a kernel be given so much shared memory.
+bool isPossible(const cudaLaunchConfig_t& config, const void* kernel);
+/// Runs one now.
+void runGrid(const cudaLaunchConfig_t& config, const std::function<void()>& thread);
+/// Lets the kernel have more shared memory than the 48 KiB that need no asking for.
+cudaError_t allowShared(const void* kernel, int bytes);
 
 }  // namespace fl::emulator
+
+template <class Kernel>
+cudaError_t cudaFuncSetAttribute(Kernel* kernel, cudaFuncAttribute, int bytes) {
+  return fl::emulator::allowShared(reinterpret_cast<const void*>(kernel), bytes);
+}
 
 template <class... Parameters, class... Arguments>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...),
                                Arguments&&... arguments) {
   // The arguments as they are now, as a launch has them.
   std::tuple<std::remove_cv_t<Parameters>...> values(static_cast<Parameters>(arguments)...);
-  return fl::emulator::launch(*config, [kernel, values] { std::apply(kernel, values); });
+  return fl::emulator::launch(*config, reinterpret_cast<const void*>(kernel),
+                              [kernel, values] { std::apply(kernel, values); });
 }

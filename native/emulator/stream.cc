@@ -75,15 +75,24 @@ bool refuseWhileCapturing() {
   return true;
 }
 
-cudaError_t launch(const cudaLaunchConfig_t& config, std::function<void()> thread) {
+cudaError_t launch(const cudaLaunchConfig_t& config, const void* kernel, std::function<void()> thread) {
   const Guard guard(deviceMutex());
   if (fault("noKernelImage")) return answer(cudaErrorNoKernelImageForDevice);
   if (stickyError() != cudaSuccess) return answer(cudaSuccess);
+  if (!isPossible(config, kernel)) return answer(cudaErrorInvalidConfiguration);
+  static long asked = 0;
+  if (fault("noKernelMemory") == ++asked) return answer(cudaErrorMemoryAllocation);
   return answer(submit(config.stream, Kind::kernel, [config, thread = std::move(thread)] {
     static long launches = 0;
     if (fault("failAtLaunch") == ++launches) return cudaErrorIllegalAddress;
-    return runGrid(config, thread) ? cudaSuccess : cudaErrorInvalidValue;
+    runGrid(config, thread);
+    return cudaSuccess;
   }));
+}
+
+void drainAll() {
+  for (cudaStream_t stream : streams())
+    if (stream->recording == nullptr) drain(stream);
 }
 
 }  // namespace fl::emulator
@@ -115,10 +124,15 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   return answer(cudaSuccess);
 }
 
+/// Refused while any thread records, and the recording is spoilt by it.
 cudaError_t cudaDeviceSynchronize() {
   const Guard guard(deviceMutex());
-  if (refuseWhileCapturing()) return answer(cudaErrorStreamCaptureUnsupported);
-  for (cudaStream_t stream : fl::emulator::streams()) fl::emulator::drain(stream);
+  for (cudaStream_t stream : fl::emulator::streams()) {
+    if (stream->recording == nullptr) continue;
+    stream->invalid = true;
+    return answer(cudaErrorStreamCaptureUnsupported);
+  }
+  fl::emulator::drainAll();
   return answer(cudaSuccess);
 }
 
@@ -215,6 +229,7 @@ cudaError_t cudaMemsetAsync(void* memory, int value, size_t bytes, cudaStream_t 
 
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
   const Guard guard(deviceMutex());
+  if (to == nullptr || from == nullptr) return answer(cudaErrorInvalidValue);
   if (kind == cudaMemcpyHostToDevice && !fl::emulator::isPinned(from)) {
     // Pageable memory is free again on return.
     std::string copy(static_cast<const char*>(from), bytes);

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "test/cuda_tiles.h"
 #include "test/tests.h"
 
 namespace fl::test {
@@ -66,6 +67,7 @@ void tilesCoverProducts() {
       check(count % across == 0 && across * shape.cols >= cols && count / across * shape.rows >= rows &&
                 (count / across - 1) * shape.rows < rows && (across - 1) * shape.cols < cols,
             "tiles cover a product, none lies outside");
+      check(eachTileOnce(rows, cols, shape.rows, shape.cols), "each tile is one block's");
     }
   check(selectTile(1, 2) == Tile::narrow && selectTile(32, 768) == Tile::medium && selectTile(8192, 768) == Tile::large,
         "few rows get small tiles, many rows large ones");

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "test/cuda_tiles.h"
 #include "test/tests.h"
 
 namespace fl::test {
@@ -33,6 +34,31 @@ void shapes() {
       check(2 * (tile.sharedBytes(wide) + 1024) <= (size_t{164} << 10), "two blocks fit an sm_80");
       check(tile.rows * tile.resultStride() * 4 <= static_cast<int>(tile.sharedBytes(wide)), "the results fit");
     }
+  }
+}
+
+/// The fragments of a block's warps (c of tensor_core.cuh) and the quads of its epilogue: each element of the tile
+/// once.
+void results() {
+  for (const TileSize size : kSizes) {
+    const TileBf16 tile = tileBf16(size);
+    std::vector<int> owners(static_cast<size_t>(tile.rows * tile.cols)),
+        lines(static_cast<size_t>(tile.rows * tile.cols));
+    for (int thread = 0; thread < tile.threads(); thread++)
+      for (int i = 0; i < tile.rowFragments(); i++)
+        for (int j = 0; j < tile.colFragments(); j++)
+          for (int e = 0; e < 4; e++) {
+            const int row = tile.warpRow(thread) + 16 * i + e / 2 * 8 + thread % 32 / 4;
+            const int col = tile.warpCol(thread) + 8 * j + thread % 4 * 2 + e % 2;
+            check(row < tile.rows && col < tile.cols, "an element outside of its tile");
+            owners[static_cast<size_t>(row * tile.cols + col)]++;
+          }
+    for (int thread = 0; thread < tile.threads(); thread++)
+      for (int e = thread; e < tile.rows * tile.cols / 4; e += tile.threads())
+        for (int n = 0; n < 4; n++)
+          lines[static_cast<size_t>(e / (tile.cols / 4) * tile.cols + e % (tile.cols / 4) * 4 + n)]++;
+    for (const auto* counts : {&owners, &lines})
+      check(std::all_of(counts->begin(), counts->end(), [](int n) { return n == 1; }), "each element is one thread's");
   }
 }
 
@@ -164,6 +190,7 @@ void selection() {
       check(down * tile.rows >= rows && (down - 1) * tile.rows < rows && across * tile.cols >= cols &&
                 (across - 1) * tile.cols < cols,
             "tiles cover a product, none lies outside");
+      check(eachTileOnce(rows, cols, tile.rows, tile.cols), "each tile is one block's");
     }
   check(selectTileBf16(425, 768) == TileSize::small && selectTileBf16(8192, 768) == TileSize::large,
         "few rows get small tiles, many rows large ones");
@@ -196,6 +223,7 @@ void paddedRows() {
 
 void addCudaTileBf16Tests(Suite& suite) {
   suite.add("cudaTileBf16/shapes", shapes);
+  suite.add("cudaTileBf16/results", results);
   suite.add("cudaTileBf16/places", places);
   suite.add("cudaTileBf16/banks", banks);
   suite.add("cudaTileBf16/slabs", slabs);

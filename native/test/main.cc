@@ -39,6 +39,7 @@ int main(int argc, char** argv) {
   fl::test::addRowKernelTests(suite);
   fl::test::addExactTests(suite);
   fl::test::addOptimizerUpdateTests(suite);
+  fl::test::addCudaLaunchTests(suite);
   fl::test::addCudaRoundingTests(suite);
   fl::test::addCudaSelectionTests(suite);
   fl::test::addCudaBucketTests(suite);

@@ -17,6 +17,7 @@ void addContractTests(Suite& suite);
 void addCoverageTests(Suite& suite);
 void addCudaBucketTests(Suite& suite);
 void addCudaAttentionTests(Suite& suite);
+void addCudaLaunchTests(Suite& suite);
 void addCudaRoundingTests(Suite& suite);
 void addCudaSelectionTests(Suite& suite);
 void addCudaTileBf16Tests(Suite& suite);
