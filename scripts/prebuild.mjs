@@ -3,7 +3,7 @@
  * asks of the machine: which glibc, which libraries, which symbols it exports, and for which GPUs it has code.
  * Usage: node scripts/prebuild.mjs [--cuda auto|on|off]   (default: FUSED_LORA_CUDA, else auto)
  */
-import { copyFileSync, mkdirSync, rmSync, statSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -74,6 +74,8 @@ function check(file) {
   const bytes = statSync(file).size;
   if (bytes > MOST_BYTES) fail(`${file} has ${bytes} bytes, more than ${MOST_BYTES}`);
 
+  if (!/no symbols/.test(mustRun('Reading the symbol table', 'objdump', ['-t', file]))) fail(`${file} is not stripped`);
+
   const needed = [...mustRun('Reading libraries', 'objdump', ['-p', file]).matchAll(/NEEDED\s+(\S+)/g)].map(
     ([, name]) => name,
   );
@@ -97,6 +99,10 @@ function check(file) {
     const code = gpuCode(file);
     const missing = wanted.filter((name) => !code.has(name));
     if (missing.length > 0) fail(`${file} has no code for ${missing.join(', ')}; it has ${[...code].join(', ')}`);
+    const text = readFileSync(file);
+    // The static CUDA runtime opens the driver by name; nothing else of CUDA's is asked for.
+    if (!text.includes('libcuda.so.1')) fail(`${file} has no static CUDA runtime in it`);
+    if (text.includes('libcublas')) fail(`${file} names cuBLAS, which no kernel may need`);
     say(`GPU code: ${[...code].sort().join(', ')}`);
   } else {
     say('GPU code: none (no nvcc, or --cuda off)');

@@ -39,9 +39,10 @@ function clangFormat() {
 }
 
 /** One of the native test executables, all of it or the tests that `args` choose. */
-function nativeTests(name, executable, args) {
+function nativeTests(name, executable, args, env = {}) {
   const startedAt = Date.now();
-  const { status, output } = run(join(root, executable), args, { quiet: true, timeoutMs: 15 * minute });
+  const options = { quiet: true, timeoutMs: 15 * minute, env: { ...process.env, ...env } };
+  const { status, output } = run(join(root, executable), args, options);
   const lines = output.trimEnd().split('\n');
   const summary = /^(\d+) passed, (\d+) failed$/.exec(lines.at(-1) ?? '');
   const passed = Number(summary?.[1] ?? 0);
@@ -109,9 +110,17 @@ check('direction of knowledge', process.execPath, ['scripts/lint-directions.mjs'
 check('instruction sets', process.execPath, ['scripts/lint-isa.mjs']);
 clangFormat();
 nativeTests('native tests', 'build/fused_lora_test', []);
-nativeTests('CUDA kernels on the CPU', 'build/fused_lora_emulated_test', [
-  ...['--backend', 'cuda', 'update/', 'program/', 'recordedStep/', 'compare/cuda/', 'exact/queriesAlone'],
-]);
+const emulated = ['--backend', 'cuda', 'update/', 'program/', 'recordedStep/', 'compare/cuda/', 'cudaLaunch/'];
+nativeTests('CUDA kernels on the CPU', 'build/fused_lora_emulated_test', [...emulated, 'exact/queriesAlone']);
+// No result depends on which of a grid's blocks and threads come first, and none waits for a later block.
+nativeTests(
+  'CUDA kernels on the CPU, from the last block on',
+  'build/fused_lora_emulated_test',
+  ['--small', ...emulated],
+  {
+    FUSED_LORA_EMULATOR_ORDER: 'backward',
+  },
+);
 entryPoints();
 // What npm, bundlers and TypeScript make of package.json; both pack the package as npm does.
 check('publint', process.execPath, [bin('publint/src/cli.js'), '--strict']);

@@ -12,6 +12,7 @@ import {
   loadCase,
   lossOptionsOf,
   type OracleCase,
+  onCuda,
   oracleCases,
   readBatch,
   readExpected,
@@ -65,4 +66,6 @@ describe.each(gradientCases.map((c) => [c.name, c] as const))('%s in bf16', (_, 
   it('reference', () => check(oracle, 'reference', true));
   it('cpu', () => check(oracle, 'cpu', true));
   it('cpu, separate ops', () => check(oracle, 'cpu', false));
+  onCuda('cuda', () => check(oracle, 'cuda', true));
+  onCuda('cuda, separate ops', () => check(oracle, 'cuda', false));
 });

@@ -1,0 +1,69 @@
+/** The figures of bench:gpu from what was timed: each one that is to be reached is there, as a number or with the reason why not. */
+import { type LayerRow, layerFigures } from '../../benchmarks/gpu/layer';
+import { type StepRow, stepFigures } from '../../benchmarks/gpu/step';
+import { GPU_TARGETS, targetSection } from '../../benchmarks/gpu/targets';
+
+const timing = (median: number, ratio = 1) => ({ median, p10: median, p90: median, ratio });
+
+const layers: LayerRow[] = (['fp32', 'bf16'] as const).flatMap((precision) =>
+  [2, 8].map((eager) => ({
+    shape: { tokens: 425, inputs: 768, outputs: 768, rank: 16 },
+    precision,
+    forward: { 'fused-lora': timing(1), 'cuBLASLt bare': timing(0.9, 0.9) },
+    both: {
+      'fused-lora': timing(1),
+      separate: timing(1.5, 1.5),
+      'PEFT eager': timing(eager, eager),
+      'PEFT torch.compile': timing(3, 3),
+    },
+    missing: {},
+  })),
+);
+
+const step: StepRow = {
+  model: 'roberta-base',
+  group: 'random batches (425 tokens a batch)',
+  timings: {
+    'fused-lora': timing(0.001),
+    'fused-lora, fp32': timing(0.002),
+    'fused-lora, graphs off': timing(0.0015),
+    'fused-lora, separate ops': timing(0.0012),
+    'fused-lora, full fine-tuning': timing(0.0016),
+    'HF Trainer + PEFT': timing(0.02),
+    'HF Trainer + PEFT, torch.compile': timing(0.006),
+    'PyTorch loop + PEFT, torch.compile + graphs': timing(0.004),
+  },
+  peakBytes: { 'fused-lora': 5e8, 'HF Trainer + PEFT': 1e9 },
+  graphsDifference: 0,
+};
+
+test('from timings: ratios to ours, the fastest of the compiled sides, the geometric mean over shapes', () => {
+  const figures = { ...layerFigures(layers), ...stepFigures([step], {}) };
+  expect(figures).toMatchObject({
+    'gpu.layer.bf16.peftEagerOverFused': expect.closeTo(4),
+    'gpu.layer.bf16.compiledOverFused': expect.closeTo(3),
+    'gpu.layer.bf16.separateOverFused': expect.closeTo(1.5),
+    'gpu.layer.bf16.forwardOfCublasLt': expect.closeTo(0.9),
+    'gpu.layer.fp32.peftEagerOverFused': expect.closeTo(4),
+    'gpu.step.milliseconds': expect.closeTo(1),
+    'gpu.step.trainerOverFused': expect.closeTo(20),
+    'gpu.step.compiledBestOverFused': expect.closeTo(4),
+    'gpu.step.fullOverLora': expect.closeTo(1.6),
+    'gpu.step.graphsOffOverGraphs': expect.closeTo(1.5),
+    'gpu.step.separateOverFused': expect.closeTo(1.2),
+    'gpu.step.fp32OverBf16': expect.closeTo(2),
+    'gpu.step.memoryOfPeft': expect.closeTo(0.5),
+  });
+  expect(targetSection(figures, ['layer', 'step']).note).toBe(
+    '5 of 5 met (4 of them the stretch bound), 0 not met, 0 not measured',
+  );
+});
+
+test('without peers and without a GPU: every figure to reach has a reason', () => {
+  const figures = { ...layerFigures([]), ...stepFigures([], { 'fused-lora': 'no GPU' }) };
+  for (const { figure } of GPU_TARGETS) expect(figures[figure]).toEqual({ missing: expect.any(String) });
+  expect(figures['gpu.step.trainerOverFused']).toEqual({ missing: 'no GPU' });
+  const { rows } = targetSection(figures, ['step']);
+  expect(rows).toHaveLength(4);
+  expect(rows[0]?.at(-1)).toBe('not measured: no GPU');
+});
