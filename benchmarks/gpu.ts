@@ -9,6 +9,7 @@ import { parseArgs } from 'node:util';
 import { native } from '../src/native';
 import { benchLayers } from './gpu/layer';
 import { benchSteps } from './gpu/step';
+import { targetSection } from './gpu/targets';
 import { closeChildren } from './lib/child';
 import { start } from './lib/main';
 import { machineFacts } from './lib/report';
@@ -70,6 +71,7 @@ async function run(): Promise<void> {
         for (const [side, reason] of Object.entries(measured.missing)) console.log(`not measured: ${side}: ${reason}`);
       }
     }
+    result.sections.push(targetSection(result.figures, Object.keys(result.peers)));
   } finally {
     closeChildren();
     writeResult(result, file);

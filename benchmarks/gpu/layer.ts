@@ -132,7 +132,8 @@ function section(rows: readonly LayerRow[], pass: 'forward' | 'both'): Section {
 const geomean = (values: readonly number[]) =>
   Math.exp(values.reduce((sum, v) => sum + Math.log(v), 0) / values.length);
 
-function figures(rows: readonly LayerRow[]): Record<string, Figure> {
+/** By name; with a reason where it was not measured. */
+export function layerFigures(rows: readonly LayerRow[]): Record<string, Figure> {
   const over = (precision: Precision, pass: 'forward' | 'both', side: string): Figure => {
     const ratios = rows.flatMap((row) => {
       const ratio = row.precision === precision ? row[pass][side]?.ratio : undefined;
@@ -176,5 +177,5 @@ export async function benchLayers(options: { quick: boolean; emulated: boolean }
       rows.push(await measureShape(at, precision, peer, { rounds, compile: !options.quick && at.tokens > 425 }));
     }
   }
-  return { peers, rows, sections: [section(rows, 'forward'), section(rows, 'both')], figures: figures(rows) };
+  return { peers, rows, sections: [section(rows, 'forward'), section(rows, 'both')], figures: layerFigures(rows) };
 }

@@ -63,7 +63,7 @@ export class GpuLayer {
     const rounded = y.read('value').slice(0, 4096);
     await native().runOp(BACKEND, 'linear', [x, W, b], [y], {}, step);
     const exact = y.read('value');
-    return rounded.every((value, i) => value === exact[i]) ? 'fused-lora has no bf16 products on CUDA yet' : undefined;
+    return rounded.every((value, i) => value === exact[i]) ? 'fused-lora gave the bits of fp32 for bf16' : undefined;
   }
 
   /** Seconds of a pass. */

@@ -45,8 +45,10 @@ function startOurs(name: string): Child {
   return new Child(name, process.execPath, [...loader, worker]);
 }
 
+/** In bf16 where nothing else is said, as the peers. */
 const OURS = {
   'fused-lora': {},
+  'fused-lora, fp32': { precision: 'fp32' },
   'fused-lora, graphs off': { graphs: false },
   'fused-lora, separate ops': { fused: false },
   'fused-lora, full fine-tuning': { method: 'full' },
@@ -106,6 +108,7 @@ async function openPeers(
         method: 'lora',
         precision: 'bf16',
         compile: mode,
+        how: side.how,
       });
       await child.call('batches', { batches: all });
       sides[name] = {
@@ -193,7 +196,7 @@ async function compareGraphs(ours: Record<string, Opened>): Promise<number | und
 function section(rows: readonly StepRow[]): Section {
   return {
     title: `training step, LoRA r = 8 on query and value, SST-2's lengths, batches of ${BATCH_SIZE}`,
-    note: "ratio: time over fused-lora's, median of rounds; ms a step [p10 p90] on the host's clock, from batch to loss; MiB: most on the device",
+    note: "bf16 unless a side says fp32; ratio: time over fused-lora's, median of rounds; ms a step [p10 p90] on the host's clock, from batch to loss; MiB: most on the device",
     header: ['side', 'ratio', 'ms', 'sentences/s', 'MiB'],
     rows: rows.flatMap(({ model, group, timings, peakBytes }) =>
       Object.entries(timings).map(([side, { ratio, median, p10, p90 }]) => [
@@ -207,7 +210,8 @@ function section(rows: readonly StepRow[]): Section {
   };
 }
 
-function figures(rows: readonly StepRow[], missing: Record<string, string>): Record<string, Figure> {
+/** By name; with a reason where it was not measured. */
+export function stepFigures(rows: readonly StepRow[], missing: Record<string, string>): Record<string, Figure> {
   const row = rows.find(({ model, group }) => model !== 'roberta-large' && group.startsWith('random'));
   const over = (side: string): Figure =>
     row?.timings['fused-lora'] && row.timings[side]
@@ -228,6 +232,8 @@ function figures(rows: readonly StepRow[], missing: Record<string, string>): Rec
         : over('PyTorch loop + PEFT, torch.compile'),
     'gpu.step.fullOverLora': over('fused-lora, full fine-tuning'),
     'gpu.step.graphsOffOverGraphs': over('fused-lora, graphs off'),
+    'gpu.step.separateOverFused': over('fused-lora, separate ops'),
+    'gpu.step.fp32OverBf16': over('fused-lora, fp32'),
     'gpu.step.memoryOfPeft':
       memory[0] !== undefined && memory[1] !== undefined
         ? memory[0] / memory[1]
@@ -250,5 +256,5 @@ export async function benchSteps(options: { quick: boolean; emulated: boolean })
       : { batches: options.quick ? 4 : 16, rounds: options.quick ? 3 : 9, compile: !options.quick, emulated: false };
     rows.push(...(await measureModel(model, settings, missing, peers)));
   }
-  return { peers, rows, missing, sections: [section(rows)], figures: figures(rows, missing) };
+  return { peers, rows, missing, sections: [section(rows)], figures: stepFigures(rows, missing) };
 }

@@ -39,8 +39,8 @@ class Clock(transformers.TrainerCallback):
 
 
 class Side:
-    def load(self, folder, method, adapter=None, precision="bf16", compile=None, **_):
-        """compile: a mode of torch.compile, or nothing."""
+    def load(self, folder, method, adapter=None, precision="bf16", compile=None, how="train", **_):
+        """compile: a mode of torch.compile, or nothing. how: what the side is for, "train" or "trainer"."""
         model = transformers.AutoModelForSequenceClassification.from_pretrained(
             folder, dtype=torch.float32, attn_implementation="sdpa"
         )
@@ -49,7 +49,8 @@ class Side:
             model = PeftModel.from_pretrained(model, adapter, is_trainable=True)
         # The Trainer wraps what it gets: each run of it has a copy of its own.
         self.pristine = copy.deepcopy(model)
-        self.model = model.to(DEVICE)
+        # Nothing of a loop on the device where the Trainer's memory is measured.
+        self.model = model.to(DEVICE if how == "train" else "cpu")
         self.bf16 = precision == "bf16"
         self.mode = compile
         self.run = torch.compile(self.model, mode=compile) if compile else self.model
@@ -65,6 +66,8 @@ class Side:
         self.batch_size = len(batches[0])
         longest = max(len(sentence["ids"]) for sentence in self.sentences)
         self.data = [self.collate(batch, longest if self.mode else None) for batch in batches]
+        if DEVICE == "cuda":
+            self.data = [{k: v.pin_memory() for k, v in batch.items()} for batch in self.data]
 
     def collate(self, batch, length=None):
         length = length or max(len(sentence["ids"]) for sentence in batch)

@@ -3,6 +3,7 @@ import {
   type EncodedExample,
   loadAdapter,
   loadModel,
+  type Precision,
   Program,
   packBatch,
   plan,
@@ -19,6 +20,8 @@ interface Load {
   folder: string;
   adapter?: string;
   method: 'lora' | 'full';
+  /** Of products. Default bf16, as the peers'. */
+  precision?: Precision;
   /** One op for LoRA products and epilogues. Default true. */
   fused?: boolean;
   /** Steps as CUDA graphs. Default true. */
@@ -30,11 +33,11 @@ let program: Program;
 let batches: SourceBatch[] = [];
 let step = 0;
 
-function load({ folder, adapter, method, fused = true, graphs = true }: Load) {
+function load({ folder, adapter, method, precision = 'bf16', fused = true, graphs = true }: Load) {
   model = loadModel(folder).model;
   if (method === 'lora') loadAdapter(model, adapter as string, { trainable: true });
   else model.requiresGrad_(true);
-  program = new Program(plan(trace(model, { training: true, loss: true }), { train: true, fused }), {
+  program = new Program(plan(trace(model, { training: true, loss: true }), { train: true, fused, precision }), {
     backend: 'cuda',
     cudaGraphs: graphs,
   });

@@ -1,0 +1,51 @@
+/** Figures to reach on one H200, held against what bench:gpu measured. */
+import type { Figure, Section } from '../lib/result';
+import { judge, judgedHeader, judgedRow, summaryOf, type Target } from '../lib/targets';
+
+const target = (name: string, figure: string, must: string, stretch: string, note: string): Target => ({
+  ...{ name, run: 'gpu', figure, unit: 'x', must, stretch, note },
+});
+
+export const GPU_TARGETS: readonly Target[] = [
+  target(
+    'fused LoRA layer, forward and backward, over PEFT eager',
+    'gpu.layer.bf16.peftEagerOverFused',
+    '>= 1.3',
+    '>= 2.2',
+    "bf16, geometric mean over RoBERTa-base's and -large's shapes",
+  ),
+  target(
+    'step over HF Trainer + PEFT',
+    'gpu.step.trainerOverFused',
+    '>= 15',
+    '>= 20',
+    "bf16, RoBERTa-base, SST-2's lengths in random batches of 32",
+  ),
+  target(
+    'step over the best with torch.compile',
+    'gpu.step.compiledBestOverFused',
+    '>= 3',
+    '>= 5',
+    'the same; the fastest of Trainer and loop, with and without CUDA graphs',
+  ),
+  target("peak device memory of PEFT's", 'gpu.step.memoryOfPeft', '<= 0.6', '<= 0.5', 'the same; HF Trainer + PEFT'),
+  target(
+    'LoRA step over own full fine-tuning step',
+    'gpu.step.fullOverLora',
+    '>= 1.3',
+    '>= 1.5',
+    'the same; LoRA r = 8 on query and value',
+  ),
+];
+
+/** @param measured the benchmarks whose figures are there: "layer", "step". */
+export function targetSection(figures: Record<string, Figure>, measured: readonly string[]): Section {
+  const asked = GPU_TARGETS.filter(({ figure }) => measured.some((name) => figure.startsWith(`gpu.${name}.`)));
+  const rows = judge(asked, new Map([['gpu', figures]]));
+  return {
+    title: 'figures to reach on one H200',
+    note: summaryOf(rows),
+    header: judgedHeader,
+    rows: rows.map(judgedRow),
+  };
+}
