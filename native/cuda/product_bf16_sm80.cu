@@ -25,8 +25,15 @@ struct Team {
   using Sums = float[kRowFragments][kColFragments][4];
 
   __device__ static int lane() { return static_cast<int>(threadIdx.x) % 32; }
-  __device__ static int warpRow() { return kTile.warpRow(static_cast<int>(threadIdx.x)); }
-  __device__ static int warpCol() { return kTile.warpCol(static_cast<int>(threadIdx.x)); }
+  // A static member has no address in device code.
+  __device__ static int warpRow() {
+    constexpr TileBf16 tile = kTile;
+    return tile.warpRow(static_cast<int>(threadIdx.x));
+  }
+  __device__ static int warpCol() {
+    constexpr TileBf16 tile = kTile;
+    return tile.warpCol(static_cast<int>(threadIdx.x));
+  }
 
   /// A slab of `source` [width, depth] (depth contiguous) or [depth, width], fp32.
   template <bool depthContiguous, int span>
