@@ -46,6 +46,7 @@ export type ErrorCode =
   /** A bug in this library. */
   | 'INTERNAL';
 
+/** What this library raises on purpose; docs/errors.md explains each code. */
 export class FusedLoraError extends Error {
   override readonly name = 'FusedLoraError';
   readonly code: ErrorCode;

@@ -1,15 +1,27 @@
 /** The public API, nothing else. The kernels by themselves are `fused-lora/kernels`. */
 export { EncodedSource, type SourceBatch, type SourceOptions } from './data/batch_source';
 export type { ColumnOptions } from './data/columns';
-export { type EncodeOptions, encodeExamples, type TextExample } from './data/encode';
-export { type EncodedSentence, type EncodeWordsOptions, encodeTokenExamples } from './data/encode_words';
+export { type EncodeOptions, encodeExamples, type TextEncoder, type TextExample } from './data/encode';
+export {
+  type EncodedSentence,
+  type EncodeWordsOptions,
+  encodeTokenExamples,
+  type WordEncoder,
+} from './data/encode_words';
 export type { DataFiles } from './data/files';
-export { cutPieces, MaskedSource, type MaskedSourceOptions } from './data/masked_source';
+export {
+  type CutOptions,
+  cutPieces,
+  MaskedSource,
+  type MaskedSourceOptions,
+  type MaskingVocabulary,
+} from './data/masked_source';
 export {
   type Batch,
   type EncodedExample,
   IGNORE_LABEL,
   type PackOptions,
+  type PositionRule,
   packBatch,
   planBatches,
 } from './data/packing';
@@ -17,33 +29,67 @@ export { type ReadOptions, readExamples, streamExamples } from './data/read_exam
 export { type EncodeAll, type Shard, StreamedSource, type StreamOptions } from './data/streamed_source';
 export { makeSentimentTask, type SentimentTask } from './data/synthetic';
 export { readTokenExamples, type TokenExample } from './data/token_examples';
-export { type Encoded, type EncodeTextOptions, loadTokenizer, Tokenizer } from './data/tokenizer';
+export { type Encoded, type EncodedWords, type EncodeTextOptions, loadTokenizer, Tokenizer } from './data/tokenizer';
 export { type ErrorCode, FusedLoraError } from './errors';
 export * as ops from './graph/ops';
-export { type BackendName, Parameter, type ParameterSource } from './graph/parameter';
-export { type Plan, type PlanOptions, plan } from './graph/plan';
+export { type BackendName, type ComputeType, Parameter, type ParameterSource } from './graph/parameter';
+export { type Lifetime, type Plan, type PlanOptions, plan } from './graph/plan';
 export { choosePrecision, type Precision, type PrecisionOption } from './graph/precision';
 export {
   type AccumulateOptions,
   type ApplyOptions,
   type BatchTensors,
+  type OptimizerGroup,
   Program,
   type ProgramOptions,
   type StepOptions,
 } from './graph/program';
-export { Graph, type Sizes, type Value } from './graph/value';
+export {
+  type Attributes,
+  type AttributeValue,
+  type Dim,
+  Graph,
+  type Node,
+  type RowSymbol,
+  type Sizes,
+  type Value,
+  type ValueDType,
+  type ValueKind,
+  type ValueType,
+} from './graph/value';
 export { type FetchModelOptions, type FetchOptions, fetchModel, type HubOptions } from './io/hub';
-export { openModelFolder, writeModelFolder } from './io/model_folder';
-export { SafetensorsFile, writeSafetensors } from './io/safetensors';
+export type { JsonObject } from './io/json';
+export { type ModelFolder, openModelFolder, type WriteModelFolderOptions, writeModelFolder } from './io/model_folder';
+export { SafetensorsFile, type TensorData, type TensorInfo, type TensorValues, writeSafetensors } from './io/safetensors';
 export * from './lora';
 export * from './models';
+export type { NativeBatch } from './native';
 export * from './nn';
-export { type RunRecord, readRecord, renderReport, writeReport } from './report';
+export {
+  type DataFacts,
+  type DetailsEvent,
+  type EndEvent,
+  type HardExample,
+  type MachineFacts,
+  type RunRecord,
+  readRecord,
+  renderReport,
+  type StartEvent,
+  type StopEvent,
+  writeReport,
+} from './report';
 export { Classifier, type ClassifierOptions, classify, type Prediction, type WordPrediction } from './task/classify';
 export { type ExampleData, splitExamples } from './task/data';
+export type { DeviceOption } from './task/device';
 export { type EvaluateOptions, type EvaluateResult, evaluate } from './task/evaluate';
 export type { Example } from './task/examples';
-export { type FineTuneOptions, type FineTuneResult, type FineTuneTask, fineTune } from './task/fine_tune';
+export {
+  FINE_TUNE_TASKS,
+  type FineTuneOptions,
+  type FineTuneResult,
+  type FineTuneTask,
+  fineTune,
+} from './task/fine_tune';
 export type { Method } from './task/method';
 export { type PretrainOptions, type PretrainResult, pretrain } from './task/pretrain';
 export { type OpenTextModelOptions, openTextModel, type TextModel } from './task/text_model';
@@ -54,10 +100,15 @@ export { eventLog } from './train/event_log';
 export type { CheckpointEvent, EvaluationEvent, RunEvent, StepEvent, TrainerCallbacks } from './train/events';
 export {
   argmaxRows,
+  type ClassificationMetrics,
   classificationMetrics,
   confusionMatrix,
+  type MultiLabelMetrics,
   multiLabelMetrics,
+  type RegressionMetrics,
   regressionMetrics,
 } from './train/metrics';
 export type { TrainerOptions } from './train/options';
+export type { ScheduleName } from './train/schedule';
+export type { Score } from './train/scores';
 export { Trainer, type TrainResult } from './train/trainer';

@@ -10,7 +10,9 @@ import type { Precision } from './graph/precision';
 import { type NativeParameter, type NativeTensor, native, wrapNativeError } from './native';
 
 export type { Precision };
+/** Where a kernel runs: `reference` is float64 inside, naive and slow, to compare with. */
 export type KernelBackend = 'cpu' | 'cuda' | 'reference';
+/** f in y = f(x Wᵀ + b). */
 export type Activation = 'none' | 'gelu' | 'geluTanh' | 'relu' | 'tanh';
 
 /** fp32 values with their shape, [n] or [rows, columns], row-major. */
@@ -19,6 +21,7 @@ export interface HostTensor {
   shape: readonly number[];
 }
 
+/** What a kernel takes: values here, or values in the device's memory. */
 export type KernelTensor = HostTensor | DeviceTensor;
 
 /** Values in the device's memory, for calls that follow one another and for timings. */
@@ -49,10 +52,12 @@ export class DeviceTensor {
     return guarded(() => this.handle.read('value'));
   }
 
+  /** Frees the memory; a later use of the tensor is an error. */
   dispose(): void {
     this.handle.dispose();
   }
 
+  /** For `using`. */
   [Symbol.dispose](): void {
     this.dispose();
   }
@@ -69,6 +74,7 @@ export interface KernelOptions {
   precision?: Precision;
 }
 
+/** Operands of {@link linear}. */
 export interface LinearArguments {
   /** [T, K] */
   x: KernelTensor;
@@ -84,6 +90,7 @@ export interface LinearArguments {
   y?: KernelTensor | undefined;
 }
 
+/** Operands of {@link loraLinear}. */
 export interface LoraLinearArguments extends LinearArguments {
   /** [r, K], r in 1..256 */
   A: KernelTensor;
@@ -97,6 +104,7 @@ export interface LoraLinearArguments extends LinearArguments {
   fused?: boolean | undefined;
 }
 
+/** Operands of {@link loraLinearBackward}. */
 export interface LoraLinearBackwardArguments {
   /** [T, N] */
   dy: KernelTensor;

@@ -110,6 +110,7 @@ export class EncodedSource {
     return this.lengths;
   }
 
+  /** The batches of an epoch, from 0; `largest` is the number of the one with the most tokens. */
   epoch(epoch: number): { readonly length: number; readonly largest: number; at(index: number): SourceBatch } {
     const batches = this.plan(epoch);
     const tokens = batches.map((indices) => indices.reduce((sum, i) => sum + (this.lengths[i] as number), 0));

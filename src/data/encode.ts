@@ -22,6 +22,7 @@ export interface TextEncoder {
   ): { inputIds: Int32Array; tokenTypeIds: Int32Array };
 }
 
+/** Of {@link encodeExamples}. */
 export interface EncodeOptions {
   /** Most tokens of an example, special tokens counted; longer ones are cut. */
   maxLength: number;

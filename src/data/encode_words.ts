@@ -13,6 +13,7 @@ export interface WordEncoder {
   ): { inputIds: Int32Array; tokenTypeIds: Int32Array; wordIds: Int32Array };
 }
 
+/** Of {@link encodeTokenExamples}. */
 export interface EncodeWordsOptions {
   /** Most tokens of a sentence, special tokens counted; what is beyond is cut. */
   maxLength: number;

@@ -90,6 +90,7 @@ export class MaskedSource extends EncodedSource {
   }
 }
 
+/** Of {@link cutPieces}. */
 export interface CutOptions {
   /** Tokens of a piece, its two special tokens counted. */
   maxLength: number;

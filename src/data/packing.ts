@@ -44,6 +44,7 @@ export interface Batch {
   numSequences: number;
 }
 
+/** How examples become batches. */
 export interface PackOptions {
   /** At most this many sequences a batch; default 32 where no tokenBudget is given, else unlimited. */
   batchSize?: number;

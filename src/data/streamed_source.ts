@@ -14,6 +14,7 @@ export type Shard<T> = () => AsyncIterable<readonly T[]>;
 /** Encodes examples; `numbers` are their places in the data, for errors. */
 export type EncodeAll<T> = (examples: readonly T[], numbers: readonly number[]) => Promise<readonly EncodedExample[]>;
 
+/** How a stream of examples is shuffled and packed. */
 export interface StreamOptions extends Omit<SourceOptions, 'shuffle'> {
   /** Examples in memory, within which they are shuffled. Default 16,384. */
   shuffleWindow?: number;

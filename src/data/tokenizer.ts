@@ -22,6 +22,7 @@ const { Tokenizer: HuggingFaceTokenizer } = require('@huggingface/tokenizers') a
   Tokenizer: new (tokenizer: object, config: object) => HuggingFaceTokenizer;
 };
 
+/** A text as token ids. */
 export interface Encoded {
   /** [n] token ids, special tokens included. */
   inputIds: Int32Array;
@@ -29,6 +30,7 @@ export interface Encoded {
   tokenTypeIds: Int32Array;
 }
 
+/** Of {@link Tokenizer.encode}. */
 export interface EncodeTextOptions {
   /** Second text of a pair; an empty one is a pair too. */
   pair?: string | undefined;
@@ -39,6 +41,7 @@ export interface EncodeTextOptions {
   maxLength?: number | undefined;
 }
 
+/** A sentence in words as token ids. */
 export interface EncodedWords extends Encoded {
   /** [n] which word each token is a piece of; -1 for special tokens. */
   wordIds: Int32Array;
@@ -55,6 +58,7 @@ interface Template {
 const BYTE_LEVEL_PATTERN =
   /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gu;
 
+/** Texts to token ids, as transformers makes them; {@link loadTokenizer} reads one from a folder. */
 export class Tokenizer {
   /** Ids of special tokens, where the tokenizer has them. */
   readonly padId: number | undefined;
@@ -71,7 +75,10 @@ export class Tokenizer {
   private readonly single: Template;
   private readonly double: Template;
 
-  /** @param files the content of tokenizer.json and tokenizer_config.json. */
+  /**
+   * @internal
+   * @param files the content of tokenizer.json and tokenizer_config.json.
+   */
   constructor(private readonly files: TokenizerFiles) {
     const { tokenizer, config } = files;
     try {

@@ -19,9 +19,12 @@ export function isSource(values: Float32Array | ParameterSource): values is Para
   return !ArrayBuffer.isView(values);
 }
 
+/** The backends: `reference` is naive, in float64 or float32, for tests and for looking inside. */
 export type BackendName = 'cpu' | 'reference' | 'cuda';
+/** What a program computes in. */
 export type ComputeType = 'f32' | 'f64';
 
+/** Values that a model learns, or learnt: fp32 here, packed copies on the device. */
 export class Parameter {
   /** The path in the model, set when it is put in a module tree; for errors, graphs and files. */
   name: string;

@@ -10,6 +10,7 @@ import { fuseGradients } from './rewrite/fuse_gradients';
 import { withPrecision } from './rewrite/precision';
 import { describeNode, type Graph, type Node, type Sizes, type Value } from './value';
 
+/** Of {@link plan}. */
 export interface PlanOptions {
   /** One op for LoRA products, epilogues and LayerNorm with its residual; false: separate ops. Default true. */
   fused?: boolean;
@@ -58,6 +59,7 @@ function dropUnread(graph: Graph): void {
   graph.nodes.push(...kept.reverse());
 }
 
+/** What runs, in which order, with which memory: `plan.toString(sizes)` prints it with its cost. */
 export class Plan {
   /** In the order in which they run: forward, then backward. */
   readonly instructions: readonly Node[];
@@ -165,7 +167,7 @@ export class Plan {
     return this.values.map((value) => lives.get(value)).filter((life): life is Lifetime => life !== undefined);
   }
 
-  /** What the native program is built from, all but the parameters, which go in the order of `parameters`. */
+  /** What the native program is built from, all but the parameters, which go in the order of `parameters`. @internal */
   toNativeSpec(backend: BackendName, compute: ComputeType): Omit<NativeProgramSpec, 'parameters'> {
     const outputs = new Set(this.outputIndices.values());
     const parameterIndex = new Map(this.parameters.map((parameter, i) => [parameter, i]));

@@ -8,6 +8,7 @@ import type { BackendName, ComputeType, Parameter } from './parameter';
 import type { Plan } from './plan';
 import type { Node, Sizes } from './value';
 
+/** Where and in what a program runs. */
 export interface ProgramOptions {
   backend: BackendName;
   /** f64 runs on the reference backend only. Default f32. */
@@ -25,6 +26,7 @@ export interface BatchTensors {
   sizes: Sizes;
 }
 
+/** What a forward pass depends on beside its batch. */
 export interface StepOptions {
   /** Seed of every dropout mask. Default 0. */
   seed?: bigint;
@@ -33,6 +35,7 @@ export interface StepOptions {
   signal?: AbortSignal | undefined;
 }
 
+/** Of {@link Program.accumulate}. */
 export interface AccumulateOptions extends StepOptions {
   /** Factor on the loss's gradient: this micro-batch's share of the step. Default 1. */
   lossScale?: number;
@@ -40,6 +43,7 @@ export interface AccumulateOptions extends StepOptions {
   zeroGradients: boolean;
 }
 
+/** AdamW's settings for some of the parameters. */
 export interface OptimizerGroup {
   learningRate: number;
   beta1: number;
@@ -49,6 +53,7 @@ export interface OptimizerGroup {
   weightDecay: number;
 }
 
+/** Of {@link Program.apply}. */
 export interface ApplyOptions {
   groups: OptimizerGroup[];
   /** Index into `groups` for a trained parameter. */
@@ -59,6 +64,7 @@ export interface ApplyOptions {
   maxGradNorm?: number;
 }
 
+/** A plan on a device: one native call a step, off the event loop. */
 export class Program {
   private nativeProgram: NativeProgram | undefined;
   private readonly valueIndex = new Map<string, number>();
@@ -182,6 +188,7 @@ export class Program {
     return { first: handle.read('firstMoment'), second: handle.read('secondMoment') };
   }
 
+  /** Sets AdamW's moments of a trained parameter, as a resumed run does. */
   writeMoments(parameter: Parameter, moments: { first: Float32Array; second: Float32Array }): void {
     const handle = this.handleOf(parameter);
     try {
@@ -221,6 +228,7 @@ export class Program {
     this.nativeProgram = undefined;
   }
 
+  /** For `using`. */
   [Symbol.dispose](): void {
     this.dispose();
   }

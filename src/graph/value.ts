@@ -10,15 +10,18 @@ import type { Parameter } from './parameter';
  * cuSeqlens.
  */
 export type RowSymbol = 'T' | 'S' | 'S+1' | 'M';
+/** A size of a shape: a number, or rows that each batch decides. */
 export type Dim = number | RowSymbol;
 /** 'float' takes the program's compute type (f32; f64 on the reference backend). */
 export type ValueDType = 'float' | 'i32';
+/** Rows of a batch: T tokens, S sequences, M masked tokens. */
 export interface Sizes {
   T: number;
   S: number;
   M: number;
 }
 
+/** What a value holds, and its shape. */
 export interface ValueType {
   dtype: ValueDType;
   shape: readonly Dim[];
@@ -30,6 +33,7 @@ export interface ValueType {
  */
 export type ValueKind = 'input' | 'parameter' | 'gradient' | 'computed';
 
+/** A result in a graph: it has a shape and a name, and numbers only when a program runs. */
 export class Value implements ValueType {
   /** The module path and what it is there, for people: `roberta.encoder.layer.0.attention.self.query:y`. */
   name: string;
@@ -68,7 +72,9 @@ export class Value implements ValueType {
   }
 }
 
+/** A setting of a node. */
 export type AttributeValue = number | string;
+/** Settings of a node by name. */
 export type Attributes = Readonly<Record<string, AttributeValue>>;
 
 /** One op applied. Absent optional operands are undefined; outputs that nobody asked for too. */
@@ -82,6 +88,7 @@ export interface Node {
   phase: 'forward' | 'backward';
 }
 
+/** Ops on symbolic sizes, in order; `toString` prints them. */
 export class Graph {
   readonly nodes: Node[] = [];
   readonly values: Value[] = [];

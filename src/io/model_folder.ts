@@ -82,6 +82,7 @@ export function openModelFolder(dir: string): ModelFolder {
   );
 }
 
+/** Of {@link writeModelFolder}. */
 export interface WriteModelFolderOptions {
   /** Above this many bytes of tensors the weights are cut into several files; default 5 GB. */
   maxShardBytes?: number;
@@ -94,7 +95,7 @@ function tensorBytes({ dtype, shape }: TensorData): number {
 }
 
 /**
- * Writes a Hugging Face model folder, so that it is seen whole or not at all (see {@link writeFolderAtomic}).
+ * Writes a Hugging Face model folder, so that it is seen whole or not at all (see `writeFolderAtomic`).
  * Weights of an earlier save of another number of shards are removed.
  *
  * @param tensors in the order in which shards are filled; a tensor is never cut.

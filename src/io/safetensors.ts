@@ -31,6 +31,7 @@ export interface TensorData {
   data: TensorValues | (() => TensorValues);
 }
 
+/** Values to write, before they are rounded to the dtype. */
 export type TensorValues = Float32Array | Float64Array | BigInt64Array;
 
 function openForRead(file: string): number {
@@ -162,12 +163,12 @@ export class SafetensorsFile {
     throw new FusedLoraError('INVALID_CHECKPOINT', `${this.file}: has no tensor "${name}". It has: ${some || 'none'}.`);
   }
 
-  /** {@link readTensorFloat32} by name. */
+  /** The values of a tensor of floats, as fp32. */
   readFloat32(name: string): Float32Array {
     return readTensorFloat32(this.info(name));
   }
 
-  /** {@link readTensorBytes} by name. */
+  /** The bytes of a tensor as they are in the file; SOURCE_CHANGED when the file is not what it was. */
   readBytes(name: string): Uint8Array {
     return readTensorBytes(this.info(name));
   }

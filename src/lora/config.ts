@@ -39,6 +39,7 @@ export interface LoraConfig {
   initLoraWeights?: boolean | 'gaussian' | undefined;
 }
 
+/** Which biases are trained; PEFT's words. */
 export type LoraBias = 'none' | 'all' | 'lora_only';
 
 /** A checked configuration with its defaults. */

@@ -1,4 +1,4 @@
-export { type LoraBias, type LoraConfig, resolveLoraConfig } from './config';
+export { type LoraBias, type LoraConfig, type ResolvedLoraConfig, resolveLoraConfig } from './config';
 export {
   type AddAdapterOptions,
   addAdapter,

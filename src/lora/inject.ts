@@ -6,6 +6,7 @@ import { findModulesToSave, findTargets, type Target } from './match';
 import { ModulesToSave } from './modules_to_save';
 import { adapterEntry, adaptersOf, applyAdapters, loraLinears, savedModules } from './registry';
 
+/** Of {@link addAdapter}. */
 export interface AddAdapterOptions {
   /** Of the adapter, for several on one model. Default: `default`. */
   name?: string;

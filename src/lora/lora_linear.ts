@@ -60,6 +60,7 @@ export class LoraLinear extends Module {
     return this.base_layer.outFeatures;
   }
 
+  /** Adds an adapter with initial values; the function `addAdapter` does it for a whole model. */
   addAdapter(name: string, settings: AdapterSettings): void {
     const { inFeatures, outFeatures } = this;
     const { rank } = settings;
@@ -75,6 +76,7 @@ export class LoraLinear extends Module {
     this.adapters.set(name, settings);
   }
 
+  /** Takes an adapter out. */
   deleteAdapter(name: string): void {
     this.lora_A.delete(name);
     this.lora_B.delete(name);

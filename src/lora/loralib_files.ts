@@ -13,6 +13,7 @@ import type { Module } from '../nn';
 import { invalidLora } from './config';
 import { addLoadedAdapter, type LoadAdapterOptions } from './peft_files';
 
+/** Of {@link loadLoralibAdapter}. */
 export interface LoralibOptions extends LoadAdapterOptions {
   /** alpha of the training script; the adapter is scaled by alpha / r. */
   alpha: number;

@@ -19,10 +19,12 @@ export class ModulesToSave extends Module {
     Object.defineProperty(this, 'original', { value: original });
   }
 
+  /** Adds an adapter's own copy of the module. */
   addAdapter(name: string): void {
     this.modules_to_save.set(name, cloneModule(this.original));
   }
 
+  /** Takes an adapter's copy out. */
   deleteAdapter(name: string): void {
     this.modules_to_save.delete(name);
     if (this.active === name) this.active = undefined;

@@ -5,6 +5,7 @@ export type { ParameterRow } from '../nn/fold_layers';
 
 import { adapterNames } from './registry';
 
+/** The parameters of a model: how many there are, and how many learn. */
 export interface ParameterTable {
   rows: ParameterRow[];
   total: number;

@@ -69,6 +69,7 @@ function expectedShapes(model: Module, plan: AdapterPlan): Map<string, readonly 
   return shapes;
 }
 
+/** Of {@link saveAdapter}. */
 export interface SaveAdapterOptions {
   /** Default: `default`. Any other name becomes a sub-folder, as in PEFT. */
   name?: string;
@@ -116,6 +117,7 @@ function readKeys(file: SafetensorsFile): Map<string, TensorInfo> {
   return found;
 }
 
+/** Of {@link loadAdapter}. */
 export interface LoadAdapterOptions {
   /** Name that the adapter gets in the model. Default: `default`. */
   name?: string;

@@ -9,6 +9,7 @@ import { RobertaForMaskedLM, RobertaForSequenceClassification, RobertaForTokenCl
 import { TASKS, type Task, type TaskModel, type TaskSettings } from './task_model';
 import { fitCheckpoint, type LoadReport } from './weights';
 
+/** What decides a model's head and dropout. */
 export interface ModelOptions {
   /** What the head is for. Default: what config.json's `architectures` says. */
   task?: Task | undefined;
@@ -28,6 +29,7 @@ export interface ModelOptions {
   modelType?: string | undefined;
 }
 
+/** Of {@link loadModel}. */
 export interface LoadModelOptions extends ModelOptions {
   /** Starts a head of another shape anew, where it would be an error. */
   ignoreMismatchedSizes?: boolean | undefined;
@@ -188,6 +190,7 @@ export function configOf(model: TaskModel): JsonObject {
   return json;
 }
 
+/** Of {@link saveModel}. */
 export interface SaveModelOptions extends WriteModelFolderOptions {
   /** Element type of the weights, rounded to nearest even. Default F32. */
   dtype?: keyof typeof TORCH_DTYPES;

@@ -7,6 +7,7 @@ import { expected, validate } from '../io/validate';
 /** What the encoders differ in: RoBERTa counts positions from pad_token_id + 1 and has another head; BERT has a pooler. */
 export type ModelFamily = 'roberta' | 'bert';
 
+/** config.json, checked. */
 export interface EncoderConfig {
   family: ModelFamily;
   /** `model_type` as written to config.json, e.g. xlm-roberta. */
@@ -78,6 +79,7 @@ const fields = z.object({
   quantization_config: z.null({ error: 'none: quantised checkpoints are not supported' }).optional(),
 });
 
+/** Of {@link parseConfig}. */
 export interface ParseConfigOptions {
   /** For errors: the path of config.json. */
   file: string;

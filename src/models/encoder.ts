@@ -75,7 +75,7 @@ export class Pooler extends Module {
     this.dense = new Linear(config.hiddenSize, config.hiddenSize, { std: config.initializerRange });
   }
 
-  /** @param x [S, hiddenSize], firstToken [S] */
+  /** tanh of a product with each first token. @param x [S, hiddenSize] @param firstToken [S] */
   forward(x: Value, firstToken: Value): Value {
     return this.activation.call(this.dense.call(x, firstToken));
   }

@@ -8,9 +8,9 @@ export {
   saveModel,
 } from './auto';
 export { BertForMaskedLM, BertForSequenceClassification, BertForTokenClassification } from './bert';
-export { type EncoderConfig, type ModelFamily, parseConfig } from './config';
+export { type EncoderConfig, type ModelFamily, type ParseConfigOptions, parseConfig } from './config';
 export { Embeddings, Encoder, EncoderModel, Pooler } from './encoder';
-export { ClassificationHead } from './heads';
+export { BertLmHead, BertPredictions, ClassificationHead, RobertaLmHead } from './heads';
 export { RobertaForMaskedLM, RobertaForSequenceClassification, RobertaForTokenClassification } from './roberta';
 export { TASKS, type Task, TaskModel, type TaskSettings } from './task_model';
 export type { LoadReport } from './weights';

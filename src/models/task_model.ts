@@ -15,8 +15,10 @@ export const TASKS = [
   'token-classification',
   'masked-lm',
 ] as const;
+/** One of {@link TASKS}. */
 export type Task = (typeof TASKS)[number];
 
+/** What a head is for, and the names of its labels. */
 export interface TaskSettings {
   task: Task;
   /** Outputs of the head; the vocabulary size for masked-lm. */

@@ -8,7 +8,7 @@ export class Activation extends Module {
     super();
   }
 
-  /** @param x [R, N] */
+  /** f(x), elementwise. @param x [R, N] */
   forward(x: Value): Value {
     return activation(x, this.kind);
   }

@@ -30,6 +30,7 @@ export class ModuleList<M extends Module = Module> extends Module implements Ite
     return child as M;
   }
 
+  /** The modules in order. */
   *[Symbol.iterator](): Iterator<M> {
     for (const [, child] of this.namedChildren()) yield child as M;
   }
@@ -48,14 +49,17 @@ export class ModuleList<M extends Module = Module> extends Module implements Ite
 
 /** Modules by name, put in and taken out at run time. It has no forward of its own. */
 export class ModuleDict<M extends Module = Module> extends Module {
+  /** The module of this name. */
   get(name: string): M | undefined {
     return this.namedChildren().find(([known]) => known === name)?.[1] as M | undefined;
   }
 
+  /** Puts a module in, or in place of another. */
   set(name: string, module: M): void {
     define(this, name, module);
   }
 
+  /** Takes a module out. */
   delete(name: string): void {
     if (this.get(name)) Reflect.deleteProperty(this, name);
   }

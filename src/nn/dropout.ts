@@ -11,6 +11,8 @@ export class Dropout extends Module {
   }
 
   /**
+   * x with a share p of its entries zeroed, the others times 1 / (1 − p); in training only.
+   *
    * @param x [R, N]
    * @param tokenIndex [R] i32: the token of each row, where rows are a selection (the first token of each sentence), so that
    * the mask is the one which these tokens would have had in the whole batch.

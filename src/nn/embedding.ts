@@ -5,6 +5,7 @@ import { initializedParameter } from './init';
 import { Module } from './module';
 import { positiveInteger } from './options';
 
+/** Of {@link Embedding}. */
 export interface EmbeddingOptions {
   /** A row that starts at zero and gets no gradient. */
   paddingIndex?: number | undefined;

@@ -38,7 +38,7 @@ export class ResidualOutput extends Module {
     this.dropout = new Dropout(options.hiddenDropout ?? 0);
   }
 
-  /** @param x [T, inFeatures], residual [T, hiddenSize] */
+  /** LayerNorm(dropout(x Wᵀ + b) + residual). @param x [T, inFeatures] @param residual [T, hiddenSize] */
   forward(x: Value, residual: Value): Value {
     return this.LayerNorm.call(add(this.dropout.call(this.dense.call(x)), residual));
   }

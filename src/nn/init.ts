@@ -109,7 +109,7 @@ class InitialSource implements ParameterSource {
 
 const sources = new WeakMap<Parameter, InitialSource>();
 
-/** A trainable parameter that starts as `initializer` says. Its seed and path come with {@link fixInitialValues}, else at the first read (seed 0). */
+/** A trainable parameter that starts as `initializer` says. Its seed and path come with `fixInitialValues`, else at the first read (seed 0). */
 export function initializedParameter(shape: readonly number[], initializer: Initializer): Parameter {
   const source = new InitialSource(initializer, shape);
   const parameter = new Parameter(shape, source);

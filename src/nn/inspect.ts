@@ -3,6 +3,7 @@ import { type BatchTensors, Program } from '../graph/program';
 import { resolveDim } from '../graph/value';
 import { type Model, type TraceOptions, trace } from './model';
 
+/** One value that {@link inspect} saw. */
 export interface InspectedValue {
   /** Row-major; float64 as the reference backend computed it, Int32Array for indices. */
   data: Float64Array | Int32Array | Float32Array;

@@ -5,6 +5,7 @@ import { initializedParameter } from './init';
 import { Module } from './module';
 import { positiveInteger } from './options';
 
+/** Of {@link Linear}. */
 export interface LinearOptions {
   /** Default true. A Parameter is shared with the module that it belongs to. */
   bias?: boolean | Parameter;

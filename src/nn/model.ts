@@ -2,6 +2,7 @@ import { bceWithLogits, type CrossEntropyOptions, crossEntropy, mse } from '../g
 import { Graph, type Value } from '../graph/value';
 import { Module } from './module';
 
+/** What changes a loss. */
 export type LossOptions = CrossEntropyOptions;
 
 /**
@@ -34,6 +35,7 @@ export function binaryLoss(graph: Graph, logits: Value): Value {
   return bceWithLogits(logits, graph.input('targets', 'float', logits.shape));
 }
 
+/** Of {@link trace}. */
 export interface TraceOptions {
   /** Whether dropout is active. Default: the model's own mode (`train()`, `eval()`). */
   training?: boolean;

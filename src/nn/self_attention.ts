@@ -6,6 +6,7 @@ import { Linear } from './linear';
 import { Module } from './module';
 import { positiveInteger } from './options';
 
+/** Of {@link SelfAttention}. */
 export interface SelfAttentionOptions {
   hiddenSize: number;
   /** Must divide hiddenSize. */

@@ -9,6 +9,7 @@ export interface StateTensor {
   data: Float32Array | (() => Float32Array);
 }
 
+/** Values of parameters by path. */
 export type StateDict = Map<string, StateTensor>;
 /** What `loadStateDict` takes: a state dict of this library, or pairs made by hand. */
 export type StateEntries = Iterable<readonly [string, StateTensor]>;

@@ -15,6 +15,7 @@ export interface DataFacts {
   lengthCounts: number[];
 }
 
+/** Where a run took place. */
 export interface MachineFacts {
   node: string;
   platform: string;
@@ -29,6 +30,7 @@ export interface MachineFacts {
   compiler: string;
 }
 
+/** What a run begins with: settings, data, parameters, machine. */
 export interface StartEvent {
   event: 'start';
   logVersion: number;
@@ -51,6 +53,7 @@ export interface StartEvent {
   machine: MachineFacts;
 }
 
+/** An example of the dev set with a large loss. */
 export interface HardExample {
   /** Number in the dev set, from 0, or where it stands: `dev.tsv:17`. */
   place: string;
@@ -81,6 +84,7 @@ export interface DetailsEvent {
   hardest: HardExample[];
 }
 
+/** The end of a run whose output is written. */
 export interface EndEvent {
   event: 'end';
   time: string;
@@ -92,6 +96,7 @@ export interface EndEvent {
   seconds: Record<string, number>;
 }
 
+/** A run that ended in an error. */
 export interface StopEvent {
   event: 'stop';
   time: string;
@@ -100,6 +105,7 @@ export interface StopEvent {
   message: string;
 }
 
+/** What events.jsonl says about a run. */
 export interface RunRecord {
   /** Name of the folder. */
   name: string;

@@ -15,6 +15,7 @@ import { type Example, isTokenExample, requireObject, textExamples } from './exa
 import type { TextModel } from './text_model';
 import { checkedThreshold, sigmoid } from './threshold';
 
+/** What a model says about a text; which fields there are depends on its task. */
 export interface Prediction {
   /** The most probable class; absent for regression. */
   label?: string;
@@ -32,6 +33,7 @@ export interface Prediction {
   entities?: (Entity & { text: string })[];
 }
 
+/** What a token classifier says about a word. */
 export interface WordPrediction {
   word: string;
   /** The most probable class; null for a word beyond maxLength or without token ids, which no model has seen. */
@@ -40,6 +42,7 @@ export interface WordPrediction {
   probability: number | null;
 }
 
+/** Of {@link Classifier}. */
 export interface ClassifierOptions {
   /** Default auto. */
   device?: DeviceOption;
@@ -104,10 +107,12 @@ export class Classifier {
     return (await this.logitsOf(encoded, signal)).map((row) => this.prediction(row));
   }
 
+  /** Frees the program; the model stays. */
   dispose(): void {
     this.evaluator.dispose();
   }
 
+  /** For `using`. */
   [Symbol.dispose](): void {
     this.dispose();
   }

@@ -3,6 +3,7 @@ import { FusedLoraError } from '../errors';
 import type { BackendName } from '../graph/parameter';
 import { native } from '../native';
 
+/** Where to compute; auto takes the GPU where there is one that can be used. */
 export type DeviceOption = 'auto' | 'cpu' | 'cuda';
 
 export interface ChosenDevice {

@@ -11,6 +11,7 @@ import { measure } from './measure';
 import type { TextModel } from './text_model';
 import { checkedThreshold } from './threshold';
 
+/** Of {@link evaluate}. */
 export interface EvaluateOptions extends BatchSizes, Omit<LoadOptions, 'signal'> {
   /** Default auto. */
   device?: DeviceOption;
@@ -21,6 +22,7 @@ export interface EvaluateOptions extends BatchSizes, Omit<LoadOptions, 'signal'>
   signal?: AbortSignal;
 }
 
+/** What {@link evaluate} measured. */
 export interface EvaluateResult {
   examples: number;
   /** The loss, and what `measure` gives for the task. */

@@ -18,6 +18,7 @@ import { dataFacts, settingsFrom, startEvent } from './run_facts';
 import { EVENTS, RunLog } from './run_log';
 import { copyTokenizer } from './text_model';
 
+/** Of {@link pretrain}. */
 export interface PretrainOptions extends Omit<TrainerOptions, 'trace' | 'backend' | 'outputDir' | 'learningRate'> {
   /** A config.json to start from random values, or a Hugging Face model folder, or a name on the hub, to go on from. */
   model: string;
@@ -47,6 +48,7 @@ export interface PretrainOptions extends Omit<TrainerOptions, 'trace' | 'backend
   onNotice?: (line: string) => void;
 }
 
+/** What {@link pretrain} did, and the model. */
 export interface PretrainResult {
   device: string;
   /** What products were computed in. */

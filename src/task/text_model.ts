@@ -21,6 +21,7 @@ const settingsFields = z.object({
   maxLength: expected.integer(3).optional(),
 });
 
+/** Of {@link openTextModel}. */
 export interface OpenTextModelOptions extends LoadModelOptions, HubOptions {
   /** A PEFT adapter to put on the model: a folder, or a name on the hub. Default: `model` itself where it is one. */
   adapter?: string | undefined;
@@ -57,6 +58,7 @@ export const OPEN_KEYS: Record<keyof OpenTextModelOptions, true> = {
   ignoreMismatchedSizes: true,
 };
 
+/** A model with its tokenizer, and where both came from. */
 export interface TextModel {
   model: TaskModel;
   tokenizer: Tokenizer;

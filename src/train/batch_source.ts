@@ -8,6 +8,7 @@ export interface TrainBatch extends BatchTensors {
   lossRows: number;
 }
 
+/** The batches of one epoch, packed when they are asked for. */
 export interface EpochBatches {
   /** Infinity until its end is known, where data can be read once alone. */
   readonly length: number;
@@ -19,6 +20,7 @@ export interface EpochBatches {
   close?(): Promise<void>;
 }
 
+/** What a {@link Trainer} trains on: the batches of each epoch. */
 export interface BatchSource {
   readonly numExamples: number;
   /** Whether there is one epoch alone, of a length that nobody knows before its end. Default false. */

@@ -1,6 +1,7 @@
 /** Entities in tags of the kind B-PER I-PER O, and how many of them were found: what seqeval computes by default. */
 import { FusedLoraError } from '../errors';
 
+/** Words `start` to `end` (not included) that are one entity. */
 export interface Entity {
   /** PER of B-PER. */
   type: string;
@@ -39,6 +40,7 @@ export function findEntities(tags: readonly string[]): Entity[] {
   return entities;
 }
 
+/** Scores of whole entities, as seqeval gives them. */
 export interface EntityMetrics {
   /** Share of the predicted entities that are right: same type, same words. */
   precision: number;

@@ -7,6 +7,7 @@ import { Program } from '../graph/program';
 import type { Graph } from '../graph/value';
 import type { BatchSource } from './batch_source';
 
+/** Of {@link Evaluator}. */
 export interface EvaluatorOptions {
   trace: (options: { training: boolean; loss: boolean }) => Graph;
   /** Default cpu. */
@@ -17,6 +18,7 @@ export interface EvaluatorOptions {
   loss?: boolean;
 }
 
+/** Logits and loss of all examples. */
 export interface Evaluation {
   /** Mean over all rows that count; NaN without labels. */
   loss: number;
@@ -45,6 +47,7 @@ export class Evaluator {
     this.program = new Program(plan(graph, { train: false, precision }), { backend });
   }
 
+  /** Runs all batches of epoch 0. */
   async run(source: BatchSource, signal?: AbortSignal): Promise<Evaluation> {
     const logits = new Array<Float32Array>(source.numExamples);
     let lossSum = 0;
@@ -68,10 +71,12 @@ export class Evaluator {
     return { loss: rowSum > 0 ? lossSum / rowSum : Number.NaN, logits, numOutputs: this.numOutputs };
   }
 
+  /** Frees the program; the model stays. */
   dispose(): void {
     this.program.dispose();
   }
 
+  /** For `using`. */
   [Symbol.dispose](): void {
     this.dispose();
   }

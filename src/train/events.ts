@@ -6,6 +6,7 @@ export interface RunEvent {
   totalSteps: number;
 }
 
+/** After an optimizer step. */
 export interface StepEvent {
   /** Optimizer steps done, from 1. */
   step: number;
@@ -24,6 +25,7 @@ export interface StepEvent {
   secondsLeft: number;
 }
 
+/** After an evaluation. */
 export interface EvaluationEvent {
   step: number;
   epoch: number;
@@ -33,6 +35,7 @@ export interface EvaluationEvent {
   seconds: number;
 }
 
+/** After a checkpoint. */
 export interface CheckpointEvent {
   step: number;
   path: string;
@@ -42,7 +45,10 @@ export interface CheckpointEvent {
 export interface TrainerCallbacks {
   /** Before the first step, when all options and data are known to be good. */
   onStart?(event: RunEvent): void | Promise<void>;
+  /** After each optimizer step. */
   onStep?(event: StepEvent): void | Promise<void>;
+  /** After each evaluation. */
   onEvaluate?(event: EvaluationEvent): void | Promise<void>;
+  /** After each checkpoint. */
   onCheckpoint?(event: CheckpointEvent): void | Promise<void>;
 }

@@ -1,6 +1,7 @@
 /** Metrics over a whole evaluation set. */
 import { FusedLoraError } from '../errors';
 
+/** Of one class a text or word. */
 export interface ClassificationMetrics {
   accuracy: number;
   /** Of class 1 for two classes (scikit-learn's binary F1); the unweighted mean over classes otherwise. */
@@ -29,6 +30,7 @@ export function confusionMatrix(labels: ArrayLike<number>, predicted: ArrayLike<
   return matrix;
 }
 
+/** Accuracy, F1 and Matthews correlation of predicted classes. */
 export function classificationMetrics(
   labels: ArrayLike<number>,
   predicted: ArrayLike<number>,
@@ -56,6 +58,7 @@ export function classificationMetrics(
   };
 }
 
+/** Of several labels a text. */
 export interface MultiLabelMetrics {
   /** Of all decisions about a label together. */
   microF1: number;
@@ -65,7 +68,12 @@ export interface MultiLabelMetrics {
   exactMatch: number;
 }
 
-/** @param targets, predicted [examples][labels] 0 or 1 */
+/**
+ * F1 and exact match of predicted sets of labels.
+ *
+ * @param targets [examples][labels] 0 or 1
+ * @param predicted [examples][labels] 0 or 1
+ */
 export function multiLabelMetrics(
   targets: readonly (readonly number[])[],
   predicted: readonly (readonly number[])[],
@@ -95,6 +103,7 @@ export function multiLabelMetrics(
   };
 }
 
+/** Of numbers. */
 export interface RegressionMetrics {
   mse: number;
   pearson: number;
@@ -102,6 +111,7 @@ export interface RegressionMetrics {
   spearman: number;
 }
 
+/** Mean squared error and correlations. */
 export function regressionMetrics(targets: ArrayLike<number>, predicted: ArrayLike<number>): RegressionMetrics {
   const n = targets.length;
   let squared = 0;

@@ -7,6 +7,7 @@ import type { TrainerCallbacks } from './events';
 import type { AdamWOptions } from './parameter_groups';
 import type { ScheduleOptions } from './schedule';
 
+/** Of {@link Trainer}. */
 export interface TrainerOptions extends AdamWOptions, ScheduleOptions {
   /** The training graph: dropout active, ending in a loss. `(o) => trace(model, o)` for a Model. */
   trace: (options: { training: boolean; loss: boolean }) => Graph;

@@ -4,6 +4,7 @@
  */
 import { FusedLoraError } from '../errors';
 
+/** How the learning rate goes on after its warm-up. */
 export type ScheduleName = 'linear' | 'cosine' | 'constant';
 
 export interface ScheduleOptions {

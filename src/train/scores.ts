@@ -1,6 +1,7 @@
 /** Precision, recall and F1 of each class, label or entity type by itself: what a mean hides. */
 import { findEntities } from './entities';
 
+/** Scores of one class, label or entity type. */
 export interface Score {
   name: string;
   /** Share of what was predicted as this that is right; 0 where nothing was. */

@@ -22,6 +22,7 @@ import { groupParameters, type ParameterGroups } from './parameter_groups';
 import { scheduleFactor } from './schedule';
 import { Throughput } from './throughput';
 
+/** What a training run did. */
 export interface TrainResult {
   steps: number;
   epochs: number;
@@ -39,6 +40,7 @@ export interface TrainResult {
   samplesPerSecond: number;
 }
 
+/** Trains what a graph holds on a source of batches: AdamW, schedules, evaluation, checkpoints with exact resume. */
 export class Trainer {
   /** What products are computed in. */
   readonly precision: Precision;
@@ -138,6 +140,7 @@ export class Trainer {
     this.program.dispose();
   }
 
+  /** For `using`. */
   [Symbol.dispose](): void {
     this.dispose();
   }

@@ -7,6 +7,7 @@ import type { TextExample } from '../encode';
 import { RANDOM_SITE, RandomStream } from '../philox';
 import { type Choose, DEV_GRAMMAR, sentencePair, TRAIN_GRAMMAR } from './grammar';
 
+/** Sentences made by a grammar, with labels. */
 export interface SentimentTask {
   train: TextExample[];
   dev: TextExample[];
@@ -16,7 +17,11 @@ export interface SentimentTask {
 export const TRAIN_SENTENCES = 4800;
 export const DEV_SENTENCES = 800;
 
-/** @param seed another one, other sentences. Default 0. The same seed gives the same sentences. */
+/**
+ * Sentiment sentences with negation and contrast, which a bag of words can not classify; dev has words and templates that train has not.
+ *
+ * @param seed another one, other sentences. Default 0. The same seed gives the same sentences.
+ */
 export function makeSentimentTask(seed = 0): SentimentTask {
   const make = (grammar: typeof TRAIN_GRAMMAR, count: number, part: number): TextExample[] => {
     const random = new RandomStream(seed, RANDOM_SITE.synthetic, part);

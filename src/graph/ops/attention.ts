@@ -88,6 +88,7 @@ export const attentionBackwardOp = defineOp({
   bytes: touchedBytes,
 });
 
+/** Of {@link attention}. */
 export interface AttentionOptions {
   /** Heads that the hidden size is split into; it must be divisible. */
   numHeads: number;

@@ -43,6 +43,7 @@ export const embeddingBackwardOp = defineOp({
   bytes: ({ inputs: [ids, dy] }, sizes) => bytesOf(ids, sizes) + 3 * bytesOf(dy, sizes),
 });
 
+/** A table and which of its rows. */
 export interface EmbeddingTerm {
   /** [T] i32 */
   ids: Value;

@@ -104,6 +104,7 @@ export const loraLinearBackwardOp = defineOp({
   bytes: touchedBytes,
 });
 
+/** Of {@link loraLinear}. */
 export interface LoraLinearOptions {
   /** s = alpha / r, or alpha / √r. */
   scaling: number;

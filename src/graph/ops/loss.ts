@@ -104,6 +104,7 @@ export const bceWithLogitsBackwardOp = defineOp({
   bytes: touchedBytes,
 });
 
+/** Of {@link crossEntropy}. */
 export interface CrossEntropyOptions {
   /** Share of the target spread over all classes, in [0, 1). Default 0. */
   labelSmoothing?: number | undefined;

@@ -24,12 +24,14 @@ import { type HubOptions, type HubSettings, hubSettings } from './settings';
 export { hubModelOf, isHubUrl } from './ids';
 export { HUB_KEYS, type HubOptions } from './settings';
 
+/** Of downloads. */
 export interface FetchOptions extends HubOptions {
   signal?: AbortSignal | undefined;
   /** Told what is downloaded. */
   onNotice?: ((line: string) => void) | undefined;
 }
 
+/** Of {@link fetchModel}. */
 export interface FetchModelOptions extends FetchOptions {
   /** A branch, tag or commit. Default: main. */
   revision?: string | undefined;

@@ -3,6 +3,7 @@ import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
 
+/** How the Hugging Face hub is reached, and where downloads are kept. */
 export interface HubOptions {
   /** Access token, for what is private or gated. Default: HF_TOKEN, else what `hf auth login` wrote (HF_TOKEN_PATH, HF_HOME/token). */
   token?: string;
