@@ -2,6 +2,7 @@
 import { FusedLoraError } from '../errors';
 import { listNames, nearNames } from '../nn/near';
 
+/** Which columns of data files are read, by name or number. */
 export interface ColumnOptions {
   /**
    * Column of the text: a name, or in files with columns in order (CSV, TSV, Parquet, CoNLL) a number from 0. Default: sentence or text, whichever
@@ -24,6 +25,15 @@ export const COLUMN_KEYS: Record<keyof ColumnOptions, true> = {
   labelColumn: true,
   header: true,
   delimiter: true,
+};
+
+/** The same on the command line, for errors. */
+const FLAGS: Record<keyof ColumnOptions, string> = {
+  textColumn: '--text-column',
+  textPairColumn: '--text-pair-column',
+  labelColumn: '--label-column',
+  header: '--no-header',
+  delimiter: '--delimiter',
 };
 
 /** Names under which the text is looked for, in this order. */
@@ -60,7 +70,7 @@ export function findColumn(
     if (again < 0) return index;
     throw new FusedLoraError(
       'INVALID_DATA',
-      `${place}: two columns are named "${name}" (${index} and ${again}); give the number of the one to use with ${option}`,
+      `${place}: two columns are named "${name}" (${index} and ${again}); give the number of the one to use with ${option} (${FLAGS[option]})`,
     );
   }
   if (wanted !== undefined && /^\d+$/.test(String(wanted)) && Number(wanted) < width) return Number(wanted);
@@ -68,7 +78,10 @@ export function findColumn(
   const has = names
     ? `the header names ${listNames(names.map((name) => `"${name}"`))}`
     : `there are ${width} columns, from 0`;
-  const remedy = names ? `name it with ${option}, or say that there is no header` : `give its number with ${option}`;
+  const both = `${option} (${FLAGS[option]})`;
+  const remedy = names
+    ? `name it with ${both}, or say that there is no header (header: false, --no-header)`
+    : `give its number with ${both}`;
   throw new FusedLoraError(
     'INVALID_DATA',
     `${place}: has no column ${wanted === undefined ? `for the ${what}` : `"${wanted}"`}${near === undefined ? '' : `; was "${near}" meant?`}; ${has}: ${remedy}`,

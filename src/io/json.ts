@@ -1,6 +1,8 @@
 import * as fs from 'node:fs';
+import * as path from 'node:path';
 import { type ErrorCode, FusedLoraError } from '../errors';
 
+/** What a JSON file holds. */
 export type JsonObject = Record<string, unknown>;
 
 /** True for `{…}`: neither null nor an array. */
@@ -22,7 +24,9 @@ export function readFileBytes(file: string, purpose: string): Buffer {
   try {
     return fs.readFileSync(file);
   } catch (error) {
-    const reason = (error as NodeJS.ErrnoException).code ?? String(error);
+    const code = (error as NodeJS.ErrnoException).code ?? String(error);
+    const folder = path.dirname(file);
+    const reason = code === 'ENOENT' && !fs.existsSync(folder) ? `there is no folder ${folder}` : code;
     throw new FusedLoraError('FILE_NOT_FOUND', `${file}: can not be read (${reason}). It is needed ${purpose}.`, {
       cause: error,
     });

@@ -11,6 +11,7 @@ import { saveModel, type Task, type TaskModel } from '../models';
 import { type LossOptions, trace } from '../nn';
 import { checkKeys } from '../nn/options';
 import { type Evaluation, Evaluator } from '../train/evaluate';
+import type { RunEvent } from '../train/events';
 import type { TrainerOptions } from '../train/options';
 import { Trainer, type TrainResult } from '../train/trainer';
 import type { ExampleData } from './data';
@@ -45,8 +46,10 @@ export const FINE_TUNE_TASKS = [
   'regression',
   'token-classification',
 ] as const;
+/** One of {@link FINE_TUNE_TASKS}. */
 export type FineTuneTask = (typeof FINE_TUNE_TASKS)[number];
 
+/** Of {@link fineTune}. */
 export interface FineTuneOptions
   extends Omit<TrainerOptions, 'trace' | 'backend' | 'evaluate' | 'learningRate' | 'outputDir'>,
     BatchSizes,
@@ -102,6 +105,7 @@ export interface FineTuneOptions
   onNotice?: (line: string) => void;
 }
 
+/** What {@link fineTune} did, and the model. */
 export interface FineTuneResult {
   method: string;
   labelNames: string[];
@@ -185,7 +189,11 @@ export async function fineTune(options: FineTuneOptions): Promise<FineTuneResult
     trace: (o) => trace(model, { ...o, lossOptions: loss }),
     backend,
     precision,
-    callbacks: [log.callbacks, ...(options.callbacks ?? [])],
+    callbacks: [
+      log.callbacks,
+      { onStart: (event) => tellFewSteps(event, options, onNotice) },
+      ...(options.callbacks ?? []),
+    ],
     ...(evaluation && { evaluate: () => run() }),
   });
   using evaluator = evaluation && new Evaluator({ trace: (o) => trace(model, o), backend, precision });
@@ -235,6 +243,20 @@ export async function fineTune(options: FineTuneOptions): Promise<FineTuneResult
     log.stop(error);
     throw error;
   }
+}
+
+/** Defaults are for thousands of examples; whoever begins with fifty should be told why nothing was learnt. */
+const FEW_STEPS = 20;
+
+function tellFewSteps(
+  { step, totalSteps }: RunEvent,
+  { maxSteps }: FineTuneOptions,
+  onNotice: (line: string) => void,
+): void {
+  if (step > 0 || totalSteps >= FEW_STEPS || maxSteps !== undefined) return;
+  onNotice(
+    `only ${totalSteps} steps in all, which teach a new classifier little: take smaller batches (batchSize, --batch-size) or more epochs (epochs, --epochs)`,
+  );
 }
 
 /** Every option with the value that it has, for the log. */

@@ -92,6 +92,16 @@ describe('a dev split', () => {
     expect(notices).toContain('24 of 96 examples set aside to measure on');
   });
 
+  it('tells who trains a few steps alone why little is learnt, unless they were asked for', async () => {
+    const notices: string[] = [];
+    const onNotice = (line: string) => notices.push(line);
+    await run({ batchSize: 48, onNotice });
+    expect(notices).toContainEqual(expect.stringMatching(/^only 2 steps in all.*batchSize.*epochs/));
+    await expect(run({ model: '../no/such/folder' })).rejects.toThrow(
+      /config.json: .*there is no folder \.\.\/no\/such/,
+    );
+  });
+
   it('excludes a dev set and a stream', async () => {
     await expect(run({ devSplit: 0.1, dev: train })).rejects.toThrow(/devSplit and dev are both given/);
     await expect(run({ devSplit: 0.1, stream: true })).rejects.toThrow(/devSplit needs the data in memory/);
