@@ -60,7 +60,13 @@ export {
 export { type FetchModelOptions, type FetchOptions, fetchModel, type HubOptions } from './io/hub';
 export type { JsonObject } from './io/json';
 export { type ModelFolder, openModelFolder, type WriteModelFolderOptions, writeModelFolder } from './io/model_folder';
-export { SafetensorsFile, type TensorData, type TensorInfo, type TensorValues, writeSafetensors } from './io/safetensors';
+export {
+  SafetensorsFile,
+  type TensorData,
+  type TensorInfo,
+  type TensorValues,
+  writeSafetensors,
+} from './io/safetensors';
 export * from './lora';
 export * from './models';
 export type { NativeBatch } from './native';
