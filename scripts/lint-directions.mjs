@@ -23,7 +23,7 @@ const typescript = {
   report: ['train', 'data', 'io', 'nn', 'graph', 'native'],
   task: ['report', 'train', 'models', 'lora', 'data', 'io', 'nn', 'graph', 'native'],
   serve: ['task', 'report', 'train', 'models', 'lora', 'data', 'io', 'nn', 'graph', 'native'],
-  kernels: ['graph', 'native'],
+  kernels: ['nn', 'graph', 'native'],
   cli: [
     'index',
     'serve',

@@ -8,6 +8,7 @@ import { isFloat32Array } from 'node:util/types';
 import { FusedLoraError } from './errors';
 import type { Precision } from './graph/precision';
 import { type NativeParameter, type NativeTensor, native, wrapNativeError } from './native';
+import { checkKeys } from './nn/options';
 
 export type { Precision };
 /** Where a kernel runs: `reference` is float64 inside, naive and slow, to compare with. */
@@ -134,6 +135,37 @@ export interface Timed {
   seconds: number;
 }
 
+const OPTION_KEYS: Record<keyof KernelOptions, true> = { backend: true, precision: true };
+const LINEAR_KEYS: Record<keyof LinearArguments, true> = {
+  x: true,
+  weight: true,
+  bias: true,
+  residual: true,
+  activation: true,
+  y: true,
+};
+const LORA_KEYS: Record<keyof LoraLinearArguments, true> = {
+  ...LINEAR_KEYS,
+  A: true,
+  B: true,
+  scaling: true,
+  u: true,
+  fused: true,
+};
+const BACKWARD_KEYS: Record<keyof LoraLinearBackwardArguments, true> = {
+  dy: true,
+  x: true,
+  u: true,
+  weight: true,
+  A: true,
+  B: true,
+  scaling: true,
+  dx: true,
+  dA: true,
+  dB: true,
+  fused: true,
+};
+
 const STEP = { seed: 0n, forwardNumber: 0, lossScale: 1 };
 
 function checkScaling(scaling: number): void {
@@ -192,7 +224,9 @@ class Runner {
   /** An attribute of products. */
   readonly precision: { precision: Precision };
 
-  constructor({ backend = 'cpu', precision = 'fp32' }: KernelOptions) {
+  constructor(options: KernelOptions) {
+    checkKeys('options of a kernel', options, OPTION_KEYS);
+    const { backend = 'cpu', precision = 'fp32' } = options;
     this.backend = backend;
     this.precision = { precision };
   }
@@ -220,10 +254,9 @@ class Runner {
 }
 
 /** y = f(x Wᵀ + b) + residual. */
-export async function linear(
-  { x, weight, bias, residual, activation = 'none', y }: LinearArguments,
-  options: KernelOptions = {},
-): Promise<{ y: KernelTensor } & Timed> {
+export async function linear(args: LinearArguments, options: KernelOptions = {}): Promise<{ y: KernelTensor } & Timed> {
+  checkKeys('linear', args, LINEAR_KEYS);
+  const { x, weight, bias, residual, activation = 'none', y } = args;
   const out = y ?? zeros(matrix('x', x)[0], matrix('weight', weight)[0]);
   const runner = new Runner(options);
   const { precision } = runner;
@@ -241,6 +274,7 @@ export async function loraLinear(
   args: LoraLinearArguments,
   options: KernelOptions = {},
 ): Promise<{ y: KernelTensor; u: KernelTensor } & Timed> {
+  checkKeys('loraLinear', args, LORA_KEYS);
   const { x, weight, bias, residual, A, B, scaling, activation = 'none', fused = true } = args;
   checkScaling(scaling);
   const [T] = matrix('x', x);
@@ -273,6 +307,7 @@ export async function loraLinearBackward(
   args: LoraLinearBackwardArguments,
   options: KernelOptions = {},
 ): Promise<{ dx: KernelTensor | undefined; dA: KernelTensor; dB: KernelTensor } & Timed> {
+  checkKeys('loraLinearBackward', args, BACKWARD_KEYS);
   const { dy, x, u, weight, A, B, scaling, fused = true } = args;
   checkScaling(scaling);
   const [T, K] = matrix('x', x);

@@ -57,9 +57,9 @@ export interface CommandContext {
 }
 
 /** `error [CODE]: message`; with `verbose` the stack and the causes too. */
-export function formatError(error: unknown, verbose: boolean): string {
+export function formatError(error: unknown, verbose: boolean, command?: Command): string {
   const code = codeOf(error);
-  const message = error instanceof Error ? error.message : String(error);
+  const message = withFlags(error instanceof Error ? error.message : String(error), command);
   const lines = [`error [${code}]: ${message}`];
   if (verbose) {
     for (let e: unknown = error; e instanceof Error; e = e.cause) {
@@ -67,6 +67,12 @@ export function formatError(error: unknown, verbose: boolean): string {
     }
   } else if (code === 'INTERNAL') lines.push('This is a bug. Run again with --verbose and report what it prints.');
   return lines.join('\n');
+}
+
+/** Options of the library under the names that they have on the command line: textColumn becomes --text-column. */
+function withFlags(message: string, command: Command | undefined): string {
+  const flags = new Map(command?.options.map((option) => [option.attributeName(), option.long ?? option.flags]));
+  return message.replace(/(?<![\w"'.-])[a-z]+[A-Z]\w*(?![\w"'])/g, (name) => flags.get(name) ?? name);
 }
 
 /** Of this library's errors and the system's. */
@@ -111,7 +117,7 @@ export function action<A extends unknown[]>(
       process.exitCode = EXIT.done;
     } catch (error) {
       const stopped = received !== undefined && error instanceof FusedLoraError && error.code === 'ABORTED';
-      process.stderr.write(`${stopped ? stoppedBy(received, context) : formatError(error, verbose)}\n`);
+      process.stderr.write(`${stopped ? stoppedBy(received, context) : formatError(error, verbose, command)}\n`);
       process.exitCode = stopped && received ? EXIT_OF_SIGNAL[received] : exitCodeOf(error);
     } finally {
       process.off('SIGINT', onInterrupt);

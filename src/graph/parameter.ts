@@ -118,6 +118,15 @@ export class Parameter {
   }
 
   /**
+   * Whether that device's form of it is still there: not so after `dispose`.
+   * @internal
+   */
+  isOn(device: NativeParameter): boolean {
+    for (const one of this.devices.values()) if (one === device) return true;
+    return false;
+  }
+
+  /**
    * Says that a device's optimizer changed the values.
    * @internal
    */

@@ -3,7 +3,14 @@
  * not fail on a shape or an index half-way.
  */
 import { FusedLoraError } from '../errors';
-import { type NativeBatch, type NativeProgram, type NativeStep, native, wrapNativeError } from '../native';
+import {
+  type NativeBatch,
+  type NativeParameter,
+  type NativeProgram,
+  type NativeStep,
+  native,
+  wrapNativeError,
+} from '../native';
 import type { BackendName, ComputeType, Parameter } from './parameter';
 import type { Plan } from './plan';
 import type { Node, Sizes } from './value';
@@ -185,7 +192,11 @@ export class Program {
   /** AdamW's moments of a trained parameter, for checkpoints. */
   readMoments(parameter: Parameter): { first: Float32Array; second: Float32Array } {
     const handle = this.handleOf(parameter);
-    return { first: handle.read('firstMoment'), second: handle.read('secondMoment') };
+    try {
+      return { first: handle.read('firstMoment'), second: handle.read('secondMoment') };
+    } catch (error) {
+      throw wrapNativeError(error);
+    }
   }
 
   /** Sets AdamW's moments of a trained parameter, as a resumed run does. */
@@ -241,6 +252,13 @@ export class Program {
 
   private async run<R>(signal: AbortSignal | undefined, start: (program: NativeProgram) => Promise<R>): Promise<R> {
     const program = this.running;
+    const gone = this.plan.parameters.find((p, i) => !p.isOn(this.handles[i] as NativeParameter));
+    if (gone) {
+      throw new FusedLoraError(
+        'DISPOSED',
+        `the model of this program was disposed (${gone.name} is not on the device any more). Dispose of a model after its last step, or build a new program`,
+      );
+    }
     if (signal?.aborted) throw abortError(signal);
     const stop = () => program.abort();
     signal?.addEventListener('abort', stop, { once: true });

@@ -1,6 +1,7 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { FusedLoraError } from '../errors';
+import { makeFolder } from './folders';
 
 /** Takes the bytes of a file piece by piece. */
 export type ByteSink = (bytes: Uint8Array) => void;
@@ -11,7 +12,7 @@ const REMEDY: Record<string, string> = {
   EROFS: 'the file system is read-only; choose another place',
   ENOSPC: 'the disk is full; free some space',
   EDQUOT: 'your disk quota is used up; free some space',
-  ENOENT: 'its folder does not exist; create it first',
+  ENOENT: 'its folder does not exist; create it first, or choose another place',
   ENOTDIR: 'a part of the path is a file, not a folder; choose another place',
   EEXIST: 'a part of the path is a file, not a folder; choose another place',
   EISDIR: 'it is a folder; give the path of a file',
@@ -19,7 +20,7 @@ const REMEDY: Record<string, string> = {
 };
 
 /** Turns a system error of a write into FILE_NOT_WRITABLE; other errors pass unchanged. */
-function notWritable(target: string, error: unknown): unknown {
+export function notWritable(target: string, error: unknown): unknown {
   const code = (error as NodeJS.ErrnoException | null)?.code;
   if (error instanceof FusedLoraError || typeof code !== 'string') return error;
   const remedy = REMEDY[code] ?? 'choose another place';
@@ -135,7 +136,7 @@ export function writeFolderAtomic(
   let folder = path.resolve(target);
   let temporary: string | undefined;
   try {
-    fs.mkdirSync(path.dirname(folder), { recursive: true });
+    makeFolder(path.dirname(folder));
     const exists = fs.statSync(folder, { throwIfNoEntry: false });
     if (exists && !exists.isDirectory()) throw Object.assign(new Error('is a file'), { code: 'ENOTDIR' });
     if (exists) folder = fs.realpathSync(folder);
@@ -153,7 +154,7 @@ export function writeFolderAtomic(
     if (exists) {
       for (const file of files) {
         const to = path.join(folder, file);
-        fs.mkdirSync(path.dirname(to), { recursive: true });
+        makeFolder(path.dirname(to));
         fs.renameSync(path.join(temporary, file), to);
       }
       for (const old of fs.readdirSync(folder)) {

@@ -3,6 +3,7 @@ import { FusedLoraError } from '../errors';
 import type { JsonObject } from '../io/json';
 import { openModelFolder, type WriteModelFolderOptions, writeModelFolder } from '../io/model_folder';
 import type { TensorData } from '../io/safetensors';
+import { checkKeys } from '../nn/options';
 import { BertForMaskedLM, BertForSequenceClassification, BertForTokenClassification } from './bert';
 import { type EncoderConfig, type ParseConfigOptions, parseConfig } from './config';
 import { RobertaForMaskedLM, RobertaForSequenceClassification, RobertaForTokenClassification } from './roberta';
@@ -34,6 +35,18 @@ export interface LoadModelOptions extends ModelOptions {
   /** Starts a head of another shape anew, where it would be an error. */
   ignoreMismatchedSizes?: boolean | undefined;
 }
+
+const MODEL_KEYS: Record<keyof ModelOptions, true> = {
+  task: true,
+  numLabels: true,
+  labelNames: true,
+  seed: true,
+  hiddenDropout: true,
+  attentionDropout: true,
+  classifierDropout: true,
+  modelType: true,
+};
+const LOAD_KEYS: Record<keyof LoadModelOptions, true> = { ...MODEL_KEYS, ignoreMismatchedSizes: true };
 
 const CLASSES = {
   roberta: {
@@ -133,6 +146,7 @@ function build(json: JsonObject, options: ModelOptions, source: ParseConfigOptio
  * @throws FusedLoraError INVALID_CONFIG, INVALID_ARGUMENT.
  */
 export function createModel(config: JsonObject, options: ModelOptions = {}): TaskModel {
+  checkKeys('createModel', options, MODEL_KEYS);
   return build(config, options, { file: 'config' });
 }
 
@@ -144,6 +158,7 @@ export function createModel(config: JsonObject, options: ModelOptions = {}): Tas
  * @throws FusedLoraError FILE_NOT_FOUND, INVALID_CONFIG, INVALID_CHECKPOINT, STATE_MISMATCH, INVALID_ARGUMENT.
  */
 export function loadModel(dir: string, options: LoadModelOptions = {}): { model: TaskModel; report: LoadReport } {
+  checkKeys('loadModel', options, LOAD_KEYS);
   const folder = openModelFolder(dir);
   const file = path.join(dir, 'config.json');
   const model = build(folder.config, options, { file, tensorNames: folder.tensors.keys() });

@@ -14,13 +14,14 @@ function distance(a: string, b: string, limit: number): number {
 }
 
 /**
- * Names that a mistyped one may have meant, best first: those that hold its last part or differ in few letters.
+ * Names that a mistyped one may have meant, best first: those that hold its last part, begin it, or differ in at most half of its letters.
  *
  * @param count most names given back.
  */
 export function nearNames(wanted: string, names: Iterable<string>, count = 5): string[] {
   const lastPart = wanted.slice(wanted.lastIndexOf('.') + 1).toLowerCase();
-  const limit = Math.max(2, Math.ceil(lastPart.length / 2));
+  const limit = Math.floor(lastPart.length / 2);
+  const mostOfAll = Math.min(8, Math.floor(wanted.length / 2));
   const scored: { name: string; score: number }[] = [];
   for (const name of names) {
     if (!name) continue;
@@ -28,9 +29,9 @@ export function nearNames(wanted: string, names: Iterable<string>, count = 5): s
     const part = lower.slice(lower.lastIndexOf('.') + 1);
     const whole = distance(lower, wanted.toLowerCase(), 8);
     const last = distance(part, lastPart, limit);
-    const held = lastPart.length > 2 && lower.includes(lastPart) ? 1 : limit + 1;
-    const score = Math.min(last, held) + whole / 100;
-    if (Math.min(last, held) <= limit || whole <= 8) scored.push({ name, score });
+    const held = lastPart.length > 2 && (lower.includes(lastPart) || lastPart.startsWith(part));
+    const score = Math.min(last, held ? 1 : limit + 1) + whole / 100;
+    if (held || last <= limit || whole <= mostOfAll) scored.push({ name, score });
   }
   scored.sort((a, b) => a.score - b.score);
   return scored.slice(0, count).map(({ name }) => name);

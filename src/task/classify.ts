@@ -7,6 +7,7 @@ import type { TokenExample } from '../data/token_examples';
 import type { BackendName } from '../graph/parameter';
 import type { PrecisionOption } from '../graph/precision';
 import { trace } from '../nn';
+import { checkKeys } from '../nn/options';
 import { areEntityTags, type Entity, findEntities } from '../train/entities';
 import { Evaluator } from '../train/evaluate';
 import { chooseDevice, type DeviceOption } from './device';
@@ -54,6 +55,15 @@ export interface ClassifierOptions {
   tokenBudget?: number;
 }
 
+const CLASSIFIER_KEYS: Record<keyof ClassifierOptions | 'signal', true> = {
+  device: true,
+  precision: true,
+  threshold: true,
+  tokenBudget: true,
+  // Of `classify`, which passes its options on.
+  signal: true,
+};
+
 /** exp(x) / Σ exp(x), in float64, and where it is largest. */
 function distribution(logits: Float32Array): { best: number; probabilities: number[] } {
   const most = Math.max(...logits);
@@ -72,6 +82,7 @@ export class Classifier {
     private readonly textModel: TextModel,
     options: ClassifierOptions = {},
   ) {
+    checkKeys('Classifier', options, CLASSIFIER_KEYS);
     this.threshold = checkedThreshold(options.threshold);
     const backend: BackendName = chooseDevice(options.device).backend;
     const { model } = textModel;

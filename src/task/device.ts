@@ -12,6 +12,9 @@ export interface ChosenDevice {
   reason: string;
 }
 
+/** What is the case, without what to do about it: nobody has asked for CUDA. */
+const firstSentence = (text: string) => text.split(/\. (?=[A-Z])/)[0];
+
 /**
  * `auto` takes CUDA where it can be had and says why not where it can not.
  *
@@ -32,7 +35,7 @@ export function chooseDevice(device: DeviceOption = 'auto'): ChosenDevice {
     case 'auto':
       return cuda.available
         ? { backend: 'cuda', reason: `cuda (${cuda.device ?? 'GPU'}): it is there` }
-        : { backend: 'cpu', reason: `cpu (${cpu}): no CUDA device (${cuda.reason})` };
+        : { backend: 'cpu', reason: `cpu (${cpu}): no CUDA device (${firstSentence(cuda.reason)})` };
     default:
       throw new FusedLoraError('INVALID_ARGUMENT', `device is '${String(device)}'; it must be auto, cpu or cuda`);
   }

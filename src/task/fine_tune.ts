@@ -6,13 +6,13 @@ import { FusedLoraError } from '../errors';
 import { Parameter } from '../graph/parameter';
 import { choosePrecision, type Precision } from '../graph/precision';
 import type { HubOptions } from '../io/hub';
-import { type LoraConfig, parameterTable, saveAdapter } from '../lora';
+import { type LoraConfig, parameterTable, resolveLoraConfig, saveAdapter } from '../lora';
 import { saveModel, type Task, type TaskModel } from '../models';
 import { type LossOptions, trace } from '../nn';
 import { checkKeys } from '../nn/options';
 import { type Evaluation, Evaluator } from '../train/evaluate';
 import type { RunEvent } from '../train/events';
-import type { TrainerOptions } from '../train/options';
+import { type TrainerOptions, trainerOptionsOf } from '../train/options';
 import { Trainer, type TrainResult } from '../train/trainer';
 import type { ExampleData } from './data';
 import { detailsOf } from './details';
@@ -24,6 +24,7 @@ import { applyMethod, defaultLearningRate, type Method, nameOfMethod } from './m
 import { findModel } from './model_folder';
 import { prepareOutput } from './output';
 import { dataFacts, lengthsOf, settingsFrom, startEvent } from './run_facts';
+import { runIdentity } from './run_identity';
 import { RunLog } from './run_log';
 import { copyTokenizer, type OpenTextModelOptions, openTextModel, type TextModel, writeSettings } from './text_model';
 import { chooseLabels, openTrainingData, sourceOfTraining, type TrainingData } from './training_data';
@@ -51,7 +52,7 @@ export type FineTuneTask = (typeof FINE_TUNE_TASKS)[number];
 
 /** Of {@link fineTune}. */
 export interface FineTuneOptions
-  extends Omit<TrainerOptions, 'trace' | 'backend' | 'evaluate' | 'learningRate' | 'outputDir'>,
+  extends Omit<TrainerOptions, 'trace' | 'backend' | 'evaluate' | 'learningRate' | 'outputDir' | 'identity'>,
     BatchSizes,
     ModelSettings,
     ColumnOptions,
@@ -159,7 +160,7 @@ export async function fineTune(options: FineTuneOptions): Promise<FineTuneResult
   const { method = 'lora', seed = 0, outputDir, signal, onNotice = () => {} } = options;
   const { backend, reason } = chooseDevice(options.device);
   const precision = choosePrecision(options.precision, backend);
-  prepareOutput(outputDir, { resume: options.resume, overwrite: options.overwrite });
+  using _lock = prepareOutput(outputDir, { resume: options.resume, overwrite: options.overwrite });
   const log = new RunLog(outputDir, { report: options.report === true, onNotice });
   const data = await log.timed('loading', () => openTrainingData(options, taskOf(options), seed));
   const textModel = await log.timed('loading', () => open(options, data, seed));
@@ -183,9 +184,16 @@ export async function fineTune(options: FineTuneOptions): Promise<FineTuneResult
   const loss = lossOptions(options, model);
   using trainer = new Trainer({
     ...FINE_TUNE_DEFAULTS,
-    ...options,
+    ...trainerOptionsOf(options),
+    outputDir,
     seed,
     learningRate,
+    identity: runIdentity(model, {
+      method,
+      lora: method === 'lora' ? resolveLoraConfig(options.lora ?? DEFAULT_LORA) : undefined,
+      labelSmoothing: options.labelSmoothing,
+      classWeights: options.classWeights,
+    }),
     trace: (o) => trace(model, { ...o, lossOptions: loss }),
     backend,
     precision,

@@ -2,32 +2,43 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { FusedLoraError } from '../errors';
-import { writeFileAtomic } from '../io/atomic';
-import { listCheckpoints } from '../train/checkpoint';
+import { notWritable } from '../io/atomic';
+import { makeFolder } from '../io/folders';
+import { listCheckpoints, removeUnfinished } from '../train/checkpoint';
+import { OutputLock } from './output_lock';
 import { EVENTS, REPORT } from './run_log';
 
 /**
- * Makes the folder, sees that it can be written, and that checkpoints in it belong to this run.
+ * Makes the folder, sees that it can be written, that no other run writes to it, and that checkpoints in it belong to this run.
  *
- * @throws FusedLoraError FILE_NOT_WRITABLE; INVALID_ARGUMENT when it holds checkpoints of a run that is neither gone on with
- * nor given up.
+ * @returns what keeps other runs out, to be released when this one ends.
+ * @throws FusedLoraError FILE_NOT_WRITABLE; BUSY when another run writes there; INVALID_ARGUMENT when it holds checkpoints of a run that is neither
+ * gone on with nor given up.
  */
 export function prepareOutput(
   dir: string,
   options: { resume?: boolean | undefined; overwrite?: boolean | undefined },
-): void {
+): OutputLock {
   try {
-    fs.mkdirSync(dir, { recursive: true });
+    makeFolder(dir);
   } catch (cause) {
-    throw new FusedLoraError(
-      'FILE_NOT_WRITABLE',
-      `the output folder ${dir} can not be made (${(cause as Error).message}); choose another`,
-      { cause },
-    );
+    throw notWritable(dir, cause);
   }
-  const probe = path.join(dir, '.write-test');
-  writeFileAtomic(probe, '');
-  fs.rmSync(probe);
+  const lock = OutputLock.take(dir);
+  try {
+    settleEarlierRun(dir, options);
+    return lock;
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
+}
+
+function settleEarlierRun(
+  dir: string,
+  options: { resume?: boolean | undefined; overwrite?: boolean | undefined },
+): void {
+  removeUnfinished(dir);
   if (options.resume) return;
   const checkpoints = listCheckpoints(dir);
   if (checkpoints.length > 0 && !options.overwrite) {

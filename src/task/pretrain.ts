@@ -9,17 +9,20 @@ import { choosePrecision, type Precision } from '../graph/precision';
 import { readJsonObject } from '../io/json';
 import { createModel, loadModel, saveModel, type TaskModel } from '../models';
 import { trace } from '../nn';
-import type { TrainerOptions } from '../train/options';
+import { checkKeys } from '../nn/options';
+import { type TrainerOptions, trainerOptionsOf } from '../train/options';
 import { Trainer, type TrainResult } from '../train/trainer';
 import { chooseDevice, type DeviceOption } from './device';
 import { findModel } from './model_folder';
 import { prepareOutput } from './output';
 import { dataFacts, settingsFrom, startEvent } from './run_facts';
+import { runIdentity } from './run_identity';
 import { EVENTS, RunLog } from './run_log';
 import { copyTokenizer } from './text_model';
 
 /** Of {@link pretrain}. */
-export interface PretrainOptions extends Omit<TrainerOptions, 'trace' | 'backend' | 'outputDir' | 'learningRate'> {
+export interface PretrainOptions
+  extends Omit<TrainerOptions, 'trace' | 'backend' | 'evaluate' | 'outputDir' | 'learningRate' | 'identity'> {
   /** A config.json to start from random values, or a Hugging Face model folder, or a name on the hub, to go on from. */
   model: string;
   /** Folder of the tokenizer. Default: the model folder. */
@@ -47,6 +50,49 @@ export interface PretrainOptions extends Omit<TrainerOptions, 'trace' | 'backend
   report?: boolean;
   onNotice?: (line: string) => void;
 }
+
+const PRETRAIN_KEYS: Record<keyof PretrainOptions, true> = {
+  model: true,
+  tokenizer: true,
+  text: true,
+  maxDocuments: true,
+  outputDir: true,
+  maxLength: true,
+  tokenBudget: true,
+  maskProbability: true,
+  dropout: true,
+  learningRate: true,
+  saveDtype: true,
+  device: true,
+  precision: true,
+  fused: true,
+  overwrite: true,
+  report: true,
+  onNotice: true,
+  epochs: true,
+  maxSteps: true,
+  gradientAccumulation: true,
+  maxGradNorm: true,
+  seed: true,
+  evaluateEvery: true,
+  metricForBest: true,
+  greaterIsBetter: true,
+  loadBestAtEnd: true,
+  earlyStoppingPatience: true,
+  checkpointEvery: true,
+  checkpointLimit: true,
+  resume: true,
+  callbacks: true,
+  signal: true,
+  beta1: true,
+  beta2: true,
+  eps: true,
+  weightDecay: true,
+  ratePatterns: true,
+  schedule: true,
+  warmupSteps: true,
+  warmupRatio: true,
+};
 
 /** What {@link pretrain} did, and the model. */
 export interface PretrainResult {
@@ -89,6 +135,7 @@ const DEFAULT_MASK_PROBABILITY = 0.15;
  * @throws FusedLoraError INVALID_TOKENIZER without a mask token, or when it has more ids than the model; what reading and training throw.
  */
 export async function pretrain(options: PretrainOptions): Promise<PretrainResult> {
+  checkKeys('pretrain', options, PRETRAIN_KEYS);
   const { outputDir, seed = 0, signal, onNotice = () => {} } = options;
   if (!(options.text?.length > 0)) {
     throw new FusedLoraError('INVALID_ARGUMENT', 'text is empty; give one or more text files, one document a line');
@@ -96,7 +143,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   const { backend, reason } = chooseDevice(options.device);
   const precision = choosePrecision(options.precision, backend);
   onNotice(`device: ${reason}, precision ${precision}`);
-  prepareOutput(outputDir, { resume: options.resume, overwrite: options.overwrite });
+  using _lock = prepareOutput(outputDir, { resume: options.resume, overwrite: options.overwrite });
   const log = new RunLog(outputDir, { report: options.report === true, onNotice });
   const hub = { signal, onNotice };
   const { folder } = await log.timed('loading', () => findModel(options.model, hub));
@@ -118,8 +165,10 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
 
   using trainer = new Trainer({
     ...PRETRAIN_DEFAULTS,
-    ...options,
+    ...trainerOptionsOf(options),
+    outputDir,
     seed,
+    identity: runIdentity(model, {}),
     learningRate: options.learningRate ?? PRETRAIN_DEFAULTS.learningRate,
     trace: (o) => trace(model, o),
     backend,

@@ -62,6 +62,13 @@ export function listCheckpoints(dir: string): { step: number; path: string }[] {
     .sort((a, b) => a.step - b.step);
 }
 
+/** Removes what was left of checkpoints in whose midst a process was killed. Of a folder that no other run writes to. */
+export function removeUnfinished(dir: string): void {
+  for (const name of fs.readdirSync(dir)) {
+    if (/^\.checkpoint-\d+\.tmp-/.test(name)) fs.rmSync(path.join(dir, name), { recursive: true, force: true });
+  }
+}
+
 /** Writes `dir/checkpoint-<step>`, whole or not at all, then removes the oldest beyond `limit`. */
 export function saveCheckpoint(
   dir: string,
@@ -123,7 +130,8 @@ export function loadCheckpoint(
   }
   for (const [key, value] of Object.entries(identity)) {
     const before = saved[key] ?? BEFORE_IT_WAS_SAVED[key];
-    if (before !== value) {
+    // A checkpoint of an earlier version does not say everything.
+    if (before !== undefined && before !== value) {
       throw new FusedLoraError(
         'STATE_MISMATCH',
         `${folder} is of another run: its ${key} is ${before}, here it is ${value}. Resume with the settings it was ` +

@@ -1,7 +1,8 @@
 /** One JSON object a line: {"event": "step" | "evaluate" | "checkpoint" | ..., ...}, appended as the run goes on; docs/cli.md has the fields. */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { FusedLoraError } from '../errors';
+import { notWritable } from '../io/atomic';
+import { makeFolder } from '../io/folders';
 import type { TrainerCallbacks } from './events';
 
 /**
@@ -15,23 +16,13 @@ export function eventLog(file: string, everySteps = 1): TrainerCallbacks & { wri
     try {
       fs.appendFileSync(file, `${JSON.stringify(event)}\n`);
     } catch (cause) {
-      throw new FusedLoraError(
-        'FILE_NOT_WRITABLE',
-        `the log ${file} can not be written (${(cause as Error).message}); choose another output folder`,
-        { cause },
-      );
+      throw notWritable(file, cause);
     }
   };
   try {
-    fs.mkdirSync(path.dirname(file), { recursive: true });
+    makeFolder(path.dirname(file));
   } catch (cause) {
-    throw new FusedLoraError(
-      'FILE_NOT_WRITABLE',
-      `the folder of ${file} can not be made: ${(cause as Error).message}`,
-      {
-        cause,
-      },
-    );
+    throw notWritable(path.dirname(file), cause);
   }
   const opened = performance.now();
   const elapsed = () => Math.round(performance.now() - opened) / 1000;

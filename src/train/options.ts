@@ -3,6 +3,7 @@ import { FusedLoraError } from '../errors';
 import type { BackendName } from '../graph/parameter';
 import type { PrecisionOption } from '../graph/precision';
 import type { Graph } from '../graph/value';
+import { checkKeys } from '../nn/options';
 import type { TrainerCallbacks } from './events';
 import type { AdamWOptions } from './parameter_groups';
 import type { ScheduleOptions } from './schedule';
@@ -47,13 +48,55 @@ export interface TrainerOptions extends AdamWOptions, ScheduleOptions {
   checkpointLimit?: number;
   /** Go on from the newest checkpoint in outputDir if there is one. Default false. */
   resume?: boolean;
+  /** What must be the same to go on from a checkpoint, beside what the trainer knows itself: the model that was begun with, say. */
+  identity?: Readonly<Record<string, string | number>>;
   callbacks?: readonly TrainerCallbacks[];
   /** Stops the run between two ops; a checkpoint of the last whole step is written first. */
   signal?: AbortSignal;
 }
 
+const TRAINER_KEYS: Record<keyof TrainerOptions, true> = {
+  trace: true,
+  backend: true,
+  precision: true,
+  fused: true,
+  epochs: true,
+  maxSteps: true,
+  gradientAccumulation: true,
+  maxGradNorm: true,
+  seed: true,
+  evaluate: true,
+  evaluateEvery: true,
+  metricForBest: true,
+  greaterIsBetter: true,
+  loadBestAtEnd: true,
+  earlyStoppingPatience: true,
+  outputDir: true,
+  checkpointEvery: true,
+  checkpointLimit: true,
+  resume: true,
+  identity: true,
+  callbacks: true,
+  signal: true,
+  learningRate: true,
+  beta1: true,
+  beta2: true,
+  eps: true,
+  weightDecay: true,
+  ratePatterns: true,
+  schedule: true,
+  warmupSteps: true,
+  warmupRatio: true,
+};
+
+/** Those of a larger set of options that a trainer takes. */
+export function trainerOptionsOf<T extends object>(options: T): Pick<T, keyof T & keyof TrainerOptions> {
+  return Object.fromEntries(Object.entries(options).filter(([key]) => Object.hasOwn(TRAINER_KEYS, key))) as never;
+}
+
 /** Throws INVALID_ARGUMENT naming the option, its value and what it takes. */
 export function checkTrainerOptions(options: TrainerOptions): void {
+  checkKeys('Trainer', options, TRAINER_KEYS);
   const whole = (name: keyof TrainerOptions, low: number) => {
     const value = options[name];
     if (value === undefined || value === 'epoch') return;

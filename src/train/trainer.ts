@@ -19,7 +19,7 @@ import {
 import type { StepEvent, TrainerCallbacks } from './events';
 import { checkTrainerOptions, type TrainerOptions } from './options';
 import { groupParameters, type ParameterGroups } from './parameter_groups';
-import { scheduleFactor } from './schedule';
+import { scheduleFactor, warmupStepsOf } from './schedule';
 import { Throughput } from './throughput';
 
 /** What a training run did. */
@@ -278,9 +278,23 @@ export class Trainer {
   }
 
   private identity(source: BatchSource, totalSteps: number): Record<string, string | number> {
-    const { seed = 0, gradientAccumulation = 1, learningRate, schedule = 'linear' } = this.options;
+    const { seed = 0, gradientAccumulation = 1, learningRate, schedule = 'linear', maxGradNorm = 1 } = this.options;
+    const { weightDecay = 0, ratePatterns = [] } = this.options;
     const { precision } = this;
-    return { seed, gradientAccumulation, learningRate, schedule, precision, totalSteps, data: source.fingerprint };
+    return {
+      seed,
+      gradientAccumulation,
+      learningRate,
+      schedule,
+      warmupSteps: warmupStepsOf(this.options, totalSteps),
+      weightDecay,
+      maxGradNorm,
+      ratePatterns: JSON.stringify(ratePatterns.map(({ pattern, learningRate: rate }) => [pattern, rate])),
+      precision,
+      totalSteps,
+      data: source.fingerprint,
+      ...this.options.identity,
+    };
   }
 
   private async emit<K extends keyof TrainerCallbacks>(

@@ -34,11 +34,9 @@ function misuse(
   return { name, code, says, prepare: (dir) => void goodModel(dir), run };
 }
 
-/** A program of one small classifier, and a batch of two sentences for it. */
-function smallProgram() {
-  const model = createModel(CONFIG, { task: 'sequence-classification' });
-  const program = new Program(plan(trace(model, { training: false }), { train: false }), { backend: 'cpu' });
-  const batch = {
+/** Two sentences. */
+function smallBatch() {
+  return {
     sizes: { T: 5, S: 2, M: 0 },
     tensors: {
       inputIds: Int32Array.of(0, 5, 2, 0, 2),
@@ -49,7 +47,13 @@ function smallProgram() {
       labels: Int32Array.of(0, 1),
     },
   };
-  return { model, program, batch };
+}
+
+/** A program of one small classifier, and a batch for it. */
+function smallProgram() {
+  const model = createModel(CONFIG, { task: 'sequence-classification' });
+  const program = new Program(plan(trace(model, { training: false }), { train: false }), { backend: 'cpu' });
+  return { model, program, batch: smallBatch() };
 }
 
 function batchCase(name: string, code: BadInput['code'], change: object, ...says: (string | RegExp)[]): BadInput {
@@ -91,6 +95,51 @@ export const API_CASES: readonly BadInput[] = [
     },
     'disposed',
     'build a new one',
+  ),
+  misuse(
+    'a classifier whose model was disposed',
+    'DISPOSED',
+    async (dir) => {
+      const textModel = await open(dir);
+      using classifier = new Classifier(textModel);
+      await classifier.predict(['a']);
+      textModel.model.dispose();
+      await classifier.predict(['a']);
+    },
+    'the model of this program was disposed',
+    'build a new program',
+  ),
+  misuse(
+    'a training step whose model was disposed',
+    'DISPOSED',
+    async () => {
+      const model = createModel(CONFIG, { task: 'sequence-classification' });
+      using program = new Program(plan(trace(model, { training: true }), { train: true }), { backend: 'cpu' });
+      model.dispose();
+      await program.accumulate(smallBatch(), { zeroGradients: true });
+    },
+    'the model of this program was disposed',
+  ),
+  misuse(
+    'a classifier option that is mistyped',
+    'INVALID_ARGUMENT',
+    async (dir) => classify(await open(dir), ['a'], { devise: 'cpu' } as never),
+    'has no option "devise"',
+    'Did you mean device',
+  ),
+  misuse(
+    'a model option that is mistyped',
+    'INVALID_ARGUMENT',
+    (dir) => loadModel(path.join(dir, 'model'), { tsk: 'masked-lm' } as never),
+    'loadModel: has no option "tsk"',
+    'Did you mean task',
+  ),
+  misuse(
+    'a kernel operand that is mistyped',
+    'INVALID_ARGUMENT',
+    () => loraLinear({ x: tensor(2, 3), wieght: tensor(4, 3), A: tensor(1, 3), B: tensor(4, 1), scaling: 1 } as never),
+    'loraLinear: has no option "wieght"',
+    'Did you mean weight',
   ),
   misuse(
     'a step while a step runs',

@@ -1,7 +1,7 @@
 /** Training that can not go right: options, numbers that are none, folders, resuming something else. */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { type FineTuneOptions, fineTune, pretrain } from '../../src';
+import { type FineTuneOptions, fineTune, pretrain, Trainer } from '../../src';
 import { type BadInput, goodModel, SENTENCES, withTensor } from './support';
 
 const RUN: Partial<FineTuneOptions> = {
@@ -35,6 +35,48 @@ function option(name: string, options: object, ...says: (string | RegExp)[]): Ba
 }
 
 const LOG = /^out(\/events\.jsonl|\/checkpoint-\d+.*)?$/;
+
+/** A run of this folder, then the same again from its checkpoint with something changed. */
+function resumed(
+  name: string,
+  says: (string | RegExp)[],
+  change: Partial<FineTuneOptions> | ((dir: string) => void),
+  first: Partial<FineTuneOptions> = {},
+): BadInput {
+  return {
+    name,
+    code: 'STATE_MISMATCH',
+    says: ['checkpoint', ...says],
+    prepare: async (dir) => {
+      goodModel(dir);
+      await tune(dir, first);
+      if (typeof change === 'function') change(dir);
+    },
+    run: (dir) => tune(dir, { ...first, ...(typeof change === 'function' ? {} : change), resume: true }),
+    mayLeave: LOG,
+  };
+}
+
+const LORA: Partial<FineTuneOptions> = { method: 'lora', lora: { r: 2, loraAlpha: 4, targetModules: ['query'] } };
+
+/** A device that takes no byte: what a full disk says, with no disk filled. */
+const FULL = '/dev/full';
+const FULL_DISK: BadInput[] = fs.existsSync(FULL)
+  ? [
+      {
+        name: 'a full disk',
+        code: 'FILE_NOT_WRITABLE',
+        says: ['events.jsonl', 'ENOSPC', 'free some space'],
+        prepare: (dir) => {
+          goodModel(dir);
+          fs.mkdirSync(path.join(dir, 'out'));
+          fs.symlinkSync(FULL, path.join(dir, 'out', 'events.jsonl'));
+        },
+        run: (dir) => tune(dir, { resume: true }),
+      },
+    ]
+  : [];
+if (FULL_DISK.length === 0) console.warn(`skipped: a full disk, for there is no ${FULL} here`);
 
 export const TRAINING_CASES: readonly BadInput[] = [
   option('zero epochs', { epochs: 0 }, 'epochs is 0', 'above 0'),
@@ -181,6 +223,68 @@ export const TRAINING_CASES: readonly BadInput[] = [
     },
     run: (dir) => tune(dir, { method: 'full', resume: true }),
     mayLeave: LOG,
+  },
+  resumed('resuming on another base model', ['base model'], (dir) =>
+    withTensor('roberta.encoder.layer.0.attention.self.query.weight', { fill: 0.5 })(dir),
+  ),
+  resumed(
+    'resuming with another LoRA scaling',
+    ['its lora is', '"loraAlpha":4', '"loraAlpha":8'],
+    { lora: { ...LORA.lora, loraAlpha: 8 } },
+    LORA,
+  ),
+  resumed('resuming with another weight decay', ['its weightDecay is 0.01, here it is 0.5'], { weightDecay: 0.5 }),
+  resumed('resuming with dropout', ['its dropout is'], { classifierDropout: 0.3 }),
+  ...FULL_DISK,
+  {
+    name: 'an output folder where none can be made',
+    code: 'FILE_NOT_WRITABLE',
+    says: ['choose another place'],
+    prepare: (dir) => void goodModel(dir),
+    // Below a folder that takes no files (Linux), or that is one.
+    run: (dir) =>
+      tune(dir, { outputDir: fs.existsSync('/proc/self') ? '/proc/out' : path.join(dir, 'model/config.json/out') }),
+  },
+  {
+    name: 'an output folder that vanishes',
+    code: 'FILE_NOT_WRITABLE',
+    says: ['events.jsonl', 'ENOENT', 'does not exist'],
+    prepare: (dir) => void goodModel(dir),
+    run: (dir) =>
+      tune(dir, {
+        epochs: 3,
+        checkpointEvery: 1000,
+        callbacks: [{ onStep: () => fs.rmSync(path.join(dir, 'out'), { recursive: true, force: true }) }],
+      }),
+  },
+  {
+    name: 'two runs into one folder',
+    code: 'BUSY',
+    says: ['another run', `process ${process.pid}`, 'choose another folder'],
+    prepare: (dir) => void goodModel(dir),
+    run: async (dir) => {
+      const first = new AbortController();
+      const running = tune(dir, { epochs: 1000, signal: first.signal }).catch(() => {});
+      try {
+        await tune(dir);
+      } finally {
+        first.abort();
+        await running;
+      }
+    },
+    mayLeave: LOG,
+  },
+  {
+    name: 'pretraining with an option that is mistyped',
+    code: 'INVALID_ARGUMENT',
+    says: ['pretrain: has no option "maskProbabilty"', 'Did you mean maskProbability'],
+    run: (dir) => pretrain({ model: dir, text: ['a'], outputDir: path.join(dir, 'out'), maskProbabilty: 0.2 } as never),
+  },
+  {
+    name: 'a trainer with an option that is mistyped',
+    code: 'INVALID_ARGUMENT',
+    says: ['Trainer: has no option "warmupStep"', 'Did you mean warmupSteps'],
+    run: () => new Trainer({ trace: () => undefined as never, learningRate: 1e-3, warmupStep: 3 } as never),
   },
   {
     name: 'resuming from a damaged checkpoint',

@@ -5,6 +5,7 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { FusedLoraError } from '../../errors';
+import { makeFolder } from '../folders';
 import type { Repository } from './ids';
 
 export const isCommit = (revision: string) => /^[0-9a-f]{40}$/.test(revision);
@@ -43,7 +44,7 @@ export function rememberCommit(folder: string, revision: string, commit: string)
   if (revision === commit || cachedCommit(folder, revision) === commit) return;
   const file = insideOf(path.join(folder, 'refs'), revision);
   const temporary = `${file}.${process.pid}.tmp`;
-  fs.mkdirSync(path.dirname(file), { recursive: true });
+  makeFolder(path.dirname(file));
   fs.writeFileSync(temporary, commit);
   fs.renameSync(temporary, file);
 }
@@ -59,7 +60,7 @@ export function cachedFiles(snapshot: string): string[] {
 
 /** Links a snapshot's file to its content, or copies it where there are no links. */
 export function linkBlob(blob: string, pointer: string): void {
-  fs.mkdirSync(path.dirname(pointer), { recursive: true });
+  makeFolder(path.dirname(pointer));
   // A link to content that is gone stands in the way.
   if (fs.lstatSync(pointer, { throwIfNoEntry: false }) && !fs.existsSync(pointer)) fs.rmSync(pointer);
   try {

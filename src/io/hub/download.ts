@@ -4,6 +4,7 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { FusedLoraError } from '../../errors';
+import { makeFolder } from '../folders';
 import { insideOf, linkBlob, snapshotFolder } from './cache';
 import { checkSignal, HubUnreachable, hubError, hubFetch, reasonOf } from './client';
 import { nameOf, type Repository } from './ids';
@@ -38,7 +39,7 @@ export async function fetchFile(place: Place, file: RemoteFile, settings: HubSet
   const blob = insideOf(path.join(place.folder, 'blobs'), file.etag);
   try {
     if (!fs.existsSync(blob)) {
-      fs.mkdirSync(path.dirname(blob), { recursive: true });
+      makeFolder(path.dirname(blob));
       await fetchBlob(blob, place, file, settings);
     }
     linkBlob(blob, pointer);
