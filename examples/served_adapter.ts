@@ -15,6 +15,7 @@ interface Waiting {
 export class QueueFull extends Error {}
 
 export class ServedAdapter {
+  /** Texts that were accepted, batches that were answered, times that the adapter was loaded. */
   readonly stats = { texts: 0, batches: 0, loads: 0 };
   private classifier: Classifier | undefined;
   private name = '';
@@ -52,6 +53,7 @@ export class ServedAdapter {
   classify(texts: string[]): Promise<Prediction[]> {
     if (this.size + texts.length > this.mostWaiting) throw new QueueFull(`${this.size} texts wait; try again`);
     this.size += texts.length;
+    this.stats.texts += texts.length;
     return new Promise((resolve, reject) => {
       this.waiting.push({ texts, resolve, reject });
       this.working ??= this.work();
@@ -94,7 +96,6 @@ export class ServedAdapter {
       }
       this.size -= texts.length;
       this.stats.batches++;
-      this.stats.texts += texts.length;
     }
     this.working = undefined;
   }

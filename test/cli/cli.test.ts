@@ -165,7 +165,7 @@ describe('bad input ends with code 1, one line that says what to do, and nothing
     [
       'a missing column',
       () => ['--train', file('c.tsv', 'review\tlabel\nx\t1\n')],
-      /INVALID_DATA.*c.tsv:1: has no column for the text/,
+      /INVALID_DATA.*c.tsv:1: has no column for the text.*name it with --text-column/,
     ],
     ['one class', () => ['--train', file('o.tsv', 'sentence\tlabel\nx\t1\ny\t1\n')], /INVALID_DATA.*one label/],
     ['a missing file', () => ['--train', at('none.tsv')], /FILE_NOT_FOUND.*none.tsv/],

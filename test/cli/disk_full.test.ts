@@ -1,13 +1,13 @@
 /** A disk that fills up in the midst of a run: an error that says so, nothing half-written, and the run goes on when there is room. */
 import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
+import * as os from 'node:os';
 import * as path from 'node:path';
-import { temporaryFolder } from '../io/temporary';
 import { makeFiles, run } from './command';
 
-jest.setTimeout(300_000);
+jest.setTimeout(900_000);
 
-const dir = temporaryFolder();
+const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'fused-lora-disk-'));
 const disk = path.join(dir, 'disk');
 fs.mkdirSync(disk);
 const mount = (...args: string[]) => execFileSync('mount', args, { stdio: 'pipe' });
@@ -26,6 +26,7 @@ function smallDisk(): boolean {
 const mounted = smallDisk();
 afterAll(() => {
   if (mounted) execFileSync('umount', [disk]);
+  fs.rmSync(dir, { recursive: true, force: true });
 });
 
 (mounted ? test : test.skip)('a checkpoint that does not fit', async () => {

@@ -77,7 +77,7 @@ test('a reader that does not read stops it: lines do not pile up in memory', asy
     if (child.stdin!.write(line)) accepted += line.length;
     else {
       drained = once(child.stdin!, 'drain').then(() => true);
-      taken = await Promise.race([drained, sleep(2000, false)]);
+      taken = await Promise.race([drained, sleep(2000, false, { ref: false })]);
     }
   }
   expect(accepted).toBeLessThan(4e6);

@@ -75,6 +75,8 @@ const write = (name: string, text: string) => fs.writeFileSync(path.join(project
 /** 2 · 3 by the kernel, on whatever names the import gives. */
 const USE = `linear({ x: { data: Float32Array.of(2), shape: [1, 1] }, weight: { data: Float32Array.of(3), shape: [1, 1] } }).then(({ y }) => console.log(y.data[0], typeof fineTune));`;
 
+const hasCmake = spawnSync('cmake', ['--version']).status === 0;
+if (!hasCmake) console.warn('skipped: configuring a build from source needs CMake on the PATH');
 const ready = fs.existsSync(BUILT) && fs.existsSync(path.join(ROOT, 'dist', 'index.js'));
 if (!ready) console.warn('skipped: the package test needs the addon and dist/ (npm test builds both)');
 
@@ -196,6 +198,23 @@ if (!ready) console.warn('skipped: the package test needs the addon and dist/ (n
     }
     expect(registry.requests.filter((url) => !/^\/[@\w]/.test(url))).toEqual([]);
   }, 300_000);
+
+  (hasCmake ? test : test.skip)(
+    'a build from source is configured with no network and no headers of Node fetched',
+    () => {
+      const folder = path.join(project, 'node_modules', 'fused-lora');
+      const cmakeJs = path.join(project, 'node_modules', 'cmake-js', 'bin', 'cmake-js');
+      const settings = ['--CDFUSED_LORA_CUDA=off', '--CDFUSED_LORA_TEST=OFF', '--log-level', 'warn'];
+      const args = [cmakeJs, 'configure', '--directory', folder, '--out', path.join(work, 'source-build'), ...settings];
+      // A proxy that nobody answers at, a home without headers, and no npm_config_nodedir.
+      const proxy = 'http://127.0.0.1:9';
+      const offline = { PATH: process.env['PATH'], HOME: work, http_proxy: proxy, https_proxy: proxy };
+      const { status, stdout, stderr } = spawnSync(process.execPath, args, { env: offline, encoding: 'utf8' });
+      expect([status, status === 0 ? '' : stdout + stderr]).toEqual([0, '']);
+      expect(fs.existsSync(path.join(work, 'source-build', 'CMakeCache.txt'))).toBe(true);
+      expect(fs.existsSync(path.join(work, '.cmake-js'))).toBe(false);
+    },
+  );
 
   test('a prebuilt addon that does not load is named with the reason', () => {
     const folder = path.join(project, 'node_modules', 'fused-lora');
