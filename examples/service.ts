@@ -101,6 +101,8 @@ async function main(): Promise<void> {
       },
     );
   });
+  // Longer than proxies and clients keep idle connections, so that none is closed here in the moment in which it is used again.
+  server.keepAliveTimeout = 65_000;
   const stop = () => {
     // No new connections; the callback comes when the last answer is out.
     server.close(async () => {
