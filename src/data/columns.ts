@@ -27,15 +27,6 @@ export const COLUMN_KEYS: Record<keyof ColumnOptions, true> = {
   delimiter: true,
 };
 
-/** The same on the command line, for errors. */
-const FLAGS: Record<keyof ColumnOptions, string> = {
-  textColumn: '--text-column',
-  textPairColumn: '--text-pair-column',
-  labelColumn: '--label-column',
-  header: '--no-header',
-  delimiter: '--delimiter',
-};
-
 /** Names under which the text is looked for, in this order. */
 export const TEXT_COLUMNS = ['sentence', 'text'] as const;
 /** Names under which the label is looked for, in this order. */
@@ -70,7 +61,7 @@ export function findColumn(
     if (again < 0) return index;
     throw new FusedLoraError(
       'INVALID_DATA',
-      `${place}: two columns are named "${name}" (${index} and ${again}); give the number of the one to use with ${option} (${FLAGS[option]})`,
+      `${place}: two columns are named "${name}" (${index} and ${again}); give the number of the one to use with ${option}`,
     );
   }
   if (wanted !== undefined && /^\d+$/.test(String(wanted)) && Number(wanted) < width) return Number(wanted);
@@ -78,10 +69,9 @@ export function findColumn(
   const has = names
     ? `the header names ${listNames(names.map((name) => `"${name}"`))}`
     : `there are ${width} columns, from 0`;
-  const both = `${option} (${FLAGS[option]})`;
   const remedy = names
-    ? `name it with ${both}, or say that there is no header (header: false, --no-header)`
-    : `give its number with ${both}`;
+    ? `name it with ${option}, or say that there is no header (header: false, --no-header)`
+    : `give its number with ${option}`;
   throw new FusedLoraError(
     'INVALID_DATA',
     `${place}: has no column ${wanted === undefined ? `for the ${what}` : `"${wanted}"`}${near === undefined ? '' : `; was "${near}" meant?`}; ${has}: ${remedy}`,

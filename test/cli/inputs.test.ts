@@ -77,7 +77,7 @@ test.each<[string, string[], RegExp]>([
     /INVALID_DATA.*part-0\.jsonl:1: has no field "lable"; was "label" meant/,
   ],
   ['a folder', ['--train', path.join(dir, 'nothing')], /INVALID_ARGUMENT/],
-  ['both', ['--train', shards, '--dev', shards, '--dev-split', '0.1'], /devSplit and dev are both given/],
+  ['both', ['--train', shards, '--dev', shards, '--dev-split', '0.1'], /--dev-split and dev are both given/],
   ['an option', ['--train', shards, '--dev-splt', '0.1'], /unknown option '--dev-splt'.*Did you mean --dev-split/s],
 ])('%s that is mistaken', async (_, args, message) => {
   const done = await run([...base, ...args, '--output', output('mistaken')]);

@@ -70,7 +70,7 @@ describe('bad input', () => {
       'no text column',
       'a.tsv',
       'review\tlabel\nx\t1\n',
-      /a.tsv:1: has no column for the text; the header names "review", "label": name it with textColumn \(--text-column\), or say/,
+      /a.tsv:1: has no column for the text; the header names "review", "label": name it with textColumn, or say/,
     ],
     ['no label column', 'a.tsv', 'sentence\tclass\nx\t1\n', /no column for the label.*"sentence", "class"/],
     ['a short row', 'a.tsv', 'sentence\tlabel\nx\t1\nonly text\n', /a.tsv:3: has 1 of at least 2 columns/],
