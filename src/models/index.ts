@@ -10,7 +10,7 @@ export {
 export { BertForMaskedLM, BertForSequenceClassification, BertForTokenClassification } from './bert';
 export { type EncoderConfig, type ModelFamily, type ParseConfigOptions, parseConfig } from './config';
 export { Embeddings, Encoder, EncoderModel, Pooler } from './encoder';
-export { BertLmHead, BertPredictions, ClassificationHead, RobertaLmHead } from './heads';
+export { BertLmHead, BertPredictions, ClassificationHead, PredictionTransform, RobertaLmHead } from './heads';
 export { RobertaForMaskedLM, RobertaForSequenceClassification, RobertaForTokenClassification } from './roberta';
 export { TASKS, type Task, TaskModel, type TaskSettings } from './task_model';
 export type { LoadReport } from './weights';

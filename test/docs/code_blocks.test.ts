@@ -89,7 +89,7 @@ if (!ready) console.warn('skipped: the blocks of docs/ need the addon and dist/ 
     // A clone beside the reader's project.
     fs.symlinkSync(ROOT, path.join(work, 'fused-lora'));
     errors = await typeErrors(ALL.filter(isProgram), path.join(work, 'types'));
-  }, 5 * MINUTES);
+  }, 2 * TIMEOUT);
   afterAll(() => fs.rmSync(work, { recursive: true, force: true }));
 
   describe.each(PAGES.filter(([, blocks]) => blocks.length > 0))('%s', (page, blocks) => {
