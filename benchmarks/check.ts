@@ -19,8 +19,8 @@ import { BLAS_VARIABLE, chooseBlas } from './lib/torch_blas';
 
 type Figures = Record<string, Figure> | Missing;
 
-/** Of all runs that the targets need, one after the other. */
-async function measureAll(runs: readonly string[], quick: boolean) {
+/** Of all runs that the targets need, one after the other; `save` is called after each, with what is there so far. */
+async function measureAll(runs: readonly string[], quick: boolean, save: (figures: Map<string, Figures>) => void) {
   const figures = new Map<string, Figures>();
   const failed: string[] = [];
   const noBf16 = await ourBf16Missing();
@@ -29,9 +29,11 @@ async function measureAll(runs: readonly string[], quick: boolean) {
     for (const run of runs) {
       if (noBf16 && run.includes('bf16')) {
         figures.set(run, { missing: noBf16 });
+        save(figures);
         continue;
       }
-      process.stderr.write(`bench:${run} …\n`);
+      process.stderr.write(`bench:${run} … `);
+      const started = performance.now();
       const json = path.join(folder, `${run.replace(/\W+/g, '-')}.json`);
       try {
         const options = ['--targets', ...(quick ? ['--quick'] : [])];
@@ -40,6 +42,8 @@ async function measureAll(runs: readonly string[], quick: boolean) {
         failed.push(run);
         figures.set(run, { missing: (error as Error).message });
       }
+      process.stderr.write(`${((performance.now() - started) / 1000).toFixed(0)} s\n`);
+      save(figures);
     }
   } finally {
     fs.rmSync(folder, { recursive: true, force: true });
@@ -74,15 +78,18 @@ if (require.main === module) {
     // Once for all: each benchmark would try them again.
     const blas = await chooseBlas();
     if (!isMissing(blas)) process.env[BLAS_VARIABLE] = blas.blas;
-    const { figures, failed } = await measureAll([...new Set(targets.map(({ run }) => run))], values.quick);
-    const rows = judge(targets, figures);
-    printTable(judgedHeader, rows.map(judgedRow));
-    const summary = summaryOf(rows);
-    console.log(`\n${summary}`);
-    const result: CheckResult = { quick: values.quick, machine: machineFacts('cpu'), blas, summary, rows };
     const file = values.json ?? path.join(resultFolder, 'check.json');
     fs.mkdirSync(path.dirname(file), { recursive: true });
-    fs.writeFileSync(file, `${JSON.stringify(result, null, 2)}\n`);
+    let rows: Judged[] = [];
+    const save = (figures: ReadonlyMap<string, Figures>) => {
+      rows = judge(targets, figures);
+      const machine = machineFacts('cpu');
+      const result: CheckResult = { quick: values.quick, machine, blas, summary: summaryOf(rows), rows };
+      fs.writeFileSync(file, `${JSON.stringify(result, null, 2)}\n`);
+    };
+    const { failed } = await measureAll([...new Set(targets.map(({ run }) => run))], values.quick, save);
+    printTable(judgedHeader, rows.map(judgedRow));
+    console.log(`\n${summaryOf(rows)}`);
     console.log(`written to ${path.relative(process.cwd(), file)}`);
     if (failed.length > 0) console.error(`failed: ${failed.map((run) => `bench:${run}`).join(', ')}`);
     process.exitCode = failed.length > 0 || rows.some(({ verdict }) => verdict === 'not met') ? 1 : 0;

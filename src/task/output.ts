@@ -19,12 +19,13 @@ export function prepareOutput(
   dir: string,
   options: { resume?: boolean | undefined; overwrite?: boolean | undefined },
 ): OutputLock {
+  const isNew = !fs.existsSync(dir);
   try {
     makeFolder(dir);
   } catch (cause) {
     throw notWritable(dir, cause);
   }
-  const lock = OutputLock.take(dir);
+  const lock = OutputLock.take(dir, isNew);
   try {
     settleEarlierRun(dir, options);
     return lock;

@@ -41,21 +41,23 @@ export class OutputLock {
   private constructor(
     private readonly file: string,
     private readonly content: string,
+    private readonly isNew: boolean,
   ) {}
 
   /**
    * Takes the folder for this run; the lock of a run that was killed is taken over.
    *
+   * @param isNew whether the folder was made for this run: when nothing is in it at the end, it goes.
    * @throws FusedLoraError BUSY when another run of this machine writes there; FILE_NOT_WRITABLE.
    */
-  static take(dir: string): OutputLock {
+  static take(dir: string, isNew = false): OutputLock {
     const file = path.join(dir, LOCK);
     const { pid } = process;
     const content = `${JSON.stringify({ pid, begin: beginOf(pid), host: os.hostname(), time: new Date().toISOString() })}\n`;
     for (let tries = 0; ; tries++) {
       try {
         writeNew(file, content);
-        return new OutputLock(file, content);
+        return new OutputLock(file, content, isNew);
       } catch (cause) {
         if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw notWritable(dir, cause);
         const found = read(file);
@@ -73,7 +75,14 @@ export class OutputLock {
 
   /** Lets other runs into the folder. */
   release(): void {
-    if (read(this.file).text === this.content) fs.rmSync(this.file, { force: true });
+    if (read(this.file).text !== this.content) return;
+    fs.rmSync(this.file, { force: true });
+    if (!this.isNew) return;
+    try {
+      fs.rmdirSync(path.dirname(this.file));
+    } catch {
+      // It holds the run.
+    }
   }
 
   [Symbol.dispose](): void {

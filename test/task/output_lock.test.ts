@@ -48,3 +48,20 @@ test('a lock that another run has taken over is left to it', () => {
   lock.release();
   expect(fs.existsSync(file)).toBe(true);
 });
+
+test('a folder made for a run that wrote nothing goes with its lock', () => {
+  const made = path.join(dir, 'made');
+  fs.mkdirSync(made);
+  OutputLock.take(made, true).release();
+  expect(fs.existsSync(made)).toBe(false);
+  fs.mkdirSync(made);
+  const lock = OutputLock.take(made, true);
+  fs.writeFileSync(path.join(made, 'events.jsonl'), '');
+  lock.release();
+  expect(fs.readdirSync(made)).toEqual(['events.jsonl']);
+  fs.rmSync(made, { recursive: true });
+  fs.mkdirSync(made);
+  OutputLock.take(made).release();
+  expect(fs.existsSync(made)).toBe(true);
+  fs.rmSync(made, { recursive: true });
+});
