@@ -8,7 +8,8 @@
 // linearBackwardInput:  dx = f'(z) dy W + residual.
 //   inputs: dy [R, N], W [N, K], preActivation? [R, K], residual? [R, K];  outputs: dx [R, K];  attributes: activation
 //   f and z belong to the layer whose result x is, so that the gradient goes on before its activation; the residual is
-//   what other readers of x already brought. Same bits as activationBackward and add after a bare product.
+//   what other readers of x already brought. On the CPU the bits of activationBackward and add after a bare
+//   product.
 // linearBackwardWeight: dW += dy^T x.        inputs: dy [R, N], x [R, K];  outputs: dW [N, K] acc
 // biasBackward:         db += sum_rows dy.   inputs: dy [R, N];            outputs: db [N] acc
 // Sums over rows run in row order inside one output element (dW) or in ordered chunks of 256 rows (db).

@@ -46,7 +46,8 @@ const MODEL_KEYS: Record<keyof ModelOptions, true> = {
   classifierDropout: true,
   modelType: true,
 };
-const LOAD_KEYS: Record<keyof LoadModelOptions, true> = { ...MODEL_KEYS, ignoreMismatchedSizes: true };
+/** The names of all options of {@link loadModel}. */
+export const LOAD_KEYS: Record<keyof LoadModelOptions, true> = { ...MODEL_KEYS, ignoreMismatchedSizes: true };
 
 const CLASSES = {
   roberta: {

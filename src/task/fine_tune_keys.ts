@@ -1,6 +1,7 @@
 /** The names of all options of fineTune, for a caller without types who mistypes one. */
 import { COLUMN_KEYS } from '../data/columns';
 import { HUB_KEYS } from '../io/hub';
+import { TRAINING_KEYS } from '../train/options';
 import type { FineTuneOptions } from './fine_tune';
 
 export const FINE_TUNE_KEYS: Record<keyof FineTuneOptions, true> = {
@@ -27,36 +28,11 @@ export const FINE_TUNE_KEYS: Record<keyof FineTuneOptions, true> = {
   ignoreMismatchedSizes: true,
   batchSize: true,
   tokenBudget: true,
-  epochs: true,
-  maxSteps: true,
-  gradientAccumulation: true,
-  learningRate: true,
-  schedule: true,
-  warmupSteps: true,
-  warmupRatio: true,
-  weightDecay: true,
-  beta1: true,
-  beta2: true,
-  eps: true,
-  ratePatterns: true,
-  maxGradNorm: true,
   labelSmoothing: true,
   classWeights: true,
-  seed: true,
   device: true,
-  precision: true,
-  fused: true,
-  evaluateEvery: true,
-  metricForBest: true,
-  greaterIsBetter: true,
-  loadBestAtEnd: true,
-  earlyStoppingPatience: true,
-  checkpointEvery: true,
-  checkpointLimit: true,
-  resume: true,
   overwrite: true,
-  callbacks: true,
-  signal: true,
   onNotice: true,
   ...HUB_KEYS,
+  ...TRAINING_KEYS,
 };

@@ -10,7 +10,7 @@ import { readJsonObject } from '../io/json';
 import { createModel, loadModel, saveModel, type TaskModel } from '../models';
 import { trace } from '../nn';
 import { checkKeys } from '../nn/options';
-import { type TrainerOptions, trainerOptionsOf } from '../train/options';
+import { TRAINING_KEYS, type TrainerOptions, trainerOptionsOf } from '../train/options';
 import { Trainer, type TrainResult } from '../train/trainer';
 import { chooseDevice, type DeviceOption } from './device';
 import { findModel } from './model_folder';
@@ -61,37 +61,12 @@ const PRETRAIN_KEYS: Record<keyof PretrainOptions, true> = {
   tokenBudget: true,
   maskProbability: true,
   dropout: true,
-  learningRate: true,
   saveDtype: true,
   device: true,
-  precision: true,
-  fused: true,
   overwrite: true,
   report: true,
   onNotice: true,
-  epochs: true,
-  maxSteps: true,
-  gradientAccumulation: true,
-  maxGradNorm: true,
-  seed: true,
-  evaluateEvery: true,
-  metricForBest: true,
-  greaterIsBetter: true,
-  loadBestAtEnd: true,
-  earlyStoppingPatience: true,
-  checkpointEvery: true,
-  checkpointLimit: true,
-  resume: true,
-  callbacks: true,
-  signal: true,
-  beta1: true,
-  beta2: true,
-  eps: true,
-  weightDecay: true,
-  ratePatterns: true,
-  schedule: true,
-  warmupSteps: true,
-  warmupRatio: true,
+  ...TRAINING_KEYS,
 };
 
 /** What {@link pretrain} did, and the model. */

@@ -12,6 +12,7 @@ import { SETTINGS, TOKENIZER_FILES } from '../io/model_files';
 import { expected, validate } from '../io/validate';
 import { loadAdapter } from '../lora';
 import { type LoadModelOptions, type LoadReport, loadModel, TASKS, type Task, type TaskModel } from '../models';
+import { LOAD_KEYS } from '../models/auto';
 import { checkKeys } from '../nn/options';
 import { findBaseModel, findModel, isAdapter } from './model_folder';
 
@@ -47,15 +48,7 @@ export const OPEN_KEYS: Record<keyof OpenTextModelOptions, true> = {
   maxLength: true,
   signal: true,
   onNotice: true,
-  task: true,
-  numLabels: true,
-  labelNames: true,
-  seed: true,
-  hiddenDropout: true,
-  attentionDropout: true,
-  classifierDropout: true,
-  modelType: true,
-  ignoreMismatchedSizes: true,
+  ...LOAD_KEYS,
 };
 
 /** A model with its tokenizer, and where both came from. */

@@ -55,38 +55,43 @@ export interface TrainerOptions extends AdamWOptions, ScheduleOptions {
   signal?: AbortSignal;
 }
 
-const TRAINER_KEYS: Record<keyof TrainerOptions, true> = {
-  trace: true,
-  backend: true,
-  precision: true,
-  fused: true,
+/** What commands that train pass on as it is given to them. */
+export const TRAINING_KEYS = {
   epochs: true,
   maxSteps: true,
   gradientAccumulation: true,
+  learningRate: true,
+  schedule: true,
+  warmupSteps: true,
+  warmupRatio: true,
+  weightDecay: true,
+  beta1: true,
+  beta2: true,
+  eps: true,
+  ratePatterns: true,
   maxGradNorm: true,
   seed: true,
-  evaluate: true,
+  precision: true,
+  fused: true,
   evaluateEvery: true,
   metricForBest: true,
   greaterIsBetter: true,
   loadBestAtEnd: true,
   earlyStoppingPatience: true,
-  outputDir: true,
   checkpointEvery: true,
   checkpointLimit: true,
   resume: true,
-  identity: true,
   callbacks: true,
   signal: true,
-  learningRate: true,
-  beta1: true,
-  beta2: true,
-  eps: true,
-  weightDecay: true,
-  ratePatterns: true,
-  schedule: true,
-  warmupSteps: true,
-  warmupRatio: true,
+} as const satisfies Partial<Record<keyof TrainerOptions, true>>;
+
+const TRAINER_KEYS: Record<keyof TrainerOptions, true> = {
+  backend: true,
+  evaluate: true,
+  identity: true,
+  outputDir: true,
+  trace: true,
+  ...TRAINING_KEYS,
 };
 
 /** Those of a larger set of options that a trainer takes. */

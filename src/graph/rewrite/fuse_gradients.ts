@@ -11,7 +11,7 @@ const EPILOGUE: Readonly<Record<string, { preActivation: number; residual: numbe
   loraLinearBackward: { preActivation: 7, residual: 8 },
 };
 
-/** On a differentiated graph. The results are the same, bit for bit. */
+/** On a differentiated graph. On the CPU the results are the same, bit for bit. */
 export function fuseGradients(graph: Graph): void {
   fuseActivations(graph);
   fuseSums(graph);
