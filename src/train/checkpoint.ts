@@ -130,11 +130,10 @@ export function loadCheckpoint(
   }
   for (const [key, value] of Object.entries(identity)) {
     const before = saved[key] ?? BEFORE_IT_WAS_SAVED[key];
-    // A checkpoint of an earlier version does not say everything.
-    if (before !== undefined && before !== value) {
+    if (before !== value) {
       throw new FusedLoraError(
         'STATE_MISMATCH',
-        `${folder} is of another run: its ${key} is ${before}, here it is ${value}. Resume with the settings it was ` +
+        `${folder} is of another run: its ${key} is ${before ?? 'not said'}, here it is ${value}. Resume with the settings it was ` +
           'made with, or start anew in another output folder',
       );
     }

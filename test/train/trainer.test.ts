@@ -115,6 +115,8 @@ describe('Trainer', () => {
     expect(await again({ seed: 5 })).toBe('STATE_MISMATCH');
     expect(await again({}, tinyData(48, model.numLabels))).toBe('STATE_MISMATCH');
     expect(await again({ precision: 'bf16' })).toBe('STATE_MISMATCH');
+    // Of what the checkpoint does not say, nobody knows that it is the same.
+    expect(await again({ identity: { base: 'another' } })).toBe('STATE_MISMATCH');
     const newest = listCheckpoints(dir).at(-1)!.path;
     fs.truncateSync(path.join(newest, 'optimizer.safetensors'), 100);
     expect(await again({})).toBe('INVALID_CHECKPOINT');
