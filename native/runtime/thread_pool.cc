@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "runtime/error.h"
+#include "runtime/placement.h"
 
 namespace fl {
 namespace {
@@ -18,6 +19,8 @@ namespace {
 constexpr int kMaxThreads = 256;
 // Regions of one step follow each other within a few microseconds; a futex wake-up costs more than that.
 constexpr auto kSpin = std::chrono::microseconds(30);
+// With more of them there are CPUs enough that the system finds an idle one, and the calls would take longer than that.
+constexpr size_t kMostPlaced = 8;
 
 inline void pauseCpu() {
 #if defined(__x86_64__) || defined(__i386__)
@@ -66,6 +69,8 @@ struct ThreadPool::State {
   std::mutex oneRegion;
   std::atomic<int> threads{1};
   std::vector<std::thread> workers;
+  /// Of workers[i] at i.
+  Placement placements[kMaxThreads];
   Scratch scratch[kMaxThreads];
 
   void take(int thread) {
@@ -73,9 +78,10 @@ struct ThreadPool::State {
   }
 
   // Waits until the word is open with another generation than `seen`, enters, and returns true; false at the end.
-  bool enter(uint64_t& seen) {
+  bool enter(uint64_t& seen, Placement& placement) {
     auto spinUntil = std::chrono::steady_clock::now() + kSpin;
     for (int round = 0;; round++) {
+      if (round % 8 == 0) placement.seen();
       const uint32_t before = signal.load(std::memory_order_acquire);
       if (stop.load(std::memory_order_relaxed)) return false;
       uint64_t word = region.load(std::memory_order_acquire);
@@ -88,6 +94,7 @@ struct ThreadPool::State {
       }
       pauseCpu();
       if (round % 32 == 31 && std::chrono::steady_clock::now() > spinUntil) {
+        placement.asleep();
         signal.wait(before, std::memory_order_acquire);
         spinUntil = std::chrono::steady_clock::now() + kSpin;
       }
@@ -96,10 +103,20 @@ struct ThreadPool::State {
 
   void work(int thread) {
     uint64_t seen = 0;
-    while (enter(seen)) {
+    while (enter(seen, placements[thread - 1])) {
+      placements[thread - 1].free();
       if (thread < regionThreads) take(thread);
       region.fetch_sub(1, std::memory_order_release);
     }
+  }
+
+  void call() {
+    if (workers.size() <= kMostPlaced) {
+      const int cpu = currentCpu();
+      for (size_t i = 0; i < workers.size(); i++) placements[i].keepFrom(cpu, workers[i]);
+    }
+    signal.fetch_add(1, std::memory_order_release);
+    signal.notify_all();
   }
 
   void startWorkers(int wanted) {
@@ -155,8 +172,7 @@ void ThreadPool::parallelFor(int64_t chunks, const std::function<void(int64_t ch
   s.next.store(0, std::memory_order_relaxed);
   const uint64_t generation = (s.region.load(std::memory_order_relaxed) >> 32) + 1;
   s.region.store((generation & 0xFFFFFFFF) << 32 | State::kOpen, std::memory_order_release);
-  s.signal.fetch_add(1, std::memory_order_release);
-  s.signal.notify_all();
+  s.call();
   s.take(0);
   s.region.fetch_and(~State::kOpen, std::memory_order_relaxed);
   for (int round = 0; (s.region.load(std::memory_order_acquire) & State::kInside) != 0; round++) {

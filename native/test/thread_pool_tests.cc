@@ -6,6 +6,10 @@
 #include <chrono>
 #include <thread>
 
+#if defined(__linux__)
+#include <sched.h>
+#endif
+
 #include "runtime/error.h"
 #include "test/tests.h"
 
@@ -62,6 +66,29 @@ void manyShortRegions() {
   check(good, "a short region lost or repeated a chunk");
 }
 
+#if defined(__linux__)
+/// Threads at work may run wherever the process may, however often they were kept from a caller's CPU.
+void affinityIsRestored() {
+  const ThreadCount restore;
+  ThreadPool::instance().setThreads(3);
+  cpu_set_t allowed;
+  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
+  std::atomic<int> others{0};
+  const auto region = [&] {
+    ThreadPool::instance().parallelFor(6, [&](int64_t, int) {
+      cpu_set_t own;
+      if (sched_getaffinity(0, sizeof own, &own) != 0 || !CPU_EQUAL(&own, &allowed)) others++;
+      std::this_thread::sleep_for(std::chrono::microseconds(100));
+    });
+  };
+  for (int i = 0; i < 50; i++) {
+    if (i % 2 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    region();
+  }
+  check(others == 0, std::to_string(others) + " chunks ran on a thread that may run on fewer CPUs than the process");
+}
+#endif
+
 void scratchMemory() {
   ThreadPool& pool = ThreadPool::instance();
   void* small = pool.scratch(0, 100);
@@ -86,6 +113,9 @@ void limits() {
 void addThreadPoolTests(Suite& suite) {
   suite.add("threadPool/orderOfChunks", orderOfChunks);
   suite.add("threadPool/manyShortRegions", manyShortRegions);
+#if defined(__linux__)
+  suite.add("threadPool/affinity", affinityIsRestored);
+#endif
   suite.add("threadPool/scratch", scratchMemory);
   suite.add("threadPool/limits", limits);
 }
