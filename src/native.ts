@@ -14,6 +14,8 @@ export interface NativeParameter {
   write(slot: Slot, values: Float32Array | Float64Array): void;
   /** Writes a released value back, the same as before: packed copies stay as they are. */
   restore(values: Float32Array | Float64Array): void;
+  /** The same of a part of the values, `at` the place of the first; a value that was not there is zero elsewhere. */
+  restorePart(values: Float32Array, at: number): void;
   /** f64 parameters are rounded; `readDouble` gives them whole. */
   read(slot: Slot): Float32Array;
   readDouble(slot: Slot): Float64Array;
@@ -56,6 +58,10 @@ export interface NativeProgramSpec {
   keepAll?: boolean;
   /** Steps may be recorded and replayed where the device can. Default true. */
   record?: boolean;
+  /** Called while the program is built, when the values of a parameter are first needed: puts them in place. */
+  fill?: (parameter: number) => void;
+  /** Called while the program is built: only packed copies of that parameter are read from now on. */
+  packed?: (parameter: number) => void;
 }
 
 export interface NativeStep {
@@ -86,8 +92,6 @@ export interface NativeOptimizerStep {
 export interface NativeProgram {
   /** Bytes of the arena for a batch of these sizes. */
   arenaBytes(sizes: NativeSizes): number;
-  /** Indices of parameters whose value no instruction reads any more: only packed copies. */
-  readonly releasable: number[];
   /** Allocates for batches up to these sizes; rejects with OUT_OF_MEMORY. */
   reserve(sizes: NativeSizes): Promise<void>;
   forward(batch: NativeBatch, sizes: NativeSizes, step: NativeStep): Promise<void>;

@@ -21,9 +21,10 @@ Napi::Function defineParameter(Napi::Env env) {
   using H = ParameterHandle;
   return H::DefineClass(env, "NativeParameter",
                         {H::InstanceMethod("has", &H::has), H::InstanceMethod("write", &H::write),
-                         H::InstanceMethod("restore", &H::restore), H::InstanceMethod("read", &H::read),
-                         H::InstanceMethod("readDouble", &H::readDouble), H::InstanceMethod("release", &H::release),
-                         H::InstanceAccessor<&H::bytes>("bytes"), H::InstanceMethod("dispose", &H::dispose)});
+                         H::InstanceMethod("restore", &H::restore), H::InstanceMethod("restorePart", &H::restorePart),
+                         H::InstanceMethod("read", &H::read), H::InstanceMethod("readDouble", &H::readDouble),
+                         H::InstanceMethod("release", &H::release), H::InstanceAccessor<&H::bytes>("bytes"),
+                         H::InstanceMethod("dispose", &H::dispose)});
 }
 
 ParameterHandle::ParameterHandle(const Napi::CallbackInfo& info) : Napi::ObjectWrap<ParameterHandle>(info) {
@@ -88,6 +89,21 @@ void ParameterHandle::write(const Napi::CallbackInfo& info) {
 
 void ParameterHandle::restore(const Napi::CallbackInfo& info) {
   guarded(info.Env(), [&] { store(info.Env(), Parameter::Slot::value, info[0], false); });
+}
+
+void ParameterHandle::restorePart(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] {
+    const auto p = idle();
+    if (!info[0].IsTypedArray()) fail("INVALID_ARGUMENT", p->name() + ": a part is a Float32Array");
+    const auto count = static_cast<int64_t>(info[0].As<Napi::TypedArray>().ElementLength());
+    const void* const values = typedMemory(info[0], p->name().c_str(), DType::f32, count);
+    const int64_t at = integerOf(info[1], "at", 0, p->count());
+    if (count > p->count() - at)
+      fail("INVALID_SHAPE", p->name() + ": a part of " + std::to_string(count) + " values at " + std::to_string(at) +
+                                " ends after its " + std::to_string(p->count()));
+    p->writePart(static_cast<const float*>(values), at, count);
+    reportMemory(info.Env());
+  });
 }
 
 Napi::Value ParameterHandle::read(const Napi::CallbackInfo& info) {

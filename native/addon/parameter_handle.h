@@ -24,6 +24,7 @@ class ParameterHandle : public Napi::ObjectWrap<ParameterHandle> {
   Napi::Value has(const Napi::CallbackInfo& info);
   void write(const Napi::CallbackInfo& info);
   void restore(const Napi::CallbackInfo& info);
+  void restorePart(const Napi::CallbackInfo& info);
   /// Writes `values` into a slot, converting to the parameter's type.
   void store(Napi::Env env, Parameter::Slot slot, const Napi::Value& values, bool changed);
   Napi::Value read(const Napi::CallbackInfo& info);

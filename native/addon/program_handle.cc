@@ -41,6 +41,15 @@ ValueSpec valueOf(const Napi::Object& object, DType compute) {
   return value;
 }
 
+/// A function of JavaScript that is called with a parameter's index while the program is built, on its own thread.
+std::function<void(int)> callbackOf(const Napi::Value& value) {
+  if (!value.IsFunction()) return nullptr;
+  return [function = value.As<Napi::Function>()](int parameter) {
+    const Napi::HandleScope scope(function.Env());
+    function.Call({Napi::Number::New(function.Env(), parameter)});
+  };
+}
+
 ProgramSpec specOf(Napi::Env env, const Napi::Object& object) {
   ProgramSpec spec;
   spec.backend = stringOf(object.Get("backend"), "backend");
@@ -62,6 +71,8 @@ ProgramSpec specOf(Napi::Env env, const Napi::Object& object) {
   spec.keepAll = object.Get("keepAll").ToBoolean();
   const Napi::Value record = object.Get("record");
   spec.record = record.IsUndefined() || record.ToBoolean();
+  spec.fill = callbackOf(object.Get("fill"));
+  spec.packed = callbackOf(object.Get("packed"));
   return spec;
 }
 
@@ -115,8 +126,7 @@ OptimizerStep optimizerOf(const Napi::Value& value) {
 Napi::Function defineProgram(Napi::Env env) {
   using H = ProgramHandle;
   return H::DefineClass(env, "NativeProgram",
-                        {H::InstanceMethod("arenaBytes", &H::arenaBytes),
-                         H::InstanceAccessor<&H::releasable>("releasable"), H::InstanceMethod("reserve", &H::reserve),
+                        {H::InstanceMethod("arenaBytes", &H::arenaBytes), H::InstanceMethod("reserve", &H::reserve),
                          H::InstanceMethod("forward", &H::forward), H::InstanceMethod("accumulate", &H::accumulate),
                          H::InstanceMethod("apply", &H::apply), H::InstanceMethod("read", &H::read),
                          H::InstanceMethod("takeTimings", &H::takeTimings), H::InstanceMethod("recorded", &H::recorded),
@@ -149,15 +159,6 @@ std::shared_ptr<Program> ProgramHandle::claim() {
 Napi::Value ProgramHandle::arenaBytes(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     return Napi::Number::New(info.Env(), static_cast<double>(program()->arenaBytes(sizesOf(info[0]))));
-  });
-}
-
-Napi::Value ProgramHandle::releasable(const Napi::CallbackInfo& info) {
-  return guarded(info.Env(), [&]() -> Napi::Value {
-    const std::vector<int>& indices = program()->releasable();
-    const Napi::Array array = Napi::Array::New(info.Env(), indices.size());
-    for (uint32_t i = 0; i < indices.size(); i++) array.Set(i, Napi::Number::New(info.Env(), indices[i]));
-    return array;
   });
 }
 

@@ -17,7 +17,6 @@ class ProgramHandle : public Napi::ObjectWrap<ProgramHandle> {
  private:
   friend Napi::Function defineProgram(Napi::Env env);
   Napi::Value arenaBytes(const Napi::CallbackInfo& info);
-  Napi::Value releasable(const Napi::CallbackInfo& info);
   Napi::Value reserve(const Napi::CallbackInfo& info);
   Napi::Value forward(const Napi::CallbackInfo& info);
   Napi::Value accumulate(const Napi::CallbackInfo& info);

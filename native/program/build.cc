@@ -13,6 +13,19 @@ std::string where(const InstructionSpec& instruction) {
   return instruction.path.empty() ? "" : " (in " + instruction.path + ")";
 }
 
+/// Lets a parameter ask for its values while this lives.
+class Filling {
+ public:
+  Filling(Parameter& parameter, std::function<void()> fill) : parameter_(parameter) {
+    parameter_.fillWith(std::move(fill));
+  }
+  ~Filling() { parameter_.fillWith(nullptr); }
+  Filling(const Filling&) = delete;
+
+ private:
+  Parameter& parameter_;
+};
+
 }  // namespace
 
 Program::Program(ProgramSpec spec) : spec_(std::move(spec)), backend_(backendByName(spec_.backend)) {
@@ -125,38 +138,49 @@ void Program::bindInstructions() {
 }
 
 void Program::prepareParameters() {
-  // Views with memory, so that a backend can pack; released values stay null and their packed copies are there already.
+  struct Use {
+    size_t instruction;
+    int input;
+  };
   const int numValues = static_cast<int>(spec_.values.size());
-  std::vector<char> trainedSet(spec_.parameters.size(), 0), readRaw(spec_.parameters.size(), 0),
-      read(spec_.parameters.size(), 0);
+  std::vector<char> trainedSet(spec_.parameters.size(), 0);
+  std::vector<std::vector<Use>> uses(spec_.parameters.size());
   for (const int p : trained_) trainedSet[p] = 1;
   for (const int p : trained_)
     for (const auto slot : {Parameter::Slot::gradient, Parameter::Slot::firstMoment, Parameter::Slot::secondMoment})
       spec_.parameters[p]->tensor(slot);
-  for (size_t i = 0; i < instructions_.size(); i++) {
-    OpCall call = instructions_[i].call;
-    for (int k = 0; k < call.numInputs; k++) {
+  for (size_t i = 0; i < instructions_.size(); i++)
+    for (int k = 0; k < instructions_[i].call.numInputs; k++) {
       const int value = spec_.instructions[i].inputs[k];
-      if (value < 0 || value >= numValues || spec_.values[value].kind != ValueSpec::Kind::parameter) continue;
-      Parameter& parameter = *spec_.parameters[spec_.values[value].parameter];
-      call.inputs[k].parameter = &parameter;
-      const bool frozen = !trainedSet[spec_.values[value].parameter];
-      read[spec_.values[value].parameter] = 1;
-      if (!frozen || !backend_.prepare(call, k)) readRaw[spec_.values[value].parameter] = 1;
+      if (value >= 0 && value < numValues && spec_.values[value].kind == ValueSpec::Kind::parameter)
+        uses[spec_.values[value].parameter].push_back({i, k});
     }
+  for (size_t p = 0; p < spec_.parameters.size(); p++) {
+    if (uses[p].empty() && !trainedSet[p]) continue;
+    Parameter& parameter = *spec_.parameters[p];
+    const auto fill = [&] {
+      if (spec_.fill) spec_.fill(static_cast<int>(p));
+    };
+    const Filling filling(parameter, fill);
+    bool packed = !trainedSet[p];
+    for (const Use& use : uses[p]) {
+      OpCall call = instructions_[use.instruction].call;
+      call.inputs[use.input].parameter = &parameter;
+      packed = packed && backend_.prepare(call, use.input);
+    }
+    if (packed) {
+      releasable_.push_back(static_cast<int>(p));
+      if (spec_.packed) spec_.packed(static_cast<int>(p));
+      continue;
+    }
+    if (!parameter.has(Parameter::Slot::value)) fill();
+    if (!parameter.has(Parameter::Slot::value))
+      fail("INTERNAL", parameter.name() + ": its values are not on the device");
+    valueRead_.push_back(static_cast<int>(p));
   }
+  for (const int p : valueRead_) spec_.parameters[p]->valueReaders++;
   preparedVersions_ = frozenVersions();
-  for (size_t p = 0; p < spec_.parameters.size(); p++) {
-    if ((readRaw[p] || trainedSet[p]) && !spec_.parameters[p]->has(Parameter::Slot::value))
-      fail("INTERNAL", spec_.parameters[p]->name() + ": its values are not on the device");
-  }
-  for (size_t p = 0; p < spec_.parameters.size(); p++) {
-    if (readRaw[p] || trainedSet[p]) {
-      spec_.parameters[p]->valueReaders++;
-      valueRead_.push_back(static_cast<int>(p));
-    }
-    if (read[p] && !readRaw[p] && !trainedSet[p]) releasable_.push_back(static_cast<int>(p));
-  }
+  spec_.fill = spec_.packed = nullptr;
 }
 
 std::vector<uint64_t> Program::frozenVersions() const {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -74,6 +75,13 @@ struct ProgramSpec {
   bool keepAll = false;
   /// Steps may be recorded and replayed where the backend can (Recorder); false is for comparison.
   bool record = true;
+
+  /// While the program is built: puts the values of a parameter in place, when they are first needed. Parameter by
+  /// parameter, so that with `packed` no more than one weight is there twice. Absent: they are in place.
+  std::function<void(int parameter)> fill;
+  /// While the program is built: from now on the instructions read only packed copies of a frozen parameter, so that its
+  /// values may be released.
+  std::function<void(int parameter)> packed;
 };
 
 }  // namespace fl

@@ -72,6 +72,16 @@ void Parameter::writeDouble(Slot slot, const double* values, bool changed) {
   if (slot == Slot::value && changed) touch();
 }
 
+void Parameter::writePart(const float* values, int64_t at, int64_t count) {
+  const Tensor t = tensor(Slot::value);
+  const auto bytes = static_cast<size_t>(count * sizeOf(dtype_));
+  void* const to = static_cast<char*>(t.data) + at * sizeOf(dtype_);
+  if (dtype_ == DType::f32)
+    memory_.upload(to, values, bytes);
+  else
+    memory_.upload(to, converted<float, double>(values, count).data(), bytes);
+}
+
 namespace {
 
 void requireSlot(const Parameter& p, Parameter::Slot slot) {
@@ -120,11 +130,17 @@ std::shared_ptr<const void> Parameter::derived(
   const std::lock_guard lock(mutex_);
   const auto found = derived_.find(key);
   if (found != derived_.end() && found->second.version == version_) return found->second.copy;
+  if (!has(Slot::value) && fill_) fill_();
   if (!has(Slot::value))
     fail("INTERNAL", name_ + ": its values were released before a copy in layout " + std::to_string(key) + " was made");
   auto copy = make(tensor(Slot::value));
   derived_[key] = {version_, copy};
   return copy;
+}
+
+void Parameter::fillWith(std::function<void()> fill) {
+  const std::lock_guard lock(mutex_);
+  fill_ = std::move(fill);
 }
 
 }  // namespace fl

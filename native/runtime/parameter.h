@@ -39,6 +39,8 @@ class Parameter {
 
   /// `changed` false: the value is what it was before it was released, so derived copies stay valid.
   void write(Slot slot, const float* values, bool changed = true);
+  /// Part of a value that is put back as it was: `count` values from the one at `at`, both of them within it.
+  void writePart(const float* values, int64_t at, int64_t count);
   void read(Slot slot, float* values) const;
   void writeDouble(Slot slot, const double* values, bool changed = true);
   void readDouble(Slot slot, double* values) const;
@@ -60,6 +62,9 @@ class Parameter {
   std::shared_ptr<const void> derived(int key,
                                       const std::function<std::shared_ptr<const void>(const Tensor& value)>& make);
 
+  /// What puts the value in place when a derived copy has to be made and it is not there; without one that is an error.
+  void fillWith(std::function<void()> fill);
+
  private:
   struct Derived {
     uint64_t version;
@@ -75,6 +80,7 @@ class Parameter {
   uint64_t version_ = 1;
   std::mutex mutex_;
   std::map<int, Derived> derived_;
+  std::function<void()> fill_;
 };
 
 }  // namespace fl

@@ -10,6 +10,11 @@ import { type NativeParameter, native } from '../native';
 export interface ParameterSource {
   /** Reads all values; throws SOURCE_CHANGED when the source is not what it was. */
   read(): Float32Array;
+  /**
+   * The same in parts, in order: `visit` gets values, in memory that the next part may overwrite, and the place of the first among
+   * all. What it got is void when this throws.
+   */
+  readParts?(visit: (values: Float32Array, at: number) => void): void;
   /** For errors: `model.safetensors: roberta.embeddings.LayerNorm.weight`. */
   readonly description: string;
 }
@@ -98,7 +103,7 @@ export class Parameter {
   }
 
   /**
-   * The device's form of this parameter, with its values in place.
+   * The device's form of this parameter. What values it holds are the newest; `fillOn` puts them in place where there are none.
    * @internal
    */
   onDevice(backend: BackendName, compute: ComputeType): NativeParameter {
@@ -107,14 +112,35 @@ export class Parameter {
     if (!device) {
       device = new (native().Parameter)(backend, this.name, [...this.shape], compute);
       this.devices.set(key, device);
-      device.write('value', this.data());
     } else if (this.newest && device !== this.newest) {
       device.write('value', this.data());
-    } else if (!device.has('value')) {
-      // Released after packing and not changed since: other programs go on with the packed copies.
-      device.restore(this.data());
     }
     return device;
+  }
+
+  /**
+   * Puts the values in place on a device that has none: new, or released after packing and not changed since, so that packed copies
+   * stay valid.
+   * @internal
+   */
+  fillOn(device: NativeParameter): void {
+    if (device.has('value')) return;
+    const parts = this.newest || this.host ? undefined : this.source;
+    if (!parts?.readParts) {
+      device.restore(this.data());
+      return;
+    }
+    let count = 0;
+    try {
+      parts.readParts((values, at) => {
+        device.restorePart(values, at);
+        count += values.length;
+      });
+      this.checkCount(count);
+    } catch (error) {
+      device.release('value');
+      throw error;
+    }
   }
 
   /**

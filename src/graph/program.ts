@@ -84,7 +84,8 @@ export class Program {
   ) {
     const compute = options.compute ?? 'f32';
     try {
-      this.handles = plan.parameters.map((p) => p.onDevice(options.backend, compute));
+      const handles = plan.parameters.map((p) => p.onDevice(options.backend, compute));
+      this.handles = handles;
       const spec = plan.toNativeSpec(options.backend, compute);
       // Outputs go by the caller's name for them, whatever made them: 'loss' is the one that must stay finite.
       for (const [name, index] of plan.outputIndices) {
@@ -92,14 +93,21 @@ export class Program {
         if (value) value.name = name;
       }
       const record = options.cudaGraphs ?? true;
-      this.nativeProgram = new (native().Program)({ ...spec, parameters: this.handles, record });
+      // One weight after the other is read, packed and released: a model is never in memory twice.
+      const on = (act: (parameter: Parameter, device: NativeParameter) => void) => (index: number) => {
+        const [parameter, device] = [plan.parameters[index], handles[index]];
+        if (parameter && device) act(parameter, device);
+      };
+      this.nativeProgram = new (native().Program)({
+        ...spec,
+        parameters: handles,
+        record,
+        fill: on((parameter, device) => parameter.fillOn(device)),
+        packed: on((parameter, device) => parameter.releaseOn(device)),
+      });
       spec.values.forEach((value, index) => {
         if (value.output || spec.keepAll) this.valueIndex.set(value.name, index);
       });
-      for (const index of this.nativeProgram.releasable) {
-        const handle = this.handles[index];
-        if (handle) plan.parameters[index]?.releaseOn(handle);
-      }
     } catch (error) {
       throw wrapNativeError(error);
     }

@@ -77,18 +77,31 @@ function sourceChanged(info: TensorInfo, what: string): FusedLoraError {
  * @throws FusedLoraError SOURCE_CHANGED, or FILE_NOT_FOUND when the file is gone.
  */
 export function readTensorBytes(info: TensorInfo): Uint8Array {
+  let whole = new Uint8Array(0);
+  readParts(info, info.byteLength, (bytes) => {
+    whole = bytes;
+  });
+  return whole;
+}
+
+/** Parts of at most `most` bytes, in order; each lies in memory that the next one overwrites. */
+function readParts(info: TensorInfo, most: number, visit: (bytes: Uint8Array<ArrayBuffer>, at: number) => void): void {
   const fd = openForRead(info.file);
   try {
     const stat = fs.fstatSync(fd);
     if (stat.size !== info.fileSize)
       throw sourceChanged(info, `its size changed from ${info.fileSize} to ${stat.size} bytes`);
     if (stat.mtimeMs !== info.fileMtimeMs && info.checksum === undefined) throw sourceChanged(info, 'it was modified');
-    const bytes = new Uint8Array(info.byteLength);
-    if (!readFully(fd, bytes, info.offset)) throw sourceChanged(info, 'it became shorter');
-    const checksum = crc32(bytes);
+    const space = new Uint8Array(Math.min(most, info.byteLength));
+    let checksum = 0;
+    for (let at = 0; at < info.byteLength; at += space.length) {
+      const bytes = space.subarray(0, Math.min(space.length, info.byteLength - at));
+      if (!readFully(fd, bytes, info.offset + at)) throw sourceChanged(info, 'it became shorter');
+      checksum = crc32(bytes, checksum);
+      visit(bytes, at);
+    }
     info.checksum ??= checksum;
     if (checksum !== info.checksum) throw sourceChanged(info, 'its bytes changed');
-    return bytes;
   } finally {
     fs.closeSync(fd);
   }
@@ -100,6 +113,31 @@ export function readTensorBytes(info: TensorInfo): Uint8Array {
  * @throws FusedLoraError SOURCE_CHANGED (see {@link readTensorBytes}), INVALID_CHECKPOINT for integers and other types.
  */
 export function readTensorFloat32(info: TensorInfo): Float32Array {
+  requireFloats(info);
+  return toFloat32(info.dtype, readTensorBytes(info));
+}
+
+/** Bytes of the file read at a time. */
+const PART = 1 << 20;
+
+/**
+ * The values of {@link readTensorFloat32}, in parts for which little memory is needed: each overwrites the one before.
+ *
+ * @param visit gets values and the place of the first among all. What it got is void when this throws.
+ */
+export function readTensorParts(info: TensorInfo, visit: (values: Float32Array, at: number) => void): void {
+  requireFloats(info);
+  readParts(info, PART, (bytes, at) => visit(toFloat32(info.dtype, bytes), at / DTYPE_BYTES[info.dtype]));
+}
+
+/** A tensor of a file as the source of a parameter. */
+export const tensorSource = (info: TensorInfo) => ({
+  read: () => readTensorFloat32(info),
+  readParts: (visit: (values: Float32Array, at: number) => void) => readTensorParts(info, visit),
+  description: `${info.file}: ${info.name}`,
+});
+
+function requireFloats(info: TensorInfo): void {
   if (!FLOAT_DTYPES.includes(info.dtype)) {
     throw new FusedLoraError(
       'INVALID_CHECKPOINT',
@@ -107,7 +145,6 @@ export function readTensorFloat32(info: TensorInfo): Float32Array {
         'Convert the checkpoint to one of these types.',
     );
   }
-  return toFloat32(info.dtype, readTensorBytes(info));
 }
 
 /** A safetensors file whose header was read and checked; tensors are read one by one when asked for. */

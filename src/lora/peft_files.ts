@@ -5,13 +5,7 @@ import { FusedLoraError } from '../errors';
 import type { Parameter } from '../graph/parameter';
 import { writeFileAtomic, writeFolderAtomic } from '../io/atomic';
 import { type JsonObject, readJsonObject } from '../io/json';
-import {
-  readTensorFloat32,
-  SafetensorsFile,
-  type TensorData,
-  type TensorInfo,
-  writeSafetensors,
-} from '../io/safetensors';
+import { SafetensorsFile, type TensorData, type TensorInfo, tensorSource, writeSafetensors } from '../io/safetensors';
 import type { Module } from '../nn';
 import { stateMismatch } from '../nn/state';
 import type { LoraConfig } from './config';
@@ -166,7 +160,7 @@ export function addLoadedAdapter(
   const adapted = applyPlan(model, plan, name, { trainable });
   for (const [key, parameter] of adapterParameters(model, name)) {
     const info = tensors.get(key) as TensorInfo;
-    parameter.setSource({ read: () => readTensorFloat32(info), description: `${info.file}: ${info.name}` });
+    parameter.setSource(tensorSource(info));
   }
   adapterEntry(model, name).json = json;
   return adapted;

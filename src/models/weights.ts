@@ -1,7 +1,7 @@
 import { FusedLoraError } from '../errors';
 import type { Parameter } from '../graph/parameter';
 import { FLOAT_DTYPES } from '../io/dtypes';
-import { readTensorFloat32, type TensorInfo } from '../io/safetensors';
+import { type TensorInfo, tensorSource } from '../io/safetensors';
 import type { Module } from '../nn';
 import { listNames, nearNames } from '../nn/near';
 import { stateMismatch } from '../nn/state';
@@ -91,7 +91,7 @@ export function fitCheckpoint(model: Module, tensors: Map<string, TensorInfo>, o
     );
   }
   for (const [parameter, info] of found) {
-    parameter.setSource({ read: () => readTensorFloat32(info), description: `${info.file}: ${info.name}` });
+    parameter.setSource(tensorSource(info));
   }
   return { initialized, unused };
 }

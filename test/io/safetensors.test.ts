@@ -1,6 +1,12 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { readTensorFloat32, SafetensorsFile, type TensorData, writeSafetensors } from '../../src/io/safetensors';
+import {
+  readTensorFloat32,
+  readTensorParts,
+  SafetensorsFile,
+  type TensorData,
+  writeSafetensors,
+} from '../../src/io/safetensors';
 import { errorMessage, sharedData, temporaryFolder } from './temporary';
 
 const dir = temporaryFolder();
@@ -282,6 +288,28 @@ describe('reading tensors', () => {
     const file = SafetensorsFile.open(rawFile(`${JSON.stringify({ b: f32(4, 12), a: f32(0, 4) })}   `, 12));
     expect([...file.tensors.keys()]).toEqual(['b', 'a']);
     expect(file.readFloat32('b')).toEqual(new Float32Array(2));
+  });
+
+  test.each(['F32', 'F64', 'F16', 'BF16'] as const)('parts of %s are the whole', (dtype) => {
+    const file = newFile();
+    // More than one part of 1 MiB, the last one shorter.
+    const data = Float32Array.from({ length: 600_001 }, (_, i) => Math.sin(i));
+    writeSafetensors(file, new Map([['a', { dtype, shape: [data.length], data }]]));
+    const info = SafetensorsFile.open(file).tensors.get('a')!;
+    const whole = readTensorFloat32(info);
+    const joined = new Float32Array(data.length);
+    const places: number[] = [];
+    readTensorParts(info, (values, at) => {
+      joined.set(values, at);
+      places.push(at);
+    });
+    expect(joined).toEqual(whole);
+    expect(places.length).toBeGreaterThan(1);
+    // A file that changed is told at the end of its parts.
+    const fd = fs.openSync(file, 'r+');
+    fs.writeSync(fd, Buffer.of(1, 2, 3, 4), 0, 4, fs.fstatSync(fd).size - 4);
+    fs.closeSync(fd);
+    expect(errorMessage('SOURCE_CHANGED', () => readTensorParts(info, () => undefined))).toContain('bytes changed');
   });
 
   test('a source that changed is an error', () => {
