@@ -2,7 +2,7 @@
  * What does LoRA cost on one Linear layer? Fused (one op) against separate (linear, down, scale, up, add: what a LoRA layer without fusion
  * runs), the bare linear layer, and PyTorch + PEFT eager and compiled; and the product alone against oneDNN, MKL, OpenBLAS and the peak.
  *
- * In bf16 our sides alone are measured: fused, separate and bare with each other, and the product with the bf16 peak.
+ * In bf16 PyTorch's layers run under autocast; its products and oneDNN's take and give bf16, ours fp32 that it rounds itself.
  *
  *   npm run bench:linear -- [--device cpu|cuda] [--precision fp32|bf16] [--quick] [--json FILE]
  */
@@ -29,8 +29,8 @@ const SHAPES = [
 /** What products alone are measured on, with PRODUCT_TOKENS: fifteen shapes. */
 const PRODUCT_SHAPES = SHAPES.slice(0, 5);
 const PRODUCT_TOKENS = [256, 1024, 4096];
-/** ms: threads of the side before go to sleep. */
-const PAUSE = 20;
+/** ms: threads of the side before go to sleep, which with PyTorch's takes up to 30 ms. */
+const PAUSE = 60;
 
 /** Counts the second of two calls: the first after a pause wakes threads, which takes as long as a small product. */
 function warmed<T>(run: () => Promise<T>): () => Promise<T> {
@@ -41,21 +41,46 @@ function warmed<T>(run: () => Promise<T>): () => Promise<T> {
 }
 
 interface Settings {
+  shapes: (readonly [K: number, N: number])[];
   tokens: number[];
   ranks: number[];
   rounds: number;
+  productTokens: number[];
   productRounds: number;
+  /** The peers' products to take turns with. */
+  products: string[];
+  /** What a layer is measured with beside bare and fused; peft: PyTorch's bare layer too. */
+  layers: ('separate' | 'peft')[];
   /** torch.compile takes long to compile: one rank and one number of tokens. */
   compiled: { tokens: number; rank: number } | undefined;
 }
-const QUICK: Settings = { tokens: [512], ranks: [8, 64], rounds: 5, productRounds: 4, compiled: undefined };
-const FULL: Settings = {
-  tokens: [256, 1024, 4096],
-  ranks: [1, 8, 16, 64],
-  rounds: 15,
-  productRounds: 11,
-  compiled: { tokens: 1024, rank: 8 },
-};
+const ALL_PRODUCTS = { fp32: ['onednn', 'torch', 'openblas'], bf16: ['onednn', 'torch'] };
+
+function settingsOf({ quick, targets }: BenchmarkOptions): Settings {
+  const all = quick
+    ? {
+        shapes: SHAPES.slice(0, 4),
+        tokens: [512],
+        ranks: [8, 64],
+        rounds: 5,
+        productTokens: PRODUCT_TOKENS.slice(0, 2),
+        productRounds: 5,
+        compiled: undefined,
+      }
+    : {
+        shapes: [...SHAPES],
+        tokens: [256, 1024, 4096],
+        ranks: [1, 8, 16, 64],
+        rounds: 15,
+        productTokens: PRODUCT_TOKENS,
+        productRounds: 11,
+        compiled: { tokens: 1024, rank: 8 },
+      };
+  if (!targets) return { ...all, products: ALL_PRODUCTS[precision], layers: ['separate', 'peft'] };
+  // In bf16 no figure to reach is about layers.
+  const ranks = precision === 'bf16' ? [] : all.ranks;
+  return { ...all, ranks, products: ['onednn'], layers: [], compiled: undefined };
+}
 
 /** Taken off the command line here: the other benchmarks have no such option. */
 function takePrecision(): Precision {
@@ -124,17 +149,18 @@ async function measureLayer(
   precision: Precision,
   [T, K, N, r]: [number, number, number, number],
   peer: Child | undefined,
-  { rounds, compiled }: Settings,
+  { rounds, layers, compiled }: Settings,
 ): Promise<Row> {
   const ops = new LinearOps(backend, T, K, N, r, precision);
   const sides: Partial<Record<Side, () => Promise<Passes>>> = {
     base: warmed(() => ops.base()),
     fused: warmed(() => ops.fused()),
-    separate: warmed(() => ops.separate()),
   };
-  if (peer) {
+  if (layers.includes('separate')) sides.separate = warmed(() => ops.separate());
+  const withPeer = peer !== undefined && layers.includes('peft');
+  if (withPeer) {
     const compile = T === compiled?.tokens && r === compiled.rank;
-    await peer.call('prepare', { tokens: T, inputs: K, outputs: N, rank: r, scaling: SCALING, compile });
+    await peer.call('prepare', { tokens: T, inputs: K, outputs: N, rank: r, scaling: SCALING, compile, precision });
     sides.torch = warmed(() => peer.call<Passes>('layer', { name: 'base' }));
     sides.peft = warmed(() => peer.call<Passes>('layer', { name: 'peft' }));
     if (compile) sides.compiled = warmed(() => peer.call<Passes>('layer', { name: 'compiled' }));
@@ -152,7 +178,7 @@ async function measureLayer(
       },
     ]),
   );
-  const both = await interleave(turns, { rounds, pause: peer ? PAUSE : 0 });
+  const both = await interleave(turns, { rounds, pause: withPeer ? PAUSE : 0 });
   ops.dispose();
   const counted = (part: Record<string, number[]>) =>
     compareSamples(Object.fromEntries(Object.entries(part).map(([side, all]) => [side, all.slice(-rounds)])));
@@ -163,16 +189,15 @@ async function measureProduct(
   precision: Precision,
   [T, K, N]: [number, number, number],
   peer: Child | undefined,
-  rounds: number,
+  { productRounds: rounds, products }: Settings,
 ) {
   const ops = new LinearOps('cpu', T, K, N, 1, precision);
   const peaks: number[] = [];
   const { threads } = native().info();
   const turns: Record<string, () => Promise<number>> = { 'fused-lora': warmed(() => ops.product()) };
   if (peer) {
-    await peer.call('prepare', { tokens: T, inputs: K, outputs: N, rank: 0, scaling: 1 });
-    for (const name of ['onednn', 'torch', 'openblas'])
-      turns[name] = warmed(() => peer.call<number>('product', { name }));
+    await peer.call('prepare', { tokens: T, inputs: K, outputs: N, rank: 0, scaling: 1, precision });
+    for (const name of products) turns[name] = warmed(() => peer.call<number>('product', { name }));
   }
   turns['peak'] = async () => {
     peaks.push(measurePeak(precision === 'bf16' ? 'bf16' : 'f32', threads, 0.05) as number);
@@ -254,8 +279,10 @@ function productTable(precision: Precision, rows: readonly ProductRow[]): Sectio
   const rate = (row: ProductRow, side: string) => flopsOf(row) / (row.timings[side]?.median ?? Number.NaN) / 1e9;
   const over = (row: ProductRow, side: string) => row.timings[side]?.ratio ?? Number.NaN;
   return {
-    title: `the product alone, ${precision}, weights packed beforehand (OpenBLAS and torch: as stored)`,
-    note: 'speed of fused-lora over each peer, share of the peak measured in the same run, GFLOP/s; torch: F.linear (MKL)',
+    title: `the product alone, ${precision}, weights packed beforehand (${precision === 'bf16' ? 'torch' : 'OpenBLAS and torch'}: as stored)`,
+    note:
+      'speed of fused-lora over each peer, share of the peak measured in the same run, GFLOP/s; torch: F.linear' +
+      (precision === 'bf16' ? '; peers take and give bf16, fused-lora fp32' : ' (MKL)'),
     header: [
       'tokens,in,out',
       ...others.map((side) => `over ${side}`),
@@ -293,20 +320,20 @@ function figuresOf(
   products: readonly ProductRow[],
 ): Record<string, Figure> {
   const share = geometricMean(products.map(shareOf));
-  if (precision === 'bf16') return { 'linear.productShareBf16': share };
+  const overOnednn: Figure = products.every(({ timings }) => timings['onednn'])
+    ? geometricMean(products.map(({ timings }) => timings['onednn']?.ratio ?? Number.NaN))
+    : { missing: 'no oneDNN (npm run bench:peers)' };
+  if (precision === 'bf16') return { 'linear.productShareBf16': share, 'linear.productOverOnednnBf16': overOnednn };
   const overBase = (pass: 'forward' | 'backward', ranks: (r: number) => boolean) =>
     geometricMean(rows.filter(({ r }) => ranks(r)).map(({ passes }) => passes[pass].fused?.ratio ?? Number.NaN));
   const small = (r: number) => r <= 16;
   const large = (r: number) => r === 64;
-  const withOnednn = products.every(({ timings }) => timings['onednn']);
   return {
     'linear.productShareFp32': share,
     'linear.productShareBf16': native().info().bf16
       ? { missing: 'measured by --precision bf16' }
       : { missing: 'no AVX512_BF16' },
-    'linear.productOverOnednn': withOnednn
-      ? geometricMean(products.map(({ timings }) => timings['onednn']?.ratio ?? Number.NaN))
-      : { missing: 'no oneDNN (npm run bench:peers)' },
+    'linear.productOverOnednn': overOnednn,
     'linear.forwardOverBase.smallRank': overBase('forward', small),
     'linear.forwardOverBase.rank64': overBase('forward', large),
     'linear.backwardOverBase.smallRank': overBase('backward', small),
@@ -314,34 +341,38 @@ function figuresOf(
   };
 }
 
-async function openPeer(device: BenchmarkOptions['device']) {
+async function openPeer({ device, quick }: BenchmarkOptions, { layers }: Settings) {
   const peer = device === 'cpu' ? startPython('torch_linear.py', 'PyTorch') : { missing: 'measured on cpu only' };
   if (isMissing(peer)) return { peer: undefined, facts: peer };
   const difference = await checkAgainst(peer);
-  await peer.call('prepare', { tokens: 512, inputs: 768, outputs: 768, rank: 8, scaling: SCALING });
-  const tuned = await tuneThreads(peer, async () => {
-    const { forward, backward } = await peer.call<Passes>('layer', { name: 'peft' });
-    return forward + backward;
-  });
+  await peer.call('prepare', { tokens: 512, inputs: 768, outputs: 768, rank: 8, scaling: SCALING, precision });
+  const tuned = await tuneThreads(
+    peer,
+    async () => {
+      if (!layers.includes('peft')) return peer.call<number>('product', { name: 'onednn' });
+      const { forward, backward } = await peer.call<Passes>('layer', { name: 'peft' });
+      return forward + backward;
+    },
+    quick,
+  );
   return { peer, facts: { ...(await peer.call<object>('info')), ...tuned, largestDifference: difference } };
 }
 
 export const benchmark: Benchmark = {
   name: 'linear',
   question: 'What does LoRA cost on one Linear layer, fused, separate and in PEFT, and how fast is the product alone?',
-  async run({ quick, device }) {
-    const settings = quick ? QUICK : FULL;
-    const { peer, facts } =
-      precision === 'fp32' ? await openPeer(device) : { peer: undefined, facts: { missing: 'measured in fp32 only' } };
+  async run(options) {
+    const { device } = options;
+    const settings = settingsOf(options);
+    const { peer, facts } = await openPeer(options, settings);
     const products: ProductRow[] = [];
     if (device === 'cpu') {
-      for (const T of PRODUCT_TOKENS) {
-        for (const [K, N] of PRODUCT_SHAPES)
-          products.push(await measureProduct(precision, [T, K, N], peer, settings.productRounds));
+      for (const T of settings.productTokens) {
+        for (const [K, N] of PRODUCT_SHAPES) products.push(await measureProduct(precision, [T, K, N], peer, settings));
       }
     }
     const rows: Row[] = [];
-    for (const [K, N] of SHAPES) {
+    for (const [K, N] of settings.shapes) {
       for (const T of settings.tokens) {
         for (const r of settings.ranks) rows.push(await measureLayer(device, precision, [T, K, N, r], peer, settings));
       }
@@ -351,7 +382,7 @@ export const benchmark: Benchmark = {
       figures: device === 'cpu' ? figuresOf(precision, rows, products) : {},
       sections: [
         ...(products.length > 0 ? [productTable(precision, products)] : []),
-        ...PASSES.map((pass) => layerTable(precision, pass, rows)),
+        ...(rows.length > 0 ? PASSES.map((pass) => layerTable(precision, pass, rows)) : []),
       ],
       rows: [...products, ...rows],
     };

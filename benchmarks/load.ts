@@ -38,7 +38,7 @@ interface Settings {
 }
 
 function settingsOf({ quick, targets, model = 'roberta-base' }: BenchmarkOptions): Settings {
-  if (quick) return { model, importRounds: targets ? 0 : 3, starts: 1, batches: 3, watched: 6 };
+  if (quick) return { model, importRounds: targets ? 0 : 3, starts: 1, batches: targets ? 1 : 3, watched: 5 };
   return { model, importRounds: targets ? 0 : 15, starts: targets ? 3 : 5, batches: 6, watched: 30 };
 }
 

@@ -43,11 +43,14 @@ const SENTENCES = 16;
 const TOKENS = 32;
 const PAUSE = 50;
 /** Steps whose losses must agree between our full fine-tuning and the peer's, and their rate. */
-const CHECKED = [0, 0, 0];
+const CHECKED = { quickly: [0, 0], whole: [0, 0, 0] };
 const CHECK_RATE = 1e-5;
 
 interface Settings {
   model: ModelName;
+  quick: boolean;
+  /** Whether the files are written too. */
+  files: boolean;
   rounds: number;
   /** Ours, each against our full fine-tuning. */
   methods: Method[];
@@ -57,13 +60,23 @@ interface Settings {
 
 function settingsOf({ quick, targets, model = 'roberta-base' }: BenchmarkOptions): Settings {
   const rounds = quick ? 3 : 9;
-  if (targets && quick) return { model, rounds: 2, methods: [everyLinear(16)], peerMethods: [] };
-  if (targets) return { model, rounds, methods: ALL_LINEARS_METHODS, peerMethods: [] };
-  if (quick) return { model, rounds, methods: [HEAD, ARTICLE, everyLinear(16)], peerMethods: [everyLinear(16)] };
+  if (targets && quick) return { model, quick, files: false, rounds: 2, methods: [everyLinear(16)], peerMethods: [] };
+  if (targets) return { model, quick, files: false, rounds, methods: ALL_LINEARS_METHODS, peerMethods: [] };
+  if (quick)
+    return {
+      model,
+      quick,
+      files: true,
+      rounds,
+      methods: [HEAD, ARTICLE, everyLinear(16)],
+      peerMethods: [everyLinear(16)],
+    };
   // 12_… name layers of an encoder with 12.
   const presets = PRESETS.filter((name) => !name.startsWith('12_') || configOfModel(model).num_hidden_layers === 12);
   return {
     model,
+    quick,
+    files: true,
     rounds,
     methods: [HEAD, ...presets.map(preset), ARTICLE, ...ALL_LINEARS_METHODS],
     peerMethods: [HEAD, ARTICLE, everyLinear(16)],
@@ -130,17 +143,18 @@ function rowOf(
  * All methods of one precision, each in turns with our full fine-tuning, so that no more than two processes hold a model at a time and
  * each one's peak memory is its own.
  */
-async function measurePrecision(precision: Precision, { model, rounds, methods, peerMethods }: Settings) {
+async function measurePrecision(precision: Precision, { model, quick, files, rounds, methods, peerMethods }: Settings) {
+  const checked = quick ? CHECKED.quickly : CHECKED.whole;
   const batches = equalBatches(model, 1, SENTENCES, TOKENS);
   const full = await openOurs(argumentsOf(model, FULL_METHOD, precision), batches);
   // From the same values, before any other step; in fp32 alone they must agree.
-  const losses = await lossesOf(full, CHECKED, CHECK_RATE);
+  const losses = precision === 'fp32' ? await lossesOf(full, checked, CHECK_RATE) : [];
   const rows: Row[] = [];
   const inTurns = (other: Side) =>
     interleave({ full: () => stepOf(full), other: () => stepOf(other) }, { rounds, pause: PAUSE });
   const ours = async (side: Side, row: Row) => {
     const [costs] = await side.child.call<[Costs]>('costs', { dropout: true });
-    rows.push({ ...row, savedBytes: costs.savedBytes, fileBytes: await fileSize(side) });
+    rows.push({ ...row, savedBytes: costs.savedBytes, ...(files && { fileBytes: await fileSize(side) }) });
   };
   for (const method of methods) {
     const side = await openOurs(argumentsOf(model, method, precision), batches);
@@ -157,9 +171,9 @@ async function measurePrecision(precision: Precision, { model, rounds, methods, 
       break;
     }
     if (method === FULL_METHOD && precision === 'fp32') {
-      compareTwo([full.child.name, peer.child.name], [losses, await lossesOf(peer, CHECKED, CHECK_RATE)]);
+      compareTwo([full.child.name, peer.child.name], [losses, await lossesOf(peer, checked, CHECK_RATE)]);
     }
-    settings = await tunePeer(peer, () => trainSteps(peer, [0]));
+    settings = await tunePeer(peer, () => trainSteps(peer, [0]), quick);
     rows.push(rowOf(method, precision, peer, true, await inTurns(peer)));
     peer.child.close();
   }

@@ -34,6 +34,7 @@ const OURS = 'fused-lora';
 
 interface Settings {
   models: ModelName[];
+  quick: boolean;
   /** Batches of 32, at random and sorted by length within a window. */
   batches: number;
   /** Sentences one at a time; 0: not measured. */
@@ -43,10 +44,10 @@ interface Settings {
 
 function settingsOf({ quick, targets, model }: BenchmarkOptions): Settings {
   const some: Settings = quick
-    ? { models: ['roberta-base'], batches: 2, singles: 8, rounds: 3 }
-    : { models: ['minilm', 'roberta-base'], batches: 8, singles: 64, rounds: 9 };
+    ? { models: ['roberta-base'], quick, batches: 2, singles: 8, rounds: 3 }
+    : { models: ['minilm', 'roberta-base'], quick, batches: 8, singles: 64, rounds: 9 };
   if (model) return { ...some, models: [model] };
-  return targets ? { ...some, models: ['roberta-base'], singles: 0 } : some;
+  return targets ? { ...some, models: ['roberta-base'], singles: 0, ...(quick && { batches: 1, rounds: 2 }) } : some;
 }
 
 const WAYS = ['single', 'random', 'sorted'] as const;
@@ -74,7 +75,12 @@ interface Opened {
   settings: Record<string, unknown>;
 }
 
-async function openSides(model: ModelName, all: readonly TokenBatch[], tuneOn: number[]): Promise<Opened> {
+async function openSides(
+  model: ModelName,
+  all: readonly TokenBatch[],
+  tuneOn: number[],
+  quick: boolean,
+): Promise<Opened> {
   const folder = modelFolder(model);
   const sides = new Map<string, Side>();
   const settings: Record<string, unknown> = {};
@@ -82,14 +88,16 @@ async function openSides(model: ModelName, all: readonly TokenBatch[], tuneOn: n
   for (const precision of await ourPrecisions()) {
     sides.set(`${OURS} ${precision}`, await openOurs({ folder, method: 'predict', precision }, all));
   }
-  for (const precision of peerPrecisions()) {
-    const peer = await openTorch({ folder, method: 'predict', precision }, all);
+  const opened = await Promise.all(
+    peerPrecisions().map((precision) => openTorch({ folder, method: 'predict', precision }, all)),
+  );
+  for (const peer of opened) {
     if (isMissing(peer)) {
       settings['PyTorch'] = peer;
-      break;
+      continue;
     }
     sides.set(peer.child.name, peer);
-    settings[peer.child.name] = await tunePeer(peer, () => workload(peer));
+    settings[peer.child.name] = await tunePeer(peer, () => workload(peer), quick);
   }
   const onnx = onnxFolder(model);
   for (const [name, script] of [
@@ -104,13 +112,13 @@ async function openSides(model: ModelName, all: readonly TokenBatch[], tuneOn: n
     await child.call('load', { folder: onnx, pad: configOfModel(model).pad_token_id });
     await child.call('batches', { batches: all });
     const side: Side = { child, loaded: { parameters: 0, learnable: 0, seconds: 0 } };
-    settings[child.name] = await tunePeer(side, () => workload(side));
+    settings[child.name] = await tunePeer(side, () => workload(side), quick);
     sides.set(child.name, side);
   }
   return { sides, settings };
 }
 
-async function measureModel(model: ModelName, { batches: count, singles, rounds }: Settings): Promise<Measured> {
+async function measureModel(model: ModelName, { quick, batches: count, singles, rounds }: Settings): Promise<Measured> {
   const groups: Record<Way, TokenBatch[]> = {
     single: cut(sentences(model, sst2Lengths(singles), 2), 1),
     random: randomBatches(model, count, BATCH),
@@ -123,7 +131,7 @@ async function measureModel(model: ModelName, { batches: count, singles, rounds 
     steps[way] = groups[way].map((_, i) => first + i);
     first += groups[way].length;
   }
-  const { sides, settings } = await openSides(model, all, steps.random.slice(0, 1));
+  const { sides, settings } = await openSides(model, all, steps.random.slice(0, 1), quick);
   const fp32 = [...sides].filter(([name]) => name.endsWith('fp32')).map(([, side]) => side);
   const checked = [...steps.single.slice(0, 4), steps.random[0] as number];
   const runs = [];

@@ -48,7 +48,7 @@ function settingsOf({ quick, targets, model }: BenchmarkOptions): Setting[] {
   if (model) return [{ ...(all.find((setting) => setting.model === model) ?? (all[0] as Setting)), model }];
   if (!targets) return all;
   const base = all.filter((setting) => setting.model === 'roberta-base');
-  return base.map((setting) => ({ ...setting, separate: false, rounds: quick ? 2 : setting.rounds }));
+  return base.map((setting) => ({ ...setting, separate: false, ...(quick && { rounds: 2, sst2Batches: 1 }) }));
 }
 
 interface Comparison {
@@ -88,18 +88,14 @@ async function openSides({ model, separate }: Setting, all: readonly TokenBatch[
   if (separate) sides['separate fp32'] = await openOurs({ ...base, fused: false }, all);
   const peers: Record<string, Side> = {};
   const peerSettings: Record<string, unknown> = {};
-  for (const precision of peerPrecisions()) {
-    const peer = await openTorch({ ...base, precision }, all);
-    if (isMissing(peer)) {
-      peerSettings['PyTorch'] = peer;
-      break;
-    }
-    peers[peer.child.name] = peer;
+  for (const peer of await Promise.all(peerPrecisions().map((precision) => openTorch({ ...base, precision }, all)))) {
+    if (isMissing(peer)) peerSettings['PyTorch'] = peer;
+    else peers[peer.child.name] = peer;
   }
   return { sides: { ...sides, ...peers }, peers, peerSettings };
 }
 
-async function measureModel(setting: Setting): Promise<Measured> {
+async function measureModel(setting: Setting, { quick, targets }: BenchmarkOptions): Promise<Measured> {
   const { model, sst2Batches, rounds } = setting;
   const groups = {
     equal: equalBatches(model, 1, EQUAL.sentences, EQUAL.tokens),
@@ -117,7 +113,7 @@ async function measureModel(setting: Setting): Promise<Measured> {
     [0, 1, 1 + sst2Batches],
   );
   for (const [name, peer] of Object.entries(peers)) {
-    peerSettings[name] = await tunePeer(peer, () => trainSteps(peer, [0]));
+    peerSettings[name] = await tunePeer(peer, () => trainSteps(peer, [0]), quick);
   }
   const [ours] = Object.values(sides) as [Side];
   const [costs] = await ours.child.call<[Costs]>('costs', { dropout: true });
@@ -142,7 +138,7 @@ async function measureModel(setting: Setting): Promise<Measured> {
     comparisons[name] = { batches, timings: await interleave(turns, { rounds, pause: PAUSE }) };
   }
   const profiles: Measured['profiles'] = {};
-  for (const precision of await ourPrecisions()) {
+  for (const precision of targets ? [] : await ourPrecisions()) {
     const side = sides[`${OURS} ${precision}`] as Side;
     profiles[precision] = await side.child.call<ProfileResult>('profile', { index: 0, rounds });
   }
@@ -260,7 +256,7 @@ export const benchmark: Benchmark = {
   async run(options) {
     const noBf16 = await ourBf16Missing();
     const measured: Measured[] = [];
-    for (const setting of settingsOf(options)) measured.push(await measureModel(setting));
+    for (const setting of settingsOf(options)) measured.push(await measureModel(setting, options));
     const base = measured.find(({ setting }) => setting.model === 'roberta-base') ?? (measured[0] as Measured);
     const bandwidth = measurePeak('copy', native().info().threads, 0.3) as number;
     const profiles = (['fp32', 'bf16'] as const).flatMap((precision) => {

@@ -77,8 +77,12 @@ export async function openTorch(
 }
 
 /** Sets a peer's number of threads to that at which `workload` is fastest. @returns its versions and settings. */
-export async function tunePeer({ child }: Side, workload: () => Promise<{ seconds: number }>): Promise<object> {
-  const tuned = await tuneThreads(child, async () => (await workload()).seconds);
+export async function tunePeer(
+  { child }: Side,
+  workload: () => Promise<{ seconds: number }>,
+  quick: boolean,
+): Promise<object> {
+  const tuned = await tuneThreads(child, async () => (await workload()).seconds, quick);
   return { ...(await child.call<object>('info')), ...tuned };
 }
 
@@ -148,11 +152,17 @@ export interface Tuned {
 
 const TUNING_ROUNDS = 2;
 
-/** Runs a workload under the peer's own number of threads and others, in turns, and leaves the fastest set. */
-export async function tuneThreads(child: Child, workload: () => Promise<number>): Promise<Tuned> {
+/**
+ * Runs a workload under the peer's own number of threads and others, in turns, and leaves the fastest set.
+ *
+ * @param quick tries no less than one a physical core, and one number where that is the peer's own.
+ */
+export async function tuneThreads(child: Child, workload: () => Promise<number>, quick: boolean): Promise<Tuned> {
   const { threads: own } = await child.call<{ threads: number }>('info');
-  const counts = [...new Set([own, os.cpus().length, physicalCores(), Math.ceil(physicalCores() / 2)])];
+  const all = [own, os.cpus().length, physicalCores()];
+  const counts = [...new Set(quick ? all : [...all, Math.ceil(physicalCores() / 2)])];
   const seconds = new Map<number, number>(counts.map((count) => [count, Number.POSITIVE_INFINITY]));
+  if (counts.length === 1) return { threads: own, tried: {} };
   await workload();
   for (let round = 0; round < TUNING_ROUNDS; round++) {
     for (const count of counts) {

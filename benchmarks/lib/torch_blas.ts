@@ -93,9 +93,9 @@ export async function chooseBlas(): Promise<BlasChoice | Missing> {
     return { blas, tried: {} };
   }
   const children: Partial<Record<Blas, Child>> = {};
-  for (const blas of VARIANTS) {
+  const open = async (blas: Blas) => {
     const env = blasEnvironment(blas, python, true);
-    if (!env) continue;
+    if (!env) return;
     const child = new Child(`PyTorch ${blas}`, python, [path.join(peersFolder, 'torch_linear.py')], env);
     try {
       await child.call('prepare', product);
@@ -105,7 +105,8 @@ export async function chooseBlas(): Promise<BlasChoice | Missing> {
       if (blas === 'mkl') throw error;
       child.close();
     }
-  }
+  };
+  await Promise.all(VARIANTS.map(open));
   const turns = Object.fromEntries(
     Object.entries(children).map(([blas, child]) => [blas, () => child.call<number>('product', { name: 'torch' })]),
   );

@@ -1,15 +1,16 @@
 """One Linear layer in PyTorch, PEFT, oneDNN, MKL and OpenBLAS: what bench:linear takes turns with.
 
-oneDNN comes with PyTorch (weights packed once, as inference engines hold them), OpenBLAS with numpy.
+oneDNN comes with PyTorch (weights packed once, as inference engines hold them), OpenBLAS with numpy. In bf16 layers run under autocast, as
+PEFT's users run them, and products take and give bf16; numpy's OpenBLAS has no such product.
 """
 
+import contextlib
 import importlib.metadata
 import os
 import time
 
 import numpy as np
 import torch
-from peft import LoraConfig, get_peft_model
 
 from serve import serve
 
@@ -26,6 +27,9 @@ class Layer(torch.nn.Module):
 
 def with_adapter(layer, rank, scaling):
     """PEFT's own LoRA layer, with a B that is not zero."""
+    # Takes seconds, and products do not need it.
+    from peft import LoraConfig, get_peft_model
+
     model = get_peft_model(layer, LoraConfig(r=rank, lora_alpha=rank * scaling, target_modules=["dense"]))
     a, b = [p for p in model.parameters() if p.requires_grad]
     torch.nn.init.uniform_(b, -0.5, 0.5)
@@ -35,22 +39,28 @@ def with_adapter(layer, rank, scaling):
 class State:
     """The layer and the operands of one shape."""
 
-    def prepare(self, tokens, inputs, outputs, rank, scaling, compile=False):
+    def prepare(self, tokens, inputs, outputs, rank, scaling, compile=False, precision="fp32"):
+        self.bf16 = precision == "bf16"
+        dtype = torch.bfloat16 if self.bf16 else torch.float32
         self.x = torch.rand(tokens, inputs).sub_(0.5).requires_grad_(True)
-        self.dy = torch.rand(tokens, outputs).sub_(0.5)
+        self.dy = torch.rand(tokens, outputs).sub_(0.5).to(dtype)
         self.modules = {"base": Layer(inputs, outputs)}
         if rank:
             self.modules["peft"] = with_adapter(Layer(inputs, outputs), rank, scaling)[0]
         if compile:
             self.modules["compiled"] = torch.compile(self.modules["peft"])
-        x, weight = self.x.detach(), self.modules["base"].dense.weight.detach()
+        x, weight = self.x.detach().to(dtype), self.modules["base"].dense.weight.detach().to(dtype)
         packed = torch.ops.mkldnn._reorder_linear_weight(weight, tokens)
-        a, w, y = x.numpy(), weight.numpy(), np.empty((tokens, outputs), np.float32)
         self.products = {
             "onednn": lambda: torch.ops.mkldnn._linear_pointwise(x, packed, None, "none", [], ""),
             "torch": lambda: torch.nn.functional.linear(x, weight),
-            "openblas": lambda: np.matmul(a, w.T, out=y),
         }
+        if not self.bf16:
+            a, w, y = x.numpy(), weight.numpy(), np.empty((tokens, outputs), np.float32)
+            self.products["openblas"] = lambda: np.matmul(a, w.T, out=y)
+
+    def precision(self):
+        return torch.autocast("cpu", torch.bfloat16) if self.bf16 else contextlib.nullcontext()
 
     def product(self, name):
         with torch.inference_mode():
@@ -65,7 +75,8 @@ class State:
         for parameter in module.parameters():
             parameter.grad = None
         started = time.perf_counter()
-        y = module(self.x)
+        with self.precision():
+            y = module(self.x)
         middle = time.perf_counter()
         y.backward(self.dy)
         return {"forward": middle - started, "backward": time.perf_counter() - middle}
