@@ -78,8 +78,8 @@ function settingsOf({ quick, targets }: BenchmarkOptions): Settings {
       };
   if (!targets) return { ...all, products: ALL_PRODUCTS[precision], layers: ['separate', 'peft'] };
   // In bf16 no figure to reach is about layers.
-  const ranks = precision === 'bf16' ? [] : all.ranks;
-  return { ...all, ranks, products: ['onednn'], layers: [], compiled: undefined };
+  const ranks = precision === 'bf16' ? [] : [8, 64];
+  return { ...all, ranks, rounds: quick ? 5 : 9, products: ['onednn'], layers: [], compiled: undefined };
 }
 
 /** Taken off the command line here: the other benchmarks have no such option. */

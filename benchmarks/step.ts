@@ -48,7 +48,8 @@ function settingsOf({ quick, targets, model }: BenchmarkOptions): Setting[] {
   if (model) return [{ ...(all.find((setting) => setting.model === model) ?? (all[0] as Setting)), model }];
   if (!targets) return all;
   const base = all.filter((setting) => setting.model === 'roberta-base');
-  return base.map((setting) => ({ ...setting, separate: false, ...(quick && { rounds: 2, sst2Batches: 1 }) }));
+  const fewer = quick ? { rounds: 2, sst2Batches: 1 } : { sst2Batches: 4 };
+  return base.map((setting) => ({ ...setting, separate: false, ...fewer }));
 }
 
 interface Comparison {
