@@ -199,9 +199,11 @@ async function measureProduct(
     await peer.call('prepare', { tokens: T, inputs: K, outputs: N, rank: 0, scaling: 1, precision });
     for (const name of products) turns[name] = warmed(() => peer.call<number>('product', { name }));
   }
+  // As the time that the product would take at the peak: its ratio is the share, round by round.
   turns['peak'] = async () => {
-    peaks.push(measurePeak(precision === 'bf16' ? 'bf16' : 'f32', threads, 0.05) as number);
-    return 0.05;
+    const peak = measurePeak(precision === 'bf16' ? 'bf16' : 'f32', threads, 0.05) as number;
+    peaks.push(peak);
+    return (2 * T * K * N) / peak;
   };
   const timings = await interleave(turns, { rounds, pause: PAUSE });
   ops.dispose();
@@ -271,7 +273,7 @@ function layerTable(precision: Precision, pass: (typeof PASSES)[number], rows: r
 }
 
 const flopsOf = ({ T, K, N }: { T: number; K: number; N: number }) => 2 * T * K * N;
-const shareOf = (row: ProductRow) => flopsOf(row) / (row.timings['fused-lora']?.median ?? Number.NaN) / row.peak;
+const shareOf = (row: ProductRow) => row.timings['peak']?.ratio ?? Number.NaN;
 
 function productTable(precision: Precision, rows: readonly ProductRow[]): Section {
   const sides = Object.keys(rows[0]?.timings ?? {}).filter((side) => side !== 'peak');

@@ -118,6 +118,7 @@ async function measureModel(setting: Setting, { quick, targets }: BenchmarkOptio
   }
   const [ours] = Object.values(sides) as [Side];
   const [costs] = await ours.child.call<[Costs]>('costs', { dropout: true });
+  const flops = costs.flops.forward + costs.flops.backward;
 
   const comparisons = {} as Measured['comparisons'];
   const threads = native().info().threads;
@@ -132,8 +133,10 @@ async function measureModel(setting: Setting, { quick, targets }: BenchmarkOptio
     );
     for (const precision of peerPrecisions()) {
       turns[`peak ${precision}`] = async () => {
-        peaks[precision].push(measurePeak(rateOf[precision], threads, 0.1) as number);
-        return 0.1;
+        const peak = measurePeak(rateOf[precision], threads, 0.1) as number;
+        peaks[precision].push(peak);
+        // As the time that an equal step's arithmetic would take at the peak: over a side's time it is the share.
+        return flops / peak;
       };
     }
     comparisons[name] = { batches, timings: await interleave(turns, { rounds, pause: PAUSE }) };
@@ -147,7 +150,7 @@ async function measureModel(setting: Setting, { quick, targets }: BenchmarkOptio
   return {
     setting,
     comparisons,
-    flops: costs.flops.forward + costs.flops.backward,
+    flops,
     lossDifference,
     peerSettings,
     peaks: Object.fromEntries(peerPrecisions().map((precision) => [precision, summarize(peaks[precision]).median])),
@@ -158,11 +161,11 @@ async function measureModel(setting: Setting, { quick, targets }: BenchmarkOptio
 function tableOf(name: keyof typeof titles, measured: readonly Measured[]): Section {
   const rows: string[][] = [];
   const points: { x: string; y: number }[] = [];
-  for (const { setting, comparisons, flops, peaks } of measured) {
+  for (const { setting, comparisons } of measured) {
     const { batches, timings } = comparisons[name];
     for (const [side, { ratio, median, p10, p90 }] of Object.entries(timings)) {
       if (side.startsWith('peak')) continue;
-      const peak = peaks[side.endsWith('bf16') ? 'bf16' : 'fp32'];
+      const peak = timings[`peak ${side.endsWith('bf16') ? 'bf16' : 'fp32'}`];
       const own = !side.startsWith('PyTorch');
       const perStep = (seconds: number) => milliseconds(seconds / batches.length);
       points.push({ x: `${setting.model}: ${side}`, y: sentencesOf(batches) / median });
@@ -173,7 +176,7 @@ function tableOf(name: keyof typeof titles, measured: readonly Measured[]): Sect
         (sentencesOf(batches) / median).toFixed(1),
         (tokensOf(batches) / median).toFixed(0),
         (own ? 1 : slotsOf(batches) / tokensOf(batches)).toFixed(2),
-        name === 'equal' && peak ? percent(flops / median / peak) : '',
+        name === 'equal' && peak ? percent(peak.ratio / ratio) : '',
       ]);
     }
   }
@@ -219,7 +222,7 @@ function profileTable(ops: readonly OpTime[], { step, optimizer }: ProfileResult
 }
 
 /** @param noBf16 why we have none. */
-function figuresOf({ comparisons, peaks, flops }: Measured, noBf16: string | undefined): Record<string, Figure> {
+function figuresOf({ comparisons }: Measured, noBf16: string | undefined): Record<string, Figure> {
   const best: Precision = noBf16 ? 'fp32' : 'bf16';
   const noPeer: Figure = { missing: 'no PyTorch (npm run bench:peers)' };
   /** How many times as fast as that peer we are. */
@@ -236,8 +239,9 @@ function figuresOf({ comparisons, peaks, flops }: Measured, noBf16: string | und
     return ratios.length > 0 ? Math.min(...ratios) : noPeer;
   };
   const useful = (precision: Precision): Figure => {
-    const ours = comparisons.equal.timings[`${OURS} ${precision}`];
-    return ours ? flops / ours.median / (peaks[precision] as number) : { missing: noBf16 ?? 'not measured' };
+    const { timings } = comparisons.equal;
+    const [ours, peak] = [timings[`${OURS} ${precision}`], timings[`peak ${precision}`]];
+    return ours && peak ? peak.ratio / ours.ratio : { missing: noBf16 ?? 'not measured' };
   };
   return {
     'step.fp32OverPeerFp32': over('equal', 'fp32', 'fp32'),
