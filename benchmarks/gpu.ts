@@ -2,11 +2,12 @@
  * What does a GPU give? One linear layer and whole training steps, against PEFT eager and compiled, cuBLASLt's bare product and HF Trainer + PEFT. Where
  * there is no GPU it says so, and exits with 0.
  *
- *     npm run bench:gpu -- [--quick] [--only layer|step] [--json FILE]
+ *     npm run bench:gpu -- [--quick] [--only layer|step|hopper] [--json FILE]
  */
 import * as path from 'node:path';
 import { parseArgs } from 'node:util';
 import { native } from '../src/native';
+import { benchHopper } from './gpu/hopper';
 import { benchLayers } from './gpu/layer';
 import { benchSteps } from './gpu/step';
 import { targetSection } from './gpu/targets';
@@ -28,11 +29,11 @@ async function run(): Promise<void> {
     },
   });
   if (values.help) {
-    console.log(`${question}\n\n  npm run bench:gpu -- [--quick] [--only layer|step] [--json FILE]`);
+    console.log(`${question}\n\n  npm run bench:gpu -- [--quick] [--only layer|step|hopper] [--json FILE]`);
     return;
   }
-  if (values.only !== undefined && !['layer', 'step'].includes(values.only)) {
-    throw new Error(`--only ${values.only}: it must be layer or step`);
+  if (values.only !== undefined && !['layer', 'step', 'hopper'].includes(values.only)) {
+    throw new Error(`--only ${values.only}: it must be layer, step or hopper`);
   }
   const { cuda } = native().info();
   const file = values.json ?? resultFile('gpu');
@@ -60,6 +61,7 @@ async function run(): Promise<void> {
     for (const [name, bench] of [
       ['layer', benchLayers],
       ['step', benchSteps],
+      ['hopper', benchHopper],
     ] as const) {
       if (values.only !== undefined && values.only !== name) continue;
       const measured = await bench(options);

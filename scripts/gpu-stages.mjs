@@ -111,7 +111,10 @@ function build() {
     { limitMs: 2 * minute },
   );
   if (!configured) return;
-  const targets = device === 'emulated' ? [] : ['--target', 'fused_lora', 'fused_lora_test'];
+  const targets =
+    device === 'emulated'
+      ? []
+      : ['--target', 'fused_lora', 'fused_lora_test', ...(nvcc ? ['fused_lora_hopper_gemm'] : [])];
   step('build', 'compile', 'cmake', ['--build', native, '--parallel', String(availableParallelism()), ...targets], {
     limitMs: 9 * minute,
   });
@@ -144,6 +147,7 @@ function bench() {
   const env = {
     ...(python && { FUSED_LORA_PEERS_PYTHON: process.env.FUSED_LORA_PEERS_PYTHON ?? python }),
     ...(device === 'emulated' && { FUSED_LORA_PREBUILD: join(native, 'emulated') }),
+    FUSED_LORA_NATIVE_BUILD: native,
   };
   const benchmark = (name, file, args) =>
     step(
@@ -155,6 +159,7 @@ function bench() {
     );
   benchmark('bench-gpu-layer', 'gpu.js', ['--only', 'layer']);
   benchmark('bench-gpu-step', 'gpu.js', ['--only', 'step']);
+  benchmark('bench-gpu-hopper', 'gpu.js', ['--only', 'hopper']);
   if (device === 'cpu') benchmark('bench-linear-cpu', 'linear.js', ['--device', 'cpu']);
 }
 

@@ -4,7 +4,7 @@
  * Usage: node scripts/lint-directions.mjs [root folder]
  */
 import { readFileSync } from 'node:fs';
-import { dirname, relative, resolve, sep } from 'node:path';
+import { dirname, join, relative, resolve, sep } from 'node:path';
 import { root as packageRoot } from './lib/shell.mjs';
 import { listFiles } from './lib/stamp.mjs';
 
@@ -49,9 +49,11 @@ const cpp = {
   reference: ['ops', 'runtime'],
   cpu: ['ops', 'runtime'],
   cuda: ['ops', 'runtime'],
-  emulator: [],
+  // Where the instructions that it stands in for find their operands.
+  emulator: ['cuda'],
   program: ['reference', 'cpu', 'cuda', 'ops', 'runtime'],
   addon: ['program', 'reference', 'cpu', 'cuda', 'ops', 'runtime'],
+  bench: ['cuda', 'ops', 'runtime'],
   test: ['program', 'reference', 'cpu', 'cuda', 'ops', 'runtime', 'emulator'],
 };
 
@@ -122,8 +124,8 @@ function checkCpp() {
       if (
         /^(cuda|cublas|nv\/|mma\.h|cooperative_groups)/.test(name) &&
         quote === '<' &&
-        from !== 'cuda' &&
-        from !== 'emulator'
+        !['cuda', 'emulator', 'bench'].includes(from) &&
+        !path.startsWith(join('native', 'test', 'device'))
       ) {
         problems.push(`${where}: only native/cuda may see CUDA headers (includes <${name}>)`);
       }

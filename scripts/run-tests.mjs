@@ -108,6 +108,7 @@ check('types', process.execPath, [bin('typescript/bin/tsc'), '--noEmit']);
 check('biome', process.execPath, [bin('@biomejs/biome/bin/biome'), 'check', '--diagnostic-level=error']);
 check('direction of knowledge', process.execPath, ['scripts/lint-directions.mjs']);
 check('instruction sets', process.execPath, ['scripts/lint-isa.mjs']);
+check('machine code', process.execPath, ['scripts/lint-sass.mjs']);
 clangFormat();
 nativeTests('native tests', 'build/fused_lora_test', []);
 const emulated = ['--backend', 'cuda', 'update/', 'program/', 'recordedStep/', 'compare/cuda/', 'cudaLaunch/'];
@@ -118,6 +119,18 @@ nativeTests(
   'build/fused_lora_emulated_test',
   ['--small', ...emulated],
   {
+    FUSED_LORA_EMULATOR_ORDER: 'backward',
+  },
+);
+// The kernels for compute capability 9.0, which no op uses yet.
+const hopper = { FUSED_LORA_EMULATOR_FAULT: 'capability=90' };
+nativeTests('Hopper kernels on the CPU', 'build/fused_lora_emulated_test', ['hopperGemm/'], hopper);
+nativeTests(
+  'Hopper kernels on the CPU, from the last block on',
+  'build/fused_lora_emulated_test',
+  ['--small', 'hopperGemm/'],
+  {
+    ...hopper,
     FUSED_LORA_EMULATOR_ORDER: 'backward',
   },
 );

@@ -21,7 +21,7 @@ if (isFresh(stamp, hash, outputs)) {
   say('nvcc is in .cache/cuda');
 } else {
   ensureSystemPackages({ cuda: true });
-  say('installing nvcc from PyPI into .cache/cuda (about 105 MB)');
+  say('installing nvcc from PyPI into .cache/cuda (about 110 MB)');
   const staging = join(root, '.cache/cuda-staging');
   const target = join(root, '.cache/cuda');
   rmSync(staging, { recursive: true, force: true });

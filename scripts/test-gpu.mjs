@@ -86,7 +86,7 @@ if (!cuda.available) {
 } else {
   say(`on ${cuda.device}`);
   if (stages.includes('native'))
-    tests('native tests', values.native, ['--backend', 'cuda', '/cuda', 'cuda'], 10 * minute);
+    tests('native tests', values.native, ['--backend', 'cuda', '/cuda', 'cuda', 'hopperGemm'], 10 * minute);
   if (stages.includes('models')) {
     const script = values.js
       ? [join(resolve(values.js), 'test/gpu/whole_model.js')]

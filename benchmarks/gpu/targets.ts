@@ -36,6 +36,28 @@ export const GPU_TARGETS: readonly Target[] = [
     '>= 1.5',
     'the same; LoRA r = 8 on query and value',
   ),
+  target(
+    "Hopper: own product over cuBLASLt's",
+    'gpu.hopper.productOfCublasLt',
+    '>= 0.97',
+    '>= 1.02',
+    "geometric mean over RoBERTa-base's and -large's shapes, 8,192 and 32,768 tokens",
+  ),
+  target(
+    'Hopper: fused forward over the bare product, 768² and 1024²',
+    'gpu.hopper.forwardSquareOfCublasLt',
+    '>= 0.86',
+    '>= 0.92',
+    'r = 16, u made in the same kernel',
+  ),
+  target(
+    'Hopper: the same, N or K >= 2304',
+    'gpu.hopper.forwardWideOfCublasLt',
+    '>= 0.88',
+    '>= 0.95',
+    'r = 16, u as the kernel before leaves it',
+  ),
+  target('Hopper: the same, r = 64', 'gpu.hopper.forwardRank64OfCublasLt', '>= 0.72', '>= 0.84', 'all shapes'),
 ];
 
 /** @param measured the benchmarks whose figures are there: "layer", "step". */

@@ -40,6 +40,26 @@ void launchShared(const char* op, void (*kernel)(Parameters...), dim3 grid, int 
   check(cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...), op);
 }
 
+/// The same in clusters of `cluster` blocks (compute capability 9.0).
+template <class... Parameters, class... Arguments>
+void launchClusters(const char* op, void (*kernel)(Parameters...), dim3 grid, int threads, size_t sharedBytes,
+                    int cluster, const Arguments&... arguments) {
+  requireHealthy();
+  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(sharedBytes)), op);
+  cudaLaunchAttribute attribute{};
+  attribute.id = cudaLaunchAttributeClusterDimension;
+  attribute.val.clusterDim.x = static_cast<unsigned>(cluster);
+  attribute.val.clusterDim.y = attribute.val.clusterDim.z = 1;
+  cudaLaunchConfig_t config{};
+  config.gridDim = grid;
+  config.blockDim = dim3(static_cast<unsigned>(threads));
+  config.dynamicSmemBytes = sharedBytes;
+  config.stream = Device::instance().stream();
+  config.attrs = &attribute;
+  config.numAttrs = 1;
+  check(cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...), op);
+}
+
 template <class... Parameters, class... Arguments>
 void launch(const char* op, void (*kernel)(Parameters...), dim3 grid, int threads, const Arguments&... arguments) {
   launchShared(op, kernel, grid, threads, 0, arguments...);

@@ -13,7 +13,9 @@
 #include <cstddef>
 #include <cstdint>
 
+#define FUSED_LORA_EMULATED 1
 #define __global__
+#define __grid_constant__
 #define __device__
 #define __host__
 #define __shared__ static
@@ -136,4 +138,5 @@ inline unsigned __ballot_sync(unsigned, bool predicate) {
 inline int __any_sync(unsigned mask, bool predicate) { return __ballot_sync(mask, predicate) != 0; }
 inline int __all_sync(unsigned mask, bool predicate) { return __ballot_sync(mask, !predicate) == 0; }
 
+#include "hopper.h"
 #include "runtime_api.h"

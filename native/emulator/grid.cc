@@ -16,6 +16,8 @@
 #include <vector>
 
 #include "device.h"
+#include "faults.h"
+#include "grid.h"
 
 uint3 threadIdx, blockIdx;
 dim3 blockDim, gridDim;
@@ -24,9 +26,12 @@ namespace fl::emulator {
 namespace {
 
 constexpr int kWarp = 32;
-/// What every kernel may have, and what one that asks may: on an sm_86, which has the least of those supported.
-constexpr size_t kWithoutAsking = size_t{48} << 10, kMostShared = size_t{99} << 10;
-alignas(16) char sharedMemory[kMostShared];
+constexpr int kMostBlocks = 2;
+/// What every kernel may have, and what one that asks may: on an sm_86, which has the least of those supported, and on
+/// compute capability 9.0.
+constexpr size_t kWithoutAsking = size_t{48} << 10, kOnAll = size_t{99} << 10;
+size_t mostShared() { return fault("capability").value_or(80) >= 90 ? kMostShared : kOnAll; }
+alignas(1024) char sharedMemory[kMostBlocks][kMostShared];
 
 /// By kernel, of those that asked.
 std::map<const void*, size_t>& allowedShared() {
@@ -34,19 +39,6 @@ std::map<const void*, size_t>& allowedShared() {
   return all;
 }
 constexpr size_t kStack = size_t{256} << 10;
-
-/// A barrier of a group: how many of its threads have not returned, how many wait, and how often it opened.
-struct Barrier {
-  int live = 0, waiting = 0;
-  uint64_t opened = 0;
-
-  /// Opens when everybody is there.
-  void arriveOrLeave() {
-    if (live == 0 || waiting < live) return;
-    waiting = 0;
-    opened++;
-  }
-};
 
 struct Warp {
   Barrier barrier;
@@ -90,21 +82,29 @@ bool backward() {
   return value;
 }
 
-/// The block that runs.
-class Block {
+/// The cluster of blocks that runs: one block where nothing is said of clusters.
+class Cluster {
  public:
-  void run(unsigned threads, const std::function<void()>& thread) {
+  void run(unsigned threads, unsigned blocks, uint3 firstBlock, const std::function<void()>& thread) {
     threads_ = threads;
+    blocks_ = blocks;
+    firstBlock_ = firstBlock;
     thread_ = &thread;
     next_ = 0;
-    whole_ = Barrier{};
-    whole_.live = static_cast<int>(threads);
-    warps_.assign((threads + kWarp - 1) / kWarp, Warp{});
-    for (unsigned t = 0; t < threads; t++) {
-      warps_[t / kWarp].barrier.live++;
-      warps_[t / kWarp].live |= 1u << t % kWarp;
+    all_ = Barrier{};
+    all_.live = static_cast<int>(threads * blocks);
+    whole_.assign(blocks, Barrier{});
+    for (Barrier& barrier : whole_) barrier.live = static_cast<int>(threads);
+    numbered_.assign(blocks * kNumbers, Barrier{});
+    warpsOfBlock_ = (threads + kWarp - 1) / kWarp;
+    warps_.assign(warpsOfBlock_ * blocks, Warp{});
+    for (unsigned t = 0; t < threads * blocks; t++) {
+      Warp& warp = warpOf(t);
+      warp.barrier.live++;
+      warp.live |= 1u << t % threads % kWarp;
     }
-    for (size_t i = 0; whole_.live > 0; i = 0) {
+    beginCluster();
+    for (size_t i = 0; all_.live > 0; i = 0) {
       bool progress = false;
       for (; i < fibers_.size(); i++) {
         Fiber& fiber = *fibers_[i];
@@ -113,7 +113,7 @@ class Block {
         resume(fiber);
         progress = true;
       }
-      if (next_ < threads_) {
+      if (next_ < threads_ * blocks_) {
         resume(idleFiber());
         progress = true;
       }
@@ -125,26 +125,38 @@ class Block {
   }
 
   void wait(Barrier& barrier) {
-    Fiber& fiber = *current_;
     const uint64_t before = barrier.opened;
     barrier.waiting++;
     barrier.arriveOrLeave();
-    if (barrier.opened != before) return;
+    if (barrier.opened == before) waitUntilOpened(barrier);
+  }
+
+  void waitUntilOpened(Barrier& barrier) {
+    Fiber& fiber = *current_;
     fiber.barrier = &barrier;
-    fiber.opened = before;
+    fiber.opened = barrier.opened;
     changeTo(scheduler_, fiber.place);
   }
 
-  Barrier& whole() { return whole_; }
-  Warp& warp() { return warps_[current_->thread / kWarp]; }
-  int lane() const { return static_cast<int>(current_->thread % kWarp); }
+  Barrier& all() { return all_; }
+  Barrier& whole() { return whole_[block()]; }
+  Barrier& numbered(int id) { return numbered_[block() * kNumbers + static_cast<unsigned>(id)]; }
+  Warp& warp() { return warpOf(current_->thread); }
+  int lane() const { return static_cast<int>(current_->thread % threads_ % kWarp); }
+  unsigned thread() const { return current_->thread; }
+  unsigned block() const { return current_->thread / threads_; }
+  unsigned blocks() const { return blocks_; }
 
-  static Block& instance() {
-    static Block& block = *new Block;
-    return block;
+  static Cluster& instance() {
+    static Cluster& cluster = *new Cluster;
+    return cluster;
   }
 
  private:
+  static constexpr unsigned kNumbers = 32;
+
+  Warp& warpOf(unsigned thread) { return warps_[thread / threads_ * warpsOfBlock_ + thread % threads_ / kWarp]; }
+
   Fiber& idleFiber() {
     for (const auto& fiber : fibers_)
       if (fiber->barrier == nullptr) return *fiber;
@@ -160,27 +172,33 @@ class Block {
     return fiber;
   }
 
+  void become(unsigned thread) {
+    current_->thread = thread;
+    threadIdx.x = thread % threads_;
+    blockIdx = firstBlock_;
+    blockIdx.x += thread / threads_;
+  }
+
   void resume(Fiber& fiber) {
     current_ = &fiber;
-    threadIdx.x = fiber.thread;
+    become(fiber.thread);
     changeTo(fiber.place, scheduler_);
   }
 
   [[noreturn]] void fiberMain() {
     for (;;) {
-      while (next_ < threads_) {
-        const unsigned t = backward() ? threads_ - 1 - next_ : next_;
+      while (next_ < threads_ * blocks_) {
+        const unsigned t = backward() ? threads_ * blocks_ - 1 - next_ : next_;
         next_++;
-        current_->thread = t;
-        threadIdx.x = t;
+        become(t);
         (*thread_)();
-        if (!copiesAreDone(t)) {
+        if (!copiesAreDone(t) || !hopperWorkIsDone()) {
           std::fprintf(stderr, "a thread of a kernel returned without waiting for its copies\n");
           std::abort();
         }
-        Warp& warp = warps_[t / kWarp];
-        warp.live &= ~(1u << t % kWarp);
-        for (Barrier* barrier : {&warp.barrier, &whole_}) {
+        Warp& warp = warpOf(t);
+        warp.live &= ~(1u << t % threads_ % kWarp);
+        for (Barrier* barrier : {&warp.barrier, &whole(), &all_}) {
           barrier->live--;
           barrier->arriveOrLeave();
         }
@@ -189,9 +207,11 @@ class Block {
     }
   }
 
-  unsigned threads_ = 0, next_ = 0;
+  unsigned threads_ = 0, blocks_ = 1, next_ = 0, warpsOfBlock_ = 0;
+  uint3 firstBlock_{};
   const std::function<void()>* thread_ = nullptr;
-  Barrier whole_;
+  Barrier all_;
+  std::vector<Barrier> whole_, numbered_;
   std::vector<Warp> warps_;
   std::vector<std::unique_ptr<Fiber>> fibers_;
   Fiber* current_ = nullptr;
@@ -201,64 +221,79 @@ class Block {
 }  // namespace
 
 Shown show(uint64_t value) {
-  Block& block = Block::instance();
-  Warp& warp = block.warp();
-  const int lane = block.lane();
+  Cluster& cluster = Cluster::instance();
+  Warp& warp = cluster.warp();
+  const int lane = cluster.lane();
   const auto set = static_cast<size_t>(warp.barrier.opened % 2);
   if (warp.barrier.waiting == 0) warp.present[set] = 0;
   warp.words[set][lane] = value;
   warp.present[set] |= 1u << lane;
-  block.wait(warp.barrier);
+  cluster.wait(warp.barrier);
   return {warp.words[set], warp.present[set]};
 }
 
 ShownFragments showFragments(const std::array<uint32_t, 6>& fragments) {
-  Block& block = Block::instance();
-  Warp& warp = block.warp();
+  Cluster& cluster = Cluster::instance();
+  Warp& warp = cluster.warp();
   const auto set = static_cast<size_t>(warp.barrier.opened % 2);
-  warp.fragments[set][block.lane()] = fragments;
+  warp.fragments[set][cluster.lane()] = fragments;
   if (warp.live != 0xFFFFFFFFu) __builtin_trap();
-  block.wait(warp.barrier);
+  cluster.wait(warp.barrier);
   return {warp.fragments[set]};
 }
 
-void* dynamicShared() { return sharedMemory; }
+void* dynamicShared() { return sharedMemory[Cluster::instance().block()]; }
 
-int lane() { return Block::instance().lane(); }
+void waitAt(Barrier& barrier) { Cluster::instance().wait(barrier); }
+void waitUntilOpened(Barrier& barrier) { Cluster::instance().waitUntilOpened(barrier); }
+int currentBlock() { return static_cast<int>(Cluster::instance().block()); }
+unsigned currentThread() { return Cluster::instance().thread(); }
+int blocksOfCluster() { return static_cast<int>(Cluster::instance().blocks()); }
+Barrier& barrierOfCluster() { return Cluster::instance().all(); }
+Barrier& barrierWithNumber(int id) { return Cluster::instance().numbered(id); }
+char* sharedMemoryOf(int block) { return sharedMemory[block]; }
+
+int lane() { return Cluster::instance().lane(); }
+
+unsigned clusterOf(const cudaLaunchConfig_t& config) {
+  for (unsigned i = 0; i < config.numAttrs; i++)
+    if (config.attrs[i].id == cudaLaunchAttributeClusterDimension) return config.attrs[i].val.clusterDim.x;
+  return 1;
+}
 
 bool isPossible(const cudaLaunchConfig_t& config, const void* kernel) {
   const dim3 grid = config.gridDim, block = config.blockDim;
   const auto allowed = allowedShared().find(kernel);
   const size_t most = allowed == allowedShared().end() ? kWithoutAsking : allowed->second;
   return block.x >= 1 && block.x <= 1024 && block.y == 1 && block.z == 1 && grid.x >= 1 && grid.y >= 1 && grid.z >= 1 &&
-         grid.x <= 0x7FFFFFFF && grid.y <= 65535 && grid.z <= 65535 && config.dynamicSmemBytes <= most;
+         grid.x <= 0x7FFFFFFF && grid.y <= 65535 && grid.z <= 65535 && config.dynamicSmemBytes <= most &&
+         clusterOf(config) <= kMostBlocks && grid.x % clusterOf(config) == 0;
 }
 
 cudaError_t allowShared(const void* kernel, int bytes) {
   const std::lock_guard guard(deviceMutex());
-  if (bytes < 0 || static_cast<size_t>(bytes) > kMostShared) return answer(cudaErrorInvalidValue);
+  if (bytes < 0 || static_cast<size_t>(bytes) > mostShared()) return answer(cudaErrorInvalidValue);
   size_t& most = allowedShared()[kernel];
   most = static_cast<size_t>(bytes);
   return answer(cudaSuccess);
 }
 
-void runGrid(const cudaLaunchConfig_t& config, const std::function<void()>& thread) {
+void runGrid(const cudaLaunchConfig_t& config, unsigned cluster, const std::function<void()>& thread) {
   static std::mutex& mutex = *new std::mutex;
   const std::lock_guard lock(mutex);
   const dim3 grid = config.gridDim;
-  const unsigned threads = config.blockDim.x;
   blockDim = config.blockDim;
   gridDim = grid;
-  const uint64_t blocks = uint64_t{grid.x} * grid.y * grid.z;
-  for (uint64_t i = 0; i < blocks; i++) {
-    const uint64_t b = backward() ? blocks - 1 - i : i;
-    blockIdx = {static_cast<unsigned>(b % grid.x), static_cast<unsigned>(b / grid.x % grid.y),
-                static_cast<unsigned>(b / grid.x / grid.y)};
-    std::memset(sharedMemory, 0xFF, config.dynamicSmemBytes);  // reads as NaN
-    Block::instance().run(threads, thread);
+  const uint64_t clusters = uint64_t{grid.x} * grid.y * grid.z / cluster;
+  for (uint64_t i = 0; i < clusters; i++) {
+    const uint64_t b = (backward() ? clusters - 1 - i : i) * cluster;
+    const uint3 first{static_cast<unsigned>(b % grid.x), static_cast<unsigned>(b / grid.x % grid.y),
+                      static_cast<unsigned>(b / grid.x / grid.y)};
+    for (unsigned r = 0; r < cluster; r++) std::memset(sharedMemory[r], 0xFF, config.dynamicSmemBytes);  // reads as NaN
+    Cluster::instance().run(config.blockDim.x, cluster, first, thread);
   }
 }
 
 }  // namespace fl::emulator
 
-void __syncthreads() { fl::emulator::Block::instance().wait(fl::emulator::Block::instance().whole()); }
+void __syncthreads() { fl::emulator::Cluster::instance().wait(fl::emulator::Cluster::instance().whole()); }

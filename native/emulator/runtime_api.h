@@ -47,10 +47,21 @@ struct cudaDeviceProp {
   int major, minor;
   size_t totalGlobalMem;
 };
+enum cudaLaunchAttributeID { cudaLaunchAttributeClusterDimension };
+struct cudaLaunchAttribute {
+  cudaLaunchAttributeID id;
+  union {
+    struct {
+      unsigned x, y, z;
+    } clusterDim;
+  } val;
+};
 struct cudaLaunchConfig_t {
   dim3 gridDim, blockDim;
   size_t dynamicSmemBytes = 0;
   cudaStream_t stream = nullptr;
+  cudaLaunchAttribute* attrs = nullptr;
+  unsigned numAttrs = 0;
 };
 struct cudaGraphExecUpdateResultInfo {
   int result;
@@ -97,8 +108,10 @@ namespace fl::emulator {
 cudaError_t launch(const cudaLaunchConfig_t& config, const void* kernel, std::function<void()> thread);
 /// Whether a grid can be so, and a kernel be given so much shared memory.
 bool isPossible(const cudaLaunchConfig_t& config, const void* kernel);
+/// Blocks of a cluster: 1 where the launch says nothing of them.
+unsigned clusterOf(const cudaLaunchConfig_t& config);
 /// Runs one now.
-void runGrid(const cudaLaunchConfig_t& config, const std::function<void()>& thread);
+void runGrid(const cudaLaunchConfig_t& config, unsigned cluster, const std::function<void()>& thread);
 /// Lets the kernel have more shared memory than the 48 KiB that need no asking for.
 cudaError_t allowShared(const void* kernel, int bytes);
 

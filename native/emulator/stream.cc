@@ -82,10 +82,10 @@ cudaError_t launch(const cudaLaunchConfig_t& config, const void* kernel, std::fu
   if (!isPossible(config, kernel)) return answer(cudaErrorInvalidConfiguration);
   static long asked = 0;
   if (fault("noKernelMemory") == ++asked) return answer(cudaErrorMemoryAllocation);
-  return answer(submit(config.stream, Kind::kernel, [config, thread = std::move(thread)] {
+  return answer(submit(config.stream, Kind::kernel, [config, cluster = clusterOf(config), thread = std::move(thread)] {
     static long launches = 0;
     if (fault("failAtLaunch") == ++launches) return cudaErrorIllegalAddress;
-    runGrid(config, thread);
+    runGrid(config, cluster, thread);
     return cudaSuccess;
   }));
 }

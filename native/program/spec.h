@@ -79,8 +79,8 @@ struct ProgramSpec {
   /// While the program is built: puts the values of a parameter in place, when they are first needed. Parameter by
   /// parameter, so that with `packed` no more than one weight is there twice. Absent: they are in place.
   std::function<void(int parameter)> fill;
-  /// While the program is built: from now on the instructions read only packed copies of a frozen parameter, so that its
-  /// values may be released.
+  /// While the program is built: from now on the instructions read only packed copies of a frozen parameter, so that
+  /// its values may be released.
   std::function<void(int parameter)> packed;
 };
 

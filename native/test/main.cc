@@ -48,5 +48,7 @@ int main(int argc, char** argv) {
   fl::test::addCompareTests(suite);
   fl::test::addProductTests(suite);
   fl::test::addThreadPoolTests(suite);
+  fl::test::addHopperSelectionTests(suite);
+  for (const auto add : fl::test::deviceTests()) add(suite);
   return suite.run();
 }

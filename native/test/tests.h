@@ -21,6 +21,7 @@ void addCudaLaunchTests(Suite& suite);
 void addCudaRoundingTests(Suite& suite);
 void addCudaSelectionTests(Suite& suite);
 void addCudaTileBf16Tests(Suite& suite);
+void addHopperSelectionTests(Suite& suite);
 void addOptimizerUpdateTests(Suite& suite);
 void addProductTests(Suite& suite);
 void addThreadPoolTests(Suite& suite);
@@ -28,6 +29,9 @@ void addRowKernelTests(Suite& suite);
 void addRuntimeTests(Suite& suite);
 void addProgramTests(Suite& suite);
 void addRecordedStepTests(Suite& suite);
+
+/// Of test/device: linked in where the code of native/cuda is.
+std::vector<void (*)(Suite&)>& deviceTests();
 
 /// Ops whose gradient formula is checked against central differences, as forward or backward.
 std::vector<OpKind> opsWithGradientTest();

@@ -1,4 +1,5 @@
 /** The figures of bench:gpu from what was timed: each one that is to be reached is there, as a number or with the reason why not. */
+import { type HopperRow, hopperFigures, hopperSection } from '../../benchmarks/gpu/hopper';
 import { type LayerRow, layerFigures } from '../../benchmarks/gpu/layer';
 import { type StepRow, stepFigures } from '../../benchmarks/gpu/step';
 import { GPU_TARGETS, targetSection } from '../../benchmarks/gpu/targets';
@@ -60,10 +61,65 @@ test('from timings: ratios to ours, the fastest of the compiled sides, the geome
 });
 
 test('without peers and without a GPU: every figure to reach has a reason', () => {
-  const figures = { ...layerFigures([]), ...stepFigures([], { 'fused-lora': 'no GPU' }) };
+  const figures = { ...layerFigures([]), ...stepFigures([], { 'fused-lora': 'no GPU' }), ...hopperFigures([]) };
   for (const { figure } of GPU_TARGETS) expect(figures[figure]).toEqual({ missing: expect.any(String) });
   expect(figures['gpu.step.trainerOverFused']).toEqual({ missing: 'no GPU' });
   const { rows } = targetSection(figures, ['step']);
   expect(rows).toHaveLength(4);
   expect(rows[0]?.at(-1)).toBe('not measured: no GPU');
+});
+
+describe('the kernels for compute capability 9.0', () => {
+  const row = (
+    shape: [number, number, number],
+    tile: string,
+    rank: number,
+    u: HopperRow['u'],
+    seconds: number,
+  ): HopperRow => {
+    const [rows, depth, cols] = shape;
+    return {
+      rows,
+      cols,
+      depth,
+      layout: 'forward',
+      tile,
+      u,
+      rank,
+      seconds,
+      modelled: 50e-6,
+      ofCublasLt: 50e-6 / seconds,
+    };
+  };
+  const square: [number, number, number] = [8192, 768, 768];
+  const rows = [
+    row(square, 'cuBLASLt', 0, 'none', 50e-6),
+    row(square, 'broad', 0, 'none', 50e-6),
+    row(square, 'small', 0, 'none', 100e-6),
+    row(square, 'broad', 16, 'columns', 62.5e-6),
+    row([8192, 768, 3072], 'broad', 16, 'memory', 100e-6),
+    row([8192, 768, 3072], 'wide', 16, 'memory', 55e-6),
+  ];
+
+  test('figures take the fastest tile of each shape, shares of cuBLASLt and of the roofline are there', () => {
+    expect(hopperFigures(rows)).toEqual({
+      'gpu.hopper.productOfCublasLt': expect.closeTo(1),
+      'gpu.hopper.forwardSquareOfCublasLt': expect.closeTo(0.8),
+      'gpu.hopper.forwardWideOfCublasLt': expect.closeTo(50 / 55),
+      'gpu.hopper.forwardRank64OfCublasLt': { missing: 'cuBLASLt was not there' },
+    });
+    const section = hopperSection(rows);
+    expect(section.rows).toHaveLength(3);
+    // 2 · 8192 · 768 · 3072 FLOP at 790 TFLOP/s are 48.9 µs.
+    expect(section.rows.at(-1)).toEqual([
+      '8192 × 768 → 3072 forward',
+      '16, memory',
+      'wide',
+      '90.9 %',
+      '89.0 %',
+      '90.9 %',
+      '55.0',
+    ]);
+    expect(targetSection(hopperFigures(rows), ['hopper']).rows).toHaveLength(4);
+  });
 });
