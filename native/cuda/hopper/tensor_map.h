@@ -8,7 +8,7 @@
 namespace fl::cuda::hopper {
 
 /// What the driver made of a MatrixBoxes, passed to kernels by value.
-struct alignas(64) TensorMap {
+struct alignas(128) TensorMap {
   uint64_t words[16];
 };
 
