@@ -64,7 +64,7 @@ function settingsOf({ quick, targets }: BenchmarkOptions): Settings {
         ranks: [8, 64],
         rounds: 5,
         productTokens: PRODUCT_TOKENS.slice(0, 2),
-        productRounds: 5,
+        productRounds: 4,
         compiled: undefined,
       }
     : {
