@@ -43,8 +43,6 @@ CublasLt::CublasLt(const std::string& file) : library_(dlopen(file.c_str(), RTLD
   if (cudaMalloc(&workspace_, kWorkspaceBytes) != cudaSuccess) throw std::runtime_error("no memory for a workspace");
 }
 
-size_t CublasLt::version() const { return find<size_t()>("cublasLtGetVersion")(); }
-
 std::function<void()> CublasLt::product(const BareProduct& p, cudaStream_t stream,
                                         const std::function<double(const std::function<void()>&)>& seconds) {
   const auto set = find<int(void*, int, const void*, size_t)>("cublasLtMatmulDescSetAttribute");

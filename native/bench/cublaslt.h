@@ -22,7 +22,6 @@ class CublasLt {
  public:
   /// @param file e.g. libcublasLt.so.13, or a path. Throws std::runtime_error with the loader's reason.
   explicit CublasLt(const std::string& file);
-  size_t version() const;
 
   /// Launches the product with the fastest of the algorithms that cuBLASLt proposes; `seconds` times a launch.
   std::function<void()> product(const BareProduct& product, cudaStream_t stream,

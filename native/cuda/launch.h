@@ -23,29 +23,34 @@ inline unsigned blocksDown(const char* op, int64_t count) {
   return static_cast<unsigned>(count);
 }
 
-/// Runs kernel(arguments...) with this many bytes of dynamicShared() (shared.cuh). `op` is named in errors. Faults of
-/// the kernel itself show when the stream is waited for.
+/// Runs kernel(arguments...) on the device's stream. `op` is named in errors. Faults of the kernel itself show when the
+/// stream is waited for.
+template <class... Parameters, class... Arguments>
+void launchAs(const char* op, void (*kernel)(Parameters...), cudaLaunchConfig_t config, const Arguments&... arguments) {
+  constexpr size_t kWithoutAsking = size_t{48} << 10;
+  requireHealthy();
+  const size_t shared = config.dynamicSmemBytes;
+  if (shared > kWithoutAsking)
+    check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)), op);
+  config.stream = Device::instance().stream();
+  check(cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...), op);
+}
+
+/// With this many bytes of dynamicShared() (shared.cuh).
 template <class... Parameters, class... Arguments>
 void launchShared(const char* op, void (*kernel)(Parameters...), dim3 grid, int threads, size_t sharedBytes,
                   const Arguments&... arguments) {
-  constexpr size_t kWithoutAsking = size_t{48} << 10;
-  requireHealthy();
-  if (sharedBytes > kWithoutAsking)
-    check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(sharedBytes)), op);
   cudaLaunchConfig_t config{};
   config.gridDim = grid;
   config.blockDim = dim3(static_cast<unsigned>(threads));
   config.dynamicSmemBytes = sharedBytes;
-  config.stream = Device::instance().stream();
-  check(cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...), op);
+  launchAs(op, kernel, config, arguments...);
 }
 
 /// The same in clusters of `cluster` blocks (compute capability 9.0).
 template <class... Parameters, class... Arguments>
 void launchClusters(const char* op, void (*kernel)(Parameters...), dim3 grid, int threads, size_t sharedBytes,
                     int cluster, const Arguments&... arguments) {
-  requireHealthy();
-  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(sharedBytes)), op);
   cudaLaunchAttribute attribute{};
   attribute.id = cudaLaunchAttributeClusterDimension;
   attribute.val.clusterDim.x = static_cast<unsigned>(cluster);
@@ -54,10 +59,9 @@ void launchClusters(const char* op, void (*kernel)(Parameters...), dim3 grid, in
   config.gridDim = grid;
   config.blockDim = dim3(static_cast<unsigned>(threads));
   config.dynamicSmemBytes = sharedBytes;
-  config.stream = Device::instance().stream();
   config.attrs = &attribute;
   config.numAttrs = 1;
-  check(cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...), op);
+  launchAs(op, kernel, config, arguments...);
 }
 
 template <class... Parameters, class... Arguments>

@@ -110,13 +110,11 @@ struct ThreadPool::State {
     }
   }
 
-  void call() {
-    if (workers.size() <= kMostPlaced) {
-      const int cpu = currentCpu();
-      for (size_t i = 0; i < workers.size(); i++) placements[i].keepFrom(cpu, workers[i]);
-    }
-    signal.fetch_add(1, std::memory_order_release);
-    signal.notify_all();
+  /// Before a region opens: a worker that is in it is free already.
+  void place() {
+    if (workers.size() > kMostPlaced) return;
+    const int cpu = currentCpu();
+    for (size_t i = 0; i < workers.size(); i++) placements[i].keepFrom(cpu, workers[i]);
   }
 
   void startWorkers(int wanted) {
@@ -170,9 +168,11 @@ void ThreadPool::parallelFor(int64_t chunks, const std::function<void(int64_t ch
   s.chunks = chunks;
   s.regionThreads = threads;
   s.next.store(0, std::memory_order_relaxed);
+  s.place();
   const uint64_t generation = (s.region.load(std::memory_order_relaxed) >> 32) + 1;
   s.region.store((generation & 0xFFFFFFFF) << 32 | State::kOpen, std::memory_order_release);
-  s.call();
+  s.signal.fetch_add(1, std::memory_order_release);
+  s.signal.notify_all();
   s.take(0);
   s.region.fetch_and(~State::kOpen, std::memory_order_relaxed);
   for (int round = 0; (s.region.load(std::memory_order_acquire) & State::kInside) != 0; round++) {

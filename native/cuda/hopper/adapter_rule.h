@@ -32,7 +32,8 @@ struct LayerFacts {
 };
 
 /// FLOP that the tensor cores do while one byte comes from memory, and while one comes from the L2 cache (with the
-/// launch of a second kernel counted): 790 TFLOP/s over 4.3 TB/s and what that memory-bound kernel reaches from L2.
+/// launch of a second kernel counted), modelled and not measured: 790 TFLOP/s over 4.3 TB/s and what that memory-bound
+/// kernel reaches from L2.
 constexpr int64_t kFlopsPerByte = 184, kFlopsPerL2Byte = 113;
 constexpr int64_t kMostExtraRank = 64;
 

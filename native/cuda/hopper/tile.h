@@ -72,7 +72,8 @@ constexpr TileSm90a tileOf(TileName name) {
   return {};
 }
 
-/// Figures of an H200 that the model rests on (gpu-kernels.md of the design; to be replaced by measured ones).
+/// What the model rests on: the H200's multiprocessors and the FLOP/s that large products reach there; the rest are
+/// guesses until this has run on one (benchmarks/gpu-ledger.md).
 struct Machine {
   int multiprocessors = 132;
   /// bf16 FLOP/s of all tensor cores.
