@@ -7,15 +7,16 @@
  * The tasks: sequences of digits; label 1 where there are more 5s than 6s, then where there are more 3s than 8s.
  */
 // In your program all of these come from 'fused-lora'.
-import { EncodedSource } from '../src/data/batch_source';
-import type { EncodedExample } from '../src/data/packing';
-import { RandomStream } from '../src/data/philox';
+
+import { RandomStream } from '../src/base/philox';
+import { EncodedSource } from '../src/data/batch/batch_source';
+import type { EncodedExample } from '../src/data/batch/packing';
 import { add, gatherRows } from '../src/graph/ops';
 import type { Graph, Value } from '../src/graph/value';
 import { addAdapter, formatTotals, parameterTable } from '../src/lora';
+import { argmaxRows } from '../src/metrics/metrics';
 import { Activation, Embedding, LayerNorm, Linear, Model, Module, SelfAttention, trace } from '../src/nn';
 import { Evaluator } from '../src/train/evaluate';
-import { argmaxRows } from '../src/train/metrics';
 import { Trainer } from '../src/train/trainer';
 
 const HIDDEN = 32;

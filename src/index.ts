@@ -1,21 +1,14 @@
 /** The public API, nothing else. The kernels by themselves are `fused-lora/kernels`. */
-export { EncodedSource, type SourceBatch, type SourceOptions } from './data/batch_source';
-export type { ColumnOptions } from './data/columns';
-export { type EncodeOptions, encodeExamples, type TextEncoder, type TextExample } from './data/encode';
-export {
-  type EncodedSentence,
-  type EncodeWordsOptions,
-  encodeTokenExamples,
-  type WordEncoder,
-} from './data/encode_words';
-export type { DataFiles } from './data/files';
+
+export { type ErrorCode, FusedLoraError } from './base/errors';
+export { EncodedSource, type SourceBatch, type SourceOptions } from './data/batch/batch_source';
 export {
   type CutOptions,
   cutPieces,
   MaskedSource,
   type MaskedSourceOptions,
   type MaskingVocabulary,
-} from './data/masked_source';
+} from './data/batch/masked_source';
 export {
   type Batch,
   type EncodedExample,
@@ -24,13 +17,27 @@ export {
   type PositionRule,
   packBatch,
   planBatches,
-} from './data/packing';
-export { type ReadOptions, readExamples, streamExamples } from './data/read_examples';
-export { type EncodeAll, type Shard, StreamedSource, type StreamOptions } from './data/streamed_source';
+} from './data/batch/packing';
+export { type EncodeAll, type Shard, StreamedSource, type StreamOptions } from './data/batch/streamed_source';
+export { readTokenExamples, type TokenExample } from './data/examples/token_examples';
+export type { ColumnOptions } from './data/read/columns';
+export type { DataFiles } from './data/read/files';
+export { type ReadOptions, readExamples, streamExamples } from './data/read/read_examples';
 export { makeSentimentTask, type SentimentTask } from './data/synthetic';
-export { readTokenExamples, type TokenExample } from './data/token_examples';
-export { type Encoded, type EncodedWords, type EncodeTextOptions, loadTokenizer, Tokenizer } from './data/tokenizer';
-export { type ErrorCode, FusedLoraError } from './errors';
+export { type EncodeOptions, encodeExamples, type TextEncoder, type TextExample } from './data/tokenize/encode';
+export {
+  type EncodedSentence,
+  type EncodeWordsOptions,
+  encodeTokenExamples,
+  type WordEncoder,
+} from './data/tokenize/encode_words';
+export {
+  type Encoded,
+  type EncodedWords,
+  type EncodeTextOptions,
+  loadTokenizer,
+  Tokenizer,
+} from './data/tokenize/tokenizer';
 export * as ops from './graph/ops';
 export { type BackendName, type ComputeType, Parameter, type ParameterSource } from './graph/parameter';
 export { type Lifetime, type Plan, type PlanOptions, plan } from './graph/plan';
@@ -68,6 +75,18 @@ export {
   writeSafetensors,
 } from './io/safetensors';
 export * from './lora';
+export { areEntityTags, type Entity, type EntityMetrics, entityMetrics, findEntities } from './metrics/entities';
+export {
+  argmaxRows,
+  type ClassificationMetrics,
+  classificationMetrics,
+  confusionMatrix,
+  type MultiLabelMetrics,
+  multiLabelMetrics,
+  type RegressionMetrics,
+  regressionMetrics,
+} from './metrics/metrics';
+export type { Score } from './metrics/scores';
 export * from './models';
 export type { NativeBatch } from './native';
 export * from './nn';
@@ -100,21 +119,9 @@ export type { Method } from './task/method';
 export { type PretrainOptions, type PretrainResult, pretrain } from './task/pretrain';
 export { type OpenTextModelOptions, openTextModel, type TextModel } from './task/text_model';
 export type { BatchSource, EpochBatches, TrainBatch } from './train/batch_source';
-export { areEntityTags, type Entity, type EntityMetrics, entityMetrics, findEntities } from './train/entities';
 export { type Evaluation, Evaluator, type EvaluatorOptions } from './train/evaluate';
 export { eventLog } from './train/event_log';
 export type { CheckpointEvent, EvaluationEvent, RunEvent, StepEvent, TrainerCallbacks } from './train/events';
-export {
-  argmaxRows,
-  type ClassificationMetrics,
-  classificationMetrics,
-  confusionMatrix,
-  type MultiLabelMetrics,
-  multiLabelMetrics,
-  type RegressionMetrics,
-  regressionMetrics,
-} from './train/metrics';
 export type { TrainerOptions } from './train/options';
 export type { ScheduleName } from './train/schedule';
-export type { Score } from './train/scores';
 export { Trainer, type TrainResult } from './train/trainer';

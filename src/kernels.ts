@@ -5,10 +5,10 @@
  * packed once). Storage is PEFT's: x [T, K], weight [N, K], A [r, K], B [N, r], row-major fp32. All calls run off the event loop.
  */
 import { isFloat32Array } from 'node:util/types';
-import { FusedLoraError } from './errors';
+import { FusedLoraError } from './base/errors';
+import { checkKeys } from './base/options';
 import type { Precision } from './graph/precision';
 import { type NativeParameter, type NativeTensor, native, wrapNativeError } from './native';
-import { checkKeys } from './nn/options';
 
 export type { Precision };
 /** Where a kernel runs: `reference` is float64 inside, naive and slow, to compare with. */

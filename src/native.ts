@@ -4,7 +4,7 @@
  */
 import * as path from 'node:path';
 import { isNativeError } from 'node:util/types';
-import { type ErrorCode, FusedLoraError } from './errors';
+import { type ErrorCode, FusedLoraError } from './base/errors';
 
 export type Slot = 'value' | 'gradient' | 'firstMoment' | 'secondMoment';
 

@@ -1,6 +1,6 @@
 /** Which precisions a run can compare on this machine. */
 import { createModel, type EncodedExample, type PlanOptions, Program, packBatch, plan, trace } from '../../src';
-import { toSourceBatch } from '../../src/data/batch_source';
+import { toSourceBatch } from '../../src/data/batch/batch_source';
 import { positionsOf } from '../../src/task/encoding';
 import { measurePeak } from './peak';
 

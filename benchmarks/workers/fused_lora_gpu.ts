@@ -10,7 +10,7 @@ import {
   type TaskModel,
   trace,
 } from '../../src';
-import { type SourceBatch, toSourceBatch } from '../../src/data/batch_source';
+import { type SourceBatch, toSourceBatch } from '../../src/data/batch/batch_source';
 import { native } from '../../src/native';
 import { positionsOf } from '../../src/task/encoding';
 import type { TokenBatch } from '../lib/batches';

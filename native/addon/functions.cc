@@ -2,7 +2,7 @@
 #include "addon/background.h"
 #include "addon/op_run.h"
 #include "addon/parameter_handle.h"
-#include "cpu/isa.h"
+#include "cpu/simd/isa.h"
 #if defined(FUSED_LORA_WITH_CUDA)
 #include "cuda/backend.h"
 #endif

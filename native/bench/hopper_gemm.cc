@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "bench/cublaslt.h"
-#include "cuda/device.h"
+#include "cuda/device/device.h"
 #include "cuda/hopper/adapter_rule.h"
 #include "cuda/hopper/lora_gemm_sm90a.h"
 

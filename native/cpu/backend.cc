@@ -1,4 +1,4 @@
-// The CPU backend: f32 operands, products of both precisions, every instruction set of cpu/isa.h, all threads of
+// The CPU backend: f32 operands, products of both precisions, every instruction set of cpu/simd/isa.h, all threads of
 // runtime/thread_pool.h.
 #include "ops/backend.h"
 

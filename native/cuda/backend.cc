@@ -1,11 +1,11 @@
 #include "cuda/backend.h"
 
-#include "cuda/device.h"
-#include "cuda/graph.h"
-#include "cuda/memory.h"
+#include "cuda/device/device.h"
+#include "cuda/graph/graph.h"
+#include "cuda/device/memory.h"
 #include "cuda/ops.h"
-#include "cuda/rounded_weights.h"
-#include "cuda/step.h"
+#include "cuda/gemm/cast_weights.h"
+#include "cuda/graph/step.h"
 
 namespace fl {
 namespace cuda {

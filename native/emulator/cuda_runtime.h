@@ -5,7 +5,7 @@
 //
 // Threads of a block run in turns, one at a time, and change at barriers and warp operations only. Kernels may use what
 // is declared here; inline PTX and `extern __shared__` only behind functions that have both forms
-// (cuda/tensor_core.cuh, cuda/async_copy.cuh, cuda/shared.cuh).
+// (cuda/ptx/tensor_core.cuh, cuda/ptx/async_copy.cuh, cuda/ops/shared.cuh).
 #pragma once
 
 #include <array>
@@ -78,7 +78,7 @@ ShownFragments showFragments(const std::array<uint32_t, 6>& fragments);
 /// The block's shared memory of the size that the launch gave.
 void* dynamicShared();
 
-// What cuda/tensor_core.cuh and cuda/async_copy.cuh describe.
+// What cuda/ptx/tensor_core.cuh and cuda/ptx/async_copy.cuh describe.
 uint32_t packBf16(float low, float high);
 void multiplyAdd(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1);
 void loadMatrices(uint32_t (&value)[4], const void* row, bool transposed);

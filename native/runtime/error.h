@@ -1,4 +1,4 @@
-// The one exception type of the native code. `code` is an ErrorCode of src/errors.ts; the addon turns it into
+// The one exception type of the native code. `code` is an ErrorCode of src/base/errors.ts; the addon turns it into
 // FusedLoraError.
 #pragma once
 

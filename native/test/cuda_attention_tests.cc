@@ -1,5 +1,5 @@
-// How the CUDA attention kernels cut up their work (cuda/attention_tile.h), checked exhaustively without a device.
-#include "cuda/attention_tile.h"
+// How the CUDA attention kernels cut up their work (cuda/attention/attention_tile.h), checked exhaustively without a device.
+#include "cuda/attention/attention_tile.h"
 
 #include <set>
 

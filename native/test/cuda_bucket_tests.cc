@@ -1,5 +1,5 @@
-// Token buckets of recorded steps (cuda/buckets.h), without a device.
-#include "cuda/buckets.h"
+// Token buckets of recorded steps (cuda/graph/buckets.h), without a device.
+#include "cuda/graph/buckets.h"
 
 #include <set>
 

@@ -1,6 +1,6 @@
-// How CUDA kernels cut up their work (cuda/selection.h), checked exhaustively without a device: every element is
+// How CUDA kernels cut up their work (cuda/gemm/selection.h), checked exhaustively without a device: every element is
 // somebody's and nobody else's, and nothing depends on the GPU.
-#include "cuda/selection.h"
+#include "cuda/gemm/selection.h"
 
 #include <algorithm>
 #include <cstdint>

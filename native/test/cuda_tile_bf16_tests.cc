@@ -1,6 +1,6 @@
-// The tiles of the bf16 products (cuda/tile_bf16.h), checked exhaustively without a device: places in shared memory are
+// The tiles of the bf16 products (cuda/gemm/tile_bf16.h), checked exhaustively without a device: places in shared memory are
 // exchanged without loss, no access meets a bank twice, slabs and their steps cover the depth.
-#include "cuda/tile_bf16.h"
+#include "cuda/gemm/tile_bf16.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -97,7 +97,7 @@ bool withoutConflict(int bytes, const std::function<int(int)>& address) {
   return true;
 }
 
-/// The accesses of product_bf16_sm80.cu: fragments of a in pairs of floats, of fp32 operands across steps one float at
+/// The accesses of product_bf16.cu: fragments of a in pairs of floats, of fp32 operands across steps one float at
 /// a time, of bf16 by ldmatrix (eight rows of 16 bytes at once), copies of eight lanes to a line.
 void banks() {
   for (int row = 0; row < 128; row += 16)

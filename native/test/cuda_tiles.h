@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "cuda/selection.h"
+#include "cuda/gemm/selection.h"
 
 namespace fl::test {
 

@@ -1,12 +1,12 @@
 // Every compiled copy of the CPU's row kernels that this machine can run: accuracy over the whole range of floats,
 // values that are not finite, masks, and that a result does not depend on its place in a row.
-#include "cpu/row_kernels.h"
+#include "cpu/rows/row_kernels.h"
 
 #include <cmath>
 #include <cstring>
 #include <limits>
 
-#include "cpu/isa.h"
+#include "cpu/simd/isa.h"
 #include "test/tests.h"
 
 namespace fl::test {

@@ -1,5 +1,5 @@
 /** Measurements of `fused-lora bench`. Sides take turns, so that a drift of the machine's speed meets both alike. */
-import { FusedLoraError } from '../errors';
+import { FusedLoraError } from '../base/errors';
 import { plan } from '../graph/plan';
 import type { Precision } from '../graph/precision';
 import { Program } from '../graph/program';

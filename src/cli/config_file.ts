@@ -1,10 +1,10 @@
 /** Options from a file (`--config`), and the file that repeats a run. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { type ParseError, parse, printParseErrorCode } from 'jsonc-parser';
-import { FusedLoraError } from '../errors';
+import { FusedLoraError } from '../base/errors';
+import { listNames, nearNames } from '../base/near';
 import { writeFileAtomic } from '../io/atomic';
 import { decodeUtf8, isJsonObject, readFileBytes } from '../io/json';
-import { listNames, nearNames } from '../nn/near';
 
 /** Options that say how a command is run, not what it does: they stand on the command line alone. */
 const NOT_IN_FILES = ['config', 'help', 'version', 'resume', 'overwrite', 'quiet', 'verbose', 'json'];

@@ -1,6 +1,6 @@
 /** `fused-lora eval`: metrics of a model or adapter on a data file. */
 import { Command } from 'commander';
-import type { ColumnOptions } from '../data/columns';
+import type { ColumnOptions } from '../data/read/columns';
 import type { PrecisionOption } from '../graph/precision';
 import type { DeviceOption } from '../task/device';
 import { evaluate } from '../task/evaluate';

@@ -1,6 +1,6 @@
 /** `fused-lora merge`: a base model and an adapter as one model folder. */
 import { Command } from 'commander';
-import { FusedLoraError } from '../errors';
+import { FusedLoraError } from '../base/errors';
 import { mergeAndUnload } from '../lora';
 import { saveModel } from '../models';
 import { copyTokenizer, writeSettings } from '../task/text_model';

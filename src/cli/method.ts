@@ -1,6 +1,6 @@
 /** Options that say what of a model is trained: those of `train` and `plan`. */
 import { type Command, Option } from 'commander';
-import { FusedLoraError } from '../errors';
+import { FusedLoraError } from '../base/errors';
 import { LORA_PRESETS, type LoraConfig } from '../lora';
 import { FINE_TUNE_TASKS, type FineTuneTask } from '../task/fine_tune';
 import type { Method } from '../task/method';

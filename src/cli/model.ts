@@ -1,6 +1,6 @@
 /** Which model or adapter a command works with. */
 import type { Command } from 'commander';
-import { FusedLoraError } from '../errors';
+import { FusedLoraError } from '../base/errors';
 import { openTextModel, type TextModel } from '../task/text_model';
 import { addHubOptions, compact, type HubFlags, integer } from './options';
 import type { CommandContext } from './run';

@@ -1,8 +1,8 @@
 /** Parsers of option values and options that several commands have. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import type { ColumnOptions } from '../data/columns';
+import { nearNames } from '../base/near';
+import type { ColumnOptions } from '../data/read/columns';
 import { PRECISIONS } from '../graph/precision';
-import { nearNames } from '../nn/near';
 import type { ScheduleName } from '../train/schedule';
 import { addConfigOption } from './config_file';
 

@@ -1,6 +1,6 @@
 /** `fused-lora plan`: what a training run would train and cost, before anything is spent. */
 import { Command } from 'commander';
-import type { ColumnOptions } from '../data/columns';
+import type { ColumnOptions } from '../data/read/columns';
 import type { PrecisionOption } from '../graph/precision';
 import { formatTotals } from '../lora';
 import { foldLayers } from '../nn/fold_layers';

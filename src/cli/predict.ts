@@ -1,7 +1,7 @@
 /** `fused-lora predict`: labels and probabilities as JSON lines, in the order of the input. */
 import { Command } from 'commander';
-import type { ColumnOptions } from '../data/columns';
-import { FusedLoraError } from '../errors';
+import { FusedLoraError } from '../base/errors';
+import type { ColumnOptions } from '../data/read/columns';
 import type { PrecisionOption } from '../graph/precision';
 import type { Task } from '../models';
 import { Classifier } from '../task/classify';

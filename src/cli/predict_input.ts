@@ -1,8 +1,8 @@
 /** What `fused-lora predict` reads, in pieces as they come: a pipe that is slow is answered line by line, a fast one in batches. */
 import * as fs from 'node:fs';
 import { StringDecoder } from 'node:string_decoder';
-import type { ColumnOptions } from '../data/columns';
-import { FusedLoraError } from '../errors';
+import { FusedLoraError } from '../base/errors';
+import type { ColumnOptions } from '../data/read/columns';
 import { isJsonObject } from '../io/json';
 import type { Example } from '../task/examples';
 

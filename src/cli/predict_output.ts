@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { FusedLoraError } from '../errors';
+import { FusedLoraError } from '../base/errors';
 import { writeFileAtomic } from '../io/atomic';
 
 export interface LineOutput {

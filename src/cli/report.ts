@@ -2,7 +2,7 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { Command } from 'commander';
-import { FusedLoraError } from '../errors';
+import { FusedLoraError } from '../base/errors';
 import { writeFileAtomic } from '../io/atomic';
 import { readRecord, renderReport } from '../report';
 import { addExamples, addOutputOptions, type OutputOptions } from './options';

@@ -2,7 +2,7 @@
  * How every command runs: options from a file, errors as one line, Ctrl-C as an AbortSignal, exit codes.
  */
 import { type Command, CommanderError } from 'commander';
-import { type ErrorCode, FusedLoraError } from '../errors';
+import { type ErrorCode, FusedLoraError } from '../base/errors';
 import { applyConfig } from './config_file';
 
 /** What the process ends with; docs/cli.md and the help say the same. */

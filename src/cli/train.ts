@@ -1,7 +1,7 @@
 /** `fused-lora train`: fine-tuning on a data file. */
 import { Command } from 'commander';
-import type { ColumnOptions } from '../data/columns';
-import { FusedLoraError } from '../errors';
+import { FusedLoraError } from '../base/errors';
+import type { ColumnOptions } from '../data/read/columns';
 import type { PrecisionOption } from '../graph/precision';
 import { formatTotals, type LoraConfig } from '../lora';
 import type { DeviceOption } from '../task/device';

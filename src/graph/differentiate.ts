@@ -2,7 +2,7 @@
  * Reverse mode on the graph: adds the backward pass of the output named 'loss'. What no trainable parameter needs is
  * never built.
  */
-import { FusedLoraError } from '../errors';
+import { FusedLoraError } from '../base/errors';
 import { apply, type GradientContext, type GradientTarget, placeOf } from './ops/op';
 import { opByName } from './ops/registry';
 import type { Attributes, Graph, Node, Value, ValueType } from './value';

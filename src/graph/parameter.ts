@@ -3,7 +3,7 @@
  * checkpoint file, checked against change), host memory, or the device that trains it. `data()` always gives the
  * newest.
  */
-import { FusedLoraError } from '../errors';
+import { FusedLoraError } from '../base/errors';
 import { type NativeParameter, native } from '../native';
 
 /** Where a frozen parameter's values are read from, again and again: the device holds only packed copies. */

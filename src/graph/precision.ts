@@ -1,5 +1,5 @@
 /** What the operands of products are rounded to; sums, and all that is not a product of an operand with a weight, are fp32. */
-import { FusedLoraError } from '../errors';
+import { FusedLoraError } from '../base/errors';
 import { native } from '../native';
 import type { BackendName } from './parameter';
 

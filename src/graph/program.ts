@@ -2,7 +2,7 @@
  * A plan built on a device: one native call a step, off the event loop. Batches are checked before the step, so a step can
  * not fail on a shape or an index half-way.
  */
-import { FusedLoraError } from '../errors';
+import { FusedLoraError } from '../base/errors';
 import {
   type NativeBatch,
   type NativeParameter,

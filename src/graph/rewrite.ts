@@ -2,9 +2,10 @@
  * Rewrites of the forward graph before it is differentiated: fusion or its opposite. Each fused op has its own gradient
  * rule, so the backward pass comes out fused too.
  */
+
+import { narrowToGathered } from './rewrite/dead_tokens';
 import { copyGraph, type RewritePass } from './rewrite/edit';
 import { fuseActivation, fuseAddLayerNorm, fuseResidual } from './rewrite/fuse';
-import { narrowToGathered } from './rewrite/narrow';
 import { separateLora } from './rewrite/separate';
 import type { Graph } from './value';
 

@@ -2,7 +2,7 @@
  * The graph's data: values (tensors with symbolic row counts) and nodes (ops). A graph is plain data: printable,
  * testable, drawable; nothing here computes.
  */
-import { FusedLoraError } from '../errors';
+import { FusedLoraError } from '../base/errors';
 import type { Parameter } from './parameter';
 
 /**

@@ -1,6 +1,6 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { FusedLoraError } from '../errors';
+import { FusedLoraError } from '../base/errors';
 import { makeFolder } from './folders';
 
 /** Takes the bytes of a file piece by piece. */

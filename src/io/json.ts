@@ -1,6 +1,6 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { type ErrorCode, FusedLoraError } from '../errors';
+import { type ErrorCode, FusedLoraError } from '../base/errors';
 
 /** What a JSON file holds. */
 export type JsonObject = Record<string, unknown>;

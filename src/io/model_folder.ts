@@ -1,6 +1,6 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { FusedLoraError } from '../errors';
+import { FusedLoraError } from '../base/errors';
 import { writeFileAtomic, writeFolderAtomic } from './atomic';
 import { DTYPE_BYTES } from './dtypes';
 import { isJsonObject, type JsonObject, readJsonObject } from './json';

@@ -1,6 +1,6 @@
 import * as fs from 'node:fs';
 import { crc32 } from 'node:zlib';
-import { FusedLoraError } from '../errors';
+import { FusedLoraError } from '../base/errors';
 import { writeFileAtomicWith } from './atomic';
 import { DTYPE_BYTES, FLOAT_DTYPES, type TensorDType, toBfloat16, toFloat16, toFloat32 } from './dtypes';
 import { damaged, type Header, MAX_HEADER_BYTES, parseHeader } from './safetensors_header';

@@ -1,4 +1,4 @@
-import { FusedLoraError } from '../errors';
+import { FusedLoraError } from '../base/errors';
 import { DTYPE_BYTES, isTensorDType, type TensorDType } from './dtypes';
 import { isJsonObject } from './json';
 

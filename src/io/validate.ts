@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type ErrorCode, FusedLoraError } from '../errors';
+import { type ErrorCode, FusedLoraError } from '../base/errors';
 import type { JsonObject } from './json';
 
 /** Building blocks of schemas for configuration files; their messages say what is expected. */

@@ -1,5 +1,5 @@
-import { FusedLoraError } from '../errors';
-import { nearNames } from '../nn/near';
+import { FusedLoraError } from '../base/errors';
+import { nearNames } from '../base/near';
 
 /** PEFT's names and meanings, in camel case; and `pattern`, the form of Mariano Kamp's article. */
 export interface LoraConfig {

@@ -1,4 +1,4 @@
-import { FusedLoraError } from '../errors';
+import { FusedLoraError } from '../base/errors';
 import { add, dropout, linear, loraLinear, scale } from '../graph/ops';
 import { isSource, type Parameter, type ParameterSource } from '../graph/parameter';
 import type { Value } from '../graph/value';

@@ -1,5 +1,5 @@
+import { listNames, nearNames } from '../base/near';
 import { Linear, type Module } from '../nn';
-import { listNames, nearNames } from '../nn/near';
 import { invalidLora, type ResolvedLoraConfig } from './config';
 import { LoraLinear } from './lora_linear';
 import { ModulesToSave } from './modules_to_save';

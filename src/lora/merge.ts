@@ -1,4 +1,4 @@
-import { FusedLoraError } from '../errors';
+import { FusedLoraError } from '../base/errors';
 import type { Module } from '../nn';
 import { activeAdapters, adapterEntry, adaptersOf, loraLinears, savedModules } from './registry';
 

@@ -1,7 +1,7 @@
 /** PEFT adapter folders: adapter_config.json and adapter_model.safetensors. */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { FusedLoraError } from '../errors';
+import { FusedLoraError } from '../base/errors';
 import type { Parameter } from '../graph/parameter';
 import { writeFileAtomic, writeFolderAtomic } from '../io/atomic';
 import { type JsonObject, readJsonObject } from '../io/json';

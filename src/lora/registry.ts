@@ -1,4 +1,4 @@
-import { FusedLoraError } from '../errors';
+import { FusedLoraError } from '../base/errors';
 import type { JsonObject } from '../io/json';
 import type { Module } from '../nn';
 import type { ResolvedLoraConfig } from './config';

@@ -1,9 +1,9 @@
 import * as path from 'node:path';
-import { FusedLoraError } from '../errors';
+import { FusedLoraError } from '../base/errors';
+import { checkKeys } from '../base/options';
 import type { JsonObject } from '../io/json';
 import { openModelFolder, type WriteModelFolderOptions, writeModelFolder } from '../io/model_folder';
 import type { TensorData } from '../io/safetensors';
-import { checkKeys } from '../nn/options';
 import { BertForMaskedLM, BertForSequenceClassification, BertForTokenClassification } from './bert';
 import { type EncoderConfig, type ParseConfigOptions, parseConfig } from './config';
 import { RobertaForMaskedLM, RobertaForSequenceClassification, RobertaForTokenClassification } from './roberta';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { FusedLoraError } from '../errors';
+import { FusedLoraError } from '../base/errors';
 import type { ActivationKind } from '../graph/ops';
 import type { JsonObject } from '../io/json';
 import { expected, validate } from '../io/validate';

@@ -1,9 +1,9 @@
-import { FusedLoraError } from '../errors';
+import { FusedLoraError } from '../base/errors';
+import { listNames, nearNames } from '../base/near';
 import type { Parameter } from '../graph/parameter';
 import { FLOAT_DTYPES } from '../io/dtypes';
 import { type TensorInfo, tensorSource } from '../io/safetensors';
 import type { Module } from '../nn';
-import { listNames, nearNames } from '../nn/near';
 import { stateMismatch } from '../nn/state';
 
 /** What a checkpoint did not decide. */

@@ -1,4 +1,4 @@
-import { FusedLoraError } from '../errors';
+import { FusedLoraError } from '../base/errors';
 import type { Value } from '../graph/value';
 import { Module } from './module';
 

@@ -1,7 +1,7 @@
+import { probability } from '../base/options';
 import { dropout } from '../graph/ops';
 import type { Value } from '../graph/value';
 import { Module } from './module';
-import { probability } from './options';
 
 /** y = mask · x / (1 − p) in a training graph, x itself otherwise and after `eval()`. */
 export class Dropout extends Module {

@@ -1,9 +1,9 @@
+import { positiveInteger } from '../base/options';
 import { type EmbeddingTerm, embeddingSum } from '../graph/ops';
 import type { Parameter } from '../graph/parameter';
 import type { Value } from '../graph/value';
 import { initializedParameter } from './init';
 import { Module } from './module';
-import { positiveInteger } from './options';
 
 /** Of {@link Embedding}. */
 export interface EmbeddingOptions {

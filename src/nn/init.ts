@@ -4,8 +4,8 @@
  * checkpoint fills, costs nothing.
  */
 import { createHash } from 'node:crypto';
+import { keyOfSeed, philox } from '../base/philox';
 import { Parameter, type ParameterSource } from '../graph/parameter';
-import { keyOfSeed, philox } from '../graph/philox';
 
 /**
  * How a parameter starts.

@@ -1,8 +1,8 @@
+import { positiveInteger } from '../base/options';
 import { layerNorm } from '../graph/ops';
 import type { Value } from '../graph/value';
 import { initializedParameter } from './init';
 import { Module } from './module';
-import { positiveInteger } from './options';
 
 /** y = (x − mean) / √(variance + eps) · weight + bias, over each row. */
 export class LayerNorm extends Module {

@@ -1,9 +1,9 @@
+import { positiveInteger } from '../base/options';
 import { linear } from '../graph/ops';
 import type { Parameter } from '../graph/parameter';
 import type { Value } from '../graph/value';
 import { initializedParameter } from './init';
 import { Module } from './module';
-import { positiveInteger } from './options';
 
 /** Of {@link Linear}. */
 export interface LinearOptions {

@@ -1,8 +1,8 @@
-import { FusedLoraError } from '../errors';
+import { FusedLoraError } from '../base/errors';
+import { nearNames } from '../base/near';
 import { Parameter } from '../graph/parameter';
 import { Value } from '../graph/value';
 import { fixInitialValues } from './init';
-import { nearNames } from './near';
 import { loadState, type StateDict, type StateEntries, stateOf } from './state';
 
 /** Kept beside the modules, so that a module holds nothing but its own children, parameters and options. */

@@ -1,10 +1,10 @@
-import { FusedLoraError } from '../errors';
+import { FusedLoraError } from '../base/errors';
+import { positiveInteger } from '../base/options';
 import { attention } from '../graph/ops';
 import type { Value } from '../graph/value';
 import { Dropout } from './dropout';
 import { Linear } from './linear';
 import { Module } from './module';
-import { positiveInteger } from './options';
 
 /** Of {@link SelfAttention}. */
 export interface SelfAttentionOptions {

@@ -1,7 +1,7 @@
-import { FusedLoraError } from '../errors';
+import { FusedLoraError } from '../base/errors';
+import { nearNames } from '../base/near';
 import type { Parameter } from '../graph/parameter';
 import type { Module } from './module';
-import { nearNames } from './near';
 
 /** One entry of a state dict. `data` gives the newest values, row-major. */
 export interface StateTensor {

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { FusedLoraError } from '../errors';
+import { FusedLoraError } from '../base/errors';
 import { type Chart, curves, lengthChart, scatterChart } from './charts';
 import { count, duration, number, percent } from './format';
 import { type Html, html, jsonForScript, trusted } from './html';

@@ -1,9 +1,9 @@
 /** A training run as its event log (events.jsonl) tells it: what reports are made of. docs/cli.md describes the lines. */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { FusedLoraError } from '../errors';
+import { FusedLoraError } from '../base/errors';
+import type { Score } from '../metrics/scores';
 import type { CheckpointEvent, EvaluationEvent, StepEvent } from '../train/events';
-import type { Score } from '../train/scores';
 
 /** Of the log's lines; raised when a field changes its meaning. */
 export const LOG_VERSION = 1;

@@ -1,20 +1,21 @@
 /** Predictions of a trained model for texts, or for sentences in words, in their order. */
-import { EncodedSource } from '../data/batch_source';
-import { encodeExamples } from '../data/encode';
-import { encodeTokenExamples } from '../data/encode_words';
-import type { EncodedExample } from '../data/packing';
-import type { TokenExample } from '../data/token_examples';
+
+import { checkKeys } from '../base/options';
+import { EncodedSource } from '../data/batch/batch_source';
+import type { EncodedExample } from '../data/batch/packing';
+import type { TokenExample } from '../data/examples/token_examples';
+import { encodeExamples } from '../data/tokenize/encode';
+import { encodeTokenExamples } from '../data/tokenize/encode_words';
 import type { BackendName } from '../graph/parameter';
 import type { PrecisionOption } from '../graph/precision';
+import { areEntityTags, type Entity, findEntities } from '../metrics/entities';
+import { checkedThreshold, sigmoid } from '../metrics/threshold';
 import { trace } from '../nn';
-import { checkKeys } from '../nn/options';
-import { areEntityTags, type Entity, findEntities } from '../train/entities';
 import { Evaluator } from '../train/evaluate';
 import { chooseDevice, type DeviceOption } from './device';
 import { positionsOf } from './encoding';
 import { type Example, isTokenExample, requireObject, textExamples } from './examples';
 import type { TextModel } from './text_model';
-import { checkedThreshold, sigmoid } from './threshold';
 
 /** What a model says about a text; which fields there are depends on its task. */
 export interface Prediction {

@@ -1,11 +1,12 @@
 /** Examples in every form that people have them in: as lists, files, iterables, or functions that give them. */
-import type { ColumnOptions } from '../data/columns';
-import { type DataFile, type DataFiles, resolveFiles } from '../data/files';
-import { type ExamplePiece, readTextPieces } from '../data/read_examples';
-import { splitIndices } from '../data/split';
-import type { Shard } from '../data/streamed_source';
-import { readTokenPieces } from '../data/token_examples';
-import { FusedLoraError } from '../errors';
+
+import { FusedLoraError } from '../base/errors';
+import type { Shard } from '../data/batch/streamed_source';
+import { splitIndices } from '../data/examples/split';
+import { readTokenPieces } from '../data/examples/token_examples';
+import type { ColumnOptions } from '../data/read/columns';
+import { type DataFile, type DataFiles, resolveFiles } from '../data/read/files';
+import { type ExamplePiece, readTextPieces } from '../data/read/read_examples';
 import type { FetchOptions } from '../io/hub';
 import type { Task } from '../models';
 import { checkExamples, type Example, isTokenExample } from './examples';

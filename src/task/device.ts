@@ -1,5 +1,5 @@
 /** Which device computes, and why. */
-import { FusedLoraError } from '../errors';
+import { FusedLoraError } from '../base/errors';
 import type { BackendName } from '../graph/parameter';
 import { native } from '../native';
 

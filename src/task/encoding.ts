@@ -1,8 +1,8 @@
 /** Labelled examples as batches for a model. */
-import { EncodedSource, type SourceOptions } from '../data/batch_source';
-import { encodeExamples } from '../data/encode';
-import { encodeTokenExamples } from '../data/encode_words';
-import type { EncodedExample } from '../data/packing';
+import { EncodedSource, type SourceOptions } from '../data/batch/batch_source';
+import type { EncodedExample } from '../data/batch/packing';
+import { encodeExamples } from '../data/tokenize/encode';
+import { encodeTokenExamples } from '../data/tokenize/encode_words';
 import type { TaskModel } from '../models';
 import { type Example, textExamples, tokenExamples } from './examples';
 import { classIds, labelEncoder } from './labels';

@@ -1,15 +1,16 @@
 /** Metrics of a model or adapter folder on labelled examples. */
-import { READ_KEYS } from '../data/read_examples';
+
+import { checkKeys } from '../base/options';
+import { READ_KEYS } from '../data/read/read_examples';
 import type { PrecisionOption } from '../graph/precision';
+import { measure } from '../metrics/measure';
+import { checkedThreshold } from '../metrics/threshold';
 import { trace } from '../nn';
-import { checkKeys } from '../nn/options';
 import { Evaluator } from '../train/evaluate';
 import { type ExampleData, type LoadOptions, loadExamples } from './data';
 import { chooseDevice, type DeviceOption } from './device';
 import { type BatchSizes, encodeFor, sourceOf } from './encoding';
-import { measure } from './measure';
 import type { TextModel } from './text_model';
-import { checkedThreshold } from './threshold';
 
 /** Of {@link evaluate}. */
 export interface EvaluateOptions extends BatchSizes, Omit<LoadOptions, 'signal'> {

@@ -1,7 +1,8 @@
 /** What a task is trained on, measured on and applied to. */
-import type { TextExample } from '../data/encode';
-import type { TokenExample } from '../data/token_examples';
-import { FusedLoraError } from '../errors';
+
+import { FusedLoraError } from '../base/errors';
+import type { TokenExample } from '../data/examples/token_examples';
+import type { TextExample } from '../data/tokenize/encode';
 import type { Task } from '../models';
 
 /** A text (or pair) with at most one label, or a sentence in words with a label for each: the latter for token-classification. */

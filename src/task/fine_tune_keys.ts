@@ -1,5 +1,5 @@
 /** The names of all options of fineTune, for a caller without types who mistypes one. */
-import { COLUMN_KEYS } from '../data/columns';
+import { COLUMN_KEYS } from '../data/read/columns';
 import { HUB_KEYS } from '../io/hub';
 import { TRAINING_KEYS } from '../train/options';
 import type { FineTuneOptions } from './fine_tune';

@@ -1,11 +1,11 @@
 /** From labels as data files have them to class ids or targets. */
 import * as path from 'node:path';
-import type { TextExample } from '../data/encode';
-import type { EncodedExample } from '../data/packing';
-import { FusedLoraError } from '../errors';
+import { FusedLoraError } from '../base/errors';
+import { listNames, nearNames } from '../base/near';
+import type { EncodedExample } from '../data/batch/packing';
+import type { TextExample } from '../data/tokenize/encode';
 import { isJsonObject, readJsonObject } from '../io/json';
 import type { Task, TaskModel } from '../models';
-import { listNames, nearNames } from '../nn/near';
 import { type Example, isTokenExample } from './examples';
 
 export type LabelEncoder = (example: TextExample, place: string) => Pick<EncodedExample, 'label' | 'targets'>;

@@ -1,8 +1,8 @@
 /** What of a model is trained: an adapter, everything, the head alone, or what a pattern names. */
-import { FusedLoraError } from '../errors';
+import { FusedLoraError } from '../base/errors';
+import { nearNames } from '../base/near';
 import { addAdapter, CLASSIFIER_ONLY, type LoraConfig } from '../lora';
 import type { TaskModel } from '../models';
-import { nearNames } from '../nn/near';
 
 /**
  * lora: adapters and the head. full: every parameter. head: the head alone, saved as an adapter without adapted modules.

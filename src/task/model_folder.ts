@@ -1,7 +1,7 @@
 /** Where a model is: a folder here, or a name on the Hugging Face hub, which is downloaded. */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { FusedLoraError } from '../errors';
+import { FusedLoraError } from '../base/errors';
 import { type FetchModelOptions, fetchModel, hubModelOf } from '../io/hub';
 import { readJsonObject } from '../io/json';
 import { ADAPTER_CONFIG } from '../io/model_files';

@@ -1,7 +1,7 @@
 /** The folder that a run writes to, checked before anything is computed. */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { FusedLoraError } from '../errors';
+import { FusedLoraError } from '../base/errors';
 import { notWritable } from '../io/atomic';
 import { makeFolder } from '../io/folders';
 import { listCheckpoints, removeUnfinished } from '../train/checkpoint';

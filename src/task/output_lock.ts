@@ -2,7 +2,7 @@
 import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
-import { FusedLoraError } from '../errors';
+import { FusedLoraError } from '../base/errors';
 import { notWritable } from '../io/atomic';
 import { isJsonObject, type JsonObject } from '../io/json';
 

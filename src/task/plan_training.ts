@@ -1,10 +1,10 @@
 /** What fine-tuning would cost, before it is begun: arithmetic, memory, and time by a few steps on the spot. */
 import * as path from 'node:path';
-import type { EncodedSource } from '../data/batch_source';
-import type { ColumnOptions } from '../data/columns';
-import type { EncodedExample } from '../data/packing';
-import { loadTokenizer, type Tokenizer } from '../data/tokenizer';
-import { FusedLoraError } from '../errors';
+import { FusedLoraError } from '../base/errors';
+import type { EncodedSource } from '../data/batch/batch_source';
+import type { EncodedExample } from '../data/batch/packing';
+import type { ColumnOptions } from '../data/read/columns';
+import { loadTokenizer, type Tokenizer } from '../data/tokenize/tokenizer';
 import { type Plan, plan as planGraph } from '../graph/plan';
 import { choosePrecision, type Precision } from '../graph/precision';
 import { Program } from '../graph/program';

@@ -1,15 +1,15 @@
 /** Masked-LM pretraining in one call: from a configuration, or on from a model folder (domain adaptation). */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { cutPieces, MaskedSource } from '../data/masked_source';
-import { readDocuments } from '../data/text_documents';
-import { loadTokenizer, type Tokenizer } from '../data/tokenizer';
-import { FusedLoraError } from '../errors';
+import { FusedLoraError } from '../base/errors';
+import { checkKeys } from '../base/options';
+import { cutPieces, MaskedSource } from '../data/batch/masked_source';
+import { readDocuments } from '../data/read/text_documents';
+import { loadTokenizer, type Tokenizer } from '../data/tokenize/tokenizer';
 import { choosePrecision, type Precision } from '../graph/precision';
 import { readJsonObject } from '../io/json';
 import { createModel, loadModel, saveModel, type TaskModel } from '../models';
 import { trace } from '../nn';
-import { checkKeys } from '../nn/options';
 import { TRAINING_KEYS, type TrainerOptions, trainerOptionsOf } from '../train/options';
 import { Trainer, type TrainResult } from '../train/trainer';
 import { chooseDevice, type DeviceOption } from './device';

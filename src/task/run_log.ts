@@ -1,6 +1,6 @@
 /** The log of a training run from its start to its end, and the report that is made of it. */
 import * as path from 'node:path';
-import { FusedLoraError } from '../errors';
+import { FusedLoraError } from '../base/errors';
 import { type DetailsEvent, type EndEvent, type StartEvent, writeReport } from '../report';
 import { eventLog } from '../train/event_log';
 

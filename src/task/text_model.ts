@@ -2,8 +2,9 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { z } from 'zod';
-import { loadTokenizer, type Tokenizer } from '../data/tokenizer';
-import { FusedLoraError } from '../errors';
+import { FusedLoraError } from '../base/errors';
+import { checkKeys } from '../base/options';
+import { loadTokenizer, type Tokenizer } from '../data/tokenize/tokenizer';
 import type { Precision } from '../graph/precision';
 import { writeFileAtomic } from '../io/atomic';
 import { HUB_KEYS, type HubOptions } from '../io/hub';
@@ -13,7 +14,6 @@ import { expected, validate } from '../io/validate';
 import { loadAdapter } from '../lora';
 import { type LoadModelOptions, type LoadReport, loadModel, TASKS, type Task, type TaskModel } from '../models';
 import { LOAD_KEYS } from '../models/auto';
-import { checkKeys } from '../nn/options';
 import { findBaseModel, findModel, isAdapter } from './model_folder';
 
 const settingsFields = z.object({

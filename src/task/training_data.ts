@@ -1,7 +1,8 @@
 /** What a run is trained and measured on: in memory, set aside, or streamed. */
-import type { ColumnOptions } from '../data/columns';
-import { StreamedSource, type StreamOptions } from '../data/streamed_source';
-import { FusedLoraError } from '../errors';
+
+import { FusedLoraError } from '../base/errors';
+import { StreamedSource, type StreamOptions } from '../data/batch/streamed_source';
+import type { ColumnOptions } from '../data/read/columns';
 import type { FetchOptions } from '../io/hub';
 import type { Task } from '../models';
 import type { BatchSource } from '../train/batch_source';

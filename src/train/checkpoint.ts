@@ -5,7 +5,7 @@
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { FusedLoraError } from '../errors';
+import { FusedLoraError } from '../base/errors';
 import type { Parameter } from '../graph/parameter';
 import type { Program } from '../graph/program';
 import { writeFolderAtomic } from '../io/atomic';

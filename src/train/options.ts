@@ -1,9 +1,9 @@
 /** Options of a training run, with their defaults and checks. */
-import { FusedLoraError } from '../errors';
+import { FusedLoraError } from '../base/errors';
+import { checkKeys } from '../base/options';
 import type { BackendName } from '../graph/parameter';
 import type { PrecisionOption } from '../graph/precision';
 import type { Graph } from '../graph/value';
-import { checkKeys } from '../nn/options';
 import type { TrainerCallbacks } from './events';
 import type { AdamWOptions } from './parameter_groups';
 import type { ScheduleOptions } from './schedule';

@@ -1,5 +1,5 @@
 /** Which learning rate and weight decay each trained parameter gets. */
-import { FusedLoraError } from '../errors';
+import { FusedLoraError } from '../base/errors';
 import type { Parameter } from '../graph/parameter';
 import type { OptimizerGroup } from '../graph/program';
 

@@ -2,7 +2,7 @@
  * Learning-rate schedules with warm-up, as factors on the base rate. Same shapes as transformers'
  * get_{linear,cosine,constant}_schedule_with_warmup.
  */
-import { FusedLoraError } from '../errors';
+import { FusedLoraError } from '../base/errors';
 
 /** How the learning rate goes on after its warm-up. */
 export type ScheduleName = 'linear' | 'cosine' | 'constant';

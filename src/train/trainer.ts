@@ -2,7 +2,7 @@
  * The training loop: batches → accumulate → clip and AdamW → evaluate → checkpoint. It knows graphs, programs and batches,
  * never a model.
  */
-import { FusedLoraError } from '../errors';
+import { FusedLoraError } from '../base/errors';
 import { plan } from '../graph/plan';
 import { choosePrecision, type Precision } from '../graph/precision';
 import { Program } from '../graph/program';

@@ -2,9 +2,9 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import type { Command } from 'commander';
+import { FusedLoraError } from '../../src/base/errors';
 import { applyConfig, writeConfig } from '../../src/cli/config_file';
 import { trainCommand } from '../../src/cli/train';
-import { FusedLoraError } from '../../src/errors';
 import { temporaryFolder } from '../io/temporary';
 
 const dir = temporaryFolder();

@@ -2,9 +2,9 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import type { Command } from 'commander';
+import { FusedLoraError } from '../../src/base/errors';
 import { makeProgram } from '../../src/cli/program';
 import { EXIT, EXIT_HELP, exitCodeOf } from '../../src/cli/run';
-import { FusedLoraError } from '../../src/errors';
 
 const DOCS = fs.readFileSync(path.join(__dirname, '..', '..', 'docs', 'cli.md'), 'utf8');
 const program = makeProgram();

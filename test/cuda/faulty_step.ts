@@ -4,7 +4,7 @@
  */
 import { parseArgs } from 'node:util';
 import { type BackendName, type Model, Program, plan, trace } from '../../src';
-import type { SourceBatch } from '../../src/data/batch_source';
+import type { SourceBatch } from '../../src/data/batch/batch_source';
 import { native } from '../../src/native';
 import { chooseDevice } from '../../src/task/device';
 import { batchesOf, MODELS, SMALL } from '../gpu/models';

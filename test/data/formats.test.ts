@@ -10,7 +10,7 @@ import {
   readTokenExamples,
   streamExamples,
 } from '../../src';
-import { RANDOM_SITE, RandomStream } from '../../src/data/philox';
+import { RANDOM_SITE, RandomStream } from '../../src/base/philox';
 import { sharedData, temporaryFolder } from '../io/temporary';
 
 const PARQUET = path.join(__dirname, '..', 'fixtures', 'parquet');

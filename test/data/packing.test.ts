@@ -1,5 +1,11 @@
-import { type EncodedExample, IGNORE_LABEL, type PackOptions, packBatch, planBatches } from '../../src/data/packing';
-import { RANDOM_SITE, RandomStream } from '../../src/data/philox';
+import { RANDOM_SITE, RandomStream } from '../../src/base/philox';
+import {
+  type EncodedExample,
+  IGNORE_LABEL,
+  type PackOptions,
+  packBatch,
+  planBatches,
+} from '../../src/data/batch/packing';
 import { errorMessage } from '../io/temporary';
 
 function randomLengths(seed: number, n: number, most = 60): number[] {

@@ -1,7 +1,7 @@
 import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
-import { readExamples } from '../../src/data/read_examples';
+import { readExamples } from '../../src/data/read/read_examples';
 
 const DATA = process.env['FUSED_LORA_DATA'] ?? path.join(__dirname, '..', '..', '..', 'shared', 'data');
 const haveData = fs.existsSync(path.join(DATA, 'sst2', 'train.tsv'));

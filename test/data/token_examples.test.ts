@@ -3,9 +3,9 @@ import { createHash } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import * as zlib from 'node:zlib';
-import { encodeTokenExamples } from '../../src/data/encode_words';
-import { readTokenExamples } from '../../src/data/token_examples';
-import { loadTokenizer } from '../../src/data/tokenizer';
+import { readTokenExamples } from '../../src/data/examples/token_examples';
+import { encodeTokenExamples } from '../../src/data/tokenize/encode_words';
+import { loadTokenizer } from '../../src/data/tokenize/tokenizer';
 import { errorMessage, sharedData, temporaryFolder } from '../io/temporary';
 
 const ROOT = path.join(__dirname, '..', '..');

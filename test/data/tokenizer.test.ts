@@ -4,7 +4,7 @@ import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import * as zlib from 'node:zlib';
-import { loadTokenizer, type Tokenizer } from '../../src/data/tokenizer';
+import { loadTokenizer, type Tokenizer } from '../../src/data/tokenize/tokenizer';
 
 const ROOT = path.join(__dirname, '..', '..');
 const DATA = process.env['FUSED_LORA_DATA'] ?? path.join(ROOT, '..', 'shared', 'data');

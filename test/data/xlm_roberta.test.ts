@@ -4,7 +4,7 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 import * as zlib from 'node:zlib';
 import { classify, createModel, fineTune, openTextModel, saveModel, Tokenizer } from '../../src';
-import { PrecompiledCharsmap } from '../../src/data/precompiled_charsmap';
+import { PrecompiledCharsmap } from '../../src/data/tokenize/precompiled_charsmap';
 import { describeWithAddon } from '../graph/fixtures';
 import { temporaryFolder } from '../io/temporary';
 

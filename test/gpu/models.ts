@@ -14,7 +14,7 @@ import {
   packBatch,
   type Value,
 } from '../../src';
-import { type SourceBatch, toSourceBatch } from '../../src/data/batch_source';
+import { type SourceBatch, toSourceBatch } from '../../src/data/batch/batch_source';
 
 export interface ModelSize {
   hidden: number;

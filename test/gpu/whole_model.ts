@@ -9,7 +9,7 @@ import { createHash } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { FusedLoraError, type Model, type Parameter, type Precision, Program, plan, trace } from '../../src';
-import type { SourceBatch } from '../../src/data/batch_source';
+import type { SourceBatch } from '../../src/data/batch/batch_source';
 import type { BackendName } from '../../src/graph/parameter';
 import { native } from '../../src/native';
 import { BASE, batchesOf, MODELS, type ModelKind, type ModelSize, SMALL } from './models';

@@ -1,7 +1,7 @@
 import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
-import type { ErrorCode, FusedLoraError } from '../../src/errors';
+import type { ErrorCode, FusedLoraError } from '../../src/base/errors';
 
 const folders: string[] = [];
 

@@ -1,4 +1,4 @@
-import { keyOfSeed, philox } from '../../src/graph/philox';
+import { keyOfSeed, philox } from '../../src/base/philox';
 import { Linear, Module, ModuleList } from '../../src/nn';
 import { initialValues } from '../../src/nn/init';
 

@@ -23,8 +23,8 @@ function lint(files: Record<string, string>): { status: number | null; output: s
 
 test('imports and includes along the direction of knowledge pass', () => {
   const { status, output } = lint({
-    'src/errors.ts': 'export class E {}\n',
-    'src/graph/value.ts': "import { E } from '../errors';\n",
+    'src/base/errors.ts': 'export class E {}\n',
+    'src/graph/value.ts': "import { E } from '../base/errors';\n",
     'src/train/trainer.ts':
       "import type { Value } from '../graph/value';\nimport { Batches } from '../data/batches';\n",
     'src/index.ts': "export * from './train/trainer';\n",

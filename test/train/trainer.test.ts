@@ -1,13 +1,13 @@
 import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
-import { FusedLoraError } from '../../src/errors';
+import { FusedLoraError } from '../../src/base/errors';
+import { argmaxRows } from '../../src/metrics/metrics';
 import { native } from '../../src/native';
 import { trace } from '../../src/nn';
 import { listCheckpoints } from '../../src/train/checkpoint';
 import { Evaluator } from '../../src/train/evaluate';
 import type { StepEvent } from '../../src/train/events';
-import { argmaxRows } from '../../src/train/metrics';
 import { Trainer } from '../../src/train/trainer';
 import { tinyData, tinyModel, tinyOptions, trainedBytes } from './fixtures';
 

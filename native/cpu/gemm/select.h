@@ -2,7 +2,7 @@
 #pragma once
 
 #include "cpu/gemm/kernels.h"
-#include "cpu/isa.h"
+#include "cpu/simd/isa.h"
 #include "ops/op.h"
 
 namespace fl::cpu {

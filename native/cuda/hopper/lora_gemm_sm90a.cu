@@ -4,15 +4,15 @@
 // share a weight tile form a cluster, each brings half of it to both.
 //
 // Barriers of a stage: `full` (its bytes have arrived), `empty` (all consumers of the cluster that read it have).
-#include "cuda/activation.cuh"
+#include "cuda/ops/activation.cuh"
 #include "cuda/hopper/bulk_copy.cuh"
 #include "cuda/hopper/cluster.cuh"
 #include "cuda/hopper/lora_gemm_sm90a.h"
 #include "cuda/hopper/schedule.h"
 #include "cuda/hopper/wgmma.cuh"
-#include "cuda/launch.h"
-#include "cuda/shared.cuh"
-#include "cuda/tensor_core.cuh"
+#include "cuda/device/launch.h"
+#include "cuda/ops/shared.cuh"
+#include "cuda/ptx/tensor_core.cuh"
 
 namespace fl::cuda::hopper {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "cuda/selection.h"
+#include "cuda/gemm/selection.h"
 
 namespace fl::cuda::hopper {
 

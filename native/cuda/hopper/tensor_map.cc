@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "cuda/errors.h"
+#include "cuda/device/errors.h"
 #include "runtime/error.h"
 
 #if !defined(FUSED_LORA_EMULATED)

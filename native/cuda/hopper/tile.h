@@ -8,7 +8,7 @@
 #include <cstdint>
 
 #include "cuda/hopper/swizzle.h"
-#include "cuda/selection.h"
+#include "cuda/gemm/selection.h"
 
 namespace fl::cuda::hopper {
 

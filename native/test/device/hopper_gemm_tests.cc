@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "cuda/device.h"
+#include "cuda/device/device.h"
 #include "cuda/hopper/lora_gemm_sm90a.h"
 #include "runtime/bf16.h"
 #include "runtime/error.h"

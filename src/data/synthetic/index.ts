@@ -3,8 +3,9 @@
  * it, and its dev half uses opinion words and templates that its train half does not have, so that what an encoder learnt in
  * pretraining counts.
  */
-import type { TextExample } from '../encode';
-import { RANDOM_SITE, RandomStream } from '../philox';
+
+import { RANDOM_SITE, RandomStream } from '../../base/philox';
+import type { TextExample } from '../tokenize/encode';
 import { type Choose, DEV_GRAMMAR, sentencePair, TRAIN_GRAMMAR } from './grammar';
 
 /** Sentences made by a grammar, with labels. */

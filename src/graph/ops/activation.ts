@@ -1,5 +1,5 @@
 /** activation: y = f(x), elementwise. Contract: native/ops/activation.h. */
-import { FusedLoraError } from '../../errors';
+import { FusedLoraError } from '../../base/errors';
 import type { Sizes, Value } from '../value';
 import { applied, defineOp, elements, type OpCall, operands, touchedBytes } from './op';
 

@@ -1,5 +1,5 @@
 /** attention: self-attention inside each sequence of a ragged batch. Contract: native/ops/attention.h. */
-import { FusedLoraError } from '../../errors';
+import { FusedLoraError } from '../../base/errors';
 import type { Sizes, Value } from '../value';
 import { checkDropout, dropoutAttributes } from './dropout_spec';
 import {

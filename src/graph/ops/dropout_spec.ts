@@ -1,5 +1,5 @@
 /** What ops with dropout share: the attributes `dropout` and `site`, and where they come from. */
-import { FusedLoraError } from '../../errors';
+import { FusedLoraError } from '../../base/errors';
 import type { Attributes, Graph } from '../value';
 import { numberOf, type OpCall, type OpSpec, placeOf } from './op';
 

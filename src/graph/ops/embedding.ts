@@ -1,5 +1,5 @@
 /** embeddingSum: word, position and token-type embeddings in one pass. Contract: native/ops/embedding.h. */
-import { FusedLoraError } from '../../errors';
+import { FusedLoraError } from '../../base/errors';
 import type { Parameter } from '../parameter';
 import type { Value } from '../value';
 import { applied, bytesOf, defineOp, elements, numberOf, operands } from './op';

@@ -1,5 +1,5 @@
 /** loraLinear: a linear layer with a LoRA adapter in one op, and its gradients. Contract: native/ops/lora_linear.h. */
-import { FusedLoraError } from '../../errors';
+import { FusedLoraError } from '../../base/errors';
 import type { Parameter } from '../parameter';
 import type { Value } from '../value';
 import { activationOf } from './activation';

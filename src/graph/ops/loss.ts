@@ -1,5 +1,5 @@
 /** crossEntropy, mse and bceWithLogits, the losses. Contract: native/ops/loss.h. */
-import { FusedLoraError } from '../../errors';
+import { FusedLoraError } from '../../base/errors';
 import type { Parameter } from '../parameter';
 import type { Value } from '../value';
 import { applied, defineOp, elements, numberOf, type OpCall, type OpSpec, operands, placeOf, touchedBytes } from './op';

@@ -2,7 +2,7 @@
  * What every op of the graph has in common: its signature (the same operands, in the same order, as its contract header
  * in native/ops), the shape rule that follows from it, its gradient rule, its FLOPs and its bytes.
  */
-import { FusedLoraError } from '../../errors';
+import { FusedLoraError } from '../../base/errors';
 import {
   type Attributes,
   countOf,

@@ -1,5 +1,5 @@
 /** All ops by name: the same names as the enumerators of native/ops/op.h. */
-import { FusedLoraError } from '../../errors';
+import { FusedLoraError } from '../../base/errors';
 import { activationBackwardOp, activationOp } from './activation';
 import { addLayerNormBackwardOp, addLayerNormOp } from './add_layer_norm';
 import { attentionBackwardOp, attentionOp } from './attention';

@@ -4,7 +4,7 @@
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { FusedLoraError } from '../../errors';
+import { FusedLoraError } from '../../base/errors';
 import { makeFolder } from '../folders';
 import type { Repository } from './ids';
 

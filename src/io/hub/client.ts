@@ -1,6 +1,6 @@
 /** Requests to the hub, tried again where that may help; their failures as errors that say what to do. */
 import { setTimeout } from 'node:timers/promises';
-import { FusedLoraError } from '../../errors';
+import { FusedLoraError } from '../../base/errors';
 import { nameOf, type Repository } from './ids';
 import type { HubSettings } from './settings';
 

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { FusedLoraError } from '../../errors';
+import { FusedLoraError } from '../../base/errors';
 import { makeFolder } from '../folders';
 import { insideOf, linkBlob, snapshotFolder } from './cache';
 import { checkSignal, HubUnreachable, hubError, hubFetch, reasonOf } from './client';

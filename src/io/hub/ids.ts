@@ -1,6 +1,6 @@
 /** Names of models and data sets on the Hugging Face hub. */
 import * as fs from 'node:fs';
-import { FusedLoraError } from '../../errors';
+import { FusedLoraError } from '../../base/errors';
 
 export interface Repository {
   type: 'model' | 'dataset';

@@ -1,8 +1,8 @@
 /** Models and data sets of the Hugging Face hub as files here. */
 import * as path from 'node:path';
 import picomatch from 'picomatch';
-import { FusedLoraError } from '../../errors';
-import { listNames, nearNames } from '../../nn/near';
+import { FusedLoraError } from '../../base/errors';
+import { listNames, nearNames } from '../../base/near';
 import { isJsonObject, readJsonObject } from '../json';
 import {
   ADAPTER_CONFIG,

@@ -1,0 +1,59 @@
+// Each thread takes some columns of C for all rows at once.
+#include "cpu/gemm/weight_gradient.h"
+
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include "cpu/gemm/panels.h"
+#include "runtime/thread_pool.h"
+
+namespace fl::cpu {
+namespace {
+
+constexpr int64_t kColumnsPerChunk = 192;
+
+int64_t ceilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
+int64_t leftStrideOf(int64_t m) { return ceilDiv(m, kRowSumsUnit) * kRowSumsUnit; }
+
+}  // namespace
+
+void addRowSums(const Kernels& kernels, std::initializer_list<RowSums> sums, int64_t begin, int64_t end) {
+  if (begin >= end) return;
+  const int64_t rows = end - begin, lines = stepsOf(kernels, rows) * kernels.leftWords;
+  struct Part {
+    RowSumsBlock block;
+    int64_t chunks, n;
+  };
+  std::vector<Part> parts;
+  int64_t chunks = 0, words = 0;
+  for (const RowSums& s : sums) words += lines * leftStrideOf(s.m);
+  Word* memory = wordWorkspace(WorkspaceSlot::rowSumsLeft, words);
+  for (const RowSums& s : sums) {
+    RowSumsBlock block;
+    block.left = memory;
+    block.leftStride = leftStrideOf(s.m);
+    block.m = static_cast<int>(s.m);
+    block.b = s.b + begin * s.n;
+    block.ldb = block.ldc = s.n;
+    block.rows = rows;
+    block.c = s.c;
+    if (s.m < block.leftStride) std::memset(memory, 0, static_cast<size_t>(lines * block.leftStride) * sizeof(Word));
+    kernels.leftColumns(s.a + begin * s.m, s.m, s.m, rows, memory, block.leftStride);
+    memory += lines * block.leftStride;
+    parts.push_back({block, ceilDiv(s.n, kColumnsPerChunk), s.n});
+    chunks += parts.back().chunks;
+  }
+  ThreadPool::instance().parallelFor(chunks, [&](int64_t chunk, int) {
+    auto part = parts.begin();
+    for (; chunk >= part->chunks; ++part) chunk -= part->chunks;
+    const int64_t first = chunk * kColumnsPerChunk;
+    RowSumsBlock block = part->block;
+    block.b += first;
+    block.c += first;
+    block.columns = std::min(kColumnsPerChunk, part->n - first);
+    kernels.rowSums(block);
+  });
+}
+
+}  // namespace fl::cpu

@@ -1,0 +1,35 @@
+#include "ops/embedding.h"
+
+#include "cpu/ops.h"
+#include "cpu/rows/rows.h"
+
+namespace fl::cpu {
+
+void embeddingSum(const OpCall& call) {
+  const auto op = EmbeddingSumOp::bind(call);
+  const int64_t hidden = op.y.cols();
+  forRows(op.y.rows(), hidden, [&](int64_t row) {
+    float* y = mutableRow(op.y, row);
+    const float* first = rowOf(op.table[0], op.ids[0].as<int32_t>()[row]);
+    std::copy(first, first + hidden, y);
+    for (int i = 1; i < op.numTables; i++) {
+      const float* next = rowOf(op.table[i], op.ids[i].as<int32_t>()[row]);
+      for (int64_t c = 0; c < hidden; c++) y[c] += next[c];
+    }
+  });
+}
+
+void embeddingBackward(const OpCall& call) {
+  const auto op = EmbeddingBackwardOp::bind(call);
+  const auto* ids = op.ids.as<int32_t>();
+  forColumnBlocks(op.dy.cols(), [&](int64_t begin, int64_t n) {
+    for (int64_t t = 0; t < op.dy.rows(); t++) {
+      if (ids[t] == op.paddingIndex) continue;
+      const float* dy = rowOf(op.dy, t) + begin;
+      float* row = mutableRow(op.dtable, ids[t]) + begin;
+      for (int64_t c = 0; c < n; c++) row[c] += dy[c];
+    }
+  });
+}
+
+}  // namespace fl::cpu

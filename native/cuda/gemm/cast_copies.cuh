@@ -1,0 +1,33 @@
+// bf16 copies of fp32 matrices, for products that read them many times: rows padded with zeros to whole chunks of 16
+// bytes.
+#pragma once
+
+#include "cuda/ptx/tensor_core.cuh"
+#include "cuda/gemm/tile_bf16.h"
+
+namespace fl::cuda {
+
+struct Rounding {
+  int64_t rows = 0;
+  int cols = 0;
+  const float* from = nullptr;
+  uint16_t* to = nullptr;  // [rows, paddedColsBf16(cols)]
+
+  static constexpr int kChunk = 8;
+  __host__ __device__ int64_t chunks() const { return rows * (paddedColsBf16(cols) / kChunk); }
+};
+
+__device__ inline void roundChunk(const Rounding& r, int64_t chunk) {
+  const int perRow = paddedColsBf16(r.cols) / Rounding::kChunk;
+  const int64_t row = chunk / perRow;
+  const int col = static_cast<int>(chunk % perRow) * Rounding::kChunk;
+  const float* const from = r.from + row * r.cols + col;
+  float value[Rounding::kChunk];
+#pragma unroll
+  for (int i = 0; i < Rounding::kChunk; i++) value[i] = col + i < r.cols ? from[i] : 0.0f;
+  *reinterpret_cast<uint4*>(r.to + chunk * Rounding::kChunk) =
+      make_uint4(packBf16(value[0], value[1]), packBf16(value[2], value[3]), packBf16(value[4], value[5]),
+                 packBf16(value[6], value[7]));
+}
+
+}  // namespace fl::cuda

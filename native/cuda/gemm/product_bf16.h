@@ -1,0 +1,43 @@
+// C = a b (+ a' b') on tensor cores: operands rounded to bf16, sums in fp32 (ops/op.h, precision). The bf16 form of
+// product_f32.h; layouts, epilogue and mask are the same. Sizes are ints: a kernel that counts in 64 bits does not fit
+// into its registers.
+#pragma once
+
+#include "cuda/device/launch.h"
+#include "cuda/gemm/product_f32.h"
+
+namespace fl::cuda {
+
+/// A size of a product, small enough that the last tile's end is an int too; else throws INVALID_SHAPE.
+inline int productSize(const char* op, int64_t size) {
+  constexpr int64_t kRoom = 1024;
+  return static_cast<int>(blocks(op, size + kRoom) - kRoom);
+}
+
+struct FactorsBf16 {
+  /// fp32, rounded in the kernel.
+  const float* a = nullptr;
+  /// nt, nn: bf16 as roundedWeight (rounded_copies.h) lays it out. tn: fp32.
+  const void* b = nullptr;
+  /// 0: there is no such product.
+  int depth = 0;
+};
+
+struct ProductBf16 {
+  int rows = 0, cols = 0;
+  /// In the order in which they are added; the mask is applied between the two.
+  FactorsBf16 parts[2];
+  float* out = nullptr;  // [rows, cols]
+
+  const float* bias = nullptr;      // [cols]?
+  const float* residual = nullptr;  // [rows, cols]?
+  float* preActivation = nullptr;   // [rows, cols]?
+  const float* slopeAt = nullptr;   // [rows, cols]?
+  Activation activation = Activation::none;
+
+  Mask mask;
+};
+
+void run(const char* op, Layout layout, const ProductBf16& product);
+
+}  // namespace fl::cuda

@@ -1,0 +1,171 @@
+// loraLinear:          u  = s dropout(x) A^T                   lowRankProduct
+//                      y  = f(x W^T + b + u B^T) + residual    one product: u B^T is `rank` more steps of x W^T
+// loraLinearBackward:  v  = s dy B                             lowRankProduct
+//                      dx = f'(z) (dy W + mask * (v A)) + residual   one product, with the mask between its two parts
+//                      dA += v^T (mask * x),  dB += dy^T u     sums over fixed pieces of the rows
+//
+// x and dy are read once more for u and v than a kernel needs that makes them inside the large product.
+#include "ops/lora_linear.h"
+
+#include "cuda/device/launch.h"
+#include "cuda/ops/linear_bf16.h"
+#include "cuda/ops.h"
+#include "cuda/gemm/product_f32.h"
+#include "cuda/gemm/weight_gradient.h"
+#include "cuda/gemm/selection.h"
+
+namespace fl::cuda {
+namespace {
+
+constexpr int kWarp = 32;
+constexpr int kWarps = 4;
+constexpr int kRowsPerWarp = 4;
+constexpr int kRanks = 8;
+static_assert(kRowsPerWarp * kRanks == kWarp, "each lane writes one element");
+
+/// out[row, i] = scaling * sum_k mask(row, k) x[row, k] factor(k, i)
+struct LowRankProduct {
+  int64_t rows = 0, depth = 0, rank = 0;
+  const float* x = nullptr;  // [rows, depth]
+  Mask mask;
+  /// [rank, depth] (A), or [depth, rank] (B).
+  const float* factor = nullptr;
+  float scaling = 1;
+  float* out = nullptr;  // [rows, rank]
+};
+
+/// A warp has kRowsPerWarp rows and kRanks ranks; its lanes share the depth and add up in a fixed tree.
+/// Grid: rows / (kWarps * kRowsPerWarp), rank / kRanks.
+template <bool depthContiguous>
+__global__ void __launch_bounds__(kWarps* kWarp) lowRankProduct(const LowRankProduct p) {
+  const int lane = static_cast<int>(threadIdx.x) % kWarp, warp = static_cast<int>(threadIdx.x) / kWarp;
+  const int64_t firstRow = (blockIdx.x * int64_t{kWarps} + warp) * kRowsPerWarp;
+  const int64_t firstRank = blockIdx.y * int64_t{kRanks};
+  if (firstRow >= p.rows) return;  // the whole warp
+  float sum[kRowsPerWarp][kRanks] = {};
+
+  for (int64_t k = lane; k < p.depth; k += kWarp) {
+    float x[kRowsPerWarp], factor[kRanks];
+#pragma unroll
+    for (int r = 0; r < kRowsPerWarp; r++) {
+      const int64_t row = firstRow + r;
+      x[r] = row < p.rows ? p.x[row * p.depth + k] : 0.0f;
+      if (p.mask.active && row < p.rows) x[r] *= maskAt(p.mask, row, k);
+    }
+#pragma unroll
+    for (int i = 0; i < kRanks; i++) {
+      const int64_t rank = firstRank + i;
+      factor[i] = rank < p.rank ? p.factor[depthContiguous ? rank * p.depth + k : k * p.rank + rank] : 0.0f;
+    }
+#pragma unroll
+    for (int r = 0; r < kRowsPerWarp; r++)
+#pragma unroll
+      for (int i = 0; i < kRanks; i++) sum[r][i] = fmaf(x[r], factor[i], sum[r][i]);
+  }
+
+  // After the tree every lane has every sum; lane r * kRanks + i keeps that of row r and rank i.
+  float mine = 0;
+#pragma unroll
+  for (int r = 0; r < kRowsPerWarp; r++)
+#pragma unroll
+    for (int i = 0; i < kRanks; i++) {
+      float total = sum[r][i];
+#pragma unroll
+      for (int distance = kWarp / 2; distance > 0; distance /= 2)
+        total += __shfl_xor_sync(0xFFFFFFFFu, total, distance);
+      if (lane == r * kRanks + i) mine = total;
+    }
+  const int64_t row = firstRow + lane / kRanks, rank = firstRank + lane % kRanks;
+  if (row < p.rows && rank < p.rank) p.out[row * p.rank + rank] = p.scaling * mine;
+}
+
+template <bool depthContiguous>
+void run(const char* op, const LowRankProduct& p) {
+  if (p.rows == 0) return;
+  const dim3 grid(blocks(op, ceilDivide(p.rows, kWarps * kRowsPerWarp)), blocksDown(op, ceilDivide(p.rank, kRanks)));
+  launch(op, lowRankProduct<depthContiguous>, grid, kWarps * kWarp, p);
+}
+
+}  // namespace
+
+void loraLinear(const OpCall& call) {
+  const auto op = LoraLinearOp::bind(call);
+  if (op.precision == Precision::bf16) return loraLinearBf16(op);
+  const int64_t rows = op.x.rows(), in = op.x.cols(), rank = op.A.rows();
+
+  LowRankProduct u;
+  u.rows = rows;
+  u.depth = in;
+  u.rank = rank;
+  u.x = op.x.as<float>();
+  u.mask = maskOf(op.dropout);
+  u.factor = op.A.as<float>();
+  u.scaling = static_cast<float>(op.scaling);
+  u.out = op.u.as<float>();
+  run<true>("loraLinear", u);
+
+  Product y;
+  y.rows = rows;
+  y.cols = op.W.rows();
+  y.main = {op.x.as<float>(), op.W.as<float>(), in};
+  y.update = {op.u.as<float>(), op.B.as<float>(), rank};
+  y.out = op.y.as<float>();
+  y.bias = op.b.as<float>();
+  y.residual = op.residual.as<float>();
+  y.preActivation = op.preActivation.as<float>();
+  y.activation = op.activation;
+  run("loraLinear", Layout::nt, y);
+}
+
+void loraLinearBackward(const OpCall& call) {
+  const auto op = LoraLinearBackwardOp::bind(call);
+  if (op.precision == Precision::bf16) return loraLinearBackwardBf16(op);
+  const int64_t rows = op.x.rows(), in = op.x.cols(), out = op.dy.cols(), rank = op.A.rows();
+  const char* const name = "loraLinearBackward";
+  if (rows == 0) return;
+
+  OuterSum dA, dB;
+  dA.rows = dB.rows = rows;
+  dA.rank = dB.rank = rank;
+  dA.cols = in;
+  dB.cols = out;
+  const Device::Scratch scratch =
+      Device::instance().scratch(rows * rank + std::max(partialCount(dA), partialCount(dB)));
+  float* const partials = scratch.data() + rows * rank;
+
+  LowRankProduct v;
+  v.rows = rows;
+  v.depth = out;
+  v.rank = rank;
+  v.x = op.dy.as<float>();
+  v.factor = op.B.as<float>();
+  v.scaling = static_cast<float>(op.scaling);
+  v.out = scratch.data();
+  run<false>(name, v);
+
+  if (op.dx.present()) {
+    Product dx;
+    dx.rows = rows;
+    dx.cols = in;
+    dx.main = {op.dy.as<float>(), op.W.as<float>(), out};
+    dx.update = {v.out, op.A.as<float>(), rank};
+    dx.out = op.dx.as<float>();
+    dx.mask = maskOf(op.dropout);
+    setEpilogue(dx, op.epilogue);
+    run(name, Layout::nn, dx);
+  }
+
+  dA.p = v.out;
+  dA.q = op.x.as<float>();
+  dA.mask = maskOf(op.dropout);
+  dA.out = op.dA.as<float>();
+  run(name, dA, partials);
+
+  dB.p = op.u.as<float>();
+  dB.q = op.dy.as<float>();
+  dB.transposed = true;
+  dB.out = op.dB.as<float>();
+  run(name, dB, partials);
+}
+
+}  // namespace fl::cuda

@@ -1,0 +1,167 @@
+/** Sentences with a label for each word: rows {"tokens": […], "labels": […]} (JSONL, Parquet), and CoNLL files with one word a line. */
+import { checkKeys } from '../../base/options';
+import { invalidData } from '../read/bytes';
+import { wordLabelsOf, wordsOf } from '../read/cells';
+import { type ColumnOptions, findColumn } from '../read/columns';
+import { type DataFile, type DataFiles, resolveFiles } from '../read/files';
+import { fieldOf, readJsonl } from '../read/jsonl';
+import { openParquet } from '../read/parquet';
+import { type ExamplePiece, READ_KEYS, type ReadOptions } from '../read/read_examples';
+import { readLines } from '../read/text_lines';
+
+/** One sentence in words, as a data file or the caller has it. */
+export interface TokenExample {
+  tokens: readonly string[];
+  /** One a word: a label name, or a class id. */
+  labels?: readonly (string | number)[] | undefined;
+  /** Where it stands, for errors: `train.jsonl:17`. Default: its number in the list. */
+  place?: string | undefined;
+}
+
+/** Columns under which words and labels are looked for, in this order. */
+const TOKEN_COLUMNS = ['tokens', 'words'] as const;
+const LABEL_COLUMNS = ['labels', 'ner_tags', 'tags', 'pos_tags', 'chunk_tags'] as const;
+
+/** @throws FusedLoraError as {@link readTokenExamples}. */
+export async function* readTokenPieces(
+  file: DataFile,
+  options: ColumnOptions,
+  labelled: boolean,
+): AsyncGenerator<ExamplePiece<TokenExample>> {
+  const pieces = { jsonl: jsonlPieces, parquet: parquetPieces, conll: conllPieces } as const;
+  let rows = 0;
+  for await (const piece of pieces[file.format as keyof typeof pieces](file, options, labelled)) {
+    rows += piece.examples.length;
+    if (piece.examples.length > 0) yield piece;
+  }
+  if (rows === 0) throw invalidData(file.name, 'has no sentences; give a file with at least one');
+}
+
+/** Words and labels of a row whose columns are `what`. */
+function sentence(
+  tokens: string[],
+  labels: (string | number)[] | undefined,
+  what: [tokens: string, labels: string],
+  place: string,
+): TokenExample {
+  if (!labels) return { tokens, place };
+  if (labels.length !== tokens.length) {
+    throw invalidData(place, `has ${tokens.length} words in "${what[0]}" and ${labels.length} in "${what[1]}"`);
+  }
+  return { tokens, labels, place };
+}
+
+async function* jsonlPieces(
+  file: DataFile,
+  options: ColumnOptions,
+  labelled: boolean,
+): AsyncGenerator<ExamplePiece<TokenExample>> {
+  for await (const rows of readJsonl(file)) {
+    const examples = rows.map((placed) => {
+      const { row, place } = placed;
+      const words = fieldOf(placed, options.textColumn, TOKEN_COLUMNS);
+      const tokens = wordsOf(row[words], `field "${words}"`, place);
+      if (!labelled) return { tokens, place };
+      const field = fieldOf(placed, options.labelColumn, LABEL_COLUMNS);
+      return sentence(tokens, wordLabelsOf(row[field], `field "${field}"`, place), [words, field], place);
+    });
+    yield { examples, classNames: undefined };
+  }
+}
+
+async function* parquetPieces(
+  file: DataFile,
+  options: ColumnOptions,
+  labelled: boolean,
+): AsyncGenerator<ExamplePiece<TokenExample>> {
+  const table = await openParquet(file);
+  const { columns } = table;
+  const words = findColumn(columns, options.textColumn, TOKEN_COLUMNS, 'words', 'textColumn');
+  const label = labelled ? findColumn(columns, options.labelColumn, LABEL_COLUMNS, 'labels', 'labelColumn') : undefined;
+  const classNames = label === undefined ? undefined : table.classNames(label);
+  const nameOf = (column: number | undefined) => columns.names?.[column ?? 0] as string;
+  const names: [string, string] = [nameOf(words), nameOf(label)];
+  for await (const rows of table.rows(label === undefined ? [words] : [words, label])) {
+    const examples = rows.map(({ cells, place }) => {
+      const tokens = wordsOf(cells[0], `column "${names[0]}"`, place);
+      if (label === undefined) return { tokens, place };
+      return sentence(tokens, wordLabelsOf(cells[1], `column "${names[1]}"`, place, classNames), names, place);
+    });
+    yield { examples, classNames };
+  }
+}
+
+async function* conllPieces(
+  file: DataFile,
+  options: ColumnOptions,
+  labelled: boolean,
+): AsyncGenerator<ExamplePiece<TokenExample>> {
+  let tokens: string[] = [];
+  let labels: string[] = [];
+  let first = 0;
+  let examples: TokenExample[] = [];
+  const end = () => {
+    if (tokens.length > 0) examples.push({ tokens, ...(labelled && { labels }), place: `${file.name}:${first}` });
+    [tokens, labels] = [[], []];
+  };
+  for await (const { lines, firstLine } of readLines(file)) {
+    lines.forEach((line, i) => {
+      const cells = line.trim().split(/[ \t]+/);
+      if (cells[0] === '' || cells[0] === '-DOCSTART-') {
+        end();
+        return;
+      }
+      const place = `${file.name}:${firstLine + i}`;
+      if (tokens.length === 0) first = firstLine + i;
+      tokens.push(cellOf(cells, options.textColumn, 0, 'textColumn', place));
+      if (!labelled) return;
+      if (cells.length < 2) throw invalidData(place, `has "${line.trim()}" alone; a line is a word and its label`);
+      labels.push(cellOf(cells, options.labelColumn, cells.length - 1, 'labelColumn', place));
+    });
+    yield { examples, classNames: undefined };
+    examples = [];
+  }
+  end();
+  yield { examples, classNames: undefined };
+}
+
+function cellOf(
+  cells: string[],
+  wanted: string | number | undefined,
+  usual: number,
+  option: string,
+  place: string,
+): string {
+  const index = wanted === undefined ? usual : Number(wanted);
+  const cell = wanted === undefined || /^\d+$/.test(String(wanted)) ? cells[index] : undefined;
+  if (cell !== undefined) return cell;
+  throw invalidData(
+    place,
+    `has no column ${wanted}; it has ${cells.length}, from 0. Columns of CoNLL files go by number (${option}).`,
+  );
+}
+
+/**
+ * Reads sentences in words, all of them into memory. Files ending in .jsonl (also .ndjson, .json) have one object a line with a list of words and one
+ * of labels, Parquet files such columns; any other is read as CoNLL: a word a line with its columns, blank (or tab) between them, an empty line after
+ * each sentence. Each may be gzipped.
+ *
+ * @param files as for `streamExamples`.
+ * @param options textColumn and labelColumn are fields of rows (default: tokens or words; labels, ner_tags, tags, pos_tags or
+ * chunk_tags), or columns of CoNLL files by number from 0 (default: the first; the last).
+ * @param labelled whether every word must have a label.
+ * @throws FusedLoraError FILE_NOT_FOUND, INVALID_DATA naming file and line.
+ */
+export async function readTokenExamples(
+  files: DataFiles,
+  options: ReadOptions = {},
+  labelled = true,
+): Promise<TokenExample[]> {
+  checkKeys('readTokenExamples', options, READ_KEYS);
+  const all: TokenExample[] = [];
+  for (const file of await resolveFiles(files, true, options)) {
+    for await (const { examples } of readTokenPieces(file, options, labelled))
+      for (const one of examples) all.push(one);
+  }
+  return all;
+}

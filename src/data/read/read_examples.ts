@@ -1,0 +1,136 @@
+/** Texts with labels from data files of every format, as a stream or all at once. */
+
+import { checkKeys } from '../../base/options';
+import type { HubOptions } from '../../io/hub';
+import { HUB_KEYS } from '../../io/hub';
+import type { TextExample } from '../tokenize/encode';
+import { invalidData } from './bytes';
+import { labelOf, textOf } from './cells';
+import { COLUMN_KEYS, type ColumnOptions, findColumn, LABEL_COLUMNS, TEXT_COLUMNS } from './columns';
+import { openCsv } from './csv';
+import { type DataFile, type DataFiles, resolveFiles } from './files';
+import { fieldOf, readJsonl } from './jsonl';
+import { openParquet } from './parquet';
+import type { Table } from './table';
+import { openTsv } from './tsv';
+
+/** Column options, and for data on the hub `token` and the like. */
+export interface ReadOptions extends ColumnOptions, HubOptions {}
+
+export const READ_KEYS: Record<keyof ReadOptions, true> = { ...COLUMN_KEYS, ...HUB_KEYS };
+
+/** Examples that are read together. */
+export interface ExamplePiece<T> {
+  examples: T[];
+  /** Names of the classes by id, where the file tells them. */
+  classNames: readonly string[] | undefined;
+}
+
+/** @throws FusedLoraError as {@link readExamples}. */
+export async function* readTextPieces(
+  file: DataFile,
+  options: ColumnOptions,
+  labelled: boolean,
+): AsyncGenerator<ExamplePiece<TextExample>> {
+  let rows = 0;
+  for await (const piece of file.format === 'jsonl'
+    ? jsonlPieces(file, options, labelled)
+    : tablePieces(file, options, labelled)) {
+    rows += piece.examples.length;
+    if (piece.examples.length > 0) yield piece;
+  }
+  if (rows === 0) throw invalidData(file.name, 'has no rows; give a file with at least one row');
+}
+
+async function* tablePieces(
+  file: DataFile,
+  options: ColumnOptions,
+  labelled: boolean,
+): AsyncGenerator<ExamplePiece<TextExample>> {
+  const table = await openTable(file, options);
+  const { columns } = table;
+  const text = findColumn(columns, options.textColumn, TEXT_COLUMNS, 'text', 'textColumn');
+  const pair =
+    options.textPairColumn === undefined
+      ? undefined
+      : findColumn(columns, options.textPairColumn, [], 'second text', 'textPairColumn');
+  const label = labelled ? findColumn(columns, options.labelColumn, LABEL_COLUMNS, 'label', 'labelColumn') : undefined;
+  const wanted = [text, pair, label].filter((column) => column !== undefined);
+  const nameOf = (column: number) => `column ${columns.names ? `"${columns.names[column]}"` : column}`;
+  const classNames = label === undefined ? undefined : table.classNames(label);
+  for await (const rows of table.rows(wanted)) {
+    const examples = rows.map(({ cells, place }): TextExample => {
+      const example: TextExample = { text: textOf(cells[0], nameOf(text), place) };
+      if (pair !== undefined) example.textPair = textOf(cells[1], nameOf(pair), place);
+      if (label !== undefined) {
+        const value = labelOf(cells.at(-1), nameOf(label), place, classNames);
+        if (value !== undefined) example.label = value;
+      }
+      example.place = place;
+      return example;
+    });
+    yield { examples, classNames };
+  }
+}
+
+async function* jsonlPieces(
+  file: DataFile,
+  options: ColumnOptions,
+  labelled: boolean,
+): AsyncGenerator<ExamplePiece<TextExample>> {
+  const { textColumn, textPairColumn, labelColumn } = options;
+  for await (const rows of readJsonl(file)) {
+    const examples = rows.map((placed): TextExample => {
+      const { row, place } = placed;
+      const string = (field: string) => textOf(row[field], `field "${field}"`, place);
+      const example: TextExample = { text: string(fieldOf(placed, textColumn, TEXT_COLUMNS)) };
+      if (textPairColumn !== undefined) example.textPair = string(fieldOf(placed, textPairColumn, []));
+      if (labelled) {
+        const field = fieldOf(placed, labelColumn, LABEL_COLUMNS);
+        example.label = labelOf(row[field], `field "${field}"`, place);
+      }
+      example.place = place;
+      return example;
+    });
+    yield { examples, classNames: undefined };
+  }
+}
+
+function openTable(file: DataFile, options: ColumnOptions): Promise<Table> {
+  if (file.format === 'parquet') return openParquet(file);
+  return file.format === 'csv' ? openCsv(file, options) : openTsv(file, options);
+}
+
+/**
+ * Reads data row by row, a piece of a file in memory at a time.
+ *
+ * @param files a file, a folder of shards, a glob, `hf://datasets/owner/name/path`, or a list of them: CSV (RFC 4180), TSV (GLUE's form: no quoting),
+ * JSONL (an object a line; also .ndjson, .json) or Parquet, each also gzipped. The extension tells which.
+ * @param labelled whether every row must have a label.
+ * @returns rows in their order, each with its place (`train.csv:17`). Class ids of Parquet files that name their classes become names.
+ * @throws FusedLoraError FILE_NOT_FOUND; INVALID_DATA naming file and line; INVALID_ARGUMENT for another kind of file.
+ */
+export async function* streamExamples(
+  files: DataFiles,
+  options: ReadOptions = {},
+  labelled = true,
+): AsyncGenerator<TextExample> {
+  checkKeys('readExamples', options, READ_KEYS);
+  for (const file of await resolveFiles(files, false, options)) {
+    for await (const { examples } of readTextPieces(file, options, labelled)) yield* examples;
+  }
+}
+
+/** {@link streamExamples} as a list: all rows in memory. */
+export async function readExamples(
+  files: DataFiles,
+  options: ReadOptions = {},
+  labelled = true,
+): Promise<TextExample[]> {
+  checkKeys('readExamples', options, READ_KEYS);
+  const all: TextExample[] = [];
+  for (const file of await resolveFiles(files, false, options)) {
+    for await (const { examples } of readTextPieces(file, options, labelled)) for (const one of examples) all.push(one);
+  }
+  return all;
+}

@@ -1,0 +1,92 @@
+/** Texts with labels as token ids. */
+import { setImmediate } from 'node:timers/promises';
+import { FusedLoraError } from '../../base/errors';
+import type { EncodedExample } from '../batch/packing';
+
+/** One text, or pair of texts, as a data file or the caller has it. */
+export interface TextExample {
+  text: string;
+  textPair?: string | undefined;
+  /** A class name or number; for regression a number or several; for multi-label classification a list of names or numbers. */
+  label?: string | number | readonly (string | number)[] | undefined;
+  /** Where it stands, for errors: `train.tsv:17`. Default: its number in the list. */
+  place?: string | undefined;
+}
+
+/** What encoding needs of a tokenizer. */
+export interface TextEncoder {
+  /** Token ids with special tokens, cut to `maxLength`. */
+  encode(
+    text: string,
+    options: { pair?: string | undefined; maxLength: number },
+  ): { inputIds: Int32Array; tokenTypeIds: Int32Array };
+}
+
+/** Of {@link encodeExamples}. */
+export interface EncodeOptions {
+  /** Most tokens of an example, special tokens counted; longer ones are cut. */
+  maxLength: number;
+  /** Turns labels into class ids or targets; throws for those it does not know. Default: labels are left out. */
+  label?: (example: TextExample, place: string) => Pick<EncodedExample, 'label' | 'targets'>;
+  /** Numbers of the examples in the data, for errors. Default: from 0. */
+  numbers?: readonly number[] | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+/** Examples between two looks at the signal; the event loop turns there. */
+const CHUNK = 256;
+
+/**
+ * The encoded form of every example, in their order; the event loop turns now and then.
+ *
+ * @throws FusedLoraError ABORTED.
+ */
+export async function inChunks<T, U>(
+  examples: readonly T[],
+  signal: AbortSignal | undefined,
+  encode: (example: T, index: number) => U,
+): Promise<U[]> {
+  const encoded: U[] = [];
+  for (const [i, example] of examples.entries()) {
+    if (i % CHUNK === 0) {
+      await setImmediate();
+      if (signal?.aborted) {
+        throw new FusedLoraError('ABORTED', 'stopped while texts were encoded', { cause: signal.reason });
+      }
+    }
+    encoded.push(encode(example, i));
+  }
+  return encoded;
+}
+
+/**
+ * Encodes a data set, in its order.
+ *
+ * @throws FusedLoraError INVALID_DATA naming the row for a text that is no string, a labelled one that is empty, or a label that is not known;
+ * ABORTED.
+ */
+export async function encodeExamples(
+  examples: readonly TextExample[],
+  tokenizer: TextEncoder,
+  options: EncodeOptions,
+): Promise<EncodedExample[]> {
+  return inChunks(examples, options.signal, (example, i) => {
+    const place = example.place ?? `example ${options.numbers?.[i] ?? i}`;
+    for (const [what, text] of [
+      ['text', example.text],
+      ['second text', example.textPair ?? ''],
+    ]) {
+      if (typeof text === 'string') continue;
+      throw new FusedLoraError('INVALID_DATA', `${place}: its ${what} is ${typeof text}; it must be a string`);
+    }
+    // Nothing can be learnt from it, and a metric on it says nothing. A prediction is given all the same.
+    if (options.label && example.text.trim() === '' && (example.textPair ?? '').trim() === '') {
+      throw new FusedLoraError('INVALID_DATA', `${place}: its text is empty; fill it, or leave the row out`);
+    }
+    const { inputIds, tokenTypeIds } = tokenizer.encode(example.text, {
+      pair: example.textPair,
+      maxLength: options.maxLength,
+    });
+    return { inputIds, tokenTypeIds, ...options.label?.(example, place) };
+  });
+}

@@ -1,0 +1,80 @@
+/** Sentences in words as token ids with a label on the first piece of each word. */
+import { FusedLoraError } from '../../base/errors';
+import { type EncodedExample, IGNORE_LABEL } from '../batch/packing';
+import type { TokenExample } from '../examples/token_examples';
+import { inChunks } from './encode';
+
+/** What encoding needs of a tokenizer. */
+export interface WordEncoder {
+  /** Token ids with special tokens, cut to `maxLength`, and the word that each is a piece of (-1: none). */
+  encodeWords(
+    words: readonly string[],
+    maxLength: number,
+  ): { inputIds: Int32Array; tokenTypeIds: Int32Array; wordIds: Int32Array };
+}
+
+/** Of {@link encodeTokenExamples}. */
+export interface EncodeWordsOptions {
+  /** Most tokens of a sentence, special tokens counted; what is beyond is cut. */
+  maxLength: number;
+  /** Turns a word's label into a class id; throws for those it does not know. Default: labels are left out. */
+  label?: (label: string | number, place: string) => number;
+  /** Numbers of the sentences in the data, for errors. Default: from 0. */
+  numbers?: readonly number[] | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+/** An encoded sentence with the first piece of each of its words. */
+export interface EncodedSentence extends EncodedExample {
+  /** [words] index of each word's first token; -1 for a word that was cut off or has no pieces. */
+  firstPieces: Int32Array;
+}
+
+/**
+ * Encodes sentences in words, in their order. The first piece of a word has its label; other pieces and special tokens have
+ * {@link IGNORE_LABEL}, as in transformers' run_ner.
+ *
+ * @throws FusedLoraError INVALID_DATA naming the row: a word that is no string, labels of another number or not known; ABORTED.
+ */
+export async function encodeTokenExamples(
+  examples: readonly TokenExample[],
+  tokenizer: WordEncoder,
+  options: EncodeWordsOptions,
+): Promise<EncodedSentence[]> {
+  return inChunks(examples, options.signal, (example, i) => {
+    const place = example.place ?? `example ${options.numbers?.[i] ?? i}`;
+    const { tokens, labels } = checked(example, place);
+    const { wordIds, ...encoded } = tokenizer.encodeWords(tokens, options.maxLength);
+    const firstPieces = new Int32Array(tokens.length).fill(-1);
+    wordIds.forEach((word, t) => {
+      if (word >= 0 && firstPieces[word] === -1) firstPieces[word] = t;
+    });
+    if (!options.label) return { ...encoded, firstPieces };
+    if (!labels) throw new FusedLoraError('INVALID_DATA', `${place}: has no labels; give every word one`);
+    const tokenLabels = new Int32Array(encoded.inputIds.length).fill(IGNORE_LABEL);
+    labels.forEach((label, word) => {
+      // Words that were cut off have labels too, which must be known all the same.
+      const id = options.label?.(label, `${place}, word ${word} ("${tokens[word]}")`) as number;
+      const t = firstPieces[word] as number;
+      if (t >= 0) tokenLabels[t] = id;
+    });
+    return { ...encoded, firstPieces, tokenLabels };
+  });
+}
+
+function checked({ tokens, labels }: TokenExample, place: string): Pick<TokenExample, 'tokens' | 'labels'> {
+  if (!Array.isArray(tokens)) {
+    throw new FusedLoraError(
+      'INVALID_DATA',
+      `${place}: its tokens are ${JSON.stringify(tokens)}; expected a list of words`,
+    );
+  }
+  const wrong = tokens.findIndex((token) => typeof token !== 'string');
+  if (wrong >= 0) {
+    throw new FusedLoraError('INVALID_DATA', `${place}: word ${wrong} is ${typeof tokens[wrong]}; it must be a string`);
+  }
+  if (labels && labels.length !== tokens.length) {
+    throw new FusedLoraError('INVALID_DATA', `${place}: has ${tokens.length} words and ${labels.length} labels`);
+  }
+  return { tokens, labels };
+}

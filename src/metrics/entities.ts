@@ -1,0 +1,84 @@
+/** Entities in tags of the kind B-PER I-PER O, and how many of them were found: what seqeval computes by default. */
+import { FusedLoraError } from '../base/errors';
+
+/** Words `start` to `end` (not included) that are one entity. */
+export interface Entity {
+  /** PER of B-PER. */
+  type: string;
+  /** Of the first word. */
+  start: number;
+  /** After the last word. */
+  end: number;
+}
+
+const TAG = /^([BIES])-(.+)$/s;
+
+/** Whether labels mark entities: each is O or a prefix (B, I; E and S of IOBES) with a type, and one is not O. */
+export function areEntityTags(labelNames: readonly string[]): boolean {
+  return labelNames.some((name) => name !== 'O') && labelNames.every((name) => name === 'O' || TAG.test(name));
+}
+
+/**
+ * The entities of a sentence, by the rules of the CoNLL-2000 evaluation: a prediction need not be well formed, and an I that follows no entity of
+ * its type begins one.
+ */
+export function findEntities(tags: readonly string[]): Entity[] {
+  const entities: Entity[] = [];
+  let open: Entity | undefined;
+  tags.forEach((tag, i) => {
+    const [, prefix, type] = TAG.exec(tag) ?? [];
+    if (prefix === undefined || type === undefined) {
+      open = undefined;
+      return;
+    }
+    if (!open || open.type !== type || prefix === 'B' || prefix === 'S') {
+      open = { type, start: i, end: i + 1 };
+      entities.push(open);
+    } else open.end = i + 1;
+    if (prefix === 'E' || prefix === 'S') open = undefined;
+  });
+  return entities;
+}
+
+/** Scores of whole entities, as seqeval gives them. */
+export interface EntityMetrics {
+  /** Share of the predicted entities that are right: same type, same words. */
+  precision: number;
+  /** Share of the entities that were found. */
+  recall: number;
+  /** Harmonic mean of the two; all are over all types together and 0 where undefined. */
+  f1: number;
+}
+
+/**
+ * @param expected tags of each sentence.
+ * @param predicted tags of the same words.
+ * @throws FusedLoraError INVALID_SHAPE for sentences of different lengths.
+ */
+export function entityMetrics(
+  expected: readonly (readonly string[])[],
+  predicted: readonly (readonly string[])[],
+): EntityMetrics {
+  let [right, found, there] = [0, 0, 0];
+  expected.forEach((tags, i) => {
+    const others = predicted[i] ?? [];
+    if (others.length !== tags.length) {
+      throw new FusedLoraError(
+        'INVALID_SHAPE',
+        `sentence ${i} has ${tags.length} expected and ${others.length} predicted tags`,
+      );
+    }
+    const key = ({ type, start, end }: Entity) => `${start} ${end} ${type}`;
+    const wanted = new Set(findEntities(tags).map(key));
+    const got = findEntities(others);
+    there += wanted.size;
+    found += got.length;
+    right += got.filter((entity) => wanted.has(key(entity))).length;
+  });
+  const share = (part: number, whole: number) => (whole === 0 ? 0 : part / whole);
+  return {
+    precision: share(right, found),
+    recall: share(right, there),
+    f1: share(2 * right, found + there),
+  };
+}

@@ -1,0 +1,220 @@
+/** What a model does on a dev set beyond its metrics: who is taken for whom, and which examples are hardest. */
+
+import type { EncodedExample } from '../data/batch/packing';
+import type { EncodedSentence } from '../data/tokenize/encode_words';
+import type { TaskModel } from '../models';
+import type { DetailsEvent, HardExample } from '../report';
+import { type Example, isTokenExample } from '../task/examples';
+import type { Evaluation } from '../train/evaluate';
+import { areEntityTags } from './entities';
+import { confusionMatrix } from './metrics';
+import { type Score, scoresByClass, scoresByEntityType, scoresByLabel } from './scores';
+import { DEFAULT_THRESHOLD, sigmoid } from './threshold';
+
+/** Examples that are listed, and the most characters of their texts. */
+const HARDEST = 25;
+const MOST_CHARACTERS = 600;
+/** Classes of the largest confusion matrix; of more, the most frequent mistakes are listed. */
+const MATRIX_CLASSES = 30;
+const MISTAKES = 30;
+/** Points of a regression that are kept. */
+const POINTS = 2000;
+
+export type Details = Omit<DetailsEvent, 'event' | 'step'>;
+
+/** What is said of each example, its text left out. */
+type Judged = Pick<HardExample, 'label' | 'prediction' | 'probability' | 'loss'>;
+
+/**
+ * Losses are each example's own, without label smoothing and class weights: −ln p(label); the mean over labels or words; the squared
+ * error.
+ *
+ * @param encoded, examples in the order of the data set.
+ */
+export function detailsOf(
+  model: TaskModel,
+  evaluation: Evaluation,
+  encoded: readonly EncodedExample[],
+  examples: readonly Example[],
+): Details {
+  const { labelNames } = model;
+  const hardest = (judged: readonly Judged[]) => hardestOf(judged, examples);
+  switch (model.task) {
+    case 'regression': {
+      const targets = encoded.map(({ targets = [] }) => targets);
+      const points = targets.flatMap((row, i) =>
+        row.map((target, c): [number, number] => [target, evaluation.logits[i]?.[c] as number]),
+      );
+      const every = Math.max(1, Math.ceil(points.length / POINTS));
+      return {
+        labelNames,
+        points: points.filter((_, i) => i % every === 0),
+        hardest: hardest(targets.map((row, i) => judgeNumbers(row, evaluation.logits[i] as Float32Array))),
+      };
+    }
+    case 'multi-label-classification': {
+      const targets = encoded.map(({ targets = [] }) => targets);
+      const probabilities = evaluation.logits.map((row) => sigmoid(row));
+      const predicted = probabilities.map((row) => row.map((p) => (p > DEFAULT_THRESHOLD ? 1 : 0)));
+      return {
+        labelNames,
+        scoresOf: 'label',
+        scores: scoresByLabel(targets, predicted, labelNames),
+        hardest: hardest(targets.map((row, i) => judgeLabels(row, probabilities[i] as number[], labelNames))),
+      };
+    }
+    case 'token-classification':
+      return wordDetails(model, evaluation, encoded as readonly EncodedSentence[], examples, hardest);
+    default: {
+      const distributions = evaluation.logits.map(distribution);
+      const labels = encoded.map(({ label }) => label as number);
+      const judged = labels.map((label, i) => judgeClass(label, distributions[i] as Distribution, labelNames));
+      const matrix = confusionMatrix(
+        labels,
+        distributions.map(({ best }) => best),
+        model.numLabels,
+      );
+      return {
+        labelNames,
+        ...confusions(matrix, labelNames),
+        scoresOf: 'class',
+        scores: scoresByClass(matrix, labelNames),
+        hardest: hardest(judged),
+      };
+    }
+  }
+}
+
+function wordDetails(
+  { labelNames, numLabels }: TaskModel,
+  { logits }: Evaluation,
+  encoded: readonly EncodedSentence[],
+  examples: readonly Example[],
+  hardest: (judged: readonly Judged[]) => HardExample[],
+): Details {
+  const name = (id: number) => labelNames[id] as string;
+  const sentences = encoded.map(({ firstPieces, tokenLabels }, i) => {
+    const example = examples[i] as Example;
+    const tokens = isTokenExample(example) ? example.tokens : [];
+    return [...firstPieces.keys()]
+      .filter((word) => (firstPieces[word] as number) >= 0)
+      .map((word) => {
+        const t = firstPieces[word] as number;
+        const of = distribution((logits[i] as Float32Array).subarray(t * numLabels, (t + 1) * numLabels));
+        return { word: tokens[word] as string, label: tokenLabels?.[t] as number, ...of };
+      });
+  });
+  const words = sentences.flat();
+  const matrix = confusionMatrix(
+    words.map(({ label }) => label),
+    words.map(({ best }) => best),
+    numLabels,
+  );
+  const judged = sentences.map((sentence): Judged => {
+    const wrong = sentence.filter(({ label, best }) => label !== best);
+    const list = (of: (word: (typeof wrong)[number]) => number) =>
+      wrong.map((word) => `${word.word}: ${name(of(word))}`).join(', ') || 'all right';
+    return {
+      label: list(({ label }) => label),
+      prediction: list(({ best }) => best),
+      ...(wrong.length > 0 && {
+        probability: Math.min(...wrong.map(({ best, log }) => Math.exp(log[best] as number))),
+      }),
+      loss: mean(sentence.map(({ label, log }) => -(log[label] as number))),
+    };
+  });
+  const entities = areEntityTags(labelNames);
+  const scores: Score[] = entities
+    ? scoresByEntityType(
+        sentences.map((sentence) => sentence.map(({ label }) => name(label))),
+        sentences.map((sentence) => sentence.map(({ best }) => name(best))),
+      )
+    : scoresByClass(matrix, labelNames);
+  return {
+    labelNames,
+    ...confusions(matrix, labelNames),
+    scoresOf: entities ? 'entity type' : 'class',
+    scores,
+    hardest: hardest(judged),
+  };
+}
+
+function confusions(matrix: number[][], names: readonly string[]): Pick<Details, 'confusion' | 'mistakes'> {
+  if (matrix.length <= MATRIX_CLASSES) return { confusion: matrix };
+  const mistakes = matrix.flatMap((row, label) =>
+    row.flatMap((count, predicted) =>
+      label === predicted || count === 0
+        ? []
+        : [{ label: names[label] as string, predicted: names[predicted] as string, count }],
+    ),
+  );
+  return { mistakes: mistakes.sort((a, b) => b.count - a.count).slice(0, MISTAKES) };
+}
+
+interface Distribution {
+  best: number;
+  /** ln p of each class. */
+  log: number[];
+}
+
+/** Log-softmax in float64, so that a loss is exact where p is too small for a number. */
+function distribution(logits: Float32Array): Distribution {
+  const most = Math.max(...logits);
+  const logSum = most + Math.log(logits.reduce((sum, x) => sum + Math.exp(x - most), 0));
+  return { best: Math.max(0, logits.indexOf(most)), log: Array.from(logits, (x) => x - logSum) };
+}
+
+function judgeClass(label: number, { best, log }: Distribution, names: readonly string[]): Judged {
+  return {
+    label: names[label] as string,
+    prediction: names[best] as string,
+    probability: Math.exp(log[best] as number),
+    loss: -(log[label] as number),
+  };
+}
+
+function judgeLabels(target: readonly number[], probabilities: readonly number[], names: readonly string[]): Judged {
+  const named = (chosen: (c: number) => boolean) => names.filter((_, c) => chosen(c)).join(', ') || 'none';
+  // Of a wrong decision the probability that the model gives to it: p for a label too many, 1 − p for one too few.
+  const decided = probabilities.map((p) => Math.max(p, 1 - p));
+  const wrong = decided.filter((_, c) => (probabilities[c] as number) > DEFAULT_THRESHOLD !== (target[c] === 1));
+  return {
+    label: named((c) => target[c] === 1),
+    prediction: named((c) => (probabilities[c] as number) > DEFAULT_THRESHOLD),
+    probability: wrong.length > 0 ? Math.max(...wrong) : Math.min(...decided),
+    loss: mean(probabilities.map((p, c) => -Math.log(Math.max(target[c] === 1 ? p : 1 - p, Number.MIN_VALUE)))),
+  };
+}
+
+function judgeNumbers(target: readonly number[], values: Float32Array): Judged {
+  const list = (numbers: Iterable<number>) => [...numbers].map((x) => Number(x.toPrecision(6))).join(', ');
+  return {
+    label: list(target),
+    prediction: list(values),
+    loss: mean(target.map((x, c) => (x - (values[c] as number)) ** 2)),
+  };
+}
+
+function mean(values: readonly number[]): number {
+  return values.length === 0 ? 0 : values.reduce((sum, x) => sum + x, 0) / values.length;
+}
+
+function hardestOf(judged: readonly Judged[], examples: readonly Example[]): HardExample[] {
+  const order = [...judged.keys()].sort((a, b) => (judged[b]?.loss as number) - (judged[a]?.loss as number) || a - b);
+  return order.slice(0, HARDEST).map((i) => {
+    const example = examples[i] as Example;
+    const text = isTokenExample(example) ? example.tokens.join(' ') : example.text;
+    const textPair = isTokenExample(example) ? undefined : example.textPair;
+    return {
+      place: example.place ?? String(i),
+      text: shortened(text),
+      ...(textPair !== undefined && { textPair: shortened(textPair) }),
+      ...(judged[i] as Judged),
+    };
+  });
+}
+
+function shortened(text: string): string {
+  const characters = [...text.slice(0, 2 * MOST_CHARACTERS)];
+  return characters.length > MOST_CHARACTERS ? `${characters.slice(0, MOST_CHARACTERS).join('')}…` : text;
+}
