@@ -10,10 +10,11 @@ import * as os from 'node:os';
 import * as path from 'node:path';
 import { parseArgs } from 'node:util';
 import { runBenchmark } from './lib/commands';
+import { resultFolder } from './lib/folders';
 import { start } from './lib/main';
 import { ourBf16Missing } from './lib/precision';
 import { machineFacts, printTable } from './lib/report';
-import { type Figure, isMissing, type Missing, resultFolder } from './lib/result';
+import { type Figure, isMissing, type Missing } from './lib/result';
 import { type Judged, judge, judgedHeader, judgedRow, readTargets, summaryOf } from './lib/targets';
 import { BLAS_VARIABLE, chooseBlas } from './lib/torch_blas';
 

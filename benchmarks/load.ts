@@ -6,6 +6,7 @@ import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { randomBatches, type TokenBatch } from './lib/batches';
+import { repository } from './lib/folders';
 import { main } from './lib/main';
 import { type Interleaved, interleave, summarize, type Timing } from './lib/measure';
 import { ARTICLE_LORA, adapterFolder, type ModelName, modelFolder } from './lib/models';
@@ -18,7 +19,6 @@ import {
   type Figure,
   isMissing,
   type Missing,
-  repository,
   type Section,
 } from './lib/result';
 import { loadSide, startOurs, startPython, trainSteps } from './lib/sides';

@@ -7,9 +7,9 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { parseArgs } from 'node:util';
 import { collect, resultFiles } from './lib/collect';
+import { resultFolder } from './lib/folders';
 import { reportHtml } from './lib/html';
 import { start } from './lib/main';
-import { resultFolder } from './lib/result';
 
 /** @returns the file written. */
 export function writeReport(files: readonly string[], out = path.join(resultFolder, 'report.html')): string {

@@ -9,8 +9,8 @@
 // In your program all of these come from 'fused-lora'.
 
 import { RandomStream } from '../src/base/philox';
-import { EncodedSource } from '../src/data/batch/batch_source';
-import type { EncodedExample } from '../src/data/batch/packing';
+import { EncodedSource } from '../src/data/batch/encoded_source';
+import type { EncodedExample } from '../src/data/tokenize/encoded_example';
 import { add, gatherRows } from '../src/graph/ops';
 import type { Graph, Value } from '../src/graph/value';
 import { addAdapter, formatTotals, parameterTable } from '../src/lora';

@@ -21,7 +21,7 @@ const typescript = {
   models: floors,
   lora: floors,
   data: floors,
-  metrics: floors,
+  metrics: ['data', ...floors],
   train: ['metrics', 'data', ...floors],
   report: ['train', 'metrics', 'data', ...floors],
   task: ['report', 'train', 'models', 'lora', 'metrics', 'data', ...floors],

@@ -1,7 +1,9 @@
 /** The public API, nothing else. The kernels by themselves are `fused-lora/kernels`. */
 
 export { type ErrorCode, FusedLoraError } from './base/errors';
-export { EncodedSource, type SourceBatch, type SourceOptions } from './data/batch/batch_source';
+export type { Batch, Batch as SourceBatch, Batch as TrainBatch, BatchSource, EpochBatches } from './data/batch/batch';
+export { type PackOptions, planBatches } from './data/batch/batch_plan';
+export { EncodedSource, type SourceOptions } from './data/batch/encoded_source';
 export {
   type CutOptions,
   cutPieces,
@@ -9,28 +11,19 @@ export {
   type MaskedSourceOptions,
   type MaskingVocabulary,
 } from './data/batch/masked_source';
-export {
-  type Batch,
-  type EncodedExample,
-  IGNORE_LABEL,
-  type PackOptions,
-  type PositionRule,
-  packBatch,
-  planBatches,
-} from './data/batch/packing';
-export { type EncodeAll, type Shard, StreamedSource, type StreamOptions } from './data/batch/streamed_source';
-export { readTokenExamples, type TokenExample } from './data/examples/token_examples';
+export { type PositionRule, packBatch } from './data/batch/packing';
+export { type EncodeAll, StreamedSource, type StreamOptions } from './data/batch/streamed_source';
+export type { Example, TextExample, TokenExample } from './data/examples/example';
+export { splitExamples } from './data/examples/split';
 export type { ColumnOptions } from './data/read/columns';
 export type { DataFiles } from './data/read/files';
+export type { ExampleData, Shard } from './data/read/load';
 export { type ReadOptions, readExamples, streamExamples } from './data/read/read_examples';
+export { readTokenExamples } from './data/read/read_token_examples';
 export { makeSentimentTask, type SentimentTask } from './data/synthetic';
-export { type EncodeOptions, encodeExamples, type TextEncoder, type TextExample } from './data/tokenize/encode';
-export {
-  type EncodedSentence,
-  type EncodeWordsOptions,
-  encodeTokenExamples,
-  type WordEncoder,
-} from './data/tokenize/encode_words';
+export { type EncodeOptions, encodeExamples, type TextEncoder } from './data/tokenize/encode';
+export { type EncodeWordsOptions, encodeTokenExamples, type WordEncoder } from './data/tokenize/encode_words';
+export { type EncodedExample, type EncodedSentence, IGNORE_LABEL } from './data/tokenize/encoded_example';
 export {
   type Encoded,
   type EncodedWords,
@@ -38,6 +31,7 @@ export {
   loadTokenizer,
   Tokenizer,
 } from './data/tokenize/tokenizer';
+export type { DeviceOption } from './graph/device';
 export * as ops from './graph/ops';
 export { type BackendName, type ComputeType, Parameter, type ParameterSource } from './graph/parameter';
 export { type Lifetime, type Plan, type PlanOptions, plan } from './graph/plan';
@@ -76,6 +70,7 @@ export {
 } from './io/safetensors';
 export * from './lora';
 export { areEntityTags, type Entity, type EntityMetrics, entityMetrics, findEntities } from './metrics/entities';
+export type { Evaluation } from './metrics/evaluation';
 export {
   argmaxRows,
   type ClassificationMetrics,
@@ -86,6 +81,7 @@ export {
   type RegressionMetrics,
   regressionMetrics,
 } from './metrics/metrics';
+export type { Prediction, WordPrediction } from './metrics/predictions';
 export type { Score } from './metrics/scores';
 export * from './models';
 export type { NativeBatch } from './native';
@@ -94,6 +90,7 @@ export {
   type DataFacts,
   type DetailsEvent,
   type EndEvent,
+  type ErrorAnalysis,
   type HardExample,
   type MachineFacts,
   type RunRecord,
@@ -103,11 +100,8 @@ export {
   type StopEvent,
   writeReport,
 } from './report';
-export { Classifier, type ClassifierOptions, classify, type Prediction, type WordPrediction } from './task/classify';
-export { type ExampleData, splitExamples } from './task/data';
-export type { DeviceOption } from './task/device';
+export { Classifier, type ClassifierOptions, classify } from './task/classify';
 export { type EvaluateOptions, type EvaluateResult, evaluate } from './task/evaluate';
-export type { Example } from './task/examples';
 export {
   FINE_TUNE_TASKS,
   type FineTuneOptions,
@@ -118,8 +112,7 @@ export {
 export type { Method } from './task/method';
 export { type PretrainOptions, type PretrainResult, pretrain } from './task/pretrain';
 export { type OpenTextModelOptions, openTextModel, type TextModel } from './task/text_model';
-export type { BatchSource, EpochBatches, TrainBatch } from './train/batch_source';
-export { type Evaluation, Evaluator, type EvaluatorOptions } from './train/evaluate';
+export { Evaluator, type EvaluatorOptions } from './train/evaluate';
 export { eventLog } from './train/event_log';
 export type { CheckpointEvent, EvaluationEvent, RunEvent, StepEvent, TrainerCallbacks } from './train/events';
 export type { TrainerOptions } from './train/options';

@@ -6,8 +6,9 @@ import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { native } from '../../src/native';
+import { repository } from '../lib/folders';
 import { geometricMean } from '../lib/measure';
-import { type Figure, isMissing, type Missing, repository, type Section } from '../lib/result';
+import { type Figure, isMissing, type Missing, type Section } from '../lib/result';
 import { peersPython } from '../lib/torch_blas';
 
 /** One line of the native benchmark. */

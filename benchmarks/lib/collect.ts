@@ -1,7 +1,8 @@
 /** Results that lie in a folder, and the targets held against them. */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { type Figure, type Result, resultFolder } from './result';
+import { resultFolder } from './folders';
+import type { Figure, Result } from './result';
 import { type Judged, judge, readTargets } from './targets';
 
 /** In the order in which the suite runs. */

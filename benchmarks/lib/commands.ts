@@ -2,7 +2,8 @@
 import { spawn } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { type Result, repository } from './result';
+import { repository } from './folders';
+import type { Result } from './result';
 
 const tsx = require.resolve('tsx/cli');
 

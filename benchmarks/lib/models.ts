@@ -5,7 +5,7 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { addAdapter, createModel, type LoraConfig, loadModel, saveAdapter, saveModel, type TaskModel } from '../../src';
-import { cacheFolder } from './result';
+import { cacheFolder } from './folders';
 
 const roberta = {
   model_type: 'roberta',

@@ -2,8 +2,9 @@
 import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
+import { cacheFolder } from './folders';
 import { type ModelName, modelFolder } from './models';
-import { cacheFolder, isMissing, type Missing } from './result';
+import { isMissing, type Missing } from './result';
 import { peersFolder, peersPython } from './torch_blas';
 
 /** Folder with onnx/model.onnx, for the Node peers. */

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { cacheFolder } from './result';
+import { cacheFolder } from './folders';
 
 export type Rate = 'f32' | 'bf16' | 'copy';
 

@@ -1,7 +1,6 @@
 /** Which precisions a run can compare on this machine. */
 import { createModel, type EncodedExample, type PlanOptions, Program, packBatch, plan, trace } from '../../src';
-import { toSourceBatch } from '../../src/data/batch/batch_source';
-import { positionsOf } from '../../src/task/encoding';
+import { positionsOf } from '../../src/data/batch/sources';
 import { measurePeak } from './peak';
 
 export type Precision = 'fp32' | 'bf16';
@@ -36,7 +35,7 @@ async function probe(): Promise<string | undefined> {
     tokenTypeIds: new Int32Array(4),
     label: 0,
   };
-  const batch = toSourceBatch(packBatch([example], Int32Array.of(0), positionsOf(model)));
+  const batch = packBatch([example], Int32Array.of(0), positionsOf(model));
   const graph = trace(model, { training: false, loss: false });
   const logits = async (precision: Precision) => {
     const program = new Program(plan(graph, planOptions(precision, { train: false })), { backend: 'cpu' });

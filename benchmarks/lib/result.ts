@@ -1,6 +1,7 @@
 /** What a benchmark gives: sections for people (console, HTML), figures by name for `targets.json`, raw rows for machines. */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
+import { resultFolder } from './folders';
 import type { ModelName } from './models';
 import { type MachineFacts, printTable } from './report';
 
@@ -66,12 +67,6 @@ export interface Benchmark {
   alone?: boolean;
   run(options: BenchmarkOptions): Promise<Omit<Result, 'benchmark' | 'question' | 'quick' | 'model' | 'machine'>>;
 }
-
-export const repository = path.resolve(__dirname, '..', '..');
-/** Where results go that no --json names; what the report reads. */
-export const resultFolder = path.join(repository, 'runs', 'bench');
-/** Models, programs and other things that are made once. */
-export const cacheFolder = path.join(repository, '.cache', 'bench');
 
 export function printSection({ title, note, header, rows }: Section): void {
   console.log(`\n${title}${note ? `\n${note}` : ''}`);

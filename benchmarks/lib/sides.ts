@@ -4,9 +4,10 @@ import * as os from 'node:os';
 import * as path from 'node:path';
 import type { TokenBatch } from './batches';
 import { Child } from './child';
+import { repository } from './folders';
 import type { Precision } from './precision';
 import type { LoadArguments, LoadResult, PredictResult, TrainResult } from './protocol';
-import { isMissing, type Missing, repository } from './result';
+import { isMissing, type Missing } from './result';
 import {
   type Blas,
   type BlasChoice,

@@ -7,8 +7,9 @@ import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { Child } from './child';
+import { cacheFolder, repository } from './folders';
 import { interleave } from './measure';
-import { cacheFolder, isMissing, type Missing, repository } from './result';
+import { isMissing, type Missing } from './result';
 
 const VARIANTS = ['mkl', 'mkl-intel', 'openblas'] as const;
 export type Blas = (typeof VARIANTS)[number];

@@ -15,10 +15,10 @@ import {
   type TaskModel,
   trace,
 } from '../../src';
-import { type SourceBatch, toSourceBatch } from '../../src/data/batch/batch_source';
+import type { Batch } from '../../src/data/batch/batch';
+import { positionsOf } from '../../src/data/batch/sources';
 import { opByName } from '../../src/graph/ops/registry';
 import { native } from '../../src/native';
-import { positionsOf } from '../../src/task/encoding';
 import { groupParameters, type ParameterGroups } from '../../src/train/parameter_groups';
 import type { TokenBatch } from '../lib/batches';
 import { summarize } from '../lib/measure';
@@ -43,7 +43,7 @@ let model: TaskModel;
 let method: LoadArguments['method'];
 let fused = true;
 let precision: Precision = 'fp32';
-let batches: SourceBatch[] = [];
+let batches: Batch[] = [];
 /** Programs with and without dropout, and for predictions; built at first use. */
 const trainings = new Map<boolean, Training>();
 let prediction: Program | undefined;
@@ -76,7 +76,7 @@ function setBatches({ batches: given }: { batches: TokenBatch[] }): void {
       }),
     );
     const indices = Int32Array.from(examples, (_, i) => i);
-    return toSourceBatch(packBatch(examples, indices, positionsOf(model)));
+    return packBatch(examples, indices, positionsOf(model));
   });
 }
 
@@ -94,7 +94,7 @@ const planOf = (dropout: boolean): Plan =>
   plan(trace(model, { training: dropout, loss: true }), planOptions(precision, { train: true, fused }));
 
 async function trainStep({ program, groups }: Training, index: number, learningRate: number): Promise<number> {
-  await program.accumulate(batches[index] as SourceBatch, { forwardNumber: step, zeroGradients: true });
+  await program.accumulate(batches[index] as Batch, { forwardNumber: step, zeroGradients: true });
   const loss = program.scalar('loss');
   const { applied } = await program.apply({
     groups: groups.groups.map((group) => ({ ...group, learningRate })),
@@ -135,7 +135,7 @@ async function profile({ index, rounds }: { index: number; rounds: number }): Pr
   const learningRate = 1e-5;
   const used = training(true, learningRate);
   const { program } = used;
-  const { sizes } = batches[index] as SourceBatch;
+  const { sizes } = batches[index] as Batch;
   await trainStep(used, index, learningRate);
   program.takeTimings();
   const taken: ReturnType<Program['takeTimings']>[] = [];
@@ -170,7 +170,7 @@ async function predict({ steps }: { steps: number[] }): Promise<PredictResult> {
   const logits: number[][] = [];
   const started = performance.now();
   for (const index of steps) {
-    await prediction.forward(batches[index] as SourceBatch);
+    await prediction.forward(batches[index] as Batch);
     logits.push([...(prediction.read('logits') as Float32Array)]);
   }
   return { seconds: (performance.now() - started) / 1000, logits };

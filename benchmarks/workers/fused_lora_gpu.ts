@@ -10,9 +10,9 @@ import {
   type TaskModel,
   trace,
 } from '../../src';
-import { type SourceBatch, toSourceBatch } from '../../src/data/batch/batch_source';
+import type { Batch } from '../../src/data/batch/batch';
+import { positionsOf } from '../../src/data/batch/sources';
 import { native } from '../../src/native';
-import { positionsOf } from '../../src/task/encoding';
 import type { TokenBatch } from '../lib/batches';
 import { serve } from '../lib/serve';
 
@@ -30,7 +30,7 @@ interface Load {
 
 let model: TaskModel;
 let program: Program;
-let batches: SourceBatch[] = [];
+let batches: Batch[] = [];
 let step = 0;
 
 function load({ folder, adapter, method, precision = 'bf16', fused = true, graphs = true }: Load) {
@@ -57,12 +57,10 @@ async function setBatches({ batches: given }: { batches: TokenBatch[] }): Promis
         label,
       }),
     );
-    return toSourceBatch(
-      packBatch(
-        examples,
-        Int32Array.from(examples, (_, i) => i),
-        positionsOf(model),
-      ),
+    return packBatch(
+      examples,
+      Int32Array.from(examples, (_, i) => i),
+      positionsOf(model),
     );
   });
   const largest = batches.reduce((most, batch) => (batch.sizes.T > most.sizes.T ? batch : most));
@@ -73,7 +71,7 @@ async function train({ steps, learningRate }: { steps: number[]; learningRate: n
   const losses: number[] = [];
   const started = performance.now();
   for (const index of steps) {
-    await program.accumulate(batches[index] as SourceBatch, { forwardNumber: step, zeroGradients: true });
+    await program.accumulate(batches[index] as Batch, { forwardNumber: step, zeroGradients: true });
     const { applied, loss } = await program.apply({
       groups: [{ learningRate, beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0 }],
       groupOf: () => 0,

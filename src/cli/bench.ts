@@ -1,8 +1,8 @@
 /** `fused-lora bench`: what fusion gains on this machine, in under a minute. The project's benchmarks compare with other libraries too. */
 import { Command } from 'commander';
 import { FusedLoraError } from '../base/errors';
+import { chooseDevice, type DeviceOption } from '../graph/device';
 import { choosePrecision, type PrecisionOption } from '../graph/precision';
-import { chooseDevice, type DeviceOption } from '../task/device';
 import { compareLayers, compareSteps, type LayerComparison, type StepComparison } from './bench_measure';
 import { showFigures } from './figures';
 import { addExamples, addOutputOptions, deviceOption, integer, type OutputOptions, precisionOption } from './options';

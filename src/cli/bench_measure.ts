@@ -1,5 +1,6 @@
 /** Measurements of `fused-lora bench`. Sides take turns, so that a drift of the machine's speed meets both alike. */
 import { FusedLoraError } from '../base/errors';
+import { sourceOf } from '../data/batch/sources';
 import { plan } from '../graph/plan';
 import type { Precision } from '../graph/precision';
 import { Program } from '../graph/program';
@@ -7,7 +8,6 @@ import { DeviceTensor, linear, loraLinear, loraLinearBackward } from '../kernels
 import { addAdapter } from '../lora';
 import { createModel } from '../models';
 import { trace } from '../nn';
-import { sourceOf } from '../task/encoding';
 
 export interface BenchSettings {
   tokens: number;

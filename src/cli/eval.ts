@@ -1,8 +1,8 @@
 /** `fused-lora eval`: metrics of a model or adapter on a data file. */
 import { Command } from 'commander';
 import type { ColumnOptions } from '../data/read/columns';
+import type { DeviceOption } from '../graph/device';
 import type { PrecisionOption } from '../graph/precision';
-import type { DeviceOption } from '../task/device';
 import { evaluate } from '../task/evaluate';
 import { showFigures } from './figures';
 import { addModelOptions, type ModelOptions, openModel } from './model';

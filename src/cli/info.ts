@@ -1,9 +1,9 @@
 /** `fused-lora info`: what this installation is and what it would compute on. */
 import { Command } from 'commander';
+import { chooseDevice, type DeviceOption } from '../graph/device';
 import { choosePrecision, type Precision, type PrecisionOption } from '../graph/precision';
 import { version } from '../io/version';
 import { type CudaInfo, native } from '../native';
-import { chooseDevice, type DeviceOption } from '../task/device';
 import { showFigures } from './figures';
 import { addExamples, addOutputOptions, deviceOption, type OutputOptions, precisionOption } from './options';
 import { action } from './run';

@@ -1,10 +1,10 @@
 /** `fused-lora plan`: what a training run would train and cost, before anything is spent. */
 import { Command } from 'commander';
 import type { ColumnOptions } from '../data/read/columns';
+import type { DeviceOption } from '../graph/device';
 import type { PrecisionOption } from '../graph/precision';
 import { formatTotals } from '../lora';
 import { foldLayers } from '../nn/fold_layers';
-import type { DeviceOption } from '../task/device';
 import { type PlannedBatch, planTraining, type TrainingPlan } from '../task/plan_training';
 import { requiredOption } from './config_file';
 import { showFigures } from './figures';

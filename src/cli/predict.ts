@@ -1,13 +1,13 @@
 /** `fused-lora predict`: labels and probabilities as JSON lines, in the order of the input. */
 import { Command } from 'commander';
 import { FusedLoraError } from '../base/errors';
+import type { Task } from '../base/tasks';
+import { type Example, isTokenExample } from '../data/examples/example';
 import type { ColumnOptions } from '../data/read/columns';
+import { streamFile } from '../data/read/load';
+import type { DeviceOption } from '../graph/device';
 import type { PrecisionOption } from '../graph/precision';
-import type { Task } from '../models';
 import { Classifier } from '../task/classify';
-import { streamFile } from '../task/data';
-import type { DeviceOption } from '../task/device';
-import { type Example, isTokenExample } from '../task/examples';
 import { addModelOptions, type ModelOptions, openModel } from './model';
 import {
   addColumnOptions,

@@ -2,9 +2,9 @@
 import * as fs from 'node:fs';
 import { StringDecoder } from 'node:string_decoder';
 import { FusedLoraError } from '../base/errors';
+import type { Example } from '../data/examples/example';
 import type { ColumnOptions } from '../data/read/columns';
 import { isJsonObject } from '../io/json';
-import type { Example } from '../task/examples';
 
 /** Most examples that are predicted together: enough to sort by length, few enough to stream. */
 export const PIECE = 1024;

@@ -1,7 +1,7 @@
 /** `fused-lora pretrain`: masked-LM pretraining on plain text. */
 import { Command } from 'commander';
+import type { DeviceOption } from '../graph/device';
 import type { PrecisionOption } from '../graph/precision';
-import type { DeviceOption } from '../task/device';
 import { PRETRAIN_DEFAULTS, pretrain } from '../task/pretrain';
 import { requiredOption } from './config_file';
 import { showFigures } from './figures';

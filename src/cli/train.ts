@@ -2,9 +2,9 @@
 import { Command } from 'commander';
 import { FusedLoraError } from '../base/errors';
 import type { ColumnOptions } from '../data/read/columns';
+import type { DeviceOption } from '../graph/device';
 import type { PrecisionOption } from '../graph/precision';
 import { formatTotals, type LoraConfig } from '../lora';
-import type { DeviceOption } from '../task/device';
 import { DEFAULT_BATCH_SIZE, FINE_TUNE_DEFAULTS, type FineTuneOptions, fineTune } from '../task/fine_tune';
 import { defaultLearningRate } from '../task/method';
 import { requiredOption } from './config_file';

@@ -15,6 +15,8 @@ export interface ParameterSource {
    * all. What it got is void when this throws.
    */
   readParts?(visit: (values: Float32Array, at: number) => void): void;
+  /** Every `every`-th value, from the first on, without the others being read. */
+  readSample?(every: number): Float32Array;
   /** For errors: `model.safetensors: roberta.embeddings.LayerNorm.weight`. */
   readonly description: string;
 }
@@ -74,6 +76,14 @@ export class Parameter {
     const values = (this.source as ParameterSource).read();
     this.checkCount(values.length);
     return values;
+  }
+
+  /** Every `every`-th of the newest values, from the first on: of a source that can, no others are read. */
+  sample(every: number): Float32Array {
+    const source = this.newest || this.host ? undefined : this.source;
+    if (source?.readSample) return source.readSample(every);
+    const values = this.data();
+    return Float32Array.from({ length: Math.ceil(values.length / every) }, (_, i) => values[i * every] as number);
   }
 
   /**

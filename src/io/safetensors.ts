@@ -84,14 +84,26 @@ export function readTensorBytes(info: TensorInfo): Uint8Array {
   return whole;
 }
 
-/** Parts of at most `most` bytes, in order; each lies in memory that the next one overwrites. */
-function readParts(info: TensorInfo, most: number, visit: (bytes: Uint8Array<ArrayBuffer>, at: number) => void): void {
+/** Opens the file of a tensor if it can still be the one whose header was read. */
+function openSource(info: TensorInfo): { fd: number; modified: boolean } {
   const fd = openForRead(info.file);
   try {
     const stat = fs.fstatSync(fd);
     if (stat.size !== info.fileSize)
       throw sourceChanged(info, `its size changed from ${info.fileSize} to ${stat.size} bytes`);
-    if (stat.mtimeMs !== info.fileMtimeMs && info.checksum === undefined) throw sourceChanged(info, 'it was modified');
+    const modified = stat.mtimeMs !== info.fileMtimeMs;
+    if (modified && info.checksum === undefined) throw sourceChanged(info, 'it was modified');
+    return { fd, modified };
+  } catch (error) {
+    fs.closeSync(fd);
+    throw error;
+  }
+}
+
+/** Parts of at most `most` bytes, in order; each lies in memory that the next one overwrites. */
+function readParts(info: TensorInfo, most: number, visit: (bytes: Uint8Array<ArrayBuffer>, at: number) => void): void {
+  const { fd } = openSource(info);
+  try {
     const space = new Uint8Array(Math.min(most, info.byteLength));
     let checksum = 0;
     for (let at = 0; at < info.byteLength; at += space.length) {
@@ -130,10 +142,40 @@ export function readTensorParts(info: TensorInfo, visit: (values: Float32Array, 
   readParts(info, PART, (bytes, at) => visit(toFloat32(info.dtype, bytes), at / DTYPE_BYTES[info.dtype]));
 }
 
+/** Values that lie closer than this are read with what is between them: a system call costs more than so many bytes. */
+const NEAR_BYTES = 512;
+
+/**
+ * Every `every`-th value of {@link readTensorFloat32}, from the first on; values far apart are read one by one.
+ *
+ * @throws FusedLoraError as {@link readTensorFloat32}. Of a file that was modified all bytes are read, to see whether they are the same.
+ */
+export function readTensorSample(info: TensorInfo, every: number): Float32Array {
+  requireFloats(info);
+  const bytes = DTYPE_BYTES[info.dtype];
+  const count = Math.ceil(info.byteLength / bytes / every);
+  const { fd, modified } = openSource(info);
+  try {
+    if (!modified && every * bytes > NEAR_BYTES) {
+      const sampled = new Uint8Array(count * bytes);
+      for (let i = 0; i < count; i++) {
+        const into = sampled.subarray(i * bytes, (i + 1) * bytes);
+        if (!readFully(fd, into, info.offset + i * every * bytes)) throw sourceChanged(info, 'it became shorter');
+      }
+      return toFloat32(info.dtype, sampled);
+    }
+  } finally {
+    fs.closeSync(fd);
+  }
+  const values = readTensorFloat32(info);
+  return Float32Array.from({ length: count }, (_, i) => values[i * every] as number);
+}
+
 /** A tensor of a file as the source of a parameter. */
 export const tensorSource = (info: TensorInfo) => ({
   read: () => readTensorFloat32(info),
   readParts: (visit: (values: Float32Array, at: number) => void) => readTensorParts(info, visit),
+  readSample: (every: number) => readTensorSample(info, every),
   description: `${info.file}: ${info.name}`,
 });
 

@@ -1,15 +1,15 @@
-/** What a model does on a dev set beyond its metrics: who is taken for whom, and which examples are hardest. */
-
-import type { EncodedExample } from '../data/batch/packing';
-import type { EncodedSentence } from '../data/tokenize/encode_words';
-import type { TaskModel } from '../models';
-import type { DetailsEvent, HardExample } from '../report';
-import { type Example, isTokenExample } from '../task/examples';
-import type { Evaluation } from '../train/evaluate';
+/**
+ * What a model does on a dev set beyond its metrics: who is taken for whom, and which examples are hardest.
+ * The log and the report show it (the line "details" of events.jsonl: src/report/record.ts); metrics are in measure.ts.
+ */
+import type { TaskSettings } from '../base/tasks';
+import { type Example, isTokenExample } from '../data/examples/example';
+import type { EncodedExample, EncodedSentence } from '../data/tokenize/encoded_example';
 import { areEntityTags } from './entities';
+import type { Evaluation } from './evaluation';
 import { confusionMatrix } from './metrics';
+import { DEFAULT_THRESHOLD, logSoftmax, sigmoid } from './probabilities';
 import { type Score, scoresByClass, scoresByEntityType, scoresByLabel } from './scores';
-import { DEFAULT_THRESHOLD, sigmoid } from './threshold';
 
 /** Examples that are listed, and the most characters of their texts. */
 const HARDEST = 25;
@@ -20,7 +20,36 @@ const MISTAKES = 30;
 /** Points of a regression that are kept. */
 const POINTS = 2000;
 
-export type Details = Omit<DetailsEvent, 'event' | 'step'>;
+/** An example of the dev set with a large loss. */
+export interface HardExample {
+  /** Number in the dev set, from 0, or where it stands: `dev.tsv:17`. */
+  place: string;
+  text: string;
+  textPair?: string;
+  label: string;
+  prediction: string;
+  /** That the model gives to its prediction; of a sentence in words, the smallest among the wrong ones; absent for regression. */
+  probability?: number;
+  loss: number;
+}
+
+/** What a model does on a dev set beyond its metrics. */
+export interface ErrorAnalysis {
+  labelNames: string[];
+  /** What `scores` are of: classes, labels or entity types. */
+  scoresOf?: 'class' | 'label' | 'entity type';
+  scores?: Score[];
+  /** [label][predicted] counts, of texts or words; absent for many classes. */
+  confusion?: number[][];
+  /** The most frequent mistakes, where there are too many classes for a matrix. */
+  mistakes?: { label: string; predicted: string; count: number }[];
+  /** [target, prediction] of a regression; a selection where there are many. */
+  points?: [number, number][];
+  /** Those with the largest loss, largest first. */
+  hardest: HardExample[];
+}
+
+type LogDistribution = ReturnType<typeof logSoftmax>;
 
 /** What is said of each example, its text left out. */
 type Judged = Pick<HardExample, 'label' | 'prediction' | 'probability' | 'loss'>;
@@ -31,12 +60,12 @@ type Judged = Pick<HardExample, 'label' | 'prediction' | 'probability' | 'loss'>
  *
  * @param encoded, examples in the order of the data set.
  */
-export function detailsOf(
-  model: TaskModel,
+export function analyzeErrors(
+  model: TaskSettings,
   evaluation: Evaluation,
   encoded: readonly EncodedExample[],
   examples: readonly Example[],
-): Details {
+): ErrorAnalysis {
   const { labelNames } = model;
   const hardest = (judged: readonly Judged[]) => hardestOf(judged, examples);
   switch (model.task) {
@@ -64,11 +93,11 @@ export function detailsOf(
       };
     }
     case 'token-classification':
-      return wordDetails(model, evaluation, encoded as readonly EncodedSentence[], examples, hardest);
+      return analyzeWords(model, evaluation, encoded as readonly EncodedSentence[], examples, hardest);
     default: {
-      const distributions = evaluation.logits.map(distribution);
+      const distributions = evaluation.logits.map(logSoftmax);
       const labels = encoded.map(({ label }) => label as number);
-      const judged = labels.map((label, i) => judgeClass(label, distributions[i] as Distribution, labelNames));
+      const judged = labels.map((label, i) => judgeClass(label, distributions[i] as LogDistribution, labelNames));
       const matrix = confusionMatrix(
         labels,
         distributions.map(({ best }) => best),
@@ -85,13 +114,13 @@ export function detailsOf(
   }
 }
 
-function wordDetails(
-  { labelNames, numLabels }: TaskModel,
+function analyzeWords(
+  { labelNames, numLabels }: TaskSettings,
   { logits }: Evaluation,
   encoded: readonly EncodedSentence[],
   examples: readonly Example[],
   hardest: (judged: readonly Judged[]) => HardExample[],
-): Details {
+): ErrorAnalysis {
   const name = (id: number) => labelNames[id] as string;
   const sentences = encoded.map(({ firstPieces, tokenLabels }, i) => {
     const example = examples[i] as Example;
@@ -100,7 +129,7 @@ function wordDetails(
       .filter((word) => (firstPieces[word] as number) >= 0)
       .map((word) => {
         const t = firstPieces[word] as number;
-        const of = distribution((logits[i] as Float32Array).subarray(t * numLabels, (t + 1) * numLabels));
+        const of = logSoftmax((logits[i] as Float32Array).subarray(t * numLabels, (t + 1) * numLabels));
         return { word: tokens[word] as string, label: tokenLabels?.[t] as number, ...of };
       });
   });
@@ -139,7 +168,7 @@ function wordDetails(
   };
 }
 
-function confusions(matrix: number[][], names: readonly string[]): Pick<Details, 'confusion' | 'mistakes'> {
+function confusions(matrix: number[][], names: readonly string[]): Pick<ErrorAnalysis, 'confusion' | 'mistakes'> {
   if (matrix.length <= MATRIX_CLASSES) return { confusion: matrix };
   const mistakes = matrix.flatMap((row, label) =>
     row.flatMap((count, predicted) =>
@@ -151,20 +180,7 @@ function confusions(matrix: number[][], names: readonly string[]): Pick<Details,
   return { mistakes: mistakes.sort((a, b) => b.count - a.count).slice(0, MISTAKES) };
 }
 
-interface Distribution {
-  best: number;
-  /** ln p of each class. */
-  log: number[];
-}
-
-/** Log-softmax in float64, so that a loss is exact where p is too small for a number. */
-function distribution(logits: Float32Array): Distribution {
-  const most = Math.max(...logits);
-  const logSum = most + Math.log(logits.reduce((sum, x) => sum + Math.exp(x - most), 0));
-  return { best: Math.max(0, logits.indexOf(most)), log: Array.from(logits, (x) => x - logSum) };
-}
-
-function judgeClass(label: number, { best, log }: Distribution, names: readonly string[]): Judged {
+function judgeClass(label: number, { best, log }: LogDistribution, names: readonly string[]): Judged {
   return {
     label: names[label] as string,
     prediction: names[best] as string,

@@ -1,10 +1,13 @@
-/** Metrics of a task from the logits of a whole data set. */
-import { type EncodedExample, IGNORE_LABEL } from '../data/batch/packing';
-import type { TaskModel } from '../models';
-import type { Evaluation } from '../train/evaluate';
+/**
+ * The metrics of a task, by name, from the logits of a whole data set: what `evaluate` gives and training logs.
+ * The single metrics are in metrics.ts (classes, labels, numbers) and entities.ts; each class by itself is in scores.ts.
+ */
+import type { TaskSettings } from '../base/tasks';
+import { type EncodedExample, IGNORE_LABEL } from '../data/tokenize/encoded_example';
 import { areEntityTags, entityMetrics } from './entities';
+import type { Evaluation } from './evaluation';
 import { argmaxRows, classificationMetrics, multiLabelMetrics, regressionMetrics } from './metrics';
-import { DEFAULT_THRESHOLD, exceeds } from './threshold';
+import { DEFAULT_THRESHOLD, exceeds } from './probabilities';
 
 /**
  * The loss, and
@@ -18,7 +21,7 @@ import { DEFAULT_THRESHOLD, exceeds } from './threshold';
  * @param threshold of multi-label classification.
  */
 export function measure(
-  model: TaskModel,
+  model: TaskSettings,
   evaluation: Evaluation,
   examples: readonly EncodedExample[],
   threshold = DEFAULT_THRESHOLD,

@@ -1,4 +1,7 @@
-/** Metrics over a whole evaluation set. */
+/**
+ * Metrics from labels and predictions: accuracy, F1, Matthews, correlations, over a whole evaluation set.
+ * Which of them a task has is decided in measure.ts; whole entities are counted in entities.ts.
+ */
 import { FusedLoraError } from '../base/errors';
 
 /** Of one class a text or word. */

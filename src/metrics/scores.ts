@@ -1,4 +1,7 @@
-/** Precision, recall and F1 of each class, label or entity type by itself: what a mean hides. */
+/**
+ * Precision, recall and F1 of each class, label or entity type by itself: what a mean hides.
+ * They are part of the error analysis (error_analysis.ts); the means are in metrics.ts.
+ */
 import { findEntities } from './entities';
 
 /** Scores of one class, label or entity type. */

@@ -1,13 +1,14 @@
 import * as path from 'node:path';
 import { FusedLoraError } from '../base/errors';
 import { checkKeys } from '../base/options';
+import { TASKS, type Task, type TaskSettings } from '../base/tasks';
 import type { JsonObject } from '../io/json';
 import { openModelFolder, type WriteModelFolderOptions, writeModelFolder } from '../io/model_folder';
 import type { TensorData } from '../io/safetensors';
 import { BertForMaskedLM, BertForSequenceClassification, BertForTokenClassification } from './bert';
 import { type EncoderConfig, type ParseConfigOptions, parseConfig } from './config';
 import { RobertaForMaskedLM, RobertaForSequenceClassification, RobertaForTokenClassification } from './roberta';
-import { TASKS, type Task, type TaskModel, type TaskSettings } from './task_model';
+import type { TaskModel } from './task_model';
 import { fitCheckpoint, type LoadReport } from './weights';
 
 /** What decides a model's head and dropout. */

@@ -1,9 +1,10 @@
+import type { TaskSettings } from '../base/tasks';
 import type { Value } from '../graph/value';
 import { type Dropout, Linear } from '../nn';
 import type { EncoderConfig } from './config';
 import { EncoderModel, type Pooler } from './encoder';
 import { BertLmHead, headDropout } from './heads';
-import { firstTokens, maskedTokens, TaskModel, type TaskSettings, tokenLogits } from './task_model';
+import { firstTokens, maskedTokens, TaskModel, tokenLogits } from './task_model';
 
 abstract class BertTaskModel extends TaskModel {
   readonly bert: EncoderModel;

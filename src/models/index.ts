@@ -1,3 +1,4 @@
+export { TASKS, type Task, type TaskSettings } from '../base/tasks';
 export {
   configOf,
   createModel,
@@ -12,5 +13,5 @@ export { type EncoderConfig, type ModelFamily, type ParseConfigOptions, parseCon
 export { Embeddings, Encoder, EncoderModel, Pooler } from './encoder';
 export { BertLmHead, BertPredictions, ClassificationHead, PredictionTransform, RobertaLmHead } from './heads';
 export { RobertaForMaskedLM, RobertaForSequenceClassification, RobertaForTokenClassification } from './roberta';
-export { TASKS, type Task, TaskModel, type TaskSettings } from './task_model';
+export { TaskModel } from './task_model';
 export type { LoadReport } from './weights';

@@ -1,9 +1,10 @@
+import type { TaskSettings } from '../base/tasks';
 import type { Value } from '../graph/value';
 import { type Dropout, Linear } from '../nn';
 import type { EncoderConfig } from './config';
 import { EncoderModel } from './encoder';
 import { ClassificationHead, headDropout, RobertaLmHead } from './heads';
-import { firstTokens, maskedTokens, TaskModel, type TaskSettings, tokenLogits } from './task_model';
+import { firstTokens, maskedTokens, TaskModel, tokenLogits } from './task_model';
 
 /** XLM-RoBERTa and CamemBERT are RoBERTa under other names. */
 const PREFIXES: Readonly<Record<string, string>> = { 'xlm-roberta': 'XLMRoberta', camembert: 'Camembert' };

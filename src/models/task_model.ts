@@ -1,31 +1,9 @@
+import type { Task, TaskSettings } from '../base/tasks';
 import { gatherRows } from '../graph/ops';
 import type { Graph, Value } from '../graph/value';
 import { binaryLoss, type Dropout, type LossOptions, Model, squaredLoss } from '../nn';
 import { type EncoderConfig, maxLengthOf, positionOffsetOf } from './config';
 import type { EncoderModel } from './encoder';
-
-/**
- * sequence-classification: one of several classes a text. multi-label-classification: any number of labels a text. regression: numbers a
- * text. token-classification: one of several classes a word. masked-lm: the tokens that were masked.
- */
-export const TASKS = [
-  'sequence-classification',
-  'multi-label-classification',
-  'regression',
-  'token-classification',
-  'masked-lm',
-] as const;
-/** One of {@link TASKS}. */
-export type Task = (typeof TASKS)[number];
-
-/** What a head is for, and the names of its labels. */
-export interface TaskSettings {
-  task: Task;
-  /** Outputs of the head; the vocabulary size for masked-lm. */
-  numLabels: number;
-  /** Names of the labels by id, numLabels of them; empty for regression and masked-lm. */
-  labelNames: string[];
-}
 
 /** An encoder with a head, as transformers names it. */
 export abstract class TaskModel extends Model implements TaskSettings {

@@ -1,7 +1,6 @@
 import { FusedLoraError } from '../base/errors';
 import { nearNames } from '../base/near';
 import type { Parameter } from '../graph/parameter';
-import type { Module } from './module';
 
 /** One entry of a state dict. `data` gives the newest values, row-major. */
 export interface StateTensor {
@@ -14,8 +13,13 @@ export type StateDict = Map<string, StateTensor>;
 /** What `loadStateDict` takes: a state dict of this library, or pairs made by hand. */
 export type StateEntries = Iterable<readonly [string, StateTensor]>;
 
+/** What holds parameters by path: a Module, which is made of this file's functions. */
+interface ParameterHolder {
+  namedParameters(options?: { all?: boolean }): [string, Parameter][];
+}
+
 /** All parameters of a module by path, shared ones at each path. */
-export function stateOf(module: Module): StateDict {
+export function stateOf(module: ParameterHolder): StateDict {
   return new Map(
     module
       .namedParameters({ all: true })
@@ -54,7 +58,7 @@ export function stateMismatch(
 
 /** Sets the parameters of a module from a state dict; nothing is changed when a name or shape does not fit. */
 export function loadState(
-  module: Module,
+  module: ParameterHolder,
   state: StateEntries,
   strict: boolean,
 ): { missing: string[]; unexpected: string[] } {

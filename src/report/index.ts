@@ -3,12 +3,12 @@ import { writeFileAtomic } from '../io/atomic';
 import { renderReport } from './page';
 import { readRecord } from './record';
 
+export type { ErrorAnalysis, HardExample } from '../metrics/error_analysis';
 export { renderReport } from './page';
 export {
   type DataFacts,
   type DetailsEvent,
   type EndEvent,
-  type HardExample,
   LOG_VERSION,
   type MachineFacts,
   type RunRecord,

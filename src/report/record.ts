@@ -2,8 +2,9 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { FusedLoraError } from '../base/errors';
-import type { Score } from '../metrics/scores';
+import type { ErrorAnalysis } from '../metrics/error_analysis';
 import type { CheckpointEvent, EvaluationEvent, StepEvent } from '../train/events';
+import { EVENTS } from '../train/output';
 
 /** Of the log's lines; raised when a field changes its meaning. */
 export const LOG_VERSION = 1;
@@ -53,35 +54,10 @@ export interface StartEvent {
   machine: MachineFacts;
 }
 
-/** An example of the dev set with a large loss. */
-export interface HardExample {
-  /** Number in the dev set, from 0, or where it stands: `dev.tsv:17`. */
-  place: string;
-  text: string;
-  textPair?: string;
-  label: string;
-  prediction: string;
-  /** That the model gives to its prediction; of a sentence in words, the smallest among the wrong ones; absent for regression. */
-  probability?: number;
-  loss: number;
-}
-
-/** What the saved state does on the dev set. */
-export interface DetailsEvent {
+/** The error analysis of the saved state on the dev set. */
+export interface DetailsEvent extends ErrorAnalysis {
   event: 'details';
   step: number;
-  labelNames: string[];
-  /** What `scores` are of: classes, labels or entity types. */
-  scoresOf?: 'class' | 'label' | 'entity type';
-  scores?: Score[];
-  /** [label][predicted] counts, of texts or words; absent for many classes. */
-  confusion?: number[][];
-  /** The most frequent mistakes, where there are too many classes for a matrix. */
-  mistakes?: { label: string; predicted: string; count: number }[];
-  /** [target, prediction] of a regression; a selection where there are many. */
-  points?: [number, number][];
-  /** Those with the largest loss, largest first. */
-  hardest: HardExample[];
 }
 
 /** The end of a run whose output is written. */
@@ -162,7 +138,7 @@ export function parseRecord(text: string, name: string): RunRecord {
  * @throws FusedLoraError FILE_NOT_FOUND; INVALID_DATA for a file with no step in it.
  */
 export function readRecord(run: string): RunRecord {
-  const file = fs.statSync(run, { throwIfNoEntry: false })?.isDirectory() ? path.join(run, 'events.jsonl') : run;
+  const file = fs.statSync(run, { throwIfNoEntry: false })?.isDirectory() ? path.join(run, EVENTS) : run;
   let text: string;
   try {
     text = fs.readFileSync(file, 'utf8');

@@ -1,48 +1,18 @@
-/** Predictions of a trained model for texts, or for sentences in words, in their order. */
-
+/**
+ * Predictions of a trained model for texts, or for sentences in words, in their order.
+ * What logits mean is in src/metrics/predictions.ts; predictions against labels are measured by evaluate.ts.
+ */
 import { checkKeys } from '../base/options';
-import { EncodedSource } from '../data/batch/batch_source';
-import type { EncodedExample } from '../data/batch/packing';
-import type { TokenExample } from '../data/examples/token_examples';
+import { type Example, isTokenExample, requireObject, type TokenExample, textExamples } from '../data/examples/example';
 import { encodeExamples } from '../data/tokenize/encode';
 import { encodeTokenExamples } from '../data/tokenize/encode_words';
-import type { BackendName } from '../graph/parameter';
+import type { EncodedExample } from '../data/tokenize/encoded_example';
+import { chooseDevice, type DeviceOption } from '../graph/device';
 import type { PrecisionOption } from '../graph/precision';
-import { areEntityTags, type Entity, findEntities } from '../metrics/entities';
-import { checkedThreshold, sigmoid } from '../metrics/threshold';
-import { trace } from '../nn';
-import { Evaluator } from '../train/evaluate';
-import { chooseDevice, type DeviceOption } from './device';
-import { positionsOf } from './encoding';
-import { type Example, isTokenExample, requireObject, textExamples } from './examples';
+import { type Prediction, predictText, predictWords } from '../metrics/predictions';
+import { checkedThreshold } from '../metrics/probabilities';
+import { ModelEvaluator } from './model_evaluator';
 import type { TextModel } from './text_model';
-
-/** What a model says about a text; which fields there are depends on its task. */
-export interface Prediction {
-  /** The most probable class; absent for regression. */
-  label?: string;
-  /** Of `label`. */
-  probability?: number;
-  /** Of every class by name; of classes that exclude each other they add up to 1. */
-  probabilities?: Record<string, number>;
-  /** What a multi-label classifier gives: the labels whose probability is above the threshold; their `probabilities` are each label's own. */
-  labels?: string[];
-  /** What a regression model gives. */
-  values?: number[];
-  /** What a token classifier gives: one entry a word. */
-  words?: WordPrediction[];
-  /** Of a token classifier whose labels are entity tags (B-PER, I-PER, O): the entities, `end` after the last word. */
-  entities?: (Entity & { text: string })[];
-}
-
-/** What a token classifier says about a word. */
-export interface WordPrediction {
-  word: string;
-  /** The most probable class; null for a word beyond maxLength or without token ids, which no model has seen. */
-  label: string | null;
-  /** Of `label`. */
-  probability: number | null;
-}
 
 /** Of {@link Classifier}. */
 export interface ClassifierOptions {
@@ -65,17 +35,9 @@ const CLASSIFIER_KEYS: Record<keyof ClassifierOptions | 'signal', true> = {
   signal: true,
 };
 
-/** exp(x) / Σ exp(x), in float64, and where it is largest. */
-function distribution(logits: Float32Array): { best: number; probabilities: number[] } {
-  const most = Math.max(...logits);
-  const exponentials = Array.from(logits, (x) => Math.exp(x - most));
-  const sum = exponentials.reduce((total, x) => total + x, 0);
-  return { best: logits.indexOf(most), probabilities: exponentials.map((x) => x / sum) };
-}
-
 /** A program for predictions, kept between calls. Dispose of it when done; the model stays. */
 export class Classifier {
-  private readonly evaluator: Evaluator;
+  private readonly evaluator: ModelEvaluator;
   private readonly tokenBudget: number;
   private readonly threshold: number;
 
@@ -85,14 +47,9 @@ export class Classifier {
   ) {
     checkKeys('Classifier', options, CLASSIFIER_KEYS);
     this.threshold = checkedThreshold(options.threshold);
-    const backend: BackendName = chooseDevice(options.device).backend;
-    const { model } = textModel;
-    this.evaluator = new Evaluator({
-      trace: (o) => trace(model, o),
-      backend,
-      precision: options.precision ?? 'auto',
-      loss: false,
-    });
+    const { backend } = chooseDevice(options.device);
+    const { precision = 'auto' } = options;
+    this.evaluator = new ModelEvaluator(textModel.model, { backend, precision, loss: false });
     this.tokenBudget = Math.max(options.tokenBudget ?? 4096, textModel.maxLength);
   }
 
@@ -112,11 +69,11 @@ export class Classifier {
       });
       const encoded = await encodeTokenExamples(sentences, tokenizer, { maxLength, signal });
       const logits = await this.logitsOf(encoded, signal);
-      return encoded.map(({ firstPieces }, i) => this.words(sentences[i]!.tokens, firstPieces, logits[i]!));
+      return encoded.map(({ firstPieces }, i) => predictWords(logits[i]!, model, sentences[i]!.tokens, firstPieces));
     }
     const examples = texts.map((text) => (typeof text === 'string' ? { text } : text));
     const encoded = await encodeExamples(textExamples(examples, model.task), tokenizer, { maxLength, signal });
-    return (await this.logitsOf(encoded, signal)).map((row) => this.prediction(row));
+    return (await this.logitsOf(encoded, signal)).map((logits) => predictText(logits, model, this.threshold));
   }
 
   /** Frees the program; the model stays. */
@@ -130,47 +87,7 @@ export class Classifier {
   }
 
   private async logitsOf(encoded: readonly EncodedExample[], signal?: AbortSignal): Promise<Float32Array[]> {
-    const source = new EncodedSource(encoded, {
-      positions: positionsOf(this.textModel.model),
-      tokenBudget: this.tokenBudget,
-      shuffle: false,
-    });
-    return (await this.evaluator.run(source, signal)).logits;
-  }
-
-  private prediction(logits: Float32Array): Prediction {
-    const { task, labelNames } = this.textModel.model;
-    if (task === 'regression') return { values: [...logits] };
-    const named = (probabilities: number[]) =>
-      Object.fromEntries(labelNames.map((name, i) => [name, probabilities[i] as number]));
-    if (task === 'multi-label-classification') {
-      const probabilities = sigmoid(logits);
-      const labels = labelNames.filter((_, i) => (probabilities[i] as number) > this.threshold);
-      return { labels, probabilities: named(probabilities) };
-    }
-    const { best, probabilities } = distribution(logits);
-    return {
-      label: labelNames[best] as string,
-      probability: probabilities[best] as number,
-      probabilities: named(probabilities),
-    };
-  }
-
-  /** @param logits [tokens × classes] */
-  private words(words: readonly string[], firstPieces: Int32Array, logits: Float32Array): Prediction {
-    const { labelNames, numLabels } = this.textModel.model;
-    const predictions = words.map((word, i): WordPrediction => {
-      const t = firstPieces[i] as number;
-      if (t < 0) return { word, label: null, probability: null };
-      const { best, probabilities } = distribution(logits.subarray(t * numLabels, (t + 1) * numLabels));
-      return { word, label: labelNames[best] as string, probability: probabilities[best] as number };
-    });
-    if (!areEntityTags(labelNames)) return { words: predictions };
-    const entities = findEntities(predictions.map(({ label }) => label ?? 'O'));
-    return {
-      words: predictions,
-      entities: entities.map((entity) => ({ ...entity, text: words.slice(entity.start, entity.end).join(' ') })),
-    };
+    return (await this.evaluator.run(encoded, { tokenBudget: this.tokenBudget }, signal)).logits;
   }
 }
 

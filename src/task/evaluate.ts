@@ -1,15 +1,17 @@
-/** Metrics of a model or adapter folder on labelled examples. */
-
+/**
+ * Metrics of a model or adapter folder on labelled examples.
+ * How each task is measured is in src/metrics/measure.ts; texts without labels are for classify.ts.
+ */
 import { checkKeys } from '../base/options';
+import type { BatchSizes } from '../data/batch/sources';
+import { type ExampleData, type LoadOptions, loadExamples } from '../data/read/load';
 import { READ_KEYS } from '../data/read/read_examples';
+import { encodeFor } from '../data/tokenize/encode_for_task';
+import { chooseDevice, type DeviceOption } from '../graph/device';
 import type { PrecisionOption } from '../graph/precision';
 import { measure } from '../metrics/measure';
-import { checkedThreshold } from '../metrics/threshold';
-import { trace } from '../nn';
-import { Evaluator } from '../train/evaluate';
-import { type ExampleData, type LoadOptions, loadExamples } from './data';
-import { chooseDevice, type DeviceOption } from './device';
-import { type BatchSizes, encodeFor, sourceOf } from './encoding';
+import { checkedThreshold } from '../metrics/probabilities';
+import { ModelEvaluator } from './model_evaluator';
 import type { TextModel } from './text_model';
 
 /** Of {@link evaluate}. */
@@ -57,13 +59,11 @@ export async function evaluate(
   const threshold = checkedThreshold(options.threshold);
   const { examples } = await loadExamples(model.task, data, options, { name: 'data' });
   const encoded = await encodeFor(textModel, examples, options.signal);
-  const { batchSize, tokenBudget } = options;
-  const source = sourceOf(model, encoded, { batchSize, tokenBudget, shuffle: false });
+  const { batchSize, tokenBudget, precision = 'auto' } = options;
   const { backend } = chooseDevice(options.device);
-  const { precision = 'auto' } = options;
-  using evaluator = new Evaluator({ trace: (o) => trace(model, o), backend, precision });
+  using evaluator = new ModelEvaluator(model, { backend, precision });
   const started = performance.now();
-  const evaluation = await evaluator.run(source, options.signal);
+  const evaluation = await evaluator.run(encoded, { batchSize, tokenBudget }, options.signal);
   const seconds = (performance.now() - started) / 1000;
   return {
     examples: examples.length,

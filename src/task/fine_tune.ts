@@ -3,31 +3,34 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { FusedLoraError } from '../base/errors';
 import { checkKeys } from '../base/options';
+import type { Task } from '../base/tasks';
+import { type BatchSizes, sourceOf, sourceOfTraining } from '../data/batch/sources';
 import type { ColumnOptions } from '../data/read/columns';
+import type { ExampleData } from '../data/read/load';
+import { chooseLabels, openTrainingData, type TrainingData } from '../data/read/training_data';
+import { encodeFor } from '../data/tokenize/encode_for_task';
+import { chooseDevice, type DeviceOption } from '../graph/device';
 import { Parameter } from '../graph/parameter';
 import { choosePrecision, type Precision } from '../graph/precision';
 import type { HubOptions } from '../io/hub';
 import { type LoraConfig, parameterTable, resolveLoraConfig, saveAdapter } from '../lora';
-import { detailsOf } from '../metrics/error_analysis';
+import { analyzeErrors } from '../metrics/error_analysis';
+import type { Evaluation } from '../metrics/evaluation';
 import { measure } from '../metrics/measure';
-import { saveModel, type Task, type TaskModel } from '../models';
+import { saveModel, type TaskModel } from '../models';
 import { type LossOptions, trace } from '../nn';
-import { type Evaluation, Evaluator } from '../train/evaluate';
+import { RunLog } from '../report/run_log';
+import { Evaluator } from '../train/evaluate';
 import type { RunEvent } from '../train/events';
 import { type TrainerOptions, trainerOptionsOf } from '../train/options';
+import { prepareOutput } from '../train/output';
+import { runIdentity } from '../train/run_identity';
 import { Trainer, type TrainResult } from '../train/trainer';
-import type { ExampleData } from './data';
-import { chooseDevice, type DeviceOption } from './device';
-import { type BatchSizes, encodeFor, sourceOf } from './encoding';
 import { FINE_TUNE_KEYS } from './fine_tune_keys';
 import { applyMethod, defaultLearningRate, type Method, nameOfMethod } from './method';
 import { findModel } from './model_folder';
-import { prepareOutput } from './output';
 import { dataFacts, lengthsOf, settingsFrom, startEvent } from './run_facts';
-import { runIdentity } from './run_identity';
-import { RunLog } from './run_log';
 import { copyTokenizer, type OpenTextModelOptions, openTextModel, type TextModel, writeSettings } from './text_model';
-import { chooseLabels, openTrainingData, sourceOfTraining, type TrainingData } from './training_data';
 
 type ModelSettings = Pick<
   OpenTextModelOptions,
@@ -156,7 +159,7 @@ export const DEFAULT_LORA: LoraConfig = { r: 8, loraAlpha: 16, targetModules: 'a
  * NON_FINITE_LOSS; ABORTED after a checkpoint; and what loading and wrapping throw.
  */
 export async function fineTune(options: FineTuneOptions): Promise<FineTuneResult> {
-  checkKeys('fineTune', options, FINE_TUNE_KEYS);
+  checkKeys('fineTune', options, FINE_TUNE_KEYS satisfies Record<keyof FineTuneOptions, true>);
   const { method = 'lora', seed = 0, outputDir, signal, onNotice = () => {} } = options;
   const { backend, reason } = chooseDevice(options.device);
   const precision = choosePrecision(options.precision, backend);
@@ -232,7 +235,7 @@ export async function fineTune(options: FineTuneOptions): Promise<FineTuneResult
       training.metrics === undefined || (training.bestStep !== null && training.bestStep !== training.steps);
     const metrics = evaluation ? (stale ? await run() : training.metrics) : undefined;
     const output = await log.timed('saving', () => save(textModel, kind, outputDir, precision));
-    if (last) log.details({ step: training.bestStep ?? training.steps, ...detailsOf(model, last, dev!, data.dev!) });
+    if (last) log.errors(training.bestStep ?? training.steps, analyzeErrors(model, last, dev!, data.dev!));
     const reportFile = log.end({ ...(metrics && { metrics }), output, training: { ...training } });
     return {
       method: nameOfMethod(method),

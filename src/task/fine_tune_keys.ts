@@ -2,9 +2,8 @@
 import { COLUMN_KEYS } from '../data/read/columns';
 import { HUB_KEYS } from '../io/hub';
 import { TRAINING_KEYS } from '../train/options';
-import type { FineTuneOptions } from './fine_tune';
 
-export const FINE_TUNE_KEYS: Record<keyof FineTuneOptions, true> = {
+export const FINE_TUNE_KEYS = {
   model: true,
   revision: true,
   train: true,
@@ -35,4 +34,4 @@ export const FINE_TUNE_KEYS: Record<keyof FineTuneOptions, true> = {
   onNotice: true,
   ...HUB_KEYS,
   ...TRAINING_KEYS,
-};
+} as const;

@@ -1,10 +1,15 @@
 /** What fine-tuning would cost, before it is begun: arithmetic, memory, and time by a few steps on the spot. */
 import * as path from 'node:path';
 import { FusedLoraError } from '../base/errors';
-import type { EncodedSource } from '../data/batch/batch_source';
-import type { EncodedExample } from '../data/batch/packing';
+import type { EncodedSource } from '../data/batch/encoded_source';
+import { sourceOf } from '../data/batch/sources';
 import type { ColumnOptions } from '../data/read/columns';
+import { type LoadedData, loadExamples } from '../data/read/load';
+import { chooseLabels, type TrainingData } from '../data/read/training_data';
+import { encodeFor } from '../data/tokenize/encode_for_task';
+import type { EncodedExample } from '../data/tokenize/encoded_example';
 import { loadTokenizer, type Tokenizer } from '../data/tokenize/tokenizer';
+import { chooseDevice } from '../graph/device';
 import { type Plan, plan as planGraph } from '../graph/plan';
 import { choosePrecision, type Precision } from '../graph/precision';
 import { Program } from '../graph/program';
@@ -15,14 +20,10 @@ import { type ParameterTable, parameterTable } from '../lora';
 import { createModel, type TaskModel } from '../models';
 import { trace } from '../nn';
 import { flagTree } from '../nn/flag_tree';
-import { type LoadedData, loadExamples } from './data';
-import { chooseDevice } from './device';
-import { encodeFor, sourceOf } from './encoding';
 import { DEFAULT_BATCH_SIZE, DEFAULT_LORA, FINE_TUNE_DEFAULTS, type FineTuneOptions } from './fine_tune';
 import { applyMethod, nameOfMethod } from './method';
 import { findModel } from './model_folder';
 import { openTextModel } from './text_model';
-import { chooseLabels, type TrainingData } from './training_data';
 
 export interface PlanTrainingOptions
   extends Pick<

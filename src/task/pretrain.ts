@@ -6,18 +6,18 @@ import { checkKeys } from '../base/options';
 import { cutPieces, MaskedSource } from '../data/batch/masked_source';
 import { readDocuments } from '../data/read/text_documents';
 import { loadTokenizer, type Tokenizer } from '../data/tokenize/tokenizer';
+import { chooseDevice, type DeviceOption } from '../graph/device';
 import { choosePrecision, type Precision } from '../graph/precision';
 import { readJsonObject } from '../io/json';
 import { createModel, loadModel, saveModel, type TaskModel } from '../models';
 import { trace } from '../nn';
+import { RunLog } from '../report/run_log';
 import { TRAINING_KEYS, type TrainerOptions, trainerOptionsOf } from '../train/options';
+import { EVENTS, prepareOutput } from '../train/output';
+import { runIdentity } from '../train/run_identity';
 import { Trainer, type TrainResult } from '../train/trainer';
-import { chooseDevice, type DeviceOption } from './device';
 import { findModel } from './model_folder';
-import { prepareOutput } from './output';
 import { dataFacts, settingsFrom, startEvent } from './run_facts';
-import { runIdentity } from './run_identity';
-import { EVENTS, RunLog } from './run_log';
 import { copyTokenizer } from './text_model';
 
 /** Of {@link pretrain}. */

@@ -1,6 +1,6 @@
 /** What a run's log says at its start: options, data, machine. */
 import * as os from 'node:os';
-import type { EncodedExample } from '../data/batch/packing';
+import type { EncodedExample } from '../data/tokenize/encoded_example';
 import { version } from '../io/version';
 import { parameterTable } from '../lora';
 import { native } from '../native';

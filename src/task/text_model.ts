@@ -4,6 +4,7 @@ import * as path from 'node:path';
 import { z } from 'zod';
 import { FusedLoraError } from '../base/errors';
 import { checkKeys } from '../base/options';
+import { TASKS, type Task } from '../base/tasks';
 import { loadTokenizer, type Tokenizer } from '../data/tokenize/tokenizer';
 import type { Precision } from '../graph/precision';
 import { writeFileAtomic } from '../io/atomic';
@@ -12,7 +13,7 @@ import { type JsonObject, readJsonObject } from '../io/json';
 import { SETTINGS, TOKENIZER_FILES } from '../io/model_files';
 import { expected, validate } from '../io/validate';
 import { loadAdapter } from '../lora';
-import { type LoadModelOptions, type LoadReport, loadModel, TASKS, type Task, type TaskModel } from '../models';
+import { type LoadModelOptions, type LoadReport, loadModel, type TaskModel } from '../models';
 import { LOAD_KEYS } from '../models/auto';
 import { findBaseModel, findModel, isAdapter } from './model_folder';
 

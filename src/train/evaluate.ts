@@ -1,11 +1,14 @@
-/** Runs a model over a data set without dropout: logits in the order of the examples, and the mean loss. */
-
+/**
+ * Runs a model over a data set without dropout: logits in the order of the examples, and the mean loss.
+ * What is made of them is in src/metrics; src/task/model_evaluator.ts calls it with examples in the place of batches.
+ */
+import type { BatchSource } from '../data/batch/batch';
 import type { BackendName } from '../graph/parameter';
 import { plan } from '../graph/plan';
 import { choosePrecision, type PrecisionOption } from '../graph/precision';
 import { Program } from '../graph/program';
 import type { Graph } from '../graph/value';
-import type { BatchSource } from './batch_source';
+import type { Evaluation } from '../metrics/evaluation';
 
 /** Of {@link Evaluator}. */
 export interface EvaluatorOptions {
@@ -16,16 +19,6 @@ export interface EvaluatorOptions {
   precision?: PrecisionOption;
   /** Whether batches have labels, so that there is a loss. Default true. */
   loss?: boolean;
-}
-
-/** Logits and loss of all examples. */
-export interface Evaluation {
-  /** Mean over all rows that count; NaN without labels. */
-  loss: number;
-  /** Logits of each example: [classes] for a sequence classifier, [tokens × classes] for a token classifier. */
-  logits: Float32Array[];
-  /** Outputs a row. */
-  numOutputs: number;
 }
 
 /** Kept between evaluations, so that weights are packed once. */

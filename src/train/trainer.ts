@@ -3,10 +3,10 @@
  * never a model.
  */
 import { FusedLoraError } from '../base/errors';
+import type { Batch, BatchSource, EpochBatches } from '../data/batch/batch';
 import { plan } from '../graph/plan';
 import { choosePrecision, type Precision } from '../graph/precision';
 import { Program } from '../graph/program';
-import type { BatchSource, EpochBatches, TrainBatch } from './batch_source';
 import {
   listCheckpoints,
   loadCheckpoint,
@@ -149,7 +149,7 @@ export class Trainer {
     const { options, state, program } = this;
     const started = performance.now();
     const { gradientAccumulation = 1, seed = 0, maxGradNorm = 1, signal } = options;
-    const micro: TrainBatch[] = [];
+    const micro: Batch[] = [];
     // One after the other: whether there is a next one may show with the one before.
     while (micro.length < gradientAccumulation && state.microBatch + micro.length < batches.length) {
       micro.push(await batches.at(state.microBatch + micro.length));

@@ -4,9 +4,9 @@
  */
 import { parseArgs } from 'node:util';
 import { type BackendName, type Model, Program, plan, trace } from '../../src';
-import type { SourceBatch } from '../../src/data/batch/batch_source';
+import type { Batch } from '../../src/data/batch/batch';
+import { chooseDevice } from '../../src/graph/device';
 import { native } from '../../src/native';
-import { chooseDevice } from '../../src/task/device';
 import { batchesOf, MODELS, SMALL } from '../gpu/models';
 
 const { values } = parseArgs({ options: { tokens: { type: 'string' }, steps: { type: 'string', default: '2' } } });
@@ -27,7 +27,7 @@ async function train(): Promise<number> {
 
 async function steps(model: Model, backend: BackendName): Promise<number> {
   using program = new Program(plan(trace(model, { training: true, loss: true }), { train: true }), { backend });
-  const [batch] = batchesOf({ ...SMALL, sentences }, 1) as [SourceBatch];
+  const [batch] = batchesOf({ ...SMALL, sentences }, 1) as [Batch];
   during = 'reserve';
   await program.reserve(batch.sizes);
   let last = Number.NaN;

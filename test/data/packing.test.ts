@@ -1,11 +1,7 @@
 import { RANDOM_SITE, RandomStream } from '../../src/base/philox';
-import {
-  type EncodedExample,
-  IGNORE_LABEL,
-  type PackOptions,
-  packBatch,
-  planBatches,
-} from '../../src/data/batch/packing';
+import { countBatches, type PackOptions, planBatches } from '../../src/data/batch/batch_plan';
+import { packBatch } from '../../src/data/batch/packing';
+import { type EncodedExample, IGNORE_LABEL } from '../../src/data/tokenize/encoded_example';
 import { errorMessage } from '../io/temporary';
 
 function randomLengths(seed: number, n: number, most = 60): number[] {
@@ -46,6 +42,7 @@ describe('planBatches', () => {
         expect(tokens).toBeLessThanOrEqual(options.tokenBudget ?? Number.POSITIVE_INFINITY);
       }
       expect(planBatches(Int32Array.from(lengths), options)).toEqual(batches);
+      expect(countBatches(lengths, options)).toBe(batches.length);
     }
   });
 
@@ -128,37 +125,45 @@ describe('packBatch', () => {
       { ...example([0, 2], { label: 2 }), tokenTypeIds: i32(0, 1) },
     ];
     expect(packBatch(encoded, i32(2, 0), { offset: 2 })).toEqual({
-      inputIds: i32(0, 2, 0, 10, 2),
-      positionIds: i32(2, 3, 2, 3, 4),
-      tokenTypeIds: i32(0, 1, 0, 0, 0),
-      cuSeqlens: i32(0, 2, 5),
-      labels: i32(2, 1),
-      firstToken: i32(0, 2),
+      tensors: {
+        inputIds: i32(0, 2, 0, 10, 2),
+        positionIds: i32(2, 3, 2, 3, 4),
+        tokenTypeIds: i32(0, 1, 0, 0, 0),
+        cuSeqlens: i32(0, 2, 5),
+        labels: i32(2, 1),
+        firstToken: i32(0, 2),
+      },
+      sizes: { T: 5, S: 2, M: 0 },
       exampleIndices: i32(2, 0),
-      numTokens: 5,
-      numSequences: 2,
+      lossRows: 2,
     });
-    expect(packBatch(encoded, i32(1), { offset: 0 }).positionIds).toEqual(i32(0, 1, 2, 3, 4));
+    expect(packBatch(encoded, i32(1), { offset: 0 }).tensors['positionIds']).toEqual(i32(0, 1, 2, 3, 4));
   });
 
   test('carries every kind of label', () => {
     const regression = [example([0, 2], { targets: [0.5, -1] }), example([0, 2], { targets: [2, 3] })];
-    expect(packBatch(regression, i32(0, 1), { offset: 0 }).targets).toEqual(Float32Array.of(0.5, -1, 2, 3));
+    const { tensors, lossRows } = packBatch(regression, i32(0, 1), { offset: 0 });
+    expect(tensors['targets']).toEqual(Float32Array.of(0.5, -1, 2, 3));
+    expect(lossRows).toBe(2);
     const tokens = [
       example([0, 5, 2], { tokenLabels: i32(IGNORE_LABEL, 4, IGNORE_LABEL) }),
       example([0, 2], { tokenLabels: i32(1, 0) }),
     ];
-    expect(packBatch(tokens, i32(1, 0), { offset: 0 }).labels).toEqual(i32(1, 0, IGNORE_LABEL, 4, IGNORE_LABEL));
+    const words = packBatch(tokens, i32(1, 0), { offset: 0 });
+    expect(words.tensors['labels']).toEqual(i32(1, 0, IGNORE_LABEL, 4, IGNORE_LABEL));
+    expect(words.lossRows).toBe(3);
     const masked = [
       example([0, 50, 7, 2], { masked: { positions: i32(1), labels: i32(33) } }),
       example([0, 50, 50, 2], { masked: { positions: i32(1, 2), labels: i32(8, 9) } }),
     ];
     const batch = packBatch(masked, i32(0, 1), { offset: 2 });
-    expect(batch.rowIndex).toEqual(i32(1, 5, 6));
-    expect(batch.labels).toEqual(i32(33, 8, 9));
+    expect(batch.tensors['rowIndex']).toEqual(i32(1, 5, 6));
+    expect(batch.tensors['labels']).toEqual(i32(33, 8, 9));
+    expect([batch.sizes.M, batch.lossRows]).toEqual([3, 3]);
     const bare = packBatch([example([0, 2])], i32(0), { offset: 2 });
-    expect(bare).not.toHaveProperty('labels');
-    expect(bare).not.toHaveProperty('targets');
+    expect(bare.tensors).not.toHaveProperty('labels');
+    expect(bare.tensors).not.toHaveProperty('targets');
+    expect(bare.lossRows).toBe(0);
   });
 
   test('whatever the plan, the batches hold all tokens of all examples', () => {
@@ -168,11 +173,12 @@ describe('packBatch', () => {
     for (const options of [{ tokenBudget: 64, shuffleSeed: 4 }, { batchSize: 6 }]) {
       for (const indices of planBatches(lengths, options)) {
         const batch = packBatch(encoded, indices, { offset: 2, maxPositions: 22 });
-        expect(batch.numTokens).toBe(batch.inputIds.length);
-        expect(batch.cuSeqlens.at(-1)).toBe(batch.numTokens);
+        const { inputIds, cuSeqlens, firstToken } = batch.tensors as Record<string, Int32Array>;
+        expect(batch.sizes.T).toBe(inputIds!.length);
+        expect(cuSeqlens!.at(-1)).toBe(batch.sizes.T);
         indices.forEach((index, s) => {
-          expect(batch.inputIds.slice(batch.cuSeqlens[s], batch.cuSeqlens[s + 1])).toEqual(encoded[index]!.inputIds);
-          expect(batch.firstToken[s]).toBe(batch.cuSeqlens[s]);
+          expect(inputIds!.slice(cuSeqlens![s], cuSeqlens![s + 1])).toEqual(encoded[index]!.inputIds);
+          expect(firstToken![s]).toBe(cuSeqlens![s]);
         });
       }
     }

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import * as zlib from 'node:zlib';
-import { readTokenExamples } from '../../src/data/examples/token_examples';
+import { readTokenExamples } from '../../src/data/read/read_token_examples';
 import { encodeTokenExamples } from '../../src/data/tokenize/encode_words';
 import { loadTokenizer } from '../../src/data/tokenize/tokenizer';
 import { errorMessage, sharedData, temporaryFolder } from '../io/temporary';

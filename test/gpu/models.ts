@@ -14,7 +14,7 @@ import {
   packBatch,
   type Value,
 } from '../../src';
-import { type SourceBatch, toSourceBatch } from '../../src/data/batch/batch_source';
+import type { Batch } from '../../src/data/batch/batch';
 
 export interface ModelSize {
   hidden: number;
@@ -128,7 +128,7 @@ function withAdapter(model: Model): Model {
 }
 
 /** Batches of sentences of random lengths; `distinct` of them, so that sizes come back. */
-export function batchesOf(size: ModelSize, distinct: number): SourceBatch[] {
+export function batchesOf(size: ModelSize, distinct: number): Batch[] {
   let state = 1;
   const below = (n: number) => {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
@@ -141,6 +141,6 @@ export function batchesOf(size: ModelSize, distinct: number): SourceBatch[] {
       return { inputIds, tokenTypeIds: new Int32Array(length), label: below(3) };
     });
     const indices = Int32Array.from(examples, (_, i) => i);
-    return toSourceBatch(packBatch(examples, indices, { offset: 2 }));
+    return packBatch(examples, indices, { offset: 2 });
   });
 }

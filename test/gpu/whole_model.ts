@@ -9,7 +9,7 @@ import { createHash } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { FusedLoraError, type Model, type Parameter, type Precision, Program, plan, trace } from '../../src';
-import type { SourceBatch } from '../../src/data/batch/batch_source';
+import type { Batch } from '../../src/data/batch/batch';
 import type { BackendName } from '../../src/graph/parameter';
 import { native } from '../../src/native';
 import { BASE, batchesOf, MODELS, type ModelKind, type ModelSize, SMALL } from './models';
@@ -51,12 +51,12 @@ class Run {
     });
   }
 
-  async accumulate(batch: SourceBatch, zeroGradients = true): Promise<void> {
+  async accumulate(batch: Batch, zeroGradients = true): Promise<void> {
     await this.program.accumulate(batch, { seed: 11n, forwardNumber: this.step, zeroGradients });
   }
 
   /** One optimizer step on these micro-batches. @returns the loss */
-  async train(batches: readonly SourceBatch[]): Promise<number> {
+  async train(batches: readonly Batch[]): Promise<number> {
     for (const [i, batch] of batches.entries()) await this.accumulate(batch, i === 0);
     this.step++;
     const { applied, loss } = await this.program.apply({
@@ -112,7 +112,7 @@ async function gradientsAreAsGoodAsTheCpus(settings: Settings): Promise<string> 
   const cpu = new Run(settings, 'cpu');
   const gpu = new Run(settings, 'cuda');
   return using([truth, cpu, gpu], async () => {
-    const [batch] = batchesOf(settings.size, 1) as [SourceBatch];
+    const [batch] = batchesOf(settings.size, 1) as [Batch];
     for (const run of [truth, cpu, gpu]) await run.accumulate(batch);
     const want = truth.gradients();
     const [ours, theirs] = [gpu.gradients(), cpu.gradients()];
@@ -140,7 +140,7 @@ async function gradientsMatchReference(settings: Settings): Promise<string> {
   const truth = new Run(settings, 'reference', { compute: 'f64' });
   const gpu = new Run(settings, 'cuda');
   return using([truth, gpu], async () => {
-    const [batch] = batchesOf(settings.size, 1) as [SourceBatch];
+    const [batch] = batchesOf(settings.size, 1) as [Batch];
     for (const run of [truth, gpu]) await run.accumulate(batch);
     const want = truth.gradients();
     const got = gpu.gradients();
@@ -169,7 +169,7 @@ async function trainsLikeTheCpu(settings: Settings): Promise<string> {
     const bound = LOSS_BOUND[settings.precision];
     let worst = 0;
     for (let step = 0; step < settings.steps; step++) {
-      const batch = batches[step % batches.length] as SourceBatch;
+      const batch = batches[step % batches.length] as Batch;
       const want = await cpu.train([batch]);
       const got = await gpu.train([batch]);
       const error = Math.abs(got - want) / Math.max(1, Math.abs(want));
@@ -183,7 +183,7 @@ async function trainsLikeTheCpu(settings: Settings): Promise<string> {
 async function sameBitsInEveryRun(settings: Settings): Promise<string> {
   const run = new Run(settings, 'cuda');
   return using([run], async () => {
-    const [batch, other] = batchesOf(settings.size, 2) as [SourceBatch, SourceBatch];
+    const [batch, other] = batchesOf(settings.size, 2) as [Batch, Batch];
     const digests = new Set<string>();
     for (let i = 0; i < settings.runs; i++) {
       // Now and then a batch of other sizes between: recordings and memory move.
@@ -202,7 +202,7 @@ async function graphsChangeNothing(settings: Settings): Promise<string> {
   return using([graphs, plain], async () => {
     const batches = batchesOf(settings.size, 3);
     for (let step = 0; step < 20; step++) {
-      const micro = [batches[step % 3], ...(step % 4 === 0 ? [batches[(step + 1) % 3]] : [])] as SourceBatch[];
+      const micro = [batches[step % 3], ...(step % 4 === 0 ? [batches[(step + 1) % 3]] : [])] as Batch[];
       const [a, b] = [await graphs.train(micro), await plain.train(micro)];
       if (a !== b) throw new Error(`step ${step + 1}: the loss is ${a} with graphs, ${b} without`);
     }
@@ -220,7 +220,7 @@ async function trainAlone(settings: Settings): Promise<string> {
   const run = new Run(settings, 'cuda');
   return using([run], async () => {
     const batches = batchesOf(settings.size, 3);
-    for (let step = 0; step < 6; step++) await run.train([batches[step % 3] as SourceBatch]);
+    for (let step = 0; step < 6; step++) await run.train([batches[step % 3] as Batch]);
     return run.digest('values');
   });
 }

@@ -1,8 +1,8 @@
 /** Multi-label classification: fineTune, evaluate and classify with a threshold, config.json, files, bad input. */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
+import type { TextExample } from '../../src/data/examples/example';
 import { readExamples } from '../../src/data/read/read_examples';
-import type { TextExample } from '../../src/data/tokenize/encode';
 import { loadModel } from '../../src/models';
 import { classify } from '../../src/task/classify';
 import { evaluate } from '../../src/task/evaluate';

@@ -1,7 +1,7 @@
 import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
-import { OutputLock } from '../../src/task/output_lock';
+import { OutputLock } from '../../src/io/output_lock';
 import { errorMessage, temporaryFolder } from '../io/temporary';
 
 const dir = temporaryFolder();

@@ -1,8 +1,7 @@
 /** Small tasks that the tiny pretrained encoder learns in seconds, of sentences made from our own words. */
 import * as path from 'node:path';
 import { RANDOM_SITE, RandomStream } from '../../src/base/philox';
-import type { TokenExample } from '../../src/data/examples/token_examples';
-import type { TextExample } from '../../src/data/tokenize/encode';
+import type { TextExample, TokenExample } from '../../src/data/examples/example';
 
 export const TINY = path.join(__dirname, '..', '..', 'assets', 'tiny-roberta');
 

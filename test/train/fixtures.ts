@@ -1,6 +1,6 @@
 /** A small model and data for trainer tests: the oracle's RoBERTa, and sentences whose label is in their second token. */
 import * as path from 'node:path';
-import { EncodedSource } from '../../src/data/batch/batch_source';
+import { EncodedSource } from '../../src/data/batch/encoded_source';
 import { addAdapter } from '../../src/lora';
 import { loadModel, type TaskModel } from '../../src/models';
 import { trace } from '../../src/nn';

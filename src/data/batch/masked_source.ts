@@ -1,8 +1,13 @@
-/** Masked-language modelling over pieces of text: other tokens are masked in each epoch (RoBERTa's dynamic masking). */
+/**
+ * Masked-language modelling over pieces of text: other tokens are masked in each epoch (RoBERTa's dynamic masking).
+ * Documents are read in src/data/read/text_documents.ts; the loss of the masked tokens is src/graph/ops/loss.ts.
+ */
 import { FusedLoraError } from '../../base/errors';
 import { RANDOM_SITE, RandomStream } from '../../base/philox';
-import { EncodedSource, type SourceBatch, type SourceOptions, toSourceBatch } from './batch_source';
-import { type EncodedExample, packBatch } from './packing';
+import type { EncodedExample } from '../tokenize/encoded_example';
+import type { Batch } from './batch';
+import { EncodedSource, type SourceOptions } from './encoded_source';
+import { packBatch } from './packing';
 
 /** What masking must know of a vocabulary. */
 export interface MaskingVocabulary {
@@ -78,7 +83,7 @@ export class MaskedSource extends EncodedSource {
     }
   }
 
-  protected override pack(indices: Int32Array, epoch: number): SourceBatch {
+  protected override pack(indices: Int32Array, epoch: number): Batch {
     const { seed = 0, positions, vocabulary } = this.masking;
     const masked = Array.from(indices, (index) => {
       const example = this.examples[index] as EncodedExample;
@@ -86,7 +91,7 @@ export class MaskedSource extends EncodedSource {
       return { ...example, ...mask(example.inputIds, this.share, vocabulary, random) };
     });
     const batch = packBatch(masked, Int32Array.from(masked.keys()), positions);
-    return toSourceBatch({ ...batch, exampleIndices: indices });
+    return { ...batch, exampleIndices: indices };
   }
 }
 

@@ -1,146 +1,10 @@
-import { FusedLoraError } from '../../base/errors';
-import { RANDOM_SITE, RandomStream } from '../../base/philox';
-
-/** A label that counts for nothing, as in PyTorch's cross entropy. */
-export const IGNORE_LABEL = -100;
-
-/** The token ids of one example with at most one kind of label. */
-export interface EncodedExample {
-  /** [n] token ids, special tokens included. */
-  inputIds: Int32Array;
-  /** [n] 0 for the first text, 1 for the second where the model tells them apart. */
-  tokenTypeIds: Int32Array;
-  /** Class index of the sequence. */
-  label?: number;
-  /** [numOutputs] regression targets of the sequence. */
-  targets?: readonly number[];
-  /** [n] class index of each token, {@link IGNORE_LABEL} for tokens without one. */
-  tokenLabels?: Int32Array;
-  /** Masked LM: the tokens to be predicted and what stood there. */
-  masked?: { positions: Int32Array; labels: Int32Array };
-}
-
-/** Sequences end to end, without padding. T tokens, S sequences, M masked tokens. */
-export interface Batch {
-  /** [T] token ids of all sequences end to end. */
-  inputIds: Int32Array;
-  /** [T] position of each token in its sequence, plus the model's offset. */
-  positionIds: Int32Array;
-  /** [T] */
-  tokenTypeIds: Int32Array;
-  /** [S + 1] sequence s is tokens cuSeqlens[s] to cuSeqlens[s + 1]. */
-  cuSeqlens: Int32Array;
-  /** [S] class index, [T] token classes, or [M] masked tokens. */
-  labels?: Int32Array;
-  /** [S * numOutputs] regression targets. */
-  targets?: Float32Array;
-  /** [S] token index of each sequence's first token (its classification token). */
-  firstToken: Int32Array;
-  /** [M] masked LM: token indices with a label. */
-  rowIndex?: Int32Array;
-  /** [S] indices of the examples in this batch. */
-  exampleIndices: Int32Array;
-  numTokens: number;
-  numSequences: number;
-}
-
-/** How examples become batches. */
-export interface PackOptions {
-  /** At most this many sequences a batch; default 32 where no tokenBudget is given, else unlimited. */
-  batchSize?: number;
-  /** At most this many tokens a batch; default unlimited. */
-  tokenBudget?: number;
-  /** Seed of the order, an integer from 0. Absent: the order of the file. */
-  shuffleSeed?: number;
-  /** Another order for each epoch of the same seed; default 0. */
-  epoch?: number;
-  /** Batches in a window within which examples are sorted by length; default 50. */
-  window?: number;
-  /** Default: true when shuffling. Without a seed, true sorts all examples (results carry `exampleIndices`). */
-  sortByLength?: boolean;
-}
-
-function checkPositive(name: string, value: number | undefined): void {
-  if (value !== undefined && !(Number.isSafeInteger(value) && value > 0)) {
-    throw new FusedLoraError('INVALID_ARGUMENT', `${name} is ${value}; it must be an integer of at least 1.`);
-  }
-}
-
-function checkOptions(lengths: ArrayLike<number>, options: PackOptions): void {
-  const { tokenBudget, shuffleSeed, epoch = 0 } = options;
-  checkPositive('batchSize', options.batchSize);
-  checkPositive('tokenBudget', tokenBudget);
-  checkPositive('window', options.window);
-  for (const [name, value] of Object.entries({ shuffleSeed, epoch })) {
-    if (value !== undefined && !(Number.isSafeInteger(value) && value >= 0)) {
-      throw new FusedLoraError('INVALID_ARGUMENT', `${name} is ${value}; it must be an integer of at least 0.`);
-    }
-  }
-  for (let i = 0; i < lengths.length; i++) {
-    const length = lengths[i]!;
-    if (!(Number.isSafeInteger(length) && length > 0)) {
-      throw new FusedLoraError(
-        'INVALID_ARGUMENT',
-        `example ${i} has ${length} tokens; every example needs at least 1.`,
-      );
-    }
-    if (tokenBudget !== undefined && length > tokenBudget) {
-      throw new FusedLoraError(
-        'INVALID_ARGUMENT',
-        `example ${i} has ${length} tokens, more than the tokenBudget of ${tokenBudget}: raise the budget or lower maxLength.`,
-      );
-    }
-  }
-}
-
-/** Cuts `order` into runs of at most `maxCount` examples and `maxTokens` tokens. */
-function cut(order: Int32Array, lengths: ArrayLike<number>, maxCount: number, maxTokens: number): Int32Array[] {
-  const runs: Int32Array[] = [];
-  let start = 0;
-  let tokens = 0;
-  for (let i = 0; i < order.length; i++) {
-    const length = lengths[order[i]!]!;
-    if (i > start && (i - start >= maxCount || tokens + length > maxTokens)) {
-      runs.push(order.slice(start, i));
-      start = i;
-      tokens = 0;
-    }
-    tokens += length;
-  }
-  if (start < order.length) runs.push(order.slice(start));
-  return runs;
-}
-
-/** Sorts by length; examples of the same length stay in the order they had. */
-function sortByLength(order: Int32Array, lengths: ArrayLike<number>): Int32Array {
-  return Int32Array.from(Array.from(order).sort((a, b) => lengths[a]! - lengths[b]!));
-}
-
 /**
- * Decides which examples form which batch, in which order. With a seed: all examples are shuffled, cut into windows of `window` batches,
- * sorted by length inside the window and cut into batches, and the batches of a window are shuffled. So a batch holds
- * sequences of like length, while which of them meet differs from epoch to epoch.
- *
- * @param lengths [n] tokens of each example, at least 1.
- * @returns indices of examples for each batch; every example exactly once. A pure function of its arguments.
- * @throws FusedLoraError INVALID_ARGUMENT for options out of range, an empty example, or one longer than the budget.
+ * The layout of a batch: sequences end to end with their positions and labels, no padding between them.
+ * Which examples meet in a batch is decided in batch_plan.ts; what the tensors are is said at `Batch` in batch.ts.
  */
-export function planBatches(lengths: Int32Array | readonly number[], options: PackOptions): Int32Array[] {
-  checkOptions(lengths, options);
-  const { tokenBudget = Number.POSITIVE_INFINITY, shuffleSeed, epoch = 0, window = 50 } = options;
-  const batchSize = options.batchSize ?? (options.tokenBudget === undefined ? 32 : Number.POSITIVE_INFINITY);
-  const order = Int32Array.from({ length: lengths.length }, (_, i) => i);
-  if (shuffleSeed === undefined) {
-    return cut(options.sortByLength ? sortByLength(order, lengths) : order, lengths, batchSize, tokenBudget);
-  }
-  new RandomStream(shuffleSeed, RANDOM_SITE.shuffle, epoch).shuffle(order);
-  if (options.sortByLength === false) return cut(order, lengths, batchSize, tokenBudget);
-  return cut(order, lengths, batchSize * window, tokenBudget * window).flatMap((examples, i) =>
-    new RandomStream(shuffleSeed, RANDOM_SITE.shuffleBatches, epoch, i).shuffle(
-      cut(sortByLength(examples, lengths), lengths, batchSize, tokenBudget),
-    ),
-  );
-}
+import { FusedLoraError } from '../../base/errors';
+import { type EncodedExample, IGNORE_LABEL } from '../tokenize/encoded_example';
+import type { Batch } from './batch';
 
 /** Where positions start, and how many the model has. */
 export interface PositionRule {
@@ -177,7 +41,14 @@ function concat(parts: readonly ArrayLike<number>[]): Int32Array {
   return out;
 }
 
-function packLabels(examples: EncodedExample[], indices: Int32Array, firstToken: Int32Array): Partial<Batch> {
+/** The tensors that a loss reads, beside the outputs. */
+interface LabelTensors {
+  labels?: Int32Array;
+  targets?: Float32Array;
+  rowIndex?: Int32Array;
+}
+
+function packLabels(examples: EncodedExample[], indices: Int32Array, firstToken: Int32Array): LabelTensors {
   switch (labelKind(examples, indices)) {
     case 'label':
       return { labels: Int32Array.from(examples, (example) => example.label!) };
@@ -213,11 +84,17 @@ function packLabels(examples: EncodedExample[], indices: Int32Array, firstToken:
   }
 }
 
+/** Rows whose label counts: with none of them the mean would be 0 / 0. */
+function lossRowsOf({ labels, targets }: LabelTensors, numSequences: number): number {
+  if (targets) return numSequences;
+  return labels?.reduce((rows, label) => (label === IGNORE_LABEL ? rows : rows + 1), 0) ?? 0;
+}
+
 /**
- * Lays the chosen examples end to end.
+ * Lays the chosen examples end to end, as a `Program` takes them.
  *
  * @param encoded all examples.
- * @param indices which of them, as {@link planBatches} gives them.
+ * @param indices which of them, as `planBatches` gives them.
  * @throws FusedLoraError INVALID_ARGUMENT for an index out of range, an empty example, mixed kinds of labels, or a sequence with more
  * tokens than the model has positions.
  */
@@ -252,15 +129,18 @@ export function packBatch(encoded: readonly EncodedExample[], indices: Int32Arra
     for (let t = first; t < cuSeqlens[s + 1]!; t++) positionIds[t] = positions.offset + t - first;
   }
   const firstToken = cuSeqlens.slice(0, numSequences);
+  const labels = packLabels(examples, indices, firstToken);
   return {
-    inputIds: concat(examples.map((example) => example.inputIds)),
-    positionIds,
-    tokenTypeIds: concat(examples.map((example) => example.tokenTypeIds)),
-    cuSeqlens,
-    ...packLabels(examples, indices, firstToken),
-    firstToken,
+    tensors: {
+      inputIds: concat(examples.map((example) => example.inputIds)),
+      positionIds,
+      tokenTypeIds: concat(examples.map((example) => example.tokenTypeIds)),
+      cuSeqlens,
+      firstToken,
+      ...labels,
+    },
+    sizes: { T: numTokens, S: numSequences, M: labels.rowIndex?.length ?? 0 },
     exampleIndices: Int32Array.from(indices),
-    numTokens,
-    numSequences,
+    lossRows: lossRowsOf(labels, numSequences),
   };
 }

@@ -1,15 +1,17 @@
 /**
- * Batches of examples that are read while training goes on, a window of them in memory: for data that do not fit. The order is a function of the seed
- * and the epoch: shards are shuffled, and examples within windows, whose borders differ from epoch to epoch.
+ * Batches of examples that are read while training goes on, a window of them in memory: for data that do not fit. The order is a
+ * function of the seed and the epoch: shards are shuffled, and examples within windows, whose borders differ from epoch to epoch.
+ * Shards come from src/data/read/load.ts; what fits in memory is batched by encoded_source.ts.
  */
-import { createHash } from 'node:crypto';
 import { FusedLoraError } from '../../base/errors';
 import { RANDOM_SITE, RandomStream } from '../../base/philox';
-import { type SourceBatch, type SourceOptions, toSourceBatch } from './batch_source';
-import { type EncodedExample, packBatch, planBatches } from './packing';
-
-/** A part of the data, read from its beginning at each call; examples come in groups. */
-export type Shard<T> = () => AsyncIterable<readonly T[]>;
+import type { Shard } from '../read/load';
+import type { EncodedExample } from '../tokenize/encoded_example';
+import type { Batch, BatchSource } from './batch';
+import { countBatches, type PackOptions, planBatches } from './batch_plan';
+import type { SourceOptions } from './encoded_source';
+import { Fingerprint } from './fingerprint';
+import { packBatch } from './packing';
 
 /** Encodes examples; `numbers` are their places in the data, for errors. */
 export type EncodeAll<T> = (examples: readonly T[], numbers: readonly number[]) => Promise<readonly EncodedExample[]>;
@@ -68,8 +70,7 @@ async function makeIndex<T>(
   options: StreamOptions,
 ): Promise<StreamIndex> {
   const { signal, ...settings } = options;
-  const hash = createHash('sha256').update(JSON.stringify(settings));
-  const bytes = (array: Int32Array) => new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+  const fingerprint = new Fingerprint(settings);
   const lengths: Uint16Array[] = [];
   let number = 0;
   for (const shard of shards) {
@@ -81,20 +82,16 @@ async function makeIndex<T>(
         piece,
         Array.from(piece, (_, i) => first + i),
       );
-      for (const { inputIds, tokenTypeIds, label, targets, tokenLabels } of encoded) {
-        tokens.add(inputIds.length);
-        hash
-          .update(bytes(Int32Array.of(inputIds.length)))
-          .update(bytes(inputIds))
-          .update(bytes(tokenTypeIds));
-        if (tokenLabels) hash.update(bytes(tokenLabels));
-        if (label !== undefined || targets) hash.update(JSON.stringify(label ?? targets));
+      for (const example of encoded) {
+        tokens.add(example.inputIds.length);
+        fingerprint.lengths(Int32Array.of(example.inputIds.length));
+        fingerprint.add(example);
       }
       number += piece.length;
     }
     lengths.push(tokens.done());
   }
-  return { lengths, fingerprint: hash.digest('hex').slice(0, 32) };
+  return { lengths, fingerprint: fingerprint.done() };
 }
 
 /** One window of an epoch. */
@@ -113,8 +110,9 @@ interface Window<T> {
  * Data in batches, read from shards as they are needed. Data that can be read again are passed over once at first (`open`): batches of each epoch,
  * and so the steps of a run, are known then. Data that can be read once alone are one epoch whose end shows when it comes.
  */
-export class StreamedSource<T> {
+export class StreamedSource<T> implements BatchSource {
   private readonly window: number;
+  private readonly counts = new Map<number, number>();
 
   private constructor(
     private readonly shards: readonly Shard<T>[],
@@ -169,10 +167,10 @@ export class StreamedSource<T> {
   /** Batches must be asked for in their order; going back reads the epoch anew. */
   epoch(epoch: number): {
     readonly length: number;
-    at(index: number): Promise<SourceBatch>;
+    at(index: number): Promise<Batch>;
     close(): Promise<void>;
   } {
-    const known = this.index && this.countBatches(epoch);
+    const known = this.index && this.batchesIn(epoch);
     let windows = this.windows(epoch);
     let current: Window<T> | undefined;
     let length = known ?? Number.POSITIVE_INFINITY;
@@ -203,7 +201,7 @@ export class StreamedSource<T> {
     };
   }
 
-  private async pack(window: Window<T>, batch: number): Promise<SourceBatch> {
+  private async pack(window: Window<T>, batch: number): Promise<Batch> {
     const indices = window.batches[batch] as Int32Array;
     const numbers = Array.from(indices, (i) => window.numbers[i] as number);
     const encoded = window.encoded
@@ -213,7 +211,7 @@ export class StreamedSource<T> {
           numbers,
         );
     const packed = packBatch(encoded, Int32Array.from(encoded.keys()), this.options.positions);
-    return toSourceBatch({ ...packed, exampleIndices: Int32Array.from(numbers) });
+    return { ...packed, exampleIndices: Int32Array.from(numbers) };
   }
 
   /** The order of the shards in an epoch. */
@@ -228,15 +226,25 @@ export class StreamedSource<T> {
     for (;;) yield this.window;
   }
 
-  private plan(lengths: Int32Array, epoch: number, window: number): Int32Array[] {
+  /** How the examples of a window become batches. */
+  private packOptions(epoch: number, window: number): PackOptions {
     const { batchSize, tokenBudget, window: sortWindow, seed = 0 } = this.options;
-    return planBatches(lengths, {
+    return {
       ...(batchSize !== undefined && { batchSize }),
       ...(tokenBudget !== undefined && { tokenBudget }),
       ...(sortWindow !== undefined && { window: sortWindow }),
       shuffleSeed: seed,
       epoch: epoch * 0x10000 + window,
-    });
+    };
+  }
+
+  private batchesIn(epoch: number): number {
+    let count = this.counts.get(epoch);
+    if (count === undefined) {
+      count = this.countBatches(epoch);
+      this.counts.set(epoch, count);
+    }
+    return count;
   }
 
   private countBatches(epoch: number): number {
@@ -252,7 +260,8 @@ export class StreamedSource<T> {
     let start = 0;
     for (const size of this.sizes(epoch)) {
       if (start >= all.length) return count;
-      count += this.plan(Int32Array.from(all.subarray(start, start + size)), epoch, window++).length;
+      const part = Int32Array.from(all.subarray(start, start + size));
+      count += countBatches(part, this.packOptions(epoch, window++));
       start += size;
     }
     return count;
@@ -291,7 +300,7 @@ export class StreamedSource<T> {
   ): Promise<Window<T>> {
     const encoded = this.index ? undefined : await this.encode(examples, numbers);
     const lengths = Int32Array.from(encoded?.map(({ inputIds }) => inputIds.length) ?? this.lengthsOf(numbers));
-    return { firstBatch, examples, numbers, encoded, batches: this.plan(lengths, epoch, window) };
+    return { firstBatch, examples, numbers, encoded, batches: planBatches(lengths, this.packOptions(epoch, window)) };
   }
 
   private lengthsOf(numbers: readonly number[]): number[] {

@@ -1,6 +1,8 @@
 /** A part of the data set aside to measure on. */
 import { FusedLoraError } from '../../base/errors';
 import { RANDOM_SITE, RandomStream } from '../../base/philox';
+import type { Task } from '../../base/tasks';
+import { type Example, isTokenExample } from './example';
 
 /**
  * Chooses examples for the dev part, with the same share of every class, by the largest remainders; a class of one example stays in train.
@@ -48,4 +50,28 @@ export function splitIndices(classes: readonly string[], share: number, seed = 0
     );
   }
   return { train: [...isDev.keys()].filter((i) => isDev[i] === 0), dev };
+}
+
+/** What an example is stratified by: its label, where it has one. */
+function classOf(example: Example, task: Task): string {
+  if (task !== 'sequence-classification' || isTokenExample(example) || Array.isArray(example.label)) return '';
+  return String(example.label);
+}
+
+/**
+ * Sets a share of the examples aside to measure on, with the same share of every class where examples have one label each.
+ *
+ * @param share in dev, above 0 and below 1.
+ * @returns both parts in the order of the examples: a function of the arguments.
+ * @throws FusedLoraError INVALID_ARGUMENT for a share out of range or one that leaves dev empty.
+ */
+export function splitExamples<E extends Example>(
+  examples: readonly E[],
+  share: number,
+  { seed = 0, task = 'sequence-classification' }: { seed?: number; task?: Task } = {},
+): { train: E[]; dev: E[] } {
+  const classes = examples.map((example) => classOf(example, task));
+  const { train, dev } = splitIndices(classes, share, seed);
+  const at = (numbers: number[]) => numbers.map((i) => examples[i] as E);
+  return { train: at(train), dev: at(dev) };
 }

@@ -3,7 +3,7 @@
 import { checkKeys } from '../../base/options';
 import type { HubOptions } from '../../io/hub';
 import { HUB_KEYS } from '../../io/hub';
-import type { TextExample } from '../tokenize/encode';
+import type { TextExample } from '../examples/example';
 import { invalidData } from './bytes';
 import { labelOf, textOf } from './cells';
 import { COLUMN_KEYS, type ColumnOptions, findColumn, LABEL_COLUMNS, TEXT_COLUMNS } from './columns';

@@ -5,7 +5,7 @@
  */
 
 import { RANDOM_SITE, RandomStream } from '../../base/philox';
-import type { TextExample } from '../tokenize/encode';
+import type { TextExample } from '../examples/example';
 import { type Choose, DEV_GRAMMAR, sentencePair, TRAIN_GRAMMAR } from './grammar';
 
 /** Sentences made by a grammar, with labels. */

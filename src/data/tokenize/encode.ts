@@ -1,17 +1,8 @@
 /** Texts with labels as token ids. */
 import { setImmediate } from 'node:timers/promises';
 import { FusedLoraError } from '../../base/errors';
-import type { EncodedExample } from '../batch/packing';
-
-/** One text, or pair of texts, as a data file or the caller has it. */
-export interface TextExample {
-  text: string;
-  textPair?: string | undefined;
-  /** A class name or number; for regression a number or several; for multi-label classification a list of names or numbers. */
-  label?: string | number | readonly (string | number)[] | undefined;
-  /** Where it stands, for errors: `train.tsv:17`. Default: its number in the list. */
-  place?: string | undefined;
-}
+import type { TextExample } from '../examples/example';
+import type { EncodedExample } from './encoded_example';
 
 /** What encoding needs of a tokenizer. */
 export interface TextEncoder {

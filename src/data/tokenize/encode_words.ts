@@ -1,8 +1,8 @@
 /** Sentences in words as token ids with a label on the first piece of each word. */
 import { FusedLoraError } from '../../base/errors';
-import { type EncodedExample, IGNORE_LABEL } from '../batch/packing';
-import type { TokenExample } from '../examples/token_examples';
+import type { TokenExample } from '../examples/example';
 import { inChunks } from './encode';
+import { type EncodedSentence, IGNORE_LABEL } from './encoded_example';
 
 /** What encoding needs of a tokenizer. */
 export interface WordEncoder {
@@ -22,12 +22,6 @@ export interface EncodeWordsOptions {
   /** Numbers of the sentences in the data, for errors. Default: from 0. */
   numbers?: readonly number[] | undefined;
   signal?: AbortSignal | undefined;
-}
-
-/** An encoded sentence with the first piece of each of its words. */
-export interface EncodedSentence extends EncodedExample {
-  /** [words] index of each word's first token; -1 for a word that was cut off or has no pieces. */
-  firstPieces: Int32Array;
 }
 
 /**

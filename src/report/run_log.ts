@@ -1,11 +1,14 @@
-/** The log of a training run from its start to its end, and the report that is made of it. */
+/**
+ * The log of a training run as it is written, from its start to its end, and the report that is made of it then.
+ * How the log is read again is in record.ts; single steps are appended by src/train/event_log.ts.
+ */
 import * as path from 'node:path';
 import { FusedLoraError } from '../base/errors';
-import { type DetailsEvent, type EndEvent, type StartEvent, writeReport } from '../report';
+import type { ErrorAnalysis } from '../metrics/error_analysis';
 import { eventLog } from '../train/event_log';
-
-export const EVENTS = 'events.jsonl';
-export const REPORT = 'report.html';
+import { EVENTS, REPORT } from '../train/output';
+import { writeReport } from './index';
+import type { DetailsEvent, EndEvent, StartEvent } from './record';
 
 export interface RunLogOptions {
   /** Whether a report is written when the run ends, however it does. */
@@ -29,8 +32,10 @@ export class RunLog {
     this.callbacks.write(event);
   }
 
-  details(event: Omit<DetailsEvent, 'event'>): void {
-    this.callbacks.write({ event: 'details', ...event });
+  /** @param step of the state that was analyzed. */
+  errors(step: number, analysis: ErrorAnalysis): void {
+    const event: DetailsEvent = { event: 'details', step, ...analysis };
+    this.callbacks.write(event);
   }
 
   /** Adds what `work` takes to the seconds of a part of the run. */

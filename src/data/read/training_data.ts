@@ -1,16 +1,15 @@
-/** What a run is trained and measured on: in memory, set aside, or streamed. */
-
-import { FusedLoraError } from '../base/errors';
-import { StreamedSource, type StreamOptions } from '../data/batch/streamed_source';
-import type { ColumnOptions } from '../data/read/columns';
-import type { FetchOptions } from '../io/hub';
-import type { Task } from '../models';
-import type { BatchSource } from '../train/batch_source';
-import { type DataStream, type ExampleData, loadExamples, openStream, splitExamples } from './data';
-import { type BatchSizes, encodeFor, positionsOf, sourceOf } from './encoding';
-import type { Example } from './examples';
-import { chooseLabelNames, LabelCollector } from './labels';
-import type { TextModel } from './text_model';
+/**
+ * The data of a training run: train and dev, in memory or streamed, dev set aside where it is a share, and the labels in them.
+ * How one data set is read is in load.ts beside this file; the batches that are made of it are in src/data/batch/sources.ts.
+ */
+import { FusedLoraError } from '../../base/errors';
+import type { Task } from '../../base/tasks';
+import type { FetchOptions } from '../../io/hub';
+import type { Example } from '../examples/example';
+import { chooseLabelNames, LabelCollector } from '../examples/labels';
+import { splitExamples } from '../examples/split';
+import type { ColumnOptions } from './columns';
+import { type DataStream, type ExampleData, loadExamples, openStream } from './load';
 
 export interface TrainingDataOptions extends ColumnOptions, FetchOptions {
   train: ExampleData;
@@ -30,7 +29,8 @@ export interface TrainingData {
   classNames: readonly string[] | undefined;
 }
 
-const isStream = (train: TrainingData['train']): train is DataStream => 'shards' in train;
+/** Whether examples are read as they are needed. */
+export const isStream = (train: TrainingData['train']): train is DataStream => 'shards' in train;
 
 /** @throws FusedLoraError what reading throws; INVALID_ARGUMENT for options that exclude each other. */
 export async function openTrainingData(options: TrainingDataOptions, task: Task, seed: number): Promise<TrainingData> {
@@ -93,28 +93,4 @@ export async function chooseLabels(
   }
   for (const shard of train.shards) for await (const piece of shard()) collector.add(piece);
   return chooseLabelNames(collector.done(), classNames, folder);
-}
-
-/** The batches that a model is trained on. */
-export async function sourceOfTraining(
-  { train }: TrainingData,
-  textModel: TextModel,
-  options: BatchSizes & { seed: number; shuffleWindow?: number | undefined },
-  signal: AbortSignal | undefined,
-): Promise<BatchSource & { lengthsOfExamples(): Iterable<number> }> {
-  const { shuffleWindow, ...sizes } = options;
-  if (!isStream(train)) return sourceOf(textModel.model, await encodeFor(textModel, train, signal), sizes);
-  const encode = (examples: readonly Example[], numbers: readonly number[]) =>
-    encodeFor(textModel, examples, signal, numbers);
-  const { batchSize, tokenBudget, seed } = sizes;
-  const settings: StreamOptions = {
-    positions: positionsOf(textModel.model),
-    seed,
-    signal,
-    ...(batchSize !== undefined && { batchSize }),
-    ...(tokenBudget !== undefined && { tokenBudget }),
-    ...(shuffleWindow !== undefined && { shuffleWindow }),
-  };
-  if (train.replayable) return StreamedSource.open(train.shards, encode, settings);
-  return StreamedSource.once(train.shards[0]!, encode, settings);
 }

@@ -1,12 +1,19 @@
-/** The folder that a run writes to, checked before anything is computed. */
+/**
+ * The folder that a run writes to, checked before anything is computed, and the names of what lies in it beside checkpoints.
+ * Checkpoints are checkpoint.ts; the lock that keeps other runs out is src/io/output_lock.ts.
+ */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { FusedLoraError } from '../base/errors';
 import { notWritable } from '../io/atomic';
 import { makeFolder } from '../io/folders';
-import { listCheckpoints, removeUnfinished } from '../train/checkpoint';
-import { OutputLock } from './output_lock';
-import { EVENTS, REPORT } from './run_log';
+import { OutputLock } from '../io/output_lock';
+import { listCheckpoints, removeUnfinished } from './checkpoint';
+
+/** The log of the run, one JSON object a line. */
+export const EVENTS = 'events.jsonl';
+/** What is made of the log for people. */
+export const REPORT = 'report.html';
 
 /**
  * Makes the folder, sees that it can be written, that no other run writes to it, and that checkpoints in it belong to this run.

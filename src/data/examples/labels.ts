@@ -1,14 +1,23 @@
-/** From labels as data files have them to class ids or targets. */
+/**
+ * From labels as data have them to class ids and targets, and which names a model's labels get.
+ * Labels in the cells of a file are read in src/data/read/cells.ts; scores by label are in src/metrics.
+ */
 import * as path from 'node:path';
-import { FusedLoraError } from '../base/errors';
-import { listNames, nearNames } from '../base/near';
-import type { EncodedExample } from '../data/batch/packing';
-import type { TextExample } from '../data/tokenize/encode';
-import { isJsonObject, readJsonObject } from '../io/json';
-import type { Task, TaskModel } from '../models';
-import { type Example, isTokenExample } from './examples';
+import { FusedLoraError } from '../../base/errors';
+import { listNames, nearNames } from '../../base/near';
+import type { Task, TaskSettings } from '../../base/tasks';
+import { isJsonObject, readJsonObject } from '../../io/json';
+import { type Example, isTokenExample, type TextExample } from './example';
 
-export type LabelEncoder = (example: TextExample, place: string) => Pick<EncodedExample, 'label' | 'targets'>;
+/** What a loss takes for a text. */
+export interface TextTarget {
+  /** Class index of the text. */
+  label?: number;
+  /** [numOutputs] numbers to come near, or a 0 or 1 for each label. */
+  targets?: readonly number[];
+}
+
+export type LabelEncoder = (example: TextExample, place: string) => TextTarget;
 
 const isWhole = (text: string) => /^\d+$/.test(text);
 
@@ -118,7 +127,7 @@ export function classIds(labelNames: readonly string[]): (label: unknown, place:
  * @returns for classes: see {@link classIds}; for multi-label classification a list of them, or a string with commas between them, becomes a 0 or 1
  * for each label; for regression: a number, or as many as the model has outputs.
  */
-export function labelEncoder(model: Pick<TaskModel, 'task' | 'numLabels' | 'labelNames'>): LabelEncoder {
+export function labelEncoder(model: TaskSettings): LabelEncoder {
   if (model.task === 'regression') return regressionLabels(model.numLabels);
   const idOf = classIds(model.labelNames);
   if (model.task === 'multi-label-classification') {

@@ -1,10 +1,13 @@
-/** One run a folder at a time: two would mix their logs and remove each other's checkpoints. */
+/**
+ * One run a folder at a time: two would mix their logs and remove each other's checkpoints.
+ * src/train/output.ts takes the lock; this file knows processes and files, and nothing of training.
+ */
 import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { FusedLoraError } from '../base/errors';
-import { notWritable } from '../io/atomic';
-import { isJsonObject, type JsonObject } from '../io/json';
+import { notWritable } from './atomic';
+import { isJsonObject, type JsonObject } from './json';
 
 const LOCK = '.lock';
 

@@ -1,15 +1,13 @@
 /** Examples in every form that people have them in: as lists, files, iterables, or functions that give them. */
 
-import { FusedLoraError } from '../base/errors';
-import type { Shard } from '../data/batch/streamed_source';
-import { splitIndices } from '../data/examples/split';
-import { readTokenPieces } from '../data/examples/token_examples';
-import type { ColumnOptions } from '../data/read/columns';
-import { type DataFile, type DataFiles, resolveFiles } from '../data/read/files';
-import { type ExamplePiece, readTextPieces } from '../data/read/read_examples';
-import type { FetchOptions } from '../io/hub';
-import type { Task } from '../models';
-import { checkExamples, type Example, isTokenExample } from './examples';
+import { FusedLoraError } from '../../base/errors';
+import type { Task } from '../../base/tasks';
+import type { FetchOptions } from '../../io/hub';
+import { checkExamples, type Example } from '../examples/example';
+import type { ColumnOptions } from './columns';
+import { type DataFile, type DataFiles, resolveFiles } from './files';
+import { type ExamplePiece, readTextPieces } from './read_examples';
+import { readTokenPieces } from './read_token_examples';
 
 /**
  * A list of examples; data files (a path, folder, glob, `hf://datasets/owner/name/path`, or a list of them: see `readExamples`); an iterable; or a function
@@ -34,6 +32,9 @@ const isList = (data: ExampleData): data is readonly Example[] =>
   Array.isArray(data) && (data.length === 0 || typeof data[0] !== 'string');
 
 const isFiles = (data: ExampleData): data is DataFiles => typeof data === 'string' || Array.isArray(data);
+
+/** A part of the data, read from its beginning at each call; examples come in groups. */
+export type Shard<T> = () => AsyncIterable<readonly T[]>;
 
 /** Examples that are handed on together. */
 const PIECE = 1024;
@@ -164,28 +165,4 @@ export async function openStream(task: Task, data: ExampleData, options: LoadOpt
     return { shards: [() => inPieces(task, next())], replayable: true };
   }
   return { shards: [() => inPieces(task, given)], replayable: isList(data) };
-}
-
-/** What an example is stratified by: its label, where it has one. */
-function classOf(example: Example, task: Task): string {
-  if (task !== 'sequence-classification' || isTokenExample(example) || Array.isArray(example.label)) return '';
-  return String(example.label);
-}
-
-/**
- * Sets a share of the examples aside to measure on, with the same share of every class where examples have one label each.
- *
- * @param share in dev, above 0 and below 1.
- * @returns both parts in the order of the examples: a function of the arguments.
- * @throws FusedLoraError INVALID_ARGUMENT for a share out of range or one that leaves dev empty.
- */
-export function splitExamples<E extends Example>(
-  examples: readonly E[],
-  share: number,
-  { seed = 0, task = 'sequence-classification' }: { seed?: number; task?: Task } = {},
-): { train: E[]; dev: E[] } {
-  const classes = examples.map((example) => classOf(example, task));
-  const { train, dev } = splitIndices(classes, share, seed);
-  const at = (numbers: number[]) => numbers.map((i) => examples[i] as E);
-  return { train: at(train), dev: at(dev) };
 }

@@ -1,9 +1,28 @@
-/** What a task is trained on, measured on and applied to. */
+/**
+ * What an example is, and which kind each task takes: a text (or pair) with a label, or a sentence in words with a label each.
+ * Where examples come from is in src/data/read; what their labels mean to a model is in labels.ts beside this file.
+ */
+import { FusedLoraError } from '../../base/errors';
+import type { Task } from '../../base/tasks';
 
-import { FusedLoraError } from '../base/errors';
-import type { TokenExample } from '../data/examples/token_examples';
-import type { TextExample } from '../data/tokenize/encode';
-import type { Task } from '../models';
+/** One text, or pair of texts, as a data file or the caller has it. */
+export interface TextExample {
+  text: string;
+  textPair?: string | undefined;
+  /** A class name or number; for regression a number or several; for multi-label classification a list of names or numbers. */
+  label?: string | number | readonly (string | number)[] | undefined;
+  /** Where it stands, for errors: `train.tsv:17`. Default: its number in the list. */
+  place?: string | undefined;
+}
+
+/** One sentence in words, as a data file or the caller has it. */
+export interface TokenExample {
+  tokens: readonly string[];
+  /** One a word: a label name, or a class id. */
+  labels?: readonly (string | number)[] | undefined;
+  /** Where it stands, for errors: `train.jsonl:17`. Default: its number in the list. */
+  place?: string | undefined;
+}
 
 /** A text (or pair) with at most one label, or a sentence in words with a label for each: the latter for token-classification. */
 export type Example = TextExample | TokenExample;

@@ -1,22 +1,14 @@
 /** Sentences with a label for each word: rows {"tokens": […], "labels": […]} (JSONL, Parquet), and CoNLL files with one word a line. */
 import { checkKeys } from '../../base/options';
-import { invalidData } from '../read/bytes';
-import { wordLabelsOf, wordsOf } from '../read/cells';
-import { type ColumnOptions, findColumn } from '../read/columns';
-import { type DataFile, type DataFiles, resolveFiles } from '../read/files';
-import { fieldOf, readJsonl } from '../read/jsonl';
-import { openParquet } from '../read/parquet';
-import { type ExamplePiece, READ_KEYS, type ReadOptions } from '../read/read_examples';
-import { readLines } from '../read/text_lines';
-
-/** One sentence in words, as a data file or the caller has it. */
-export interface TokenExample {
-  tokens: readonly string[];
-  /** One a word: a label name, or a class id. */
-  labels?: readonly (string | number)[] | undefined;
-  /** Where it stands, for errors: `train.jsonl:17`. Default: its number in the list. */
-  place?: string | undefined;
-}
+import type { TokenExample } from '../examples/example';
+import { invalidData } from './bytes';
+import { wordLabelsOf, wordsOf } from './cells';
+import { type ColumnOptions, findColumn } from './columns';
+import { type DataFile, type DataFiles, resolveFiles } from './files';
+import { fieldOf, readJsonl } from './jsonl';
+import { openParquet } from './parquet';
+import { type ExamplePiece, READ_KEYS, type ReadOptions } from './read_examples';
+import { readLines } from './text_lines';
 
 /** Columns under which words and labels are looked for, in this order. */
 const TOKEN_COLUMNS = ['tokens', 'words'] as const;

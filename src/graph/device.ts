@@ -1,7 +1,7 @@
 /** Which device computes, and why. */
 import { FusedLoraError } from '../base/errors';
-import type { BackendName } from '../graph/parameter';
 import { native } from '../native';
+import type { BackendName } from './parameter';
 
 /** Where to compute; auto takes the GPU where there is one that can be used. */
 export type DeviceOption = 'auto' | 'cpu' | 'cuda';

@@ -1,0 +1,37 @@
+/**
+ * A data set as token ids with the labels of a model's task, whichever it is.
+ * Texts are encoded in encode.ts and sentences in words in encode_words.ts; how labels become ids is in src/data/examples/labels.ts.
+ */
+import type { TaskSettings } from '../../base/tasks';
+import { type Example, textExamples, tokenExamples } from '../examples/example';
+import { classIds, labelEncoder } from '../examples/labels';
+import { encodeExamples, type TextEncoder } from './encode';
+import { encodeTokenExamples, type WordEncoder } from './encode_words';
+import type { EncodedExample } from './encoded_example';
+
+/** What encoding for a task needs to know: a TextModel is one. */
+export interface TaskEncoder {
+  model: TaskSettings;
+  tokenizer: TextEncoder & WordEncoder;
+  /** Most tokens of an example, special tokens counted. */
+  maxLength: number;
+}
+
+/**
+ * Token ids and labels of a data set for a model.
+ *
+ * @param numbers of the examples in the data, for errors. Default: from 0.
+ */
+export async function encodeFor(
+  { model, tokenizer, maxLength }: TaskEncoder,
+  examples: readonly Example[],
+  signal?: AbortSignal,
+  numbers?: readonly number[],
+): Promise<EncodedExample[]> {
+  if (model.task === 'token-classification') {
+    const label = classIds(model.labelNames);
+    return encodeTokenExamples(tokenExamples(examples), tokenizer, { maxLength, label, signal, numbers });
+  }
+  const label = labelEncoder(model);
+  return encodeExamples(textExamples(examples, model.task), tokenizer, { maxLength, label, signal, numbers });
+}
