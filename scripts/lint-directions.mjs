@@ -1,6 +1,8 @@
 /**
- * Checks who may know whom: TypeScript imports in src/ and C++ includes in native/ against the tables below. Knowledge points one way, so that an
- * op, a backend or a model can be read, tested and replaced by itself.
+ * Checks who may know whom: TypeScript imports in src/ and C++ includes in native/ against the
+ * tables below, and that no TypeScript files of src/ and benchmarks/ import each other in a circle.
+ * Knowledge points one way, so that an op, a backend or a model can be read, tested and replaced by
+ * itself.
  * Usage: node scripts/lint-directions.mjs [root folder]
  */
 import { readFileSync } from 'node:fs';
@@ -31,6 +33,14 @@ const typescript = {
   index: ['serve', 'task', 'report', 'train', 'models', 'lora', 'metrics', 'data', ...floors, 'kernels'],
 };
 
+/** Room of a folder of src/ → which other rooms of the folder it may import: data go one way. */
+const rooms = {
+  'data/examples': [],
+  'data/read': ['data/examples'],
+  'data/tokenize': ['data/examples'],
+  'data/batch': ['data/tokenize', 'data/read', 'data/examples'],
+};
+
 /** Folder of native/ → what else it may include. */
 const cpp = {
   runtime: [],
@@ -54,12 +64,20 @@ function layerOf(path) {
   return parts.length > 2 ? parts[1] : parts[1]?.replace(/(\.d)?\.ts$|\.(cc|h|cu|cuh)$/, '');
 }
 
+/** "src/data/read/csv.ts" → "data/read", where the table has that room. */
+function roomOf(path) {
+  const room = path.split(sep).slice(1, 3).join('/');
+  return Object.hasOwn(rooms, room) ? room : undefined;
+}
+
 function lineOf(text, index) {
   return text.slice(0, index).split('\n').length;
 }
 
+/** Relative imports of values and types, and exports from elsewhere. */
+const imports = /(?:\bfrom\s*|\bimport\s*\(\s*|\brequire\s*\(\s*|^\s*import\s+)['"](\.[^'"]*)['"]/gm;
+
 function checkTypeScript() {
-  const imports = /(?:\bfrom\s*|\bimport\s*\(\s*|\brequire\s*\(\s*|^\s*import\s+)['"](\.[^'"]*)['"]/gm;
   for (const file of listFiles(['src'], root).filter((name) => name.endsWith('.ts'))) {
     const path = relative(root, file);
     const isFolder = path.split(sep).length > 2;
@@ -79,6 +97,12 @@ function checkTypeScript() {
         continue;
       }
       const to = target === 'src' ? 'index' : layerOf(target);
+      const [room, otherRoom] = [roomOf(path), roomOf(target)];
+      if (room && otherRoom && room !== otherRoom && !rooms[room].includes(otherRoom)) {
+        problems.push(
+          `${where}: ${room} may not know ${otherRoom} (imports "${match[1]}"); of src/data it may import: ${rooms[room].join(', ') || 'nothing'}`,
+        );
+      }
       const toIsBase = to === 'base' || !(to in typescript);
       if (to === from || toIsBase) continue;
       const allowed = typescript[from] ?? [];
@@ -88,6 +112,50 @@ function checkTypeScript() {
         );
       }
     }
+  }
+}
+
+/** The shortest way along imports from one file back to itself. */
+function circleFrom(start, importsOf) {
+  const cameFrom = new Map();
+  const queue = [start];
+  for (const file of queue) {
+    for (const next of importsOf.get(file) ?? []) {
+      if (next === start) {
+        const way = [start];
+        for (let at = file; at !== start; at = cameFrom.get(at)) way.unshift(at);
+        return [start, ...way];
+      }
+      if (cameFrom.has(next)) continue;
+      cameFrom.set(next, file);
+      queue.push(next);
+    }
+  }
+  return undefined;
+}
+
+function checkCircles() {
+  const files = listFiles(['src', 'benchmarks'], root).filter((name) => name.endsWith('.ts'));
+  const known = new Set(files);
+  const importsOf = new Map();
+  for (const file of files) {
+    const targets = [...readFileSync(file, 'utf8').matchAll(imports)].map((match) => {
+      const target = resolve(dirname(file), match[1]);
+      return [`${target}.ts`, join(target, 'index.ts')].find((name) => known.has(name));
+    });
+    importsOf.set(
+      file,
+      targets.filter((target) => target !== undefined),
+    );
+  }
+  const told = new Set();
+  for (const file of files) {
+    const circle = told.has(file) ? undefined : circleFrom(file, importsOf);
+    if (!circle) continue;
+    for (const one of circle) told.add(one);
+    problems.push(
+      `${circle.map((name) => relative(root, name)).join(' -> ')}: a circle of imports; move what both need to a file of its own`,
+    );
   }
 }
 
@@ -131,9 +199,12 @@ function checkCpp() {
 }
 
 checkTypeScript();
+checkCircles();
 checkCpp();
 for (const problem of problems) console.error(problem);
 if (problems.length > 0) {
-  console.error(`${problems.length} import(s) or include(s) against the direction of knowledge`);
+  console.error(
+    `${problems.length} problem(s): imports or includes against the direction of knowledge, or in a circle`,
+  );
   process.exit(1);
 }

@@ -43,6 +43,13 @@ test.each([
   ['src/lora/a.ts', "const t = await import('../train/trainer');", 'src/lora/a.ts:1: lora may not know train'],
   ['src/nn/a.ts', "const v = require('../../package');\nimport x from '../../scripts/x';", 'which is outside src/'],
   ['src/misc/a.ts', 'export {};', 'src/misc/ has no place in the table'],
+  [
+    'src/data/read/a.ts',
+    "import type { B } from '../batch/b';",
+    'src/data/read/a.ts:1: data/read may not know data/batch',
+  ],
+  ['src/data/examples/a.ts', "import '../read/csv';", 'data/examples may not know data/read'],
+  ['src/nn/a.ts', "import { a } from './a';", 'src/nn/a.ts -> src/nn/a.ts: a circle of imports'],
   ['native/cpu/a.cc', '#include "cuda/stream.h"', 'native/cpu/a.cc:1: cpu may not know cuda'],
   ['native/runtime/a.h', '#pragma once\n#include "ops/op.h"', 'native/runtime/a.h:2: runtime may not know ops'],
   ['native/program/a.cc', '#include <napi.h>', 'only native/addon may see the Node API'],
@@ -51,5 +58,24 @@ test.each([
 ])('%s: %j is refused', (path, text, message) => {
   const { status, output } = lint({ [path]: `${text}\n` });
   expect(output).toContain(message);
+  expect(status).toBe(1);
+});
+
+test('a circle of files is refused once, types and benchmarks too', () => {
+  const { status, output } = lint({
+    'src/nn/index.ts': "export { M } from './module';\n",
+    'src/nn/module.ts': "import { s } from './state';\n",
+    'src/nn/state.ts': "import type { I } from './init';\n",
+    'src/nn/init.ts': "import type { M } from '.';\n",
+    'benchmarks/lib/models.ts': "import { r } from './result';\n",
+    'benchmarks/lib/result.ts': "export * from './models';\n",
+    'benchmarks/lib/free.ts': "import { r } from './result';\n",
+  });
+  expect(output).toContain(
+    'src/nn/index.ts -> src/nn/module.ts -> src/nn/state.ts -> src/nn/init.ts -> src/nn/index.ts: a circle of imports',
+  );
+  expect(output).toContain('benchmarks/lib/models.ts -> benchmarks/lib/result.ts -> benchmarks/lib/models.ts');
+  expect(output).not.toContain('free.ts');
+  expect(output).toContain('2 problem(s)');
   expect(status).toBe(1);
 });
