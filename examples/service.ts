@@ -15,7 +15,8 @@ import * as os from 'node:os';
 import * as path from 'node:path';
 import { parseArgs } from 'node:util';
 // In your program all of these come from 'fused-lora'.
-import { fineTune, makeSentimentTask, openTextModel } from '../src';
+import { fineTune, openTextModel } from '../src';
+import { makeSentimentTask } from './sentiment_grammar';
 import { QueueFull, ServedAdapter } from './served_adapter';
 
 const ENCODER = path.join(__dirname, '..', 'assets', 'tiny-roberta');

@@ -20,7 +20,6 @@ export type { DataFiles } from './data/read/files';
 export type { ExampleData, Shard } from './data/read/load';
 export { type ReadOptions, readExamples, streamExamples } from './data/read/read_examples';
 export { readTokenExamples } from './data/read/read_token_examples';
-export { makeSentimentTask, type SentimentTask } from './data/synthetic';
 export { type EncodeOptions, encodeExamples, type TextEncoder } from './data/tokenize/encode';
 export { type EncodeWordsOptions, encodeTokenExamples, type WordEncoder } from './data/tokenize/encode_words';
 export { type EncodedExample, type EncodedSentence, IGNORE_LABEL } from './data/tokenize/encoded_example';

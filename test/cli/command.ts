@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { makeSentimentTask } from '../../src/data/synthetic';
+import { makeSentimentTask } from '../../examples/sentiment_grammar';
 import { createModel, saveModel } from '../../src/models';
 
 const ROOT = path.join(__dirname, '..', '..');

@@ -3,7 +3,8 @@ import { spawn } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import * as zlib from 'node:zlib';
-import { createModel, fineTune, makeSentimentTask, saveModel } from '../../src';
+import { makeSentimentTask } from '../../examples/sentiment_grammar';
+import { createModel, fineTune, saveModel } from '../../src';
 import { makeFiles } from '../cli/command';
 import { ROOT } from './markdown';
 

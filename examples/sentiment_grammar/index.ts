@@ -1,11 +1,10 @@
 /**
- * A sentiment task from a grammar of our own, for the quickstart: small enough to ship as code. A bag of words can not solve
- * it, and its dev half uses opinion words and templates that its train half does not have, so that what an encoder learnt in
- * pretraining counts.
+ * A sentiment task from a grammar of our own, for the quickstart, examples and tests: small enough to be code. A bag of words can
+ * not solve it, and its dev half uses opinion words and templates that its train half does not have, so that what an encoder
+ * learnt in pretraining counts. Templates are in grammar.ts, words in lexicon.ts; it is no part of the library.
  */
-
-import { RANDOM_SITE, RandomStream } from '../../base/philox';
-import type { TextExample } from '../examples/example';
+import type { TextExample } from '../../src';
+import { RANDOM_SITE, RandomStream } from '../../src/base/philox';
 import { type Choose, DEV_GRAMMAR, sentencePair, TRAIN_GRAMMAR } from './grammar';
 
 /** Sentences made by a grammar, with labels. */

@@ -1,6 +1,6 @@
-import { makeSentimentTask } from '../../src/data/synthetic';
-import { DEV_GRAMMAR, TRAIN_GRAMMAR } from '../../src/data/synthetic/grammar';
-import { DEV_OPINIONS, TRAIN_OPINIONS } from '../../src/data/synthetic/lexicon';
+import { makeSentimentTask } from '../../examples/sentiment_grammar';
+import { DEV_GRAMMAR, TRAIN_GRAMMAR } from '../../examples/sentiment_grammar/grammar';
+import { DEV_OPINIONS, TRAIN_OPINIONS } from '../../examples/sentiment_grammar/lexicon';
 
 const { train, dev, labelNames } = makeSentimentTask();
 const words = (text: string) => text.split(' ');
