@@ -1,6 +1,7 @@
 /**
- * Builds dist/: CommonJS and declarations by tsc, and thin ESM entries that re-export them. One implementation behind both, so that a class or a
- * loaded model is the same object for `import` and for `require`.
+ * Builds dist/: CommonJS and declarations by tsc, and thin ESM entries
+ * that re-export them. One implementation behind both, so that a class
+ * or a loaded model is the same object for `import` and for `require`.
  */
 import { chmodSync, cpSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,6 +1,7 @@
 /**
- * Checks who may know whom: TypeScript imports in src/ and C++ includes in native/ against the tables below. Knowledge points one way, so that an
- * op, a backend or a model can be read, tested and replaced by itself.
+ * Checks who may know whom: TypeScript imports in src/ and C++ includes
+ * in native/ against the tables below. Knowledge points one way, so that
+ * an op, a backend or a model can be read, tested and replaced by itself.
  * Usage: node scripts/lint-directions.mjs [root folder]
  */
 import { readFileSync } from 'node:fs';
@@ -10,7 +11,9 @@ import { listFiles } from './lib/stamp.mjs';
 
 const root = resolve(process.argv[2] ?? packageRoot);
 
-/** Folder or root module of src/ → what else it may import, beside src/base, which all may import. */
+/**
+ * Folder or root module of src/ → what else it may import, beside src/base, which all may import.
+ */
 const floors = ['native', 'graph', 'nn', 'io'];
 const typescript = {
   base: [],

@@ -202,7 +202,7 @@ function checkComments() {
 
 // Prose
 
-/** Numbers of the lines of a Markdown file that are prose: no code, table, heading, HTML comment. */
+/** Numbers of the lines of a Markdown file that are prose: no code, table, heading, comment. */
 function proseLines(lines) {
   const found = [];
   let fence;

@@ -1,6 +1,7 @@
 /**
- * Builds the addon that the npm package ships: prebuilds/<platform>-<arch>/fused-lora.node, stripped, with libstdc++ inside, and checks what it
- * asks of the machine: which glibc, which libraries, which symbols it exports, and for which GPUs it has code.
+ * Builds the addon that the npm package ships: prebuilds/<platform>-<arch>/fused-lora.node,
+ * stripped, with libstdc++ inside, and checks what it asks of the machine: which glibc, which
+ * libraries, which symbols it exports, and for which GPUs it has code.
  * Usage: node scripts/prebuild.mjs [--cuda auto|on|off]   (default: FUSED_LORA_CUDA, else auto)
  */
 import { copyFileSync, mkdirSync, readFileSync, rmSync, statSync } from 'node:fs';

@@ -1,5 +1,7 @@
-/** The public API, nothing else. The kernels by themselves are `fused-lora/kernels`. */
-
+/**
+ * The public API of `fused-lora`, nothing else: each name is exported from where it is written.
+ * The kernels by themselves are `fused-lora/kernels`, in src/kernels.ts.
+ */
 export { type ErrorCode, FusedLoraError } from './base/errors';
 export { EncodedSource, type SourceBatch, type SourceOptions } from './data/batch/batch_source';
 export {

@@ -1,4 +1,7 @@
-/** A linear layer with an adapter through our ops on the GPU, each pass timed as a whole between two events, the L2 cache flushed. */
+/**
+ * A linear layer with an adapter through our ops on the GPU, each
+ * pass timed as a whole between two events, the L2 cache flushed.
+ */
 import { type NativeParameter, native } from '../../src/native';
 import { generator } from '../lib/batches';
 
@@ -51,7 +54,10 @@ export class GpuLayer {
     };
   }
 
-  /** Why this precision can not be had: an op that does not know the attribute would answer in fp32, bit for bit. */
+  /**
+   * Why this precision can not be had: an op that does not
+   * know the attribute would answer in fp32, bit for bit.
+   */
   async whyNot(): Promise<string | undefined> {
     if (this.precision === 'fp32') return undefined;
     const { x, W, b, y } = this.operands;

@@ -7,7 +7,8 @@ import { type Result, repository } from './result';
 const tsx = require.resolve('tsx/cli');
 
 /**
- * Runs `benchmarks/<name>.ts` with its options; what it prints goes to our standard error or is dropped.
+ * Runs `benchmarks/<name>.ts` with its options; what it
+ * prints goes to our standard error or is dropped.
  *
  * @param run "step" or "linear --precision bf16".
  * @param show whether its tables are shown.

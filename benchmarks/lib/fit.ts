@@ -34,7 +34,10 @@ export function fitLine(points: readonly Point[]): Line {
   return { intercept, slope, r2: total > 0 ? 1 - left / total : 1 };
 }
 
-/** A line through the logarithms. @throws RangeError where an x or y is not positive, or with fewer than two different x. */
+/**
+ * A line through the logarithms. @throws RangeError where an
+ * x or y is not positive, or with fewer than two different x.
+ */
 export function fitPower(points: readonly Point[]): Power {
   const wrong = points.find(({ x, y }) => !(x > 0 && y > 0));
   if (wrong) throw new RangeError(`a power law needs positive values, found (${wrong.x}, ${wrong.y})`);

@@ -1,4 +1,7 @@
-/** One self-contained HTML page from the results of the benchmarks: Chart.js, data and style are inside. */
+/**
+ * One self-contained HTML page from the results of the
+ * benchmarks: Chart.js, data and style are inside.
+ */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { formatFigure, type Plot, type Result, type Section } from './result';

@@ -1,4 +1,7 @@
-/** What our worker and the peers that train or predict are called with. Python's side is peers/torch_peer.py. */
+/**
+ * What our worker and the peers that train or predict are
+ * called with. Python's side is peers/torch_peer.py.
+ */
 
 import type { Precision } from './precision';
 

@@ -1,4 +1,7 @@
-/** What a benchmark gives: sections for people (console, HTML), figures by name for `targets.json`, raw rows for machines. */
+/**
+ * What a benchmark gives: sections for people (console, HTML),
+ * figures by name for `targets.json`, raw rows for machines.
+ */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import type { ModelName } from './models';

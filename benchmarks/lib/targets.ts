@@ -43,7 +43,9 @@ export function reaches(value: number, bound: Bound): boolean {
   return sign === '<=' ? value <= limit : value < limit;
 }
 
-/** @param figures of each run by its text: what it measured, or one reason why it measured nothing. */
+/**
+ * @param figures of each run by its text: what it measured, or one reason why it measured nothing.
+ */
 export function judge(
   targets: readonly Target[],
   figures: ReadonlyMap<string, Record<string, Figure> | { missing: string }>,

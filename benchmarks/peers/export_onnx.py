@@ -34,7 +34,8 @@ mask[1, 10:] = 0
 (target / "onnx").mkdir(parents=True, exist_ok=True)
 shutil.copy(source / "config.json", target)
 axes = {0: "batch", 1: "length"}
-# The tracing exporter: what model hubs are filled with, and what onnxruntime ran faster than the result of the newer one.
+# The tracing exporter: what model hubs are filled with, and
+# what onnxruntime ran faster than the result of the newer one.
 torch.onnx.export(
     Logits(model),
     (ids, mask),

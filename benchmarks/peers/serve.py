@@ -1,6 +1,7 @@
 """The peers' side of lib/child.ts: answers JSON lines on standard input until it ends.
 
--> {"id": 1, "call": "train", "args": {...}}    <- {"id": 1, "result": {...}} or {"id": 1, "error": "..."}
+-> {"id": 1, "call": "train", "args": {...}}
+<- {"id": 1, "result": {...}} or {"id": 1, "error": "..."}
 """
 
 import json

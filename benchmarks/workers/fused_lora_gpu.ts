@@ -1,4 +1,7 @@
-/** Our side of bench:gpu as a process of its own: training steps on the GPU, and the memory they take there. */
+/**
+ * Our side of bench:gpu as a process of its own: training
+ * steps on the GPU, and the memory they take there.
+ */
 import {
   type EncodedExample,
   loadAdapter,

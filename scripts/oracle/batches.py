@@ -8,7 +8,9 @@ PAD = {"roberta": 1, "bert": 0}
 
 
 def token_rows(rng, family, sequences=8):
-    """Sequences of 3..17 tokens with begin and end tokens; the padding id occurs nowhere. Lengths 3 and 17 occur."""
+    """Sequences of 3..17 tokens with begin and end tokens;
+    the padding id occurs nowhere. Lengths 3 and 17 occur.
+    """
     lengths = rng.integers(3, 18, size=sequences)
     lengths[:2] = [17, 3]
     rng.shuffle(lengths)

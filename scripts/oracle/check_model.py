@@ -1,4 +1,5 @@
-"""Loads a model folder that fused-lora wrote (merged, say) in transformers and prints the logits of a batch.
+"""Loads a model folder that fused-lora wrote (merged, say)
+in transformers and prints the logits of a batch.
 
     python scripts/oracle/check_model.py --model <folder> --batch batch.json [--compare ours.json]
 """

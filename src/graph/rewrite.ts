@@ -1,8 +1,10 @@
 /**
- * Rewrites of the forward graph before it is differentiated: fusion or its opposite. Each fused op has its own gradient
- * rule, so the backward pass comes out fused too.
+ * The lists of passes that a forward graph goes through before it is differentiated: fused or
+ * separate.
+ * Each pass has its file in src/graph/rewrite; plan.ts calls them. The backward pass comes out
+ * fused
+ * too, since each fused op has its own gradient rule.
  */
-
 import { narrowToGathered } from './rewrite/dead_tokens';
 import { copyGraph, type RewritePass } from './rewrite/edit';
 import { fuseActivation, fuseAddLayerNorm, fuseResidual } from './rewrite/fuse';

@@ -1,4 +1,6 @@
-/** Dead-token elimination: the nodes it makes, and that losses and gradients stay what they were. */
+/**
+ * Dead-token elimination: the nodes it makes, and that losses and gradients stay what they were.
+ */
 import { add, attention, gatherRows, layerNorm, linear } from '../../src/graph/ops';
 import { plan } from '../../src/graph/plan';
 import { type BatchTensors, Program } from '../../src/graph/program';

@@ -1,13 +1,18 @@
 /**
- * Dead-token elimination: what works row by row, and of whose result only some rows are gathered, is done for those rows
- * alone. A classifier reads one token of each sentence: its last layer then has queries, attention output and feed-forward
- * for that token only; a masked-language model's for the masked tokens. Rows do not depend on each other, and dropout masks on
- * the token alone, so the results are the same.
+ * Dead-token elimination: what works row by row, and of whose result only some rows
+ * are gathered, is done for those rows alone. A classifier reads one token of each
+ * sentence: its last layer then has queries, attention output and feed-forward for
+ * that token only; a masked-language model's for the masked tokens. Rows do not depend
+ * on each other, and dropout masks on the token alone, so the results are the same.
+ * gatherRows itself: src/graph/ops/gather_rows.ts.
  */
 import type { Graph, Node, Value } from '../value';
 import { countUses, replaceNodes } from './edit';
 
-/** Operands that have a row for each row of the result, by position; and the one that says which tokens the rows are. */
+/**
+ * Operands that have a row for each row of the result, by
+ * position; and the one that says which tokens the rows are.
+ */
 const ROW_OPERANDS: Readonly<Record<string, { rows: readonly number[]; tokens?: number }>> = {
   activation: { rows: [0] },
   add: { rows: [0, 1] },
@@ -30,7 +35,10 @@ function rowOperands(node: Node): Value[] {
   return (ROW_OPERANDS[node.op]?.rows ?? []).flatMap((position) => node.inputs[position] ?? []);
 }
 
-/** The nodes before `gather` whose results nothing but `gather` needs, and that work row by row; in order. */
+/**
+ * The nodes before `gather` whose results nothing but
+ * `gather` needs, and that work row by row; in order.
+ */
 function coneOf(graph: Graph, gather: Node): Node[] {
   const uses = countUses(graph);
   const inside = new Map<Value, number>([[gather.inputs[0] as Value, 1]]);
