@@ -1,6 +1,7 @@
 /**
  * Which of the figures to reach (targets.json) does this machine
  * reach? Runs the benchmarks that they need, one line a row.
+ * The bounds: benchmarks/targets.json, judged by lib/targets.ts.
  *
  *   npm run bench:check -- [--quick] [--json FILE]
  *

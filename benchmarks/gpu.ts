@@ -2,6 +2,7 @@
  * What does a GPU give? One linear layer and whole training steps,
  * against PEFT eager and compiled, cuBLASLt's bare product and HF
  * Trainer + PEFT. Where there is no GPU it says so, and exits with 0.
+ * Its parts are the files of benchmarks/gpu.
  *
  *     npm run bench:gpu -- [--quick] [--only layer|step|hopper] [--json FILE]
  */

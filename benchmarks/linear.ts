@@ -2,6 +2,7 @@
  * What does LoRA cost on one Linear layer? Fused (one op) against separate (linear, down, scale,
  * up, add: what a LoRA layer without fusion runs), the bare linear layer, and PyTorch + PEFT eager
  * and compiled; and the product alone against oneDNN, MKL, OpenBLAS and the peak.
+ * Our ops: lib/linear_ops.ts. PyTorch's side: peers/torch_linear.py.
  *
  * In bf16 PyTorch's layers run under autocast; its products and
  * oneDNN's take and give bf16, ours fp32 that it rounds itself.

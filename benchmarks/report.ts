@@ -1,5 +1,7 @@
 /**
- * One HTML file with tables and plots from the JSON of the other benchmarks.
+ * `npm run bench:report`: one HTML file with tables and plots from the JSON of the other
+ * benchmarks.
+ * How it is made: lib/html.ts.
  *
  *   npm run bench:report -- [--out FILE] [RESULT.json …]
  *

@@ -2,6 +2,7 @@
  * What does a whole training step cost against PyTorch + PEFT? Forward, backward, clipping and
  * AdamW of LoRA on RoBERTa-base, -large and a MiniLM, with equal tokens and with SST-2's real
  * lengths; and where our time goes, op by op.
+ * Sides are started by lib/sides.ts; the profile is op_profile.ts. One layer alone: linear.ts.
  */
 import { native } from '../src/native';
 import {

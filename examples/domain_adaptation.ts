@@ -1,6 +1,7 @@
 /**
  * Domain-adaptive pretraining: an encoder is trained further on text of a domain, without labels
  * (masked language modelling), then fine-tuned with LoRA on few labels.
+ * Plain classification of a CSV, without such a start: docs/data.md.
  *
  *     npx tsx examples/domain_adaptation.ts
  *

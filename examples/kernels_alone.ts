@@ -1,9 +1,9 @@
-/**
- * The LoRA kernels by themselves, without modules, graphs or models: forward fused and separate,
- * the gradient against differences, a low-rank update learnt by plain gradient descent, and timing.
- *
- *     npx tsx examples/kernels_alone.ts
- */
+// The LoRA kernels by themselves, without modules, graphs or models: forward fused and separate,
+// the gradient against differences, a low-rank update learnt by plain gradient descent, and timing.
+// All of their functions: src/kernels.ts.
+//
+//     npx tsx examples/kernels_alone.ts
+
 // In your program: from 'fused-lora/kernels'.
 import { DeviceTensor, type HostTensor, loraLinear, loraLinearBackward } from '../src/kernels';
 

@@ -1,12 +1,12 @@
-/**
- * A model of your own from the library's layers and ops: trained from scratch, then adapted to
- * another task with LoRA, as any other model is.
- *
- *     npx tsx examples/own_module.ts
- *
- * The tasks: sequences of digits; label 1 where there are
- * more 5s than 6s, then where there are more 3s than 8s.
- */
+// A model of your own from the library's layers and ops: trained from scratch, then adapted to
+// another task with LoRA, as any other model is.
+// The modules that it is built from: src/nn.
+//
+//     npx tsx examples/own_module.ts
+//
+// The tasks: sequences of digits; label 1 where there are
+// more 5s than 6s, then where there are more 3s than 8s.
+
 // In your program all of these come from 'fused-lora'.
 
 import { RandomStream } from '../src/base/philox';

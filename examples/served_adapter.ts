@@ -1,7 +1,7 @@
-/**
- * An adapter as examples/service.ts serves it: requests that wait together are one batch, the queue
- * is bounded, the adapter can be loaded anew.
- */
+// An adapter as examples/service.ts serves it: requests that wait together are one batch, the queue
+// is bounded, the adapter can be loaded anew.
+// The service: service.ts.
+
 // In your program all of these come from 'fused-lora'.
 import { Classifier, deleteAdapter, loadAdapter, type Prediction, type TextModel } from '../src';
 

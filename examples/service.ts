@@ -2,6 +2,7 @@
  * A long-running service: the base model and its adapters are loaded once and answer over HTTP, in
  * batches of what waits together. The queue is bounded, an adapter can be loaded anew while the
  * service runs, and SIGTERM answers what was accepted before it ends.
+ * What it serves when no adapter is given: served_adapter.ts.
  *
  *     npx tsx examples/service.ts [--port N] [--queue N] [NAME=ADAPTER_FOLDER ...]
  *

@@ -4,6 +4,7 @@
  * package that cmake-js brings along; nothing is downloaded.
  * Usage: node scripts/cmake-build.mjs [--test] [--cuda
  * auto|on|off] (default: FUSED_LORA_CUDA, else auto)
+ * The targets: CMakeLists.txt. The addon to be shipped: prebuild.mjs.
  */
 import { existsSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';

@@ -3,6 +3,7 @@
  * .gpu-run/: this Node binary, the library, benchmarks and GPU tests as built
  * JavaScript with their packages, the Python peers, the native sources and the
  * Node-API headers. There, from the repository's root: bash scripts/gpu-run.sh
+ * That script calls gpu-stages.mjs.
  */
 import {
   cpSync,

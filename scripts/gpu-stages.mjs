@@ -3,6 +3,7 @@
  * step has a time limit, and a failed one does not keep the others from running. Results are kept
  * by step, so that stages may be run one call at a time.
  * Usage: node gpu-stages.mjs ROOT [--stage NAME]... [--quick] [--emulated]
+ * Tests alone, on a machine with Node: test-gpu.mjs.
  */
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus } from 'node:os';

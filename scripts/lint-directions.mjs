@@ -3,6 +3,7 @@
  * in native/ against the tables below. Knowledge points one way, so that
  * an op, a backend or a model can be read, tested and replaced by itself.
  * Usage: node scripts/lint-directions.mjs [root folder]
+ * Heads and widths are checked by lint-words.mjs.
  */
 import { readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve, sep } from 'node:path';

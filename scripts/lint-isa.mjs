@@ -5,6 +5,7 @@
  * Remedy: keep helpers of such a file `static` or in an anonymous namespace, and take nothing but
  * types and constants from shared headers.
  * Usage: node scripts/lint-isa.mjs [build folder]
+ * Flags by instruction set: cmake/CompileFlags.cmake.
  */
 import { existsSync } from 'node:fs';
 import { relative } from 'node:path';

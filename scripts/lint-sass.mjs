@@ -5,6 +5,7 @@
  * to serialise, because sums are touched between products, shows as groups of one.
  * Usage: node scripts/lint-sass.mjs [build folder]; says
  * what it skips where there is no cuobjdump or no CUDA code.
+ * The kernels: native/cuda/hopper.
  */
 import { existsSync } from 'node:fs';
 import { delimiter, dirname, join, relative } from 'node:path';

@@ -1,7 +1,10 @@
-// Pretrains the quickstart's encoder (assets/tiny-roberta) on the text given, or on
-// ../shared/data/imdb: one document a line, gzipped. About an hour on 2 cores. Interrupt it when
-// you like: the same command goes on from its last checkpoint.
-//   npm run pretrain:tiny [-- TEXT.gz]
+/**
+ * Pretrains the quickstart's encoder (assets/tiny-roberta) on the text given, or on
+ * ../shared/data/imdb: one document a line, gzipped. About an hour on 2 cores. Interrupt it when
+ * you like: the same command goes on from its last checkpoint.
+ *   npm run pretrain:tiny [-- TEXT.gz]
+ * Its tokenizer: scripts/tiny-model/train_tokenizer.py.
+ */
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';

@@ -2,6 +2,7 @@
  * Runs every check: types, lints, native tests, package entry points, jest. Its last line is `N
  * passed, N failed`; each check that has no tests of its own counts as one. Expects
  * scripts/setup.mjs --test to have run.
+ * GPUs have their own: test-gpu.mjs.
  */
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';

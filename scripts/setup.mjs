@@ -3,7 +3,8 @@
  * skipped when nothing it reads has changed.
  * Usage: node scripts/setup.mjs [--test]
  *   --test  also the native test executable. In CI (CI=true) the CUDA kernels are compiled, by an
- *           nvcc from PyPI where there is none, and Chromium is installed: tests open reports in it.
+ *           nvcc from PyPI where there is none, and Chromium is installed, for the reports.
+ * The parts are cmake-build.mjs, build-ts.mjs and lib/system.mjs.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

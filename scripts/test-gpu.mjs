@@ -10,6 +10,7 @@
  *   --js      FOLDER holds compiled test/gpu/whole_model.js and node_modules
  *             (default: the sources, through tsx)
  *   --small   small models only
+ * With a package for machines that have no Node: gpu-run.mjs.
  */
 import { existsSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';

@@ -1,6 +1,7 @@
 /**
  * bench:gpu, one linear layer: ours fused and separate, PEFT
  * eager and compiled, PyTorch's and cuBLASLt's bare product.
+ * Our side runs through layer_ops.ts, PyTorch's in peers/torch_gpu_linear.py.
  */
 import type { Child } from '../lib/child';
 import { interleave, type Timing } from '../lib/measure';

@@ -1,6 +1,7 @@
 /**
- * A linear layer with an adapter through our ops on the GPU, each
- * pass timed as a whole between two events, the L2 cache flushed.
+ * One linear layer with an adapter through our ops on the GPU, timed between two events, L2
+ * flushed.
+ * Who it takes turns with: gpu/layer.ts. The same on a CPU: lib/linear_ops.ts.
  */
 import { type NativeParameter, native } from '../../src/native';
 import { generator } from '../lib/batches';

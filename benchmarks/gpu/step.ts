@@ -1,6 +1,7 @@
 /**
  * bench:gpu, whole training steps: LoRA on query and value of RoBERTa, against HF Trainer + PEFT
  * and PyTorch loops in bf16 with SDPA.
+ * Our side is the process workers/fused_lora_gpu.ts.
  */
 import * as path from 'node:path';
 import type { LoraConfig } from '../../src';

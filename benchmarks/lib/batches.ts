@@ -1,4 +1,7 @@
-/** Random sentences: of equal length, or with SST-2's lengths. */
+/**
+ * Random sentences as token ids: of equal length, or with SST-2's lengths, by seed.
+ * The lengths come from data/sst2-lengths.json; which models take them: models.ts.
+ */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { configOfModel, type ModelName } from './models';

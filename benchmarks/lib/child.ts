@@ -1,6 +1,7 @@
 /**
  * Long-lived child processes that answer JSON lines: our own worker and the peers, all under one
  * protocol, so that one run can take turns between them.
+ * The children's side: serve.ts, and peers/serve.py in Python.
  *
  *     → {"id": 1, "call": "train", "args": {…}}
  *     ← {"id": 1, "result": {…}}  or  {"id": 1, "error": "…"}

@@ -1,6 +1,7 @@
 /**
  * One self-contained HTML page from the results of the
  * benchmarks: Chart.js, data and style are inside.
+ * Its script and style: benchmarks/report/. The command: benchmarks/report.ts.
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';

@@ -1,4 +1,7 @@
-/** Interleaved timing: A B A B …, so that a drift of the machine's speed meets both sides alike. */
+/**
+ * Interleaved timing: A B A B …, so that a drift of the machine's speed meets all sides alike.
+ * The sides are started by sides.ts.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 
 export interface Timing {

@@ -2,6 +2,7 @@
  * Encoders of the usual shapes with random weights, as Hugging Face
  * folders that both sides load: no speed depends on the values, and
  * equal values let the losses be compared. Made once, in .cache/bench.
+ * Sentences for them: batches.ts.
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';

@@ -1,6 +1,7 @@
 /**
- * The machine's measured peaks: what shares of peak and
- * rooflines are shares of. Compiled from peak.cc at first use.
+ * The machine's measured peaks, of which other figures are shares; the program is compiled at
+ * first use.
+ * The loops that it times: peak.cc.
  */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';

@@ -1,6 +1,7 @@
 /**
  * The processes that take part: fused-lora's worker and the
  * peers, started, compared and tuned the same way everywhere.
+ * The calls are those of protocol.ts; they take turns in measure.ts.
  */
 import * as fs from 'node:fs';
 import * as os from 'node:os';

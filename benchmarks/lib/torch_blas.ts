@@ -1,7 +1,8 @@
 /**
- * Which BLAS makes PyTorch fastest on this machine: MKL as it comes, MKL made to take its path for
- * Intel processors, or OpenBLAS. Each is a library preloaded into the peer (peers/blas.c), so each
- * is tried in a process of its own.
+ * Which BLAS makes PyTorch fastest here: MKL as it comes, MKL told to take its path for Intel,
+ * OpenBLAS.
+ * Each is a library preloaded into the peer (peers/blas.c), so each is tried in a process of its
+ * own.
  */
 import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';

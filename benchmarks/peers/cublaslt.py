@@ -1,5 +1,6 @@
 """cuBLASLt's bare product with bias, by ctypes: the library
 that PyTorch brings along, opened at run time.
+Timed beside PyTorch's layers by torch_gpu_linear.py.
 
 Numbers of enumerators are those of cublasLt.h (CUDA 12 and 13).
 """

@@ -1,4 +1,5 @@
 """Exports a sequence classifier to ONNX, as the ONNX runtimes in Node take it.
+Called by lib/onnx.ts.
 
     python export_onnx.py MODEL_FOLDER OUTPUT_FOLDER
 

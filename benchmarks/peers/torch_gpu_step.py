@@ -1,5 +1,6 @@
 """Whole training steps on a GPU: HF Trainer + PEFT, and a plain loop with and without
 torch.compile, in bf16 autocast with SDPA.
+Our side: gpu/step.ts.
 
 Compiled sides pad every batch to one length, so that nothing
 is compiled again; the others to the longest of each batch.

@@ -1,4 +1,5 @@
 """PyTorch, transformers and PEFT as a peer: training steps and predictions of whole models.
+Single layers: torch_linear.py. GPUs: torch_gpu_step.py.
 
 Started by the benchmarks, which take turns between it and
 fused-lora; see lib/protocol.ts for the calls.

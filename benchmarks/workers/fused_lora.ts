@@ -1,6 +1,7 @@
 /**
  * Our side of the comparisons, as a process of its own: its
  * memory and event loop are those of training alone.
+ * The calls that it answers: lib/protocol.ts.
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import {

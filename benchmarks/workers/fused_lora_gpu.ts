@@ -1,6 +1,7 @@
 /**
  * Our side of bench:gpu as a process of its own: training
  * steps on the GPU, and the memory they take there.
+ * On a CPU: fused_lora.ts.
  */
 import {
   type EncodedExample,

@@ -1,6 +1,7 @@
 /**
  * Running programs from the set-up scripts. Node built-ins
  * only: these scripts run before node_modules exist.
+ * Which programs must be there at all: system.mjs.
  */
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync } from 'node:fs';

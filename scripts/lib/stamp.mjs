@@ -1,5 +1,6 @@
 /**
  * Content stamps: a build step runs again only when what it reads, or what it wrote, has changed.
+ * The steps: setup.mjs and cmake-build.mjs. Also the listing of files that lints walk over.
  */
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';

@@ -1,4 +1,8 @@
-/** What must be on the machine: Node's version, the compiler and its helpers. */
+/**
+ * What must be on the machine: Node's version, the compiler and its helpers, installed where root
+ * may.
+ * Programs are run through shell.mjs.
+ */
 import { existsSync } from 'node:fs';
 import { fail, run, say, which } from './shell.mjs';
 

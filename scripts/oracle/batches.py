@@ -1,4 +1,6 @@
-"""Ragged batches: stored packed (token ids end to end and cuSeqlens), padded here for torch."""
+"""Ragged batches: stored packed (token ids end to end and cuSeqlens), padded here for torch.
+The cases that use them: cases.py.
+"""
 
 import numpy as np
 import torch

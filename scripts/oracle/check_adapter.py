@@ -1,8 +1,8 @@
 """Loads an adapter folder that fused-lora wrote with PEFT,
 on top of a base model, and prints the logits of a batch.
+Whole models: check_model.py. The folders: test/interchange/write_folders.ts.
 
-    python scripts/oracle/check_adapter.py --base <model folder> --adapter <folder> \
-        --batch batch.json [--compare ours.json]
+    python check_adapter.py --base <model> --adapter <folder> --batch batch.json [--compare ours.json]
 
 Fails unless every tensor of adapter_model.safetensors found its
 place in PEFT's model, with its value, and PEFT missed none.

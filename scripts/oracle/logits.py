@@ -1,5 +1,5 @@
-"""Shared by check_adapter.py and check_model.py: logits of a
-packed batch, and their comparison with ours.
+"""The logits of a packed batch by transformers, and their comparison with ours.
+Shared by check_adapter.py and check_model.py.
 """
 
 import json

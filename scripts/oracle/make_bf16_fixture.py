@@ -1,5 +1,6 @@
 """Writes test/fixtures/oracle/bf16.json: how far PyTorch's
 bf16 autocast is from float64 on the cases of make_fixtures.py.
+Held against ours by test/oracle/bf16.test.ts.
 
     python scripts/oracle/make_bf16_fixture.py --fixtures test/fixtures/oracle
 

@@ -1,5 +1,6 @@
 """Writes test/fixtures/metrics: random labels and predictions
 with what seqeval and scikit-learn compute from them.
+Ours: src/metrics.
 
     pip install -r scripts/oracle/requirements.txt seqeval==1.2.2 scikit-learn==1.9.1
     python scripts/oracle/make_metrics_fixture.py --out test/fixtures/metrics

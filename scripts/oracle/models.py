@@ -1,5 +1,6 @@
 """The small models of the oracle: transformers' classes with
 weights large enough that every gradient matters.
+Which of them a case takes: cases.py.
 """
 
 import torch

@@ -1,5 +1,6 @@
 """Sentences made from our own words, signs and code points:
 what a tokenizer may meet, with no text of anybody's.
+The ids of them: make_tokenizer_fixture.py.
 """
 
 import random

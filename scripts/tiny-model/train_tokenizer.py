@@ -1,9 +1,9 @@
 """Trains the byte-level BPE vocabulary of the tiny RoBERTa
 (maintainers only; users need no Python).
+The encoder: scripts/pretrain-tiny.mjs.
 
     pip install -r scripts/tiny-model/requirements.txt
-    python scripts/tiny-model/train_tokenizer.py --text <data>/imdb/unsup.txt.gz \
-        --out assets/tiny-roberta
+    python train_tokenizer.py --text <data>/imdb/unsup.txt.gz --out assets/tiny-roberta
 
 Ids as in RoBERTa: <s> 0, <pad> 1, </s> 2, <unk> 3, the 256 byte symbols, merges, <mask> last. Text
 is lower-cased and a space put in front: with 6,144 entries a word should be one token wherever it
