@@ -2,7 +2,7 @@
 on top of a base model, and prints the logits of a batch.
 Whole models: check_model.py. The folders: test/interchange/write_folders.ts.
 
-    python check_adapter.py --base <model> --adapter <folder> --batch batch.json [--compare ours.json]
+    python check_adapter.py --base <model> --adapter <folder> --batch FILE [--compare FILE]
 
 Fails unless every tensor of adapter_model.safetensors found its
 place in PEFT's model, with its value, and PEFT missed none.

@@ -9,7 +9,7 @@ import { bytesOf } from './ops/op';
 import { opByName } from './ops/registry';
 import type { BackendName, ComputeType, Parameter } from './parameter';
 import type { Precision } from './precision';
-import { FUSED_PASSES, NARROWING_PASSES, rewrite, SEPARATE_PASSES } from './rewrite';
+import { DEAD_TOKEN_PASSES, FUSED_PASSES, rewrite, SEPARATE_PASSES } from './rewrite';
 import { fuseGradients } from './rewrite/fuse_gradients';
 import { withPrecision } from './rewrite/precision';
 import { describeNode, type Graph, type Node, type Sizes, type Value } from './value';
@@ -43,9 +43,9 @@ export interface Lifetime {
 export function plan(graph: Graph, options: PlanOptions): Plan {
   const { fused = true, precision = 'fp32', train, keepAll = false } = options;
   // Whoever looks at every value wants those of all tokens.
-  const narrowing = keepAll ? [] : NARROWING_PASSES;
+  const deadTokens = keepAll ? [] : DEAD_TOKEN_PASSES;
   const fusion = fused ? FUSED_PASSES : SEPARATE_PASSES;
-  const rewritten = rewrite(graph, [...narrowing, ...fusion, withPrecision(precision)]);
+  const rewritten = rewrite(graph, [...deadTokens, ...fusion, withPrecision(precision)]);
   if (train) {
     differentiate(rewritten);
     if (fused) fuseGradients(rewritten);

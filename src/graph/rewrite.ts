@@ -5,14 +5,14 @@
  * fused
  * too, since each fused op has its own gradient rule.
  */
-import { narrowToGathered } from './rewrite/dead_tokens';
+import { eliminateDeadTokens } from './rewrite/dead_tokens';
 import { copyGraph, type RewritePass } from './rewrite/edit';
 import { fuseActivation, fuseAddLayerNorm, fuseResidual } from './rewrite/fuse';
 import { separateLora } from './rewrite/separate';
 import type { Graph } from './value';
 
 /** Leaves out what no result needs; fused and separate plans are compared with both having it. */
-export const NARROWING_PASSES: readonly RewritePass[] = [narrowToGathered];
+export const DEAD_TOKEN_PASSES: readonly RewritePass[] = [eliminateDeadTokens];
 /** In this order: what an activation or LayerNorm takes is no longer there for a plain residual. */
 export const FUSED_PASSES: readonly RewritePass[] = [fuseActivation, fuseAddLayerNorm, fuseResidual];
 export const SEPARATE_PASSES: readonly RewritePass[] = [separateLora];
