@@ -1,5 +1,6 @@
 /**
- * All benchmarks one after the other, a summary at the end, and the report.
+ * `npm run bench`: all benchmarks one after the other, a summary at the end, and the report.
+ * Each is also a command of its own: the other files of benchmarks/. The page: report.ts.
  *
  *   npm run bench -- [--quick] [--json FILE] [--model NAME] [--only NAME,NAME]
  */

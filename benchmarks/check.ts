@@ -1,9 +1,12 @@
 /**
- * Which of the figures to reach (targets.json) does this machine reach? Runs the benchmarks that they need, one line a row.
+ * Which of the figures to reach (targets.json) does this machine
+ * reach? Runs the benchmarks that they need, one line a row.
+ * The bounds: benchmarks/targets.json, judged by lib/targets.ts.
  *
  *   npm run bench:check -- [--quick] [--json FILE]
  *
- * Exit code 1 when a measured row misses its bound or a benchmark fails. What can not be measured here is said, and counts as neither.
+ * Exit code 1 when a measured row misses its bound or a benchmark fails. What can not be measured
+ * here is said, and counts as neither.
  */
 import * as fs from 'node:fs';
 import * as os from 'node:os';
@@ -20,7 +23,10 @@ import { BLAS_VARIABLE, chooseBlas } from './lib/torch_blas';
 
 type Figures = Record<string, Figure> | Missing;
 
-/** Of all runs that the targets need, one after the other; `save` is called after each, with what is there so far. */
+/**
+ * Of all runs that the targets need, one after the other;
+ * `save` is called after each, with what is there so far.
+ */
 async function measureAll(runs: readonly string[], quick: boolean, save: (figures: Map<string, Figures>) => void) {
   const figures = new Map<string, Figures>();
   const failed: string[] = [];

@@ -1,6 +1,8 @@
 /**
- * What does a GPU give? One linear layer and whole training steps, against PEFT eager and compiled, cuBLASLt's bare product and HF Trainer + PEFT. Where
- * there is no GPU it says so, and exits with 0.
+ * What does a GPU give? One linear layer and whole training steps,
+ * against PEFT eager and compiled, cuBLASLt's bare product and HF
+ * Trainer + PEFT. Where there is no GPU it says so, and exits with 0.
+ * Its parts are the files of benchmarks/gpu.
  *
  *     npm run bench:gpu -- [--quick] [--only layer|step|hopper] [--json FILE]
  */
@@ -52,7 +54,8 @@ async function run(): Promise<void> {
     writeResult({ ...empty, figures: { gpu: { missing: cuda.reason } } }, file);
     return;
   }
-  // The kernels run on the CPU (native/emulator): tiny sizes, which only show that the benchmark runs.
+  // The kernels run on the CPU (native/emulator): tiny
+  // sizes, which only show that the benchmark runs.
   const emulated = cuda.device?.startsWith('emulated') ?? false;
   if (emulated) console.log('the GPU is emulated: these figures are none, they only show that the benchmark runs');
   const options = { quick: values.quick, emulated };

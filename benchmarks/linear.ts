@@ -1,8 +1,11 @@
 /**
- * What does LoRA cost on one Linear layer? Fused (one op) against separate (linear, down, scale, up, add: what a LoRA layer without fusion
- * runs), the bare linear layer, and PyTorch + PEFT eager and compiled; and the product alone against oneDNN, MKL, OpenBLAS and the peak.
+ * What does LoRA cost on one Linear layer? Fused (one op) against separate (linear, down, scale,
+ * up, add: what a LoRA layer without fusion runs), the bare linear layer, and PyTorch + PEFT eager
+ * and compiled; and the product alone against oneDNN, MKL, OpenBLAS and the peak.
+ * Our ops: lib/linear_ops.ts. PyTorch's side: peers/torch_linear.py.
  *
- * In bf16 PyTorch's layers run under autocast; its products and oneDNN's take and give bf16, ours fp32 that it rounds itself.
+ * In bf16 PyTorch's layers run under autocast; its products and
+ * oneDNN's take and give bf16, ours fp32 that it rounds itself.
  *
  *   npm run bench:linear -- [--device cpu|cuda] [--precision fp32|bf16] [--quick] [--json FILE]
  */
@@ -32,7 +35,10 @@ const PRODUCT_TOKENS = [256, 1024, 4096];
 /** ms: threads of the side before go to sleep, which with PyTorch's takes up to 30 ms. */
 const PAUSE = 60;
 
-/** Counts the second of two calls: the first after a pause wakes threads, which takes as long as a small product. */
+/**
+ * Counts the second of two calls: the first after a pause
+ * wakes threads, which takes as long as a small product.
+ */
 function warmed<T>(run: () => Promise<T>): () => Promise<T> {
   return async () => {
     await run();
@@ -112,7 +118,10 @@ interface ProductRow {
   peak: number;
 }
 
-/** Our ops and PEFT's layer on the same small values: y, dx, dA and dB must agree. @returns the largest relative difference. */
+/**
+ * Our ops and PEFT's layer on the same small values: y, dx, dA
+ * and dB must agree. @returns the largest relative difference.
+ */
 async function checkAgainst(peer: Child): Promise<number> {
   const [T, K, N, r] = [24, 40, 56, 4];
   const ops = new LinearOps('cpu', T, K, N, r);

@@ -1,6 +1,8 @@
 /**
- * What does each way to fine-tune cost? Classifier only, LoRA by the article's presets and full fine-tuning: samples/s, peak memory, saved
- * bytes and the size of the file. The article's own table has LoRA slower (0.85 x) than full fine-tuning.
+ * What does each way to fine-tune cost? Classifier only, LoRA by the article's presets and full
+ * fine-tuning: samples/s, peak memory, saved bytes and the size of the file. The article's own
+ * table has LoRA slower (0.85 x) than full fine-tuning.
+ * Both sides train through lib/sides.ts.
  */
 import * as fs from 'node:fs';
 import * as os from 'node:os';
@@ -140,8 +142,8 @@ function rowOf(
 }
 
 /**
- * All methods of one precision, each in turns with our full fine-tuning, so that no more than two processes hold a model at a time and
- * each one's peak memory is its own.
+ * All methods of one precision, each in turns with our full fine-tuning, so that no more than two
+ * processes hold a model at a time and each one's peak memory is its own.
  */
 async function measurePrecision(precision: Precision, { model, quick, files, rounds, methods, peerMethods }: Settings) {
   const checked = quick ? CHECKED.quickly : CHECKED.whole;

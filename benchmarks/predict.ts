@@ -1,6 +1,8 @@
 /**
- * How many sentences a second does a trained classifier take? One at a time and in batches of 32, against transformers in PyTorch,
- * onnxruntime-node and transformers.js with the same weights. All get token ids; no tokenizer is timed.
+ * How many sentences a second does a trained classifier take? One at a time and in batches of 32,
+ * against transformers in PyTorch, onnxruntime-node and transformers.js with the same weights. All
+ * get token ids; no tokenizer is timed.
+ * The peers: benchmarks/peers.
  */
 import {
   cut,

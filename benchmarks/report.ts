@@ -1,7 +1,11 @@
 /**
- * One HTML file with tables and plots from the JSON of the other benchmarks.
+ * `npm run bench:report`: one HTML file with tables and plots from the JSON of the other
+ * benchmarks.
+ * How it is made: lib/html.ts.
  *
- *   npm run bench:report -- [--out FILE] [RESULT.json …]        default: runs/bench/*.json into runs/bench/report.html
+ *   npm run bench:report -- [--out FILE] [RESULT.json …]
+ *
+ * Default: runs/bench/*.json into runs/bench/report.html.
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';

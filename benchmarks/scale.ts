@@ -1,5 +1,7 @@
 /**
- * How do time and memory of a training step grow with tokens, sentence length, rank, adapted layers and threads? With fitted exponents.
+ * How do time and memory of a training step grow with tokens, sentence length, rank, adapted layers
+ * and threads? With fitted exponents.
+ * The fits: lib/fit.ts.
  */
 import { native } from '../src/native';
 import { equalBatches, type TokenBatch } from './lib/batches';

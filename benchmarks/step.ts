@@ -1,6 +1,8 @@
 /**
- * What does a whole training step cost against PyTorch + PEFT? Forward, backward, clipping and AdamW of LoRA on RoBERTa-base, -large and a
- * MiniLM, with equal tokens and with SST-2's real lengths; and where our time goes, op by op.
+ * What does a whole training step cost against PyTorch + PEFT? Forward, backward, clipping and
+ * AdamW of LoRA on RoBERTa-base, -large and a MiniLM, with equal tokens and with SST-2's real
+ * lengths; and where our time goes, op by op.
+ * Sides are started by lib/sides.ts; the profile is op_profile.ts. One layer alone: linear.ts.
  */
 import { native } from '../src/native';
 import {
@@ -135,7 +137,8 @@ async function measureModel(setting: Setting, { quick, targets }: BenchmarkOptio
       turns[`peak ${precision}`] = async () => {
         const peak = measurePeak(rateOf[precision], threads, 0.1) as number;
         peaks[precision].push(peak);
-        // As the time that an equal step's arithmetic would take at the peak: over a side's time it is the share.
+        // As the time that an equal step's arithmetic would
+        // take at the peak: over a side's time it is the share.
         return flops / peak;
       };
     }

@@ -8,17 +8,20 @@ set(CMAKE_CXX_VISIBILITY_PRESET hidden)
 set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
 set(CMAKE_CXX_FLAGS_RELEASE "-O3 -DNDEBUG")
 
-# No -ffast-math: results are the same bit for bit for every thread count, and NaN and Inf are looked for.
-# -ffp-contract=off in every file: a multiply-add is one rounding only where the source says so (fma intrinsics), so that the compiler's choice
-# in one loop's tail can not make a row depend on its place in a tile.
+# No -ffast-math: results are the same bit for bit for every thread count, and NaN and Inf are
+# looked for. -ffp-contract=off in every file: a multiply-add is one rounding only where the source
+# says so (fma intrinsics), so that the compiler's choice in one loop's tail can not make a row
+# depend on its place in a tile.
 set(FUSED_LORA_CXX_OPTIONS -Wall -Wextra -Werror -fno-math-errno -ffp-contract=off)
 
-# gcc 12 and 13 see overlapping copies in std::string's operator+ that are not there (gcc bug 105651).
+# gcc 12 and 13 see overlapping copies in std::string's
+# operator+ that are not there (gcc bug 105651).
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 14)
   list(APPEND FUSED_LORA_CXX_OPTIONS -Wno-restrict)
 endif()
 
-# SANITIZE applies to everything in a build folder: a sanitizer needs every object file. The addon is not built then.
+# SANITIZE applies to everything in a build folder: a sanitizer
+# needs every object file. The addon is not built then.
 if(FUSED_LORA_SANITIZE)
   list(APPEND FUSED_LORA_CXX_OPTIONS -fsanitize=${FUSED_LORA_SANITIZE} -fno-omit-frame-pointer -g)
   add_link_options(-fsanitize=${FUSED_LORA_SANITIZE})
@@ -28,8 +31,9 @@ if(FUSED_LORA_SANITIZE)
   set(FUSED_LORA_ADDON OFF)
 endif()
 
-# Instruction sets by file name suffix. Only these files may use more than the baseline; they are called after a check at run time.
-# gcc 12's own intrinsics headers warn about uninitialised values (gcc bug 105593), hence the -Wno-.
+# Instruction sets by file name suffix. Only these files may use more than the baseline; they are
+# called after a check at run time. gcc 12's own intrinsics headers warn about uninitialised values
+# (gcc bug 105593), hence the -Wno-.
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   set(FUSED_LORA_ISA_quiet -Wno-uninitialized -Wno-maybe-uninitialized)
 endif()

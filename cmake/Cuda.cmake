@@ -1,4 +1,5 @@
-# Finds nvcc: on PATH, in CUDA_HOME, in /usr/local/cuda, or where scripts/setup-cuda.mjs put the PyPI wheels. Sets FUSED_LORA_WITH_CUDA.
+# Finds nvcc: on PATH, in CUDA_HOME, in /usr/local/cuda, or where scripts/setup-cuda.mjs put the
+# PyPI wheels. Sets FUSED_LORA_WITH_CUDA.
 
 set(FUSED_LORA_WITH_CUDA OFF)
 if(FUSED_LORA_CUDA STREQUAL "off")
@@ -27,7 +28,8 @@ if(nvcc_failed OR NOT nvcc_says MATCHES "release ([0-9]+)" OR CMAKE_MATCH_1 LESS
   return()
 endif()
 
-# The architectures are passed by hand: CMake's own list has no way to say "90a as code only and PTX for the first".
+# The architectures are passed by hand: CMake's own list has
+# no way to say "90a as code only and PTX for the first".
 set(CMAKE_CUDA_ARCHITECTURES OFF)
 set(CMAKE_CUDA_COMPILER "${FUSED_LORA_NVCC}")
 set(CMAKE_CUDA_RUNTIME_LIBRARY Static)
@@ -42,7 +44,8 @@ find_library(
   FUSED_LORA_CUDART cudart_static NO_DEFAULT_PATH
   PATHS "${FUSED_LORA_CUDA_ROOT}/lib64" "${FUSED_LORA_CUDA_ROOT}/lib")
 if(FUSED_LORA_CUDART)
-  # The wheels have lib, nvcc looks in lib64; CMake's compiler check links a program before any target exists.
+  # The wheels have lib, nvcc looks in lib64; CMake's
+  # compiler check links a program before any target exists.
   get_filename_component(cudart_folder "${FUSED_LORA_CUDART}" DIRECTORY)
   string(APPEND CMAKE_CUDA_FLAGS_INIT " -L${cudart_folder}")
 endif()
@@ -58,7 +61,8 @@ set(CMAKE_CUDA_STANDARD_REQUIRED ON)
 
 set(FUSED_LORA_CUDA_OPTIONS -Xcompiler=-Wall,-Wextra,-Werror,-fno-math-errno,-ffp-contract=off -Werror=all-warnings
                             --expt-relaxed-constexpr)
-# A fifth of the size. Drivers older than CUDA 12.4 can not read it; those that run what nvcc 13 makes are newer.
+# A fifth of the size. Drivers older than CUDA 12.4 can not
+# read it; those that run what nvcc 13 makes are newer.
 if(CMAKE_CUDA_COMPILER_VERSION VERSION_GREATER_EQUAL 13)
   list(APPEND FUSED_LORA_CUDA_OPTIONS --compress-mode=size)
 endif()
@@ -66,7 +70,8 @@ endif()
 if(FUSED_LORA_CUDA_LINEINFO)
   list(APPEND FUSED_LORA_CUDA_OPTIONS -lineinfo)
 endif()
-# Spilled registers and local memory are errors for the architectures the kernels are written for; elsewhere only slow.
+# Spilled registers and local memory are errors for the
+# architectures the kernels are written for; elsewhere only slow.
 if(FUSED_LORA_CUDA_ARCHS STREQUAL "80;90a")
   list(APPEND FUSED_LORA_CUDA_OPTIONS -Xptxas=--warn-on-spills,--warn-on-local-memory-usage,--warning-as-error)
 endif()
@@ -79,7 +84,8 @@ foreach(arch IN LISTS FUSED_LORA_CUDA_ARCHS)
   endif()
 endforeach()
 
-# Static, so that the addon loads on a machine with no NVIDIA driver; libcuda is asked for at run time only.
+# Static, so that the addon loads on a machine with no NVIDIA
+# driver; libcuda is asked for at run time only.
 set(FUSED_LORA_CUDA_LIBRARIES "${FUSED_LORA_CUDART}" Threads::Threads ${CMAKE_DL_LIBS} rt)
 set(FUSED_LORA_WITH_CUDA ON)
 message(STATUS "CUDA: ${FUSED_LORA_NVCC} ${CMAKE_CUDA_COMPILER_VERSION} for ${FUSED_LORA_CUDA_ARCHS}")

@@ -1,5 +1,6 @@
-# The addon. Headers come from cmake-js (CMAKE_JS_INC) or, in a plain CMake build, from the npm packages node-api-headers and node-addon-api
-# (in node_modules, or in FUSED_LORA_NODE_HEADERS: folders separated by ';'). Nothing is downloaded.
+# The addon. Headers come from cmake-js (CMAKE_JS_INC) or, in a plain CMake build, from the npm
+# packages node-api-headers and node-addon-api (in node_modules, or in FUSED_LORA_NODE_HEADERS:
+# folders separated by ';'). Nothing is downloaded.
 
 function(fused_lora_addon)
   set(folder "${CMAKE_BINARY_DIR}/Release")
@@ -34,8 +35,8 @@ function(fused_lora_addon_target target devices folder)
   set_target_properties(${target} PROPERTIES OUTPUT_NAME fused-lora PREFIX "" SUFFIX ".node"
                                              LIBRARY_OUTPUT_DIRECTORY "${folder}")
   if(UNIX AND NOT APPLE)
-    # One binary for every Linux with glibc: no libstdc++ of ours to clash with another addon's. libgcc_s, which Node needs itself, is shared:
-    # a static one asks for glibc 2.35.
+    # One binary for every Linux with glibc: no libstdc++ of ours to clash with another addon's.
+    # libgcc_s, which Node needs itself, is shared: a static one asks for glibc 2.35.
     target_link_options(${target} PRIVATE -static-libstdc++ -Wl,--exclude-libs,ALL -Wl,-z,now -Wl,--gc-sections
                         $<$<CONFIG:Release>:-s>)
     if(FUSED_LORA_GLIBC_STUBS)

@@ -1,11 +1,13 @@
 /**
- * Domain-adaptive pretraining: an encoder is trained further on text of a domain, without labels (masked language modelling), then fine-tuned with LoRA on
- * few labels.
+ * Domain-adaptive pretraining: an encoder is trained further on text of a domain, without labels
+ * (masked language modelling), then fine-tuned with LoRA on few labels.
+ * Plain classification of a CSV, without such a start: docs/data.md.
  *
  *     npx tsx examples/domain_adaptation.ts
  *
- * The domain: reviews by people with words of their own (`the cast is tolmic and lovely .`). The labelled sentences have none of these words, the
- * dev sentences have no others: what they mean can be learnt from the unlabelled text alone.
+ * The domain: reviews by people with words of their own (`the cast is tolmic and lovely .`). The
+ * labelled sentences have none of these words, the dev sentences have no others: what they mean can
+ * be learnt from the unlabelled text alone.
  */
 import * as fs from 'node:fs';
 import * as os from 'node:os';

@@ -1,9 +1,9 @@
-/**
- * The LoRA kernels by themselves, without modules, graphs or models: forward fused and separate, the gradient against differences, a low-rank update
- * learnt by plain gradient descent, and timing.
- *
- *     npx tsx examples/kernels_alone.ts
- */
+// The LoRA kernels by themselves, without modules, graphs or models: forward fused and separate,
+// the gradient against differences, a low-rank update learnt by plain gradient descent, and timing.
+// All of their functions: src/kernels.ts.
+//
+//     npx tsx examples/kernels_alone.ts
+
 // In your program: from 'fused-lora/kernels'.
 import { DeviceTensor, type HostTensor, loraLinear, loraLinearBackward } from '../src/kernels';
 
@@ -38,7 +38,10 @@ async function forward(A: HostTensor, B: HostTensor): Promise<number> {
   return difference(dataOf(fused.y), dataOf(separate.y)) / largest(dataOf(fused.y));
 }
 
-/** dA and dB of the loss Σ y ∘ dy, against central differences of a few entries; returns the largest relative error. */
+/**
+ * dA and dB of the loss Σ y ∘ dy, against central differences
+ * of a few entries; returns the largest relative error.
+ */
 async function gradient(A: HostTensor, B: HostTensor): Promise<number> {
   const dy = random(6, 1, T, N);
   const layer = { x, weight, bias, A, B, scaling: SCALING };
@@ -53,7 +56,8 @@ async function gradient(A: HostTensor, B: HostTensor): Promise<number> {
   ] as const) {
     for (let i = 0; i < parameter.data.length; i += 97) {
       const value = parameter.data[i] as number;
-      const step = 0.25; // The loss is linear in each of A and B, so that a large step has no error but rounding.
+      // The loss is linear in each of A and B, so that a large step has no error but rounding.
+      const step = 0.25;
       parameter.data[i] = value + step;
       const above = await loss();
       parameter.data[i] = value - step;
@@ -91,7 +95,10 @@ async function learn(): Promise<{ first: number; last: number }> {
   return { first: losses[0] as number, last: losses.at(-1) as number };
 }
 
-/** Seconds of a layer of RoBERTa-base: tensors on the device, so that frozen weights are packed once; sides in turns, medians. */
+/**
+ * Seconds of a layer of RoBERTa-base: tensors on the device, so that frozen weights are packed
+ * once; sides in turns, medians.
+ */
 async function timing(rounds: number): Promise<{ fused: number; separate: number }> {
   const shapes = { x: [256, 768], weight: [768, 768], A: [8, 768], B: [768, 8], y: [256, 768], u: [256, 8] };
   const tensors = Object.entries(shapes).map(([name, shape], i) => {

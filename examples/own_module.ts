@@ -1,11 +1,12 @@
-/**
- * A model of your own from the library's layers and ops: trained from scratch, then adapted to another task with LoRA, as any
- * other model is.
- *
- *     npx tsx examples/own_module.ts
- *
- * The tasks: sequences of digits; label 1 where there are more 5s than 6s, then where there are more 3s than 8s.
- */
+// A model of your own from the library's layers and ops: trained from scratch, then adapted to
+// another task with LoRA, as any other model is.
+// The modules that it is built from: src/nn.
+//
+//     npx tsx examples/own_module.ts
+//
+// The tasks: sequences of digits; label 1 where there are
+// more 5s than 6s, then where there are more 3s than 8s.
+
 // In your program all of these come from 'fused-lora'.
 
 import { RandomStream } from '../src/base/philox';
@@ -23,7 +24,10 @@ const HIDDEN = 32;
 /** Token 10 starts a sequence, 0 to 9 are the digits. */
 const START = 10;
 
-/** y = LayerNorm(x + f(x W1ᵀ + b1) W2ᵀ + b2). Properties that hold modules are its children; their names are their paths. */
+/**
+ * y = LayerNorm(x + f(x W1ᵀ + b1) W2ᵀ + b2). Properties that
+ * hold modules are its children; their names are their paths.
+ */
 class FeedForward extends Module {
   readonly widen = new Linear(HIDDEN, 4 * HIDDEN, { std: 0.1 });
   readonly activation = new Activation('relu');
@@ -48,7 +52,10 @@ class DigitCounter extends Model {
     return this.classifier.call(this.feedForward.call(seen));
   }
 
-  /** Takes its inputs from the batch, by name; the loss is cross-entropy unless forwardLoss is overridden. */
+  /**
+   * Takes its inputs from the batch, by name; the loss is
+   * cross-entropy unless forwardLoss is overridden.
+   */
   forwardLogits(graph: Graph): Value {
     return this.forward(
       graph.input('inputIds', 'i32', ['T']),
@@ -93,7 +100,9 @@ export interface OwnModuleResult {
   adapted: number;
 }
 
-/** @returns accuracies: of the first task; of the second before and after the adapter was trained. */
+/**
+ * @returns accuracies: of the first task; of the second before and after the adapter was trained.
+ */
 export async function main(print: (line: string) => void = console.log): Promise<OwnModuleResult> {
   const model = new DigitCounter().nameTree(7);
   print(String(model));

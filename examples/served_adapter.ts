@@ -1,4 +1,7 @@
-/** An adapter as examples/service.ts serves it: requests that wait together are one batch, the queue is bounded, the adapter can be loaded anew. */
+// An adapter as examples/service.ts serves it: requests that wait together are one batch, the queue
+// is bounded, the adapter can be loaded anew.
+// The service: service.ts.
+
 // In your program all of these come from 'fused-lora'.
 import { Classifier, deleteAdapter, loadAdapter, type Prediction, type TextModel } from '../src';
 
@@ -66,7 +69,10 @@ export class ServedAdapter {
     this.classifier?.dispose();
   }
 
-  /** A program is made of the adapter that is active then, and keeps it; frozen weights are shared by the programs of all adapters. */
+  /**
+   * A program is made of the adapter that is active then, and keeps it; frozen weights are shared
+   * by the programs of all adapters.
+   */
   private load(): void {
     const { model } = this.textModel;
     const name = `${this.id}-${this.stats.loads + 1}`;
@@ -80,7 +86,10 @@ export class ServedAdapter {
     deleteAdapter(model, oldName);
   }
 
-  /** While a batch runs others gather: no timer, and nobody waits longer than he must. Adapters are loaded between two batches. */
+  /**
+   * While a batch runs others gather: no timer, and nobody waits
+   * longer than he must. Adapters are loaded between two batches.
+   */
   private async work(): Promise<void> {
     await Promise.resolve();
     for (;;) {

@@ -1,8 +1,12 @@
 /**
- * A long-running service: the base model and its adapters are loaded once and answer over HTTP, in batches of what waits together. The queue is
- * bounded, an adapter can be loaded anew while the service runs, and SIGTERM answers what was accepted before it ends.
+ * A long-running service: the base model and its adapters are loaded once and answer over HTTP, in
+ * batches of what waits together. The queue is bounded, an adapter can be loaded anew while the
+ * service runs, and SIGTERM answers what was accepted before it ends.
+ * What it serves when no adapter is given: served_adapter.ts.
  *
- *     npx tsx examples/service.ts [--port N] [--queue N] [NAME=ADAPTER_FOLDER ...]     (default: a small adapter, trained first)
+ *     npx tsx examples/service.ts [--port N] [--queue N] [NAME=ADAPTER_FOLDER ...]
+ *
+ * Without a folder a small adapter is trained first.
  *
  *     curl localhost:8080/classify/reviews -d '{"texts": ["what a lovely film"]}'
  *     curl -X POST localhost:8080/reload/reviews
@@ -102,7 +106,8 @@ async function main(): Promise<void> {
       },
     );
   });
-  // Longer than proxies and clients keep idle connections, so that none is closed here in the moment in which it is used again.
+  // Longer than proxies and clients keep idle connections, so that none is closed here in the
+  // moment in which it is used again.
   server.keepAliveTimeout = 65_000;
   const stop = () => {
     // No new connections; the callback comes when the last answer is out.

@@ -1,6 +1,8 @@
 /**
- * Builds dist/: CommonJS and declarations by tsc, and thin ESM entries that re-export them. One implementation behind both, so that a class or a
- * loaded model is the same object for `import` and for `require`.
+ * Builds dist/: CommonJS and declarations by tsc, and thin ESM entries
+ * that re-export them. One implementation behind both, so that a class
+ * or a loaded model is the same object for `import` and for `require`.
+ * The addon is built by cmake-build.mjs; setup.mjs calls both.
  */
 import { chmodSync, cpSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

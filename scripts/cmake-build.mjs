@@ -1,7 +1,10 @@
 /**
- * Builds the native part with cmake-js into build/: build/Release/fused-lora.node, and with --test also build/fused_lora_test.
- * Node-API headers come from the npm package that cmake-js brings along; nothing is downloaded.
- * Usage: node scripts/cmake-build.mjs [--test] [--cuda auto|on|off]   (default: FUSED_LORA_CUDA, else auto)
+ * Builds the native part with cmake-js into build/: build/Release/fused-lora.node,
+ * and with --test also build/fused_lora_test. Node-API headers come from the npm
+ * package that cmake-js brings along; nothing is downloaded.
+ * Usage: node scripts/cmake-build.mjs [--test] [--cuda
+ * auto|on|off] (default: FUSED_LORA_CUDA, else auto)
+ * The targets: CMakeLists.txt. The addon to be shipped: prebuild.mjs.
  */
 import { existsSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -27,10 +30,12 @@ function cmakeJs() {
 
 const common = ['--directory', root, '--out', join(root, 'build'), '--log-level', 'warn'];
 const settings = [`--CDFUSED_LORA_CUDA=${values.cuda}`, `--CDFUSED_LORA_TEST=${values.test ? 'ON' : 'OFF'}`];
-// `configure` and `build` by hand: cmake-js's `compile` answers a compiler error with a rebuild from nothing, which prints it twice.
+// `configure` and `build` by hand: cmake-js's `compile` answers a compiler error with a rebuild
+// from nothing, which prints it twice.
 const configure = [cmakeJs(), 'configure', ...common, ...settings];
 if (run(process.execPath, configure, { quiet: true }).status !== 0) {
-  // The folder may be another generator's, compiler's or place's: once more from an empty cache before it counts.
+  // The folder may be another generator's, compiler's or
+  // place's: once more from an empty cache before it counts.
   for (const left of ['CMakeCache.txt', 'CMakeFiles'])
     rmSync(join(root, 'build', left), { recursive: true, force: true });
   mustRun('Configuring the native build', process.execPath, configure);

@@ -1,7 +1,9 @@
 /**
- * Packs what a GPU machine without Node and without network needs into .gpu-run/: this Node binary, the library, benchmarks and GPU tests as built
- * JavaScript with their packages, the Python peers, the native sources and the Node-API headers. There, from the repository's root:
- * bash scripts/gpu-run.sh
+ * Packs what a GPU machine without Node and without network needs into
+ * .gpu-run/: this Node binary, the library, benchmarks and GPU tests as built
+ * JavaScript with their packages, the Python peers, the native sources and the
+ * Node-API headers. There, from the repository's root: bash scripts/gpu-run.sh
+ * That script calls gpu-stages.mjs.
  */
 import {
   cpSync,

@@ -1,10 +1,13 @@
 #!/usr/bin/env bash
-# Runs on the GPU machine, from the repository's root, on the pack that scripts/gpu-run.mjs made (.gpu-run/): unpacks the Node that travels along and
-# starts scripts/gpu-stages.mjs, which builds with CUDA, tests, checks with compute-sanitizer and measures; gpu-run.json and gpu-run.txt go to $OUT
-# (default: gpu-run-out/). Needs a C++20 compiler, CMake and nvcc 12 or newer; no Node, no network. Exit code 1 when a step failed.
-#   --stage build|test|sanitize|bench   only this stage (may be given more than once); results of earlier calls are kept
+# Runs on the GPU machine, from the repository's root, on the pack that scripts/gpu-run.mjs made
+# (.gpu-run/): unpacks the Node that travels along and starts scripts/gpu-stages.mjs, which builds
+# with CUDA, tests, checks with compute-sanitizer and measures; gpu-run.json and gpu-run.txt go to
+# $OUT (default: gpu-run-out/). Needs a C++20 compiler, CMake and nvcc 12 or newer; no Node, no
+# network. Exit code 1 when a step failed.
+#   --stage build|test|sanitize|bench   only this stage (may be given more than once);
+#                                       results of earlier calls are kept
 #   --quick                             fewer sizes and rounds in the benchmarks
-#   --emulated                          where there is no GPU: the same steps with the kernels run on the CPU, to try these scripts
+#   --emulated                          without a GPU: the same steps, kernels run on the CPU
 set -uo pipefail
 
 root="$(cd "$(dirname "$0")/.." && pwd)"

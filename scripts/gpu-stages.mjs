@@ -1,7 +1,9 @@
 /**
- * The stages of scripts/gpu-run.sh, run by the packed Node: build, test, sanitize, bench. Every step has a time limit, and a failed one does not keep
- * the others from running. Results are kept by step, so that stages may be run one call at a time.
+ * The stages of scripts/gpu-run.sh, run by the packed Node: build, test, sanitize, bench. Every
+ * step has a time limit, and a failed one does not keep the others from running. Results are kept
+ * by step, so that stages may be run one call at a time.
  * Usage: node gpu-stages.mjs ROOT [--stage NAME]... [--quick] [--emulated]
+ * Tests alone, on a machine with Node: test-gpu.mjs.
  */
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus } from 'node:os';
@@ -57,7 +59,10 @@ const stateFile = join(work, 'steps.json');
 const state = existsSync(stateFile) ? JSON.parse(readFileSync(stateFile, 'utf8')) : {};
 const steps = state.packedAt === facts.packedAt ? state.steps : {};
 
-/** Runs a program with a time limit; its output goes to a log, of which the end is shown where it failed. */
+/**
+ * Runs a program with a time limit; its output goes to a
+ * log, of which the end is shown where it failed.
+ */
 function step(stage, name, command, args, { limitMs, env = {} }) {
   say(`${stage}: ${name}`);
   const started = Date.now();

@@ -1,6 +1,8 @@
 /**
- * npm's install script: takes the prebuilt addon of this platform where the package has one that loads, else builds from source, else says what
- * was tried and what to do about each. Nothing is downloaded.
+ * npm's install script: takes the prebuilt addon of this platform where
+ * the package has one that loads, else builds from source, else says
+ * what was tried and what to do about each. Nothing is downloaded.
+ * The prebuilt addon comes from prebuild.mjs; the build is cmake-build.mjs.
  */
 import { existsSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';

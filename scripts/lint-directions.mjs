@@ -4,6 +4,7 @@
  * Knowledge points one way, so that an op, a backend or a model can be read, tested and replaced by
  * itself.
  * Usage: node scripts/lint-directions.mjs [root folder]
+ * Heads and widths are checked by lint-words.mjs.
  */
 import { readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve, sep } from 'node:path';
@@ -12,7 +13,9 @@ import { listFiles } from './lib/stamp.mjs';
 
 const root = resolve(process.argv[2] ?? packageRoot);
 
-/** Folder or root module of src/ → what else it may import, beside src/base, which all may import. */
+/**
+ * Folder or root module of src/ → what else it may import, beside src/base, which all may import.
+ */
 const floors = ['native', 'graph', 'nn', 'io'];
 const typescript = {
   base: [],

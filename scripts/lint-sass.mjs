@@ -1,8 +1,11 @@
 /**
- * Checks the machine code of the Hopper kernels, where a build has it: tensor-core instructions of their own (HGMMA) in unbroken groups, the copy engine
- * in both directions (UTMALDG, UTMASTG), no local memory (LDL, STL), registers within what setmaxnreg hands out. wgmma that the assembler has to serialise,
- * because sums are touched between products, shows as groups of one.
- * Usage: node scripts/lint-sass.mjs [build folder]; says what it skips where there is no cuobjdump or no CUDA code.
+ * Checks the machine code of the Hopper kernels, where a build has it: tensor-core instructions of
+ * their own (HGMMA) in unbroken groups, the copy engine in both directions (UTMALDG, UTMASTG), no
+ * local memory (LDL, STL), registers within what setmaxnreg hands out. wgmma that the assembler has
+ * to serialise, because sums are touched between products, shows as groups of one.
+ * Usage: node scripts/lint-sass.mjs [build folder]; says
+ * what it skips where there is no cuobjdump or no CUDA code.
+ * The kernels: native/cuda/hopper.
  */
 import { existsSync } from 'node:fs';
 import { delimiter, dirname, join, relative } from 'node:path';

@@ -1,7 +1,9 @@
 /**
- * Builds the addon that the npm package ships: prebuilds/<platform>-<arch>/fused-lora.node, stripped, with libstdc++ inside, and checks what it
- * asks of the machine: which glibc, which libraries, which symbols it exports, and for which GPUs it has code.
+ * Builds the addon that the npm package ships: prebuilds/<platform>-<arch>/fused-lora.node,
+ * stripped, with libstdc++ inside, and checks what it asks of the machine: which glibc, which
+ * libraries, which symbols it exports, and for which GPUs it has code.
  * Usage: node scripts/prebuild.mjs [--cuda auto|on|off]   (default: FUSED_LORA_CUDA, else auto)
+ * Who takes it at install: install.mjs.
  */
 import { copyFileSync, mkdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';

@@ -1,6 +1,10 @@
-// Pretrains the quickstart's encoder (assets/tiny-roberta) on the text given, or on ../shared/data/imdb: one document a line, gzipped.
-// About an hour on 2 cores. Interrupt it when you like: the same command goes on from its last checkpoint.
-//   npm run pretrain:tiny [-- TEXT.gz]
+/**
+ * Pretrains the quickstart's encoder (assets/tiny-roberta) on the text given, or on
+ * ../shared/data/imdb: one document a line, gzipped. About an hour on 2 cores. Interrupt it when
+ * you like: the same command goes on from its last checkpoint.
+ *   npm run pretrain:tiny [-- TEXT.gz]
+ * Its tokenizer: scripts/tiny-model/train_tokenizer.py.
+ */
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -22,7 +26,8 @@ const common = {
   '--mask-probability': 0.2,
   '--dropout': 0,
 };
-// Short pieces and small batches first: the loss leaves its first plateau much sooner (docs/decisions.md).
+// Short pieces and small batches first: the loss leaves its
+// first plateau much sooner (docs/decisions.md).
 const stages = [
   {
     '--model': join(assets, 'pretraining_config.json'),

@@ -1,6 +1,10 @@
-// The main job on the embedded default: fine-tunes the tiny RoBERTa on the grammar's sentiment task with the classifier only, with LoRA and in
-// full, and with LoRA from a random encoder; writes the adapter, loads it again and classifies three sentences with it.
-//   npm run quickstart [-- --json FILE]
+/**
+ * The main job on the embedded default: fine-tunes the tiny RoBERTa on the grammar's sentiment task
+ * with the classifier only, with LoRA and in full, and with LoRA from a random encoder; writes the
+ * adapter, loads it again and classifies three sentences with it.
+ *   npm run quickstart [-- --json FILE]
+ * The encoder is made by pretrain-tiny.mjs.
+ */
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, relative } from 'node:path';

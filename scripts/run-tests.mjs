@@ -1,6 +1,8 @@
 /**
- * Runs every check: types, lints, native tests, package entry points, jest. Its last line is `N passed, N failed`; each check that has no tests of its
- * own counts as one. Expects scripts/setup.mjs --test to have run.
+ * Runs every check: types, lints, native tests, package entry points, jest. Its last line is `N
+ * passed, N failed`; each check that has no tests of its own counts as one. Expects
+ * scripts/setup.mjs --test to have run.
+ * GPUs have their own: test-gpu.mjs.
  */
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -47,7 +49,8 @@ function nativeTests(name, executable, args, env = {}) {
   const summary = /^(\d+) passed, (\d+) failed$/.exec(lines.at(-1) ?? '');
   const passed = Number(summary?.[1] ?? 0);
   const failed = Number(summary?.[2] ?? 0);
-  // A crash, a missing summary or an exit code that its counts do not explain is a failure of its own.
+  // A crash, a missing summary or an exit code that its
+  // counts do not explain is a failure of its own.
   const broken = !summary || (status !== 0 && failed === 0);
   if (broken || failed > 0) {
     process.stdout.write(`${output}\n`);
@@ -99,7 +102,10 @@ function jest() {
   count('jest', result.numPassedTests, failed + unexplained, startedAt);
 }
 
-/** Jest's progress goes to the terminal (stderr); --json's copy on stdout is dropped: the file has it. */
+/**
+ * Jest's progress goes to the terminal (stderr); --json's
+ * copy on stdout is dropped: the file has it.
+ */
 function runJest(args) {
   return run('sh', ['-c', '"$0" "$@" 2>&1 >/dev/null', process.execPath, ...args], { timeoutMs: 40 * minute });
 }
@@ -113,7 +119,8 @@ clangFormat();
 nativeTests('native tests', 'build/fused_lora_test', []);
 const emulated = ['--backend', 'cuda', 'update/', 'program/', 'recordedStep/', 'compare/cuda/', 'cudaLaunch/'];
 nativeTests('CUDA kernels on the CPU', 'build/fused_lora_emulated_test', [...emulated, 'exact/queriesAlone']);
-// No result depends on which of a grid's blocks and threads come first, and none waits for a later block.
+// No result depends on which of a grid's blocks and threads
+// come first, and none waits for a later block.
 nativeTests(
   'CUDA kernels on the CPU, from the last block on',
   'build/fused_lora_emulated_test',

@@ -1,6 +1,7 @@
 /**
- * Gets nvcc without a CUDA installation: PyPI wheels into .cache/cuda (bin, include, lib, nvvm), where cmake/Cuda.cmake looks.
- * Enough to compile and link the kernels; running them needs a GPU and its driver. Does nothing when they are there already.
+ * Gets nvcc without a CUDA installation: PyPI wheels into .cache/cuda (bin, include, lib, nvvm),
+ * where cmake/Cuda.cmake looks. Enough to compile and link the kernels; running them needs a GPU
+ * and its driver. Does nothing when they are there already.
  */
 import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -37,7 +38,8 @@ if (isFresh(stamp, hash, outputs)) {
     '--require-hashes',
   ];
   mustRun('Installing nvcc', 'python3', [...pip, '--target', staging, '-r', wheels]);
-  // The wheels lay out a toolkit below nvidia/cu13, but for the library folder's name: nvcc looks for lib64.
+  // The wheels lay out a toolkit below nvidia/cu13, but for
+  // the library folder's name: nvcc looks for lib64.
   const toolkit = join(staging, 'nvidia/cu13');
   for (const folder of ['bin', 'nvvm/bin']) {
     for (const name of readdirSync(join(toolkit, folder), { withFileTypes: true })) {

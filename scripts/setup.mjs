@@ -1,8 +1,10 @@
 /**
- * Makes a clone ready to run: system packages, npm packages, native addon, dist/. Each step is skipped when nothing it reads has changed.
+ * Makes a clone ready to run: system packages, npm packages, native addon, dist/. Each step is
+ * skipped when nothing it reads has changed.
  * Usage: node scripts/setup.mjs [--test]
- *   --test  also the native test executable; in CI (CI=true) with the CUDA kernels compiled, by an nvcc from PyPI where there is none,
- *           and with Chromium, in which tests open reports
+ *   --test  also the native test executable. In CI (CI=true) the CUDA kernels are compiled, by an
+ *           nvcc from PyPI where there is none, and Chromium is installed, for the reports.
+ * The parts are cmake-build.mjs, build-ts.mjs and lib/system.mjs.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -41,8 +43,9 @@ function installNpmPackages() {
   if (npmPackagesAreCurrent()) return;
   if (!which('npm')) fail('npm was not found. Install Node.js with npm.');
   say('installing npm packages');
-  // The versions of package-lock.json, which stays as it is. Not `npm ci`: it refuses a lock file that was made where a registry mirror lacked
-  // the optional packages of other platforms. Scripts are off because this package's own would build the addon: that is the next step here.
+  // The versions of package-lock.json, which stays as it is. Not `npm ci`: it refuses a lock file
+  // that was made where a registry mirror lacked the optional packages of other platforms. Scripts
+  // are off because this package's own would build the addon: that is the next step here.
   mustRun('npm install', 'npm', ['install', '--no-save', '--ignore-scripts', '--no-audit', '--no-fund']);
 }
 

@@ -1,12 +1,16 @@
 /**
- * npm run test:gpu: everything that needs a GPU. Native tests of every op and of programs against the reference, whole models against the CPU, and
- * compute-sanitizer's four tools over a small list. Where there is no GPU it says so and why, and exits with 0. The last line is
- * `N passed, N failed`.
- * Usage: node scripts/test-gpu.mjs [--stage native|models|sanitize]... [--addon FOLDER] [--native FILE] [--js FOLDER] [--json FILE]
+ * npm run test:gpu: everything that needs a GPU. Native tests of every op
+ * and of programs against the reference, whole models against the CPU, and
+ * compute-sanitizer's four tools over a small list. Where there is no GPU it
+ * says so and why, and exits with 0. The last line is `N passed, N failed`.
+ * Usage: node scripts/test-gpu.mjs [--stage native|models|sanitize]... [--addon FOLDER]
+ *                                  [--native FILE] [--js FOLDER] [--json FILE]
  *   --addon   folder that holds build/Release/fused-lora.node (default: the package)
  *   --native  the native test executable (default: build/fused_lora_test)
- *   --js      FOLDER holds compiled test/gpu/whole_model.js and node_modules (default: the sources, through tsx)
+ *   --js      FOLDER holds compiled test/gpu/whole_model.js and node_modules
+ *             (default: the sources, through tsx)
  *   --small   small models only
+ * With a package for machines that have no Node: gpu-run.mjs.
  */
 import { existsSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';

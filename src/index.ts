@@ -1,5 +1,7 @@
-/** The public API, nothing else. The kernels by themselves are `fused-lora/kernels`. */
-
+/**
+ * The public API of `fused-lora`, nothing else: each name is exported from where it is written.
+ * The kernels by themselves are `fused-lora/kernels`, in src/kernels.ts.
+ */
 export { type ErrorCode, FusedLoraError } from './base/errors';
 export type { Batch, Batch as SourceBatch, Batch as TrainBatch, BatchSource, EpochBatches } from './data/batch/batch';
 export { type PackOptions, planBatches } from './data/batch/batch_plan';

@@ -1,8 +1,11 @@
 /**
- * The kernels by themselves, without modules, graphs or models: `import { loraLinear } from 'fused-lora/kernels'`.
+ * The kernels by themselves, without modules, graphs or
+ * models: `import { loraLinear } from 'fused-lora/kernels'`.
+ * The ops behind them, in graphs and with gradients: src/graph/ops.
  *
- * Operands are typed arrays with their shape, or device tensors, which stay where the kernel reads them (frozen weights are
- * packed once). Storage is PEFT's: x [T, K], weight [N, K], A [r, K], B [N, r], row-major fp32. All calls run off the event loop.
+ * Operands are typed arrays with their shape, or device tensors, which stay where the kernel reads
+ * them (frozen weights are packed once). Storage is PEFT's: x [T, K], weight [N, K], A [r, K], B
+ * [N, r], row-major fp32. All calls run off the event loop.
  */
 import { isFloat32Array } from 'node:util/types';
 import { FusedLoraError } from './base/errors';
@@ -69,8 +72,8 @@ export interface KernelOptions {
   /** Default cpu. Device tensors must be on it. */
   backend?: KernelBackend;
   /**
-   * bf16: the operands of every product are rounded to bf16 (nearest, ties to even) and summed in fp32; what goes in and comes
-   * out is fp32. Default fp32.
+   * bf16: the operands of every product are rounded to bf16 (nearest, ties to even) and summed in
+   * fp32; what goes in and comes out is fp32. Default fp32.
    */
   precision?: Precision;
 }
@@ -265,8 +268,8 @@ export async function linear(args: LinearArguments, options: KernelOptions = {})
 }
 
 /**
- * The LoRA linear layer: u = s · x Aᵀ, y = f(x Wᵀ + b + u Bᵀ) + residual. With B = 0 it gives what {@link linear} gives, bit
- * for bit.
+ * The LoRA linear layer: u = s · x Aᵀ, y = f(x Wᵀ + b + u Bᵀ) + residual. With B = 0 it gives what
+ * {@link linear} gives, bit for bit.
  *
  * @throws FusedLoraError INVALID_SHAPE or INVALID_ARGUMENT naming the operand.
  */
@@ -299,7 +302,8 @@ export async function loraLinear(
 }
 
 /**
- * Gradients of {@link loraLinear} without activation, weight frozen: v = s · dy B, dx = dy W + v A, dA += vᵀ x, dB += dyᵀ u.
+ * Gradients of {@link loraLinear} without activation, weight
+ * frozen: v = s · dy B, dx = dy W + v A, dA += vᵀ x, dB += dyᵀ u.
  *
  * @throws FusedLoraError INVALID_SHAPE or INVALID_ARGUMENT naming the operand.
  */

@@ -1,6 +1,7 @@
 /**
- * Loads the native addon and types it by hand: the only file that knows how the binary is found. Everything here is
- * internal; users see Program, Parameter and the kernels.
+ * Loads the native addon and types it by hand: the only file that knows how the binary is found.
+ * Everything here is internal; users see Program, Parameter and the kernels.
+ * The C++ side of each of these functions: native/addon.
  */
 import * as path from 'node:path';
 import { isNativeError } from 'node:util/types';
@@ -10,11 +11,16 @@ export type Slot = 'value' | 'gradient' | 'firstMoment' | 'secondMoment';
 
 export interface NativeParameter {
   has(slot: Slot): boolean;
-  /** Writes fp32 values (f64 parameters take Float64Array too); makes packed copies be made again. */
+  /**
+   * Writes fp32 values (f64 parameters take Float64Array too); makes packed copies be made again.
+   */
   write(slot: Slot, values: Float32Array | Float64Array): void;
   /** Writes a released value back, the same as before: packed copies stay as they are. */
   restore(values: Float32Array | Float64Array): void;
-  /** The same of a part of the values, `at` the place of the first; a value that was not there is zero elsewhere. */
+  /**
+   * The same of a part of the values, `at` the place of the
+   * first; a value that was not there is zero elsewhere.
+   */
   restorePart(values: Float32Array, at: number): void;
   /** f64 parameters are rounded; `readDouble` gives them whole. */
   read(slot: Slot): Float32Array;
@@ -58,9 +64,14 @@ export interface NativeProgramSpec {
   keepAll?: boolean;
   /** Steps may be recorded and replayed where the device can. Default true. */
   record?: boolean;
-  /** Called while the program is built, when the values of a parameter are first needed: puts them in place. */
+  /**
+   * Called while the program is built, when the values of a
+   * parameter are first needed: puts them in place.
+   */
   fill?: (parameter: number) => void;
-  /** Called while the program is built: only packed copies of that parameter are read from now on. */
+  /**
+   * Called while the program is built: only packed copies of that parameter are read from now on.
+   */
   packed?: (parameter: number) => void;
 }
 
@@ -76,7 +87,10 @@ export interface NativeSizes {
   M: number;
 }
 
-/** Batch inputs by name: Int32Array for indices; Float32Array, in f64 programs also Float64Array, for floats. */
+/**
+ * Batch inputs by name: Int32Array for indices; Float32Array,
+ * in f64 programs also Float64Array, for floats.
+ */
 export type NativeBatch = Record<string, Int32Array | Float32Array | Float64Array>;
 
 export interface NativeOptimizerStep {
@@ -96,20 +110,24 @@ export interface NativeProgram {
   reserve(sizes: NativeSizes): Promise<void>;
   forward(batch: NativeBatch, sizes: NativeSizes, step: NativeStep): Promise<void>;
   /**
-   * Forward and backward; gradients are added to, or overwritten when `zeroGradients`. A GPU may still be at it when the promise
-   * is fulfilled: what reads results waits for them.
+   * Forward and backward; gradients are added to, or overwritten when `zeroGradients`. A GPU may
+   * still be at it when the promise is fulfilled: what reads results waits for them.
    */
   accumulate(batch: NativeBatch, sizes: NativeSizes, step: NativeStep, zeroGradients: boolean): Promise<void>;
   /**
-   * Clip and AdamW over all trained parameters. When the norm or a loss is not finite nothing changes and `applied` is false.
-   * `loss` is the sum of loss · lossScale over what was accumulated since gradients were zeroed.
+   * Clip and AdamW over all trained parameters. When the norm or a loss is
+   * not finite nothing changes and `applied` is false. `loss` is the sum of
+   * loss · lossScale over what was accumulated since gradients were zeroed.
    */
   apply(options: NativeOptimizerStep): Promise<{ applied: boolean; gradientNorm: number; loss: number }>;
   /** An output (or any value of a keepAll program) of the last run. */
   read(value: number): Float32Array | Int32Array | Float64Array;
   /** Seconds in each instruction since the last call, and after them those in `apply`. */
   takeTimings(): Float64Array;
-  /** How steps were launched on a device that records them (CUDA graphs): as recorded, recorded and updated, recorded anew. */
+  /**
+   * How steps were launched on a device that records them (CUDA
+   * graphs): as recorded, recorded and updated, recorded anew.
+   */
   recorded(): { replayed: number; updated: number; made: number };
   /** Stops the running call between two ops; it rejects with ABORTED. */
   abort(): void;
@@ -143,7 +161,10 @@ export interface CudaInfo {
   device?: string;
   /** 9 for 9.0. */
   computeCapability?: number;
-  /** CUDA versions: what the driver supports (0: there is none) and what this build has; 13000 is 13.0. Absent without CUDA code. */
+  /**
+   * CUDA versions: what the driver supports (0: there is none) and what this build has; 13000 is
+   * 13.0. Absent without CUDA code.
+   */
   driver?: number;
   runtime?: number;
   /** Memory of the device. */
@@ -160,7 +181,8 @@ export interface NativeAddon {
   Parameter: new (backend: string, name: string, shape: number[], compute: 'f32' | 'f64') => NativeParameter;
   Program: new (spec: NativeProgramSpec) => NativeProgram;
   /**
-   * Runs one op off the event loop, on typed arrays (copied in and out) or device tensors. Outputs are written in place.
+   * Runs one op off the event loop, on typed arrays (copied in
+   * and out) or device tensors. Outputs are written in place.
    * @returns the op's own seconds, copies left out; on a GPU between two events.
    */
   runOp(
@@ -172,7 +194,8 @@ export interface NativeAddon {
     step: NativeStep,
   ): Promise<number>;
   /**
-   * Runs ops one after the other on device tensors. `flush`, a device tensor larger than the device's cache, is set to zero before.
+   * Runs ops one after the other on device tensors. `flush`, a device tensor larger than the
+   * device's cache, is set to zero before.
    * @returns the seconds of all of them together, on a GPU between two events.
    */
   timeOps(
@@ -221,7 +244,10 @@ export function native(): NativeAddon {
   return addon;
 }
 
-/** Native errors carry a `code`; this gives them the library's class. They may be of another realm (a vm context), so no instanceof. */
+/**
+ * Native errors carry a `code`; this gives them the library's class. They may be of another realm
+ * (a vm context), so no instanceof.
+ */
 export function wrapNativeError(error: unknown): unknown {
   if (!isNativeError(error) || error instanceof FusedLoraError) return error;
   const { code, message } = error as Error & { code?: unknown };

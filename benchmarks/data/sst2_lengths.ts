@@ -1,6 +1,7 @@
 /**
- * Counts how long SST-2's training sentences are in RoBERTa's tokens: writes sst2-lengths.json, from which the benchmarks draw, so
- * that they need no data set.
+ * Counts how long SST-2's training sentences are in RoBERTa's tokens: writes sst2-lengths.json,
+ * from which the benchmarks draw, so that they need no data set.
+ * Sentences of these lengths are made in lib/batches.ts.
  *
  *   npx tsx benchmarks/data/sst2_lengths.ts SST2/train.tsv ROBERTA_TOKENIZER_FOLDER
  */

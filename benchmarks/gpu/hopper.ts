@@ -1,6 +1,7 @@
 /**
- * bench:gpu, the kernels for compute capability 9.0: lora_gemm_sm90a by shape, adapter and tile, in turns with cuBLASLt's bare product in one native
- * process (native/bench/hopper_gemm.cc). As shares of the bare product, of the roofline and of what the tile model says.
+ * bench:gpu, the kernels for compute capability 9.0: lora_gemm_sm90a by shape, adapter and tile.
+ * It takes turns with cuBLASLt's bare product in one native process (native/bench/hopper_gemm.cc).
+ * Shown as shares of the bare product, of the roofline and of what the tile model says.
  */
 import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';

@@ -1,4 +1,8 @@
-/** bench:gpu, one linear layer: ours fused and separate, PEFT eager and compiled, PyTorch's and cuBLASLt's bare product. */
+/**
+ * bench:gpu, one linear layer: ours fused and separate, PEFT
+ * eager and compiled, PyTorch's and cuBLASLt's bare product.
+ * Our side runs through layer_ops.ts, PyTorch's in peers/torch_gpu_linear.py.
+ */
 import type { Child } from '../lib/child';
 import { interleave, type Timing } from '../lib/measure';
 import { type Figure, isMissing, type Missing, type Section } from '../lib/result';

@@ -1,4 +1,8 @@
-/** A linear layer with an adapter through our ops on the GPU, each pass timed as a whole between two events, the L2 cache flushed. */
+/**
+ * One linear layer with an adapter through our ops on the GPU, timed between two events, L2
+ * flushed.
+ * Who it takes turns with: gpu/layer.ts. The same on a CPU: lib/linear_ops.ts.
+ */
 import { type NativeParameter, native } from '../../src/native';
 import { generator } from '../lib/batches';
 
@@ -51,7 +55,10 @@ export class GpuLayer {
     };
   }
 
-  /** Why this precision can not be had: an op that does not know the attribute would answer in fp32, bit for bit. */
+  /**
+   * Why this precision can not be had: an op that does not
+   * know the attribute would answer in fp32, bit for bit.
+   */
   async whyNot(): Promise<string | undefined> {
     if (this.precision === 'fp32') return undefined;
     const { x, W, b, y } = this.operands;

@@ -1,4 +1,8 @@
-/** bench:gpu, whole training steps: LoRA on query and value of RoBERTa, against HF Trainer + PEFT and PyTorch loops in bf16 with SDPA. */
+/**
+ * bench:gpu, whole training steps: LoRA on query and value of RoBERTa, against HF Trainer + PEFT
+ * and PyTorch loops in bf16 with SDPA.
+ * Our side is the process workers/fused_lora_gpu.ts.
+ */
 import * as path from 'node:path';
 import type { LoraConfig } from '../../src';
 import { randomBatches, sortedBatches, type TokenBatch, tokensOf } from '../lib/batches';
@@ -25,7 +29,10 @@ export interface StepRow {
   timings: Record<string, Timing & { ratio: number }>;
   /** Bytes at most on the device. */
   peakBytes: Record<string, number>;
-  /** Largest difference between the losses of our sides with and without graphs: they must be the same bits. */
+  /**
+   * Largest difference between the losses of our sides with
+   * and without graphs: they must be the same bits.
+   */
   graphsDifference: number | undefined;
 }
 

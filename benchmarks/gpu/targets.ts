@@ -1,4 +1,7 @@
-/** Figures to reach on one H200, held against what bench:gpu measured. */
+/**
+ * Ratios to reach on one H200, held against what bench:gpu measured.
+ * Those for CPUs are in benchmarks/targets.json; both are judged by lib/targets.ts.
+ */
 import type { Figure, Section } from '../lib/result';
 import { judge, judgedHeader, judgedRow, summaryOf, type Target } from '../lib/targets';
 

@@ -1,4 +1,7 @@
-/** Random sentences: of equal length, or with SST-2's lengths. */
+/**
+ * Random sentences as token ids: of equal length, or with SST-2's lengths, by seed.
+ * The lengths come from data/sst2-lengths.json; which models take them: models.ts.
+ */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { configOfModel, type ModelName } from './models';
@@ -28,7 +31,10 @@ function shuffle<T>(items: T[], random: () => number): T[] {
   return items;
 }
 
-/** Random words between the model's first and last special token; every other sentence is of class 1. */
+/**
+ * Random words between the model's first and last special
+ * token; every other sentence is of class 1.
+ */
 export function sentences(model: ModelName, lengths: readonly number[], seed = 1): Sentence[] {
   const random = generator(seed);
   const config = configOfModel(model);
@@ -41,7 +47,9 @@ export function sentences(model: ModelName, lengths: readonly number[], seed = 1
   }));
 }
 
-/** SST-2's sentence lengths in their real proportions (evenly spaced quantiles), in random order. */
+/**
+ * SST-2's sentence lengths in their real proportions (evenly spaced quantiles), in random order.
+ */
 export function sst2Lengths(count: number, seed = 1): number[] {
   const { counts } = JSON.parse(fs.readFileSync(path.join(__dirname, '..', 'data', 'sst2-lengths.json'), 'utf8')) as {
     counts: number[];

@@ -1,8 +1,10 @@
 /**
- * Long-lived child processes that answer JSON lines: our own worker and the peers, all under one protocol, so that one run can
- * take turns between them.
+ * Long-lived child processes that answer JSON lines: our own worker and the peers, all under one
+ * protocol, so that one run can take turns between them.
+ * The children's side: serve.ts, and peers/serve.py in Python.
  *
- *     → {"id": 1, "call": "train", "args": {…}}      ← {"id": 1, "result": {…}}  or  {"id": 1, "error": "…"}
+ *     → {"id": 1, "call": "train", "args": {…}}
+ *     ← {"id": 1, "result": {…}}  or  {"id": 1, "error": "…"}
  */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import * as fs from 'node:fs';
@@ -42,7 +44,9 @@ export class Child {
     running.add(this);
   }
 
-  /** Calls a function of the child. Rejects with its error, or with its last output when it dies. */
+  /**
+   * Calls a function of the child. Rejects with its error, or with its last output when it dies.
+   */
   call<R>(call: string, args: object = {}): Promise<R> {
     if (this.ended) return Promise.reject(new Error(`${this.name}: ${this.ended}`));
     const id = ++this.calls;

@@ -1,4 +1,7 @@
-/** Results that lie in a folder, and the targets held against them. */
+/**
+ * Finds the results of earlier runs in a folder, so that a page or a check needs no new ones.
+ * What a result is: result.ts. What it should reach: targets.ts.
+ */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { resultFolder } from './folders';

@@ -1,4 +1,7 @@
-/** Benchmarks as commands of their own, so that each has its memory and its threads to itself. */
+/**
+ * Starts benchmarks as processes, so that each has its memory and its threads to itself.
+ * The suite is in benchmarks/bench.ts; what they share once started: main.ts.
+ */
 import { spawn } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
@@ -8,7 +11,8 @@ import type { Result } from './result';
 const tsx = require.resolve('tsx/cli');
 
 /**
- * Runs `benchmarks/<name>.ts` with its options; what it prints goes to our standard error or is dropped.
+ * Runs `benchmarks/<name>.ts` with its options; what it
+ * prints goes to our standard error or is dropped.
  *
  * @param run "step" or "linear --precision bf16".
  * @param show whether its tables are shown.

@@ -1,4 +1,8 @@
-/** One self-contained HTML page from the results of the benchmarks: Chart.js, data and style are inside. */
+/**
+ * One self-contained HTML page from the results of the
+ * benchmarks: Chart.js, data and style are inside.
+ * Its script and style: benchmarks/report/. The command: benchmarks/report.ts.
+ */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { formatFigure, type Plot, type Result, type Section } from './result';

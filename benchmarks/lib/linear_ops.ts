@@ -1,4 +1,8 @@
-/** One Linear layer through our ops: bare, with LoRA as one op, and with LoRA as the ops that a layer without fusion runs. */
+/**
+ * One Linear layer through our ops: bare, with LoRA as one op,
+ * and with LoRA as the ops that a layer without fusion runs.
+ * On a GPU: gpu/layer_ops.ts. Who calls it: benchmarks/linear.ts.
+ */
 import type { Precision } from '../../src/graph/precision';
 import { type NativeParameter, native } from '../../src/native';
 import { generator } from './batches';
@@ -21,7 +25,10 @@ type Op = [
 
 const PRODUCTS = /^(linear|loraLinear)/;
 
-/** The operands of a layer x [T, K] → y [T, N] with an adapter of rank r, random. Times are the ops' own, taken natively. */
+/**
+ * The operands of a layer x [T, K] → y [T, N] with an adapter
+ * of rank r, random. Times are the ops' own, taken natively.
+ */
 export class LinearOps {
   private readonly tensors: NativeParameter[] = [];
   private readonly random;

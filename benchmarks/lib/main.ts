@@ -1,4 +1,7 @@
-/** The command line that all benchmarks share. */
+/**
+ * The command line that all benchmarks share: options, machine facts, tables, the JSON file.
+ * What is measured is in each benchmark, such as benchmarks/step.ts; a result's form in result.ts.
+ */
 import * as path from 'node:path';
 import { parseArgs } from 'node:util';
 import { closeChildren } from './child';

@@ -1,4 +1,7 @@
-/** Interleaved timing: A B A B …, so that a drift of the machine's speed meets both sides alike. */
+/**
+ * Interleaved timing: A B A B …, so that a drift of the machine's speed meets all sides alike.
+ * The sides are started by sides.ts.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 
 export interface Timing {
@@ -26,13 +29,17 @@ export interface InterleaveOptions {
   rounds: number;
   /** Rounds before that are not counted. Default 1. */
   warmup?: number;
-  /** ms before each turn. Where sides are processes of their own, the threads of the one before must have gone to sleep. Default 0. */
+  /**
+   * ms before each turn. Where sides are processes of their own, the threads of the one before must
+   * have gone to sleep. Default 0.
+   */
   pause?: number;
 }
 
 /**
  * Runs every side once a round; each side returns its own seconds.
- * @returns one timing a side, and of every side the median of its ratio to the first, round by round.
+ * @returns one timing a side, and of every side the median
+ *   of its ratio to the first, round by round.
  */
 export async function interleave<K extends string>(
   sides: Record<K, () => Promise<number>>,

@@ -1,6 +1,8 @@
 /**
- * Encoders of the usual shapes with random weights, as Hugging Face folders that both sides load: no speed depends on the values,
- * and equal values let the losses be compared. Made once, in .cache/bench.
+ * Encoders of the usual shapes with random weights, as Hugging Face
+ * folders that both sides load: no speed depends on the values, and
+ * equal values let the losses be compared. Made once, in .cache/bench.
+ * Sentences for them: batches.ts.
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
@@ -46,7 +48,10 @@ const CONFIGS = {
 export type ModelName = keyof typeof CONFIGS;
 export const MODEL_NAMES = Object.keys(CONFIGS) as ModelName[];
 
-/** LoRA as in the article's main table: rank 4 on the query and on both output projections, alpha = rank. */
+/**
+ * LoRA as in the article's main table: rank 4 on the query
+ * and on both output projections, alpha = rank.
+ */
 export const ARTICLE_LORA: LoraConfig = { r: 4, loraAlpha: 4, targetModules: ['query', 'output.dense'] };
 /** LoRA on every Linear of the encoder. */
 export const ALL_LINEARS: LoraConfig = {

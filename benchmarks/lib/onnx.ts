@@ -1,4 +1,7 @@
-/** The models of models.ts as ONNX, exported by the Python peer; made once, in .cache/bench. */
+/**
+ * The random models as ONNX, made once, in .cache/bench, by peers/export_onnx.py.
+ * The models themselves: models.ts.
+ */
 import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';

@@ -1,6 +1,7 @@
 /**
- * Where the time of a step goes, op by op, and how near each is to the roofline: what its arithmetic or its bytes need at the machine's
- * measured peaks, whichever is more.
+ * Where the time of a step goes, op by op, and how near each is to the roofline: what its
+ * arithmetic or its bytes need at the machine's measured peaks, whichever is more.
+ * The peaks are measured by peak.ts.
  */
 import type { Precision } from './precision';
 import type { InstructionTime } from './protocol';

@@ -1,4 +1,5 @@
-// What the machine can do at most: multiply-adds on independent registers, and copying memory. Prints one number.
+// What the machine can do at most: multiply-adds on independent registers, and copying memory.
+// Prints one number; compiled and called by peak.ts.
 //
 //   peak f32|bf16 THREADS SECONDS     FLOP/s (a multiply-add counts 2)
 //   peak copy THREADS SECONDS         bytes/s read and written, 32 MiB buffers a thread
@@ -22,8 +23,8 @@ namespace {
 using Work = double (*)(int64_t iterations);  // returns the work done, in FLOP or bytes
 volatile float sink;
 
-// Twelve sums, more than latency x ports on any processor of today; named one by one, since an array would live in
-// memory.
+// Twelve sums, more than latency x ports on any processor of
+// today; named one by one, since an array would live in memory.
 #define EACH(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11)
 #define PEAK_LOOP(Vector, zero, flopPerOp)    \
   EACH(DECLARE)                               \

@@ -1,4 +1,8 @@
-/** The machine's measured peaks: what shares of peak and rooflines are shares of. Compiled from peak.cc at first use. */
+/**
+ * The machine's measured peaks, of which other figures are shares; the program is compiled at
+ * first use.
+ * The loops that it times: peak.cc.
+ */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import * as fs from 'node:fs';
@@ -23,7 +27,8 @@ function build(): string {
 }
 
 /**
- * FLOP/s of multiply-adds (f32, bf16: AVX512_BF16) or bytes/s of copying, measured for `seconds` on so many threads.
+ * FLOP/s of multiply-adds (f32, bf16: AVX512_BF16) or bytes/s
+ * of copying, measured for `seconds` on so many threads.
  * @returns undefined where the processor lacks the instructions.
  */
 export function measurePeak(rate: Rate, threads: number, seconds = 0.1): number | undefined {

@@ -1,4 +1,8 @@
-/** Which precisions a run can compare on this machine. */
+/**
+ * Which of fp32 and bf16 a run can compare on this machine, for us and for PyTorch, found by
+ * trying.
+ * How a figure that can not be had is told: `Missing` in result.ts.
+ */
 import { createModel, type EncodedExample, type PlanOptions, Program, packBatch, plan, trace } from '../../src';
 import { positionsOf } from '../../src/data/batch/sources';
 import { measurePeak } from './peak';

@@ -1,5 +1,7 @@
-/** What our worker and the peers that train or predict are called with. Python's side is peers/torch_peer.py. */
-
+/**
+ * The calls that our worker and the peers answer: load, train, predict, and what they return.
+ * They travel by child.ts. Our side: workers/fused_lora.ts; Python's: peers/torch_peer.py.
+ */
 import type { Precision } from './precision';
 
 export interface LoadArguments {

@@ -1,4 +1,7 @@
-/** Tables for people, and the facts of the machine that every result carries. */
+/**
+ * Tables on the console, and the facts of the machine that every result carries.
+ * The HTML page: html.ts.
+ */
 import { execFileSync } from 'node:child_process';
 import * as os from 'node:os';
 import { native } from '../../src/native';

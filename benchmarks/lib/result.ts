@@ -1,4 +1,8 @@
-/** What a benchmark gives: sections for people (console, HTML), figures by name for `targets.json`, raw rows for machines. */
+/**
+ * What a benchmark gives: sections for people (console, HTML),
+ * figures by name for `targets.json`, raw rows for machines.
+ * Written by main.ts, gathered again by collect.ts.
+ */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { resultFolder } from './folders';

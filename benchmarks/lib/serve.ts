@@ -1,4 +1,7 @@
-/** The child's side of child.ts: answers JSON lines until standard input ends. */
+/**
+ * What a child process does all its life: answers JSON lines until standard input ends.
+ * The side that calls: child.ts. The same in Python: peers/serve.py.
+ */
 import * as readline from 'node:readline';
 
 type Handler = (args: never) => unknown;

@@ -1,4 +1,8 @@
-/** The processes that take part: fused-lora's worker and the peers, started, compared and tuned the same way everywhere. */
+/**
+ * The processes that take part: fused-lora's worker and the
+ * peers, started, compared and tuned the same way everywhere.
+ * The calls are those of protocol.ts; they take turns in measure.ts.
+ */
 import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
@@ -18,7 +22,9 @@ import {
   physicalCores,
 } from './torch_blas';
 
-/** Most that two sides' losses may differ by over a few steps without dropout, relative to the loss. */
+/**
+ * Most that two sides' losses may differ by over a few steps without dropout, relative to the loss.
+ */
 const LOSS_TOLERANCE = 2e-3;
 const LOGIT_TOLERANCE = 1e-3;
 
@@ -35,7 +41,10 @@ export function startOurs(): Child {
 
 let torchBlas: Blas = 'mkl';
 
-/** Lets all Python peers from now on run with the fastest BLAS. @returns it, with what the others gave. */
+/**
+ * Lets all Python peers from now on run with the fastest
+ * BLAS. @returns it, with what the others gave.
+ */
 export async function tuneBlas(): Promise<BlasChoice | Missing> {
   const choice = await chooseBlas();
   if (!isMissing(choice)) torchBlas = choice.blas;
@@ -68,7 +77,10 @@ export async function loadSide(child: Child, model: LoadArguments, batches: read
 
 export const openOurs = (model: LoadArguments, batches: readonly TokenBatch[]) => loadSide(startOurs(), model, batches);
 
-/** PyTorch in one precision, untuned: whose values are compared with ours before it takes its first steps. */
+/**
+ * PyTorch in one precision, untuned: whose values are
+ * compared with ours before it takes its first steps.
+ */
 export async function openTorch(
   model: LoadArguments & { precision: Precision },
   batches: readonly TokenBatch[],
@@ -77,7 +89,10 @@ export async function openTorch(
   return isMissing(child) ? child : loadSide(child, model, batches);
 }
 
-/** Sets a peer's number of threads to that at which `workload` is fastest. @returns its versions and settings. */
+/**
+ * Sets a peer's number of threads to that at which
+ * `workload` is fastest. @returns its versions and settings.
+ */
 export async function tunePeer(
   { child }: Side,
   workload: () => Promise<{ seconds: number }>,
@@ -98,7 +113,8 @@ export const lossesOf = async (side: Side, steps: readonly number[], learningRat
   (await trainSteps(side, steps, { dropout: false, learningRate })).losses;
 
 /**
- * Every fp32 side must give the same losses from the same values, or the times mean nothing: before any other step.
+ * Every fp32 side must give the same losses from the same
+ * values, or the times mean nothing: before any other step.
  * @returns the largest relative difference.
  */
 export async function compareLosses(sides: readonly Side[], steps: readonly number[]): Promise<number> {
@@ -147,14 +163,18 @@ function largestDifference(
 
 export interface Tuned {
   threads: number;
-  /** Seconds of the workload at each setting that was tried; `default` is what the peer chose itself. */
+  /**
+   * Seconds of the workload at each setting that was tried;
+   * `default` is what the peer chose itself.
+   */
   tried: Record<string, number>;
 }
 
 const TUNING_ROUNDS = 2;
 
 /**
- * Runs a workload under the peer's own number of threads and others, in turns, and leaves the fastest set.
+ * Runs a workload under the peer's own number of threads and
+ * others, in turns, and leaves the fastest set.
  *
  * @param quick tries no less than one a physical core, and one number where that is the peer's own.
  */

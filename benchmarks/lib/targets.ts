@@ -1,4 +1,7 @@
-/** The figures to reach, targets.json, held against what the benchmarks measured. */
+/**
+ * Bounds such as ">= 1.3" held against what was measured: met, not met, not measured.
+ * The bounds: benchmarks/targets.json, and gpu/targets.ts for a GPU.
+ */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { type Figure, isMissing } from './result';
@@ -43,7 +46,9 @@ export function reaches(value: number, bound: Bound): boolean {
   return sign === '<=' ? value <= limit : value < limit;
 }
 
-/** @param figures of each run by its text: what it measured, or one reason why it measured nothing. */
+/**
+ * @param figures of each run by its text: what it measured, or one reason why it measured nothing.
+ */
 export function judge(
   targets: readonly Target[],
   figures: ReadonlyMap<string, Record<string, Figure> | { missing: string }>,

@@ -1,6 +1,8 @@
 /**
- * Which BLAS makes PyTorch fastest on this machine: MKL as it comes, MKL made to take its path for Intel processors, or OpenBLAS. Each is a
- * library preloaded into the peer (peers/blas.c), so each is tried in a process of its own.
+ * Which BLAS makes PyTorch fastest here: MKL as it comes, MKL told to take its path for Intel,
+ * OpenBLAS.
+ * Each is a library preloaded into the peer (peers/blas.c), so each is tried in a process of its
+ * own.
  */
 import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
@@ -25,7 +27,10 @@ export interface BlasChoice {
   tried: Partial<Record<Blas, number>>;
 }
 
-/** The interpreter that has the peers: FUSED_LORA_PEERS_PYTHON, or the environment of `npm run bench:peers`. */
+/**
+ * The interpreter that has the peers: FUSED_LORA_PEERS_PYTHON,
+ * or the environment of `npm run bench:peers`.
+ */
 export function peersPython(): string | Missing {
   const python = process.env['FUSED_LORA_PEERS_PYTHON'] ?? path.join(repository, '.cache', 'peers', 'bin', 'python');
   if (!fs.existsSync(python)) return { missing: 'the Python peers are not set up (npm run bench:peers)' };
@@ -43,7 +48,8 @@ export function physicalCores(): number {
 }
 
 /**
- * What a Python peer needs in its environment for that BLAS; undefined where it can not be had here.
+ * What a Python peer needs in its environment for that BLAS;
+ * undefined where it can not be had here.
  *
  * @param products whether the peer runs single products, of oneDNN too, rather than whole models.
  */

@@ -1,7 +1,9 @@
-/* Other BLAS settings for PyTorch from PyPI, which has MKL inside: libraries to be preloaded.
-
-   INTEL_PATH  MKL asks this function whether the processor is Intel's and takes a slower path where it is not.
-   OPENBLAS    sgemm by the OpenBLAS that numpy brings. */
+// Other BLAS settings for PyTorch from PyPI, which has MKL inside: libraries to be preloaded.
+// Compiled and chosen by lib/torch_blas.ts.
+//
+// INTEL_PATH  MKL asks this function whether the processor is Intel's, and takes a slower path
+//             where it is not.
+// OPENBLAS    sgemm by the OpenBLAS that numpy brings.
 #include <stdint.h>
 
 #ifdef INTEL_PATH

@@ -1,4 +1,6 @@
-"""cuBLASLt's bare product with bias, by ctypes: the library that PyTorch brings along, opened at run time.
+"""cuBLASLt's bare product with bias, by ctypes: the library
+that PyTorch brings along, opened at run time.
+Timed beside PyTorch's layers by torch_gpu_linear.py.
 
 Numbers of enumerators are those of cublasLt.h (CUDA 12 and 13).
 """
@@ -61,9 +63,11 @@ class CublasLt:
         return int(self.library.cublasLtGetVersion())
 
     def linear(self, x, weight, bias, tf32=False):
-        """A function that computes y = x weight^T + bias, with the fastest of the algorithms that cuBLASLt proposes, and y.
+        """A function that computes y = x weight^T + bias, with the
+        fastest of the algorithms that cuBLASLt proposes, and y.
 
-        Row-major y [T, N] is column-major [N, T] = (weight, [K, N] column-major)^T times (x, [K, T] column-major).
+        Row-major y [T, N] is column-major [N, T] = (weight,
+        [K, N] column-major)^T times (x, [K, T] column-major).
         """
         tokens, inputs = x.shape
         outputs = weight.shape[0]

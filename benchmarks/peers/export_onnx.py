@@ -1,4 +1,5 @@
 """Exports a sequence classifier to ONNX, as the ONNX runtimes in Node take it.
+Called by lib/onnx.ts.
 
     python export_onnx.py MODEL_FOLDER OUTPUT_FOLDER
 
@@ -34,7 +35,8 @@ mask[1, 10:] = 0
 (target / "onnx").mkdir(parents=True, exist_ok=True)
 shutil.copy(source / "config.json", target)
 axes = {0: "batch", 1: "length"}
-# The tracing exporter: what model hubs are filled with, and what onnxruntime ran faster than the result of the newer one.
+# The tracing exporter: what model hubs are filled with, and
+# what onnxruntime ran faster than the result of the newer one.
 torch.onnx.export(
     Logits(model),
     (ids, mask),

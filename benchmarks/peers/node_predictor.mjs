@@ -1,11 +1,14 @@
-/** What the Node peers share: batches padded to their longest, and the calls of lib/protocol.ts that predict. */
+/**
+ * What the Node peers share: batches padded to their longest, and the calls that predict.
+ * The calls: lib/protocol.ts. Each peer opens its own models: onnxruntime_peer.mjs, for one.
+ */
 import os from 'node:os';
 import { serve } from '../lib/serve.ts';
 
 /**
  * @param info versions
- * @param open makes, from the folder of export_onnx.py, the pad token's id and the number of threads, a function from
- *   (ids, mask, rows, columns) to a batch's logits
+ * @param open makes, from the folder of export_onnx.py, the pad token's id and the number of
+ *   threads, a function from (ids, mask, rows, columns) to a batch's logits
  */
 export function servePredictor(info, open) {
   let threads = os.availableParallelism();

@@ -1,4 +1,7 @@
-/** onnxruntime-node as a peer of predictions. */
+/**
+ * Predictions by onnxruntime-node on the exported graph, on the CPU with all optimisations.
+ * Batches and calls: node_predictor.mjs. The export: export_onnx.py.
+ */
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import ort from 'onnxruntime-node';

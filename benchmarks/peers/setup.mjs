@@ -1,7 +1,9 @@
 /**
- * Sets up what fused-lora is measured against: the Python peers (requirements.txt) in .cache/peers, a virtual environment of their own, and the
- * npm peers (package.json) in benchmarks/peers/node_modules. Both are ignored by git; what is there already is left as it is.
+ * Sets up what fused-lora is measured against: the Python peers (requirements.txt) in .cache/peers,
+ * a virtual environment of their own, and the npm peers (package.json) in
+ * benchmarks/peers/node_modules. Both are ignored by git; what is there already is left as it is.
  * Usage: npm run bench:peers -- [--python PYTHON] [--only python|node]
+ * Who starts them: lib/sides.ts.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -68,7 +70,8 @@ function setUpNode() {
   const hash = contentHash(['benchmarks/peers/package.json', 'benchmarks/peers/package-lock.json']);
   if (!isFresh(stamp, hash, outputs)) {
     say('installing onnxruntime-node and transformers.js in benchmarks/peers/node_modules');
-    // Without scripts: onnxruntime-node's would download libraries for GPUs; the one for the CPU is in its package.
+    // Without scripts: onnxruntime-node's would download
+    // libraries for GPUs; the one for the CPU is in its package.
     mustRun('npm', 'npm', ['install', '--no-save', '--ignore-scripts', '--no-audit', '--no-fund'], { cwd: here });
     writeStamp(stamp, hash, outputs);
   }

@@ -1,6 +1,9 @@
-"""One Linear layer on a GPU: PyTorch, PEFT eager, PEFT with torch.compile, and cuBLASLt's bare product; what bench:gpu takes turns with.
+"""One Linear layer on a GPU: PyTorch, PEFT eager, PEFT with torch.compile, and cuBLASLt's bare
+product; what bench:gpu takes turns with.
+Our side: gpu/layer.ts.
 
-Times are between CUDA events, the L2 cache flushed before each; with launch gaps where the host is slower than the GPU.
+Times are between CUDA events, the L2 cache flushed before
+each; with launch gaps where the host is slower than the GPU.
 """
 
 import importlib.metadata
@@ -38,7 +41,8 @@ class State:
         if self.flush is None:
             self.flush = torch.empty(FLUSH_BYTES, dtype=torch.uint8, device="cuda")
         base = Layer(inputs, outputs).to("cuda", dtype)
-        # The adapter in the layer's own dtype: PEFT's default keeps it in fp32 and casts x, which is slower.
+        # The adapter in the layer's own dtype: PEFT's default
+        # keeps it in fp32 and casts x, which is slower.
         adapted = Layer(inputs, outputs).to("cuda", dtype)
         config = LoraConfig(r=rank, lora_alpha=rank * scaling, target_modules=["dense"])
         peft = get_peft_model(adapted, config, autocast_adapter_dtype=False).to("cuda", dtype)

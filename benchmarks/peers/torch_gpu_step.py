@@ -1,6 +1,9 @@
-"""Whole training steps on a GPU: HF Trainer + PEFT, and a plain loop with and without torch.compile, in bf16 autocast with SDPA.
+"""Whole training steps on a GPU: HF Trainer + PEFT, and a plain loop with and without
+torch.compile, in bf16 autocast with SDPA.
+Our side: gpu/step.ts.
 
-Compiled sides pad every batch to one length, so that nothing is compiled again; the others to the longest of each batch.
+Compiled sides pad every batch to one length, so that nothing
+is compiled again; the others to the longest of each batch.
 """
 
 import copy
@@ -40,7 +43,9 @@ class Clock(transformers.TrainerCallback):
 
 class Side:
     def load(self, folder, method, adapter=None, precision="bf16", compile=None, how="train", **_):
-        """compile: a mode of torch.compile, or nothing. how: what the side is for, "train" or "trainer"."""
+        """compile: a mode of torch.compile, or nothing. how:
+        what the side is for, "train" or "trainer".
+        """
         model = transformers.AutoModelForSequenceClassification.from_pretrained(
             folder, dtype=torch.float32, attn_implementation="sdpa"
         )
@@ -97,7 +102,9 @@ class Side:
         return {"seconds": time.perf_counter() - started, "losses": [float(loss) for loss in losses]}
 
     def trainer(self, steps, warmup):
-        """transformers' Trainer with its defaults but for bf16: seconds of `steps` steps after `warmup`."""
+        """transformers' Trainer with its defaults but for
+        bf16: seconds of `steps` steps after `warmup`.
+        """
         with tempfile.TemporaryDirectory() as folder:
             arguments = transformers.TrainingArguments(
                 output_dir=folder,

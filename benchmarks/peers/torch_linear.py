@@ -1,7 +1,9 @@
 """One Linear layer in PyTorch, PEFT, oneDNN, MKL and OpenBLAS: what bench:linear takes turns with.
+Our side: lib/linear_ops.ts.
 
-oneDNN comes with PyTorch (weights packed once, as inference engines hold them), OpenBLAS with numpy. In bf16 layers run under autocast, as
-PEFT's users run them, and products take and give bf16; numpy's OpenBLAS has no such product.
+oneDNN comes with PyTorch (weights packed once, as inference engines hold them), OpenBLAS with
+numpy. In bf16 layers run under autocast, as PEFT's users run them, and products take and give bf16;
+numpy's OpenBLAS has no such product.
 """
 
 import contextlib

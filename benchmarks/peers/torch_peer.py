@@ -1,6 +1,8 @@
 """PyTorch, transformers and PEFT as a peer: training steps and predictions of whole models.
+Single layers: torch_linear.py. GPUs: torch_gpu_step.py.
 
-Started by the benchmarks, which take turns between it and fused-lora; see lib/protocol.ts for the calls.
+Started by the benchmarks, which take turns between it and
+fused-lora; see lib/protocol.ts for the calls.
 """
 
 import importlib.metadata
@@ -62,7 +64,8 @@ class Side:
         for module, rate in zip(self.dropouts, self.rates):
             module.p = rate if dropout else 0.0
         if self.optimizer is None:
-            # One fused kernel over all parameters: transformers' default, and the fastest that PyTorch has on a CPU.
+            # One fused kernel over all parameters: transformers'
+            # default, and the fastest that PyTorch has on a CPU.
             self.optimizer = torch.optim.AdamW(self.trained, lr=learningRate, weight_decay=0.0, fused=True)
         losses = []
         started = time.perf_counter()

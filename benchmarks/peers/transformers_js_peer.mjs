@@ -1,4 +1,7 @@
-/** transformers.js as a peer of predictions; in Node it runs on onnxruntime-node too. */
+/**
+ * Predictions by transformers.js with the same weights; in Node it runs on onnxruntime-node too.
+ * Batches and calls: node_predictor.mjs.
+ */
 import path from 'node:path';
 import { AutoModelForSequenceClassification, env, Tensor } from '@huggingface/transformers';
 import { servePredictor } from './node_predictor.mjs';

@@ -1,4 +1,7 @@
-/* Draws the plots of the page: bars by category, lines over x. Colours follow the page's light or dark scheme. */
+// Draws the plots of the benchmarks' page: bars by category, lines over x, in its light or dark
+// colours.
+// The page around them: lib/html.ts.
+
 /* global Chart, plots */
 (() => {
   const palette = {

@@ -1,4 +1,8 @@
-/** Our side of the comparisons, as a process of its own: its memory and event loop are those of training alone. */
+/**
+ * Our side of the comparisons, as a process of its own: its
+ * memory and event loop are those of training alone.
+ * The calls that it answers: lib/protocol.ts.
+ */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import {
   addAdapter,
@@ -130,7 +134,10 @@ async function train(options: TrainArguments): Promise<TrainResult> {
   };
 }
 
-/** Where the time of whole steps on one batch goes, instruction by instruction, as they follow each other. */
+/**
+ * Where the time of whole steps on one batch goes,
+ * instruction by instruction, as they follow each other.
+ */
 async function profile({ index, rounds }: { index: number; rounds: number }): Promise<ProfileResult> {
   const learningRate = 1e-5;
   const used = training(true, learningRate);

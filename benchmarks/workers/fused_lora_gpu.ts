@@ -1,4 +1,8 @@
-/** Our side of bench:gpu as a process of its own: training steps on the GPU, and the memory they take there. */
+/**
+ * Our side of bench:gpu as a process of its own: training
+ * steps on the GPU, and the memory they take there.
+ * On a CPU: fused_lora.ts.
+ */
 import {
   type EncodedExample,
   loadAdapter,

@@ -1,4 +1,8 @@
-/** Running programs from the set-up scripts. Node built-ins only: these scripts run before node_modules exist. */
+/**
+ * Running programs from the set-up scripts. Node built-ins
+ * only: these scripts run before node_modules exist.
+ * Which programs must be there at all: system.mjs.
+ */
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync } from 'node:fs';
 import { delimiter, dirname, join, resolve } from 'node:path';
@@ -34,7 +38,8 @@ export function which(command) {
 }
 
 /**
- * Runs a program to its end. `quiet` holds its output back and returns it; otherwise it goes to the terminal.
+ * Runs a program to its end. `quiet` holds its output back
+ * and returns it; otherwise it goes to the terminal.
  * @returns status (exit code; 1 where it could not start or was killed) and output.
  */
 export function run(command, args, { quiet = false, cwd = root, env = process.env, timeoutMs } = {}) {

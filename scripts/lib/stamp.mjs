@@ -1,10 +1,16 @@
-/** Content stamps: a build step runs again only when what it reads, or what it wrote, has changed. */
+/**
+ * Content stamps: a build step runs again only when what it reads, or what it wrote, has changed.
+ * The steps: setup.mjs and cmake-build.mjs. Also the listing of files that lints walk over.
+ */
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { root } from './shell.mjs';
 
-/** All files under the given files and folders (relative to the root), sorted; what does not exist is left out. */
+/**
+ * All files under the given files and folders (relative to
+ * the root), sorted; what does not exist is left out.
+ */
 export function listFiles(paths, base = root) {
   const files = [];
   const visit = (path) => {

@@ -1,4 +1,8 @@
-/** What must be on the machine: Node's version, the compiler and its helpers. */
+/**
+ * What must be on the machine: Node's version, the compiler and its helpers, installed where root
+ * may.
+ * Programs are run through shell.mjs.
+ */
 import { existsSync } from 'node:fs';
 import { fail, run, say, which } from './shell.mjs';
 
@@ -26,7 +30,8 @@ export function hasPip() {
 }
 
 /**
- * Installs missing system packages through apt-get when root; otherwise prints the one command that does and ends with exit code 1.
+ * Installs missing system packages through apt-get when root; otherwise prints the one command that
+ * does and ends with exit code 1.
  * @param cuda also what fetching nvcc needs
  */
 export function ensureSystemPackages({ cuda = false } = {}) {
@@ -56,7 +61,9 @@ export function ensureSystemPackages({ cuda = false } = {}) {
 /** Where tests look for a browser to open reports in. */
 const browsers = ['chromium', 'chromium-browser', 'google-chrome'];
 
-/** Installs Chromium for the tests of reports where that can be done; they are skipped without it. */
+/**
+ * Installs Chromium for the tests of reports where that can be done; they are skipped without it.
+ */
 export function installBrowser() {
   if (browsers.some((name) => which(name)) || process.getuid?.() !== 0 || !which('apt-get')) return;
   say('installing chromium');

@@ -1,4 +1,6 @@
-"""Ragged batches: stored packed (token ids end to end and cuSeqlens), padded here for torch."""
+"""Ragged batches: stored packed (token ids end to end and cuSeqlens), padded here for torch.
+The cases that use them: cases.py.
+"""
 
 import numpy as np
 import torch
@@ -8,7 +10,9 @@ PAD = {"roberta": 1, "bert": 0}
 
 
 def token_rows(rng, family, sequences=8):
-    """Sequences of 3..17 tokens with begin and end tokens; the padding id occurs nowhere. Lengths 3 and 17 occur."""
+    """Sequences of 3..17 tokens with begin and end tokens;
+    the padding id occurs nowhere. Lengths 3 and 17 occur.
+    """
     lengths = rng.integers(3, 18, size=sequences)
     lengths[:2] = [17, 3]
     rng.shuffle(lengths)

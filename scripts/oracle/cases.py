@@ -1,4 +1,6 @@
-"""The list of cases: which model, which adapter, which loss."""
+"""The list of the oracle's cases: which model, which adapter, which loss.
+Their values are computed and written by make_fixtures.py.
+"""
 
 from dataclasses import dataclass, field
 

@@ -1,8 +1,11 @@
-"""Loads an adapter folder that fused-lora wrote with PEFT, on top of a base model, and prints the logits of a batch.
+"""Loads an adapter folder that fused-lora wrote with PEFT,
+on top of a base model, and prints the logits of a batch.
+Whole models: check_model.py. The folders: test/interchange/write_folders.ts.
 
-    python scripts/oracle/check_adapter.py --base <model folder> --adapter <folder> --batch batch.json [--compare ours.json]
+    python check_adapter.py --base <model> --adapter <folder> --batch FILE [--compare FILE]
 
-Fails unless every tensor of adapter_model.safetensors found its place in PEFT's model, with its value, and PEFT missed none.
+Fails unless every tensor of adapter_model.safetensors found its
+place in PEFT's model, with its value, and PEFT missed none.
 """
 
 import argparse
@@ -19,7 +22,8 @@ from peft import PeftModel, get_peft_model_state_dict
 def check_tensors(model, folder):
     file = load_file(pathlib.Path(folder) / "adapter_model.safetensors")
     loaded = get_peft_model_state_dict(model, save_embedding_layers=False)
-    # With bias "all" PEFT also lists copies of the head's biases under these names; no reader needs them.
+    # With bias "all" PEFT also lists copies of the head's
+    # biases under these names; no reader needs them.
     loaded = {n: v for n, v in loaded.items() if ".original_module." not in n and ".modules_to_save." not in n}
     file = {n: v for n, v in file.items() if ".original_module." not in n and ".modules_to_save." not in n}
     missing, left_over = sorted(loaded.keys() - file.keys()), sorted(file.keys() - loaded.keys())

@@ -1,4 +1,6 @@
-"""Loads a model folder that fused-lora wrote (merged, say) in transformers and prints the logits of a batch.
+"""Loads a model folder that fused-lora wrote (merged, say)
+in transformers and prints the logits of a batch.
+Adapters: check_adapter.py.
 
     python scripts/oracle/check_model.py --model <folder> --batch batch.json [--compare ours.json]
 """

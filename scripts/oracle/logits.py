@@ -1,4 +1,6 @@
-"""Shared by check_adapter.py and check_model.py: logits of a packed batch, and their comparison with ours."""
+"""The logits of a packed batch by transformers, and their comparison with ours.
+Shared by check_adapter.py and check_model.py.
+"""
 
 import json
 import os
@@ -21,7 +23,8 @@ def add_arguments(parser):
 
 
 def load_model(folder):
-    """By the class that config.json names; fails when a weight is missing, left over or mis-shaped."""
+    """By the class that config.json names; fails when a weight is missing, left over or mis-shaped.
+    """
     config = json.loads((pathlib.Path(folder) / "config.json").read_text())
     names = config.get("architectures") or []
     if not names or not hasattr(transformers, names[0]):

@@ -1,10 +1,13 @@
-"""Writes test/fixtures/oracle/bf16.json: how far PyTorch's bf16 autocast is from float64 on the cases of make_fixtures.py.
+"""Writes test/fixtures/oracle/bf16.json: how far PyTorch's
+bf16 autocast is from float64 on the cases of make_fixtures.py.
+Held against ours by test/oracle/bf16.test.ts.
 
     python scripts/oracle/make_bf16_fixture.py --fixtures test/fixtures/oracle
 
-For the logits and for the gradient of each tensor of every case: the relative RMS error, rms(g - g*) / max(rms(g*), 1e-3 G),
-g* being what expected.safetensors holds and G the largest rms of a gradient of the case (for logits 0): a key bias has a
-gradient of exactly zero. Weights are float32, the forward pass and the loss run under torch.autocast on a CPU.
+For the logits and for the gradient of each tensor of every case: the relative RMS error, rms(g -
+g*) / max(rms(g*), 1e-3 G), g* being what expected.safetensors holds and G the largest rms of a
+gradient of the case (for logits 0): a key bias has a gradient of exactly zero. Weights are float32,
+the forward pass and the loss run under torch.autocast on a CPU.
 """
 
 import argparse

@@ -3,8 +3,9 @@
     pip install -r scripts/oracle/requirements.txt
     python scripts/oracle/make_fixtures.py --out test/fixtures/oracle
 
-Weights and adapters are stored in float32; logits, losses and gradients are computed from them in float64. Each
-gradient is checked here against a central difference of the loss before it is written.
+Weights and adapters are stored in float32; logits, losses and
+gradients are computed from them in float64. Each gradient is checked
+here against a central difference of the loss before it is written.
 """
 
 import argparse
@@ -15,7 +16,8 @@ import pathlib
 import platform
 import shutil
 
-os.environ["HF_HUB_OFFLINE"] = "1"  # a base model named "roberta-seqcls" is no repository to look up
+# A base model named "roberta-seqcls" is no repository to look up.
+os.environ["HF_HUB_OFFLINE"] = "1"
 
 import torch
 import torch.nn.functional as F
@@ -95,12 +97,15 @@ def loss_and_logits(case, model, batch, dtype=torch.float64):
 
 
 def trainable(model):
-    # PEFT's bias="all" also marks biases of the frozen copy of the head, which no forward pass reads.
+    # PEFT's bias="all" also marks biases of the frozen copy
+    # of the head, which no forward pass reads.
     return {n: p for n, p in model.named_parameters() if p.requires_grad and ".original_module." not in n}
 
 
 def check_gradient(case, model, batch, gradients):
-    """Central difference along a random direction, for each parameter: would notice arithmetic done in float32."""
+    """Central difference along a random direction, for each
+    parameter: would notice arithmetic done in float32.
+    """
     generator = torch.Generator().manual_seed(5)
     largest = max(g.abs().max().item() for g in gradients.values())
     step = 1e-5

@@ -1,11 +1,16 @@
-"""Writes test/fixtures/metrics: random labels and predictions with what seqeval and scikit-learn compute from them.
+"""Writes test/fixtures/metrics: random labels and predictions
+with what seqeval and scikit-learn compute from them.
+Ours: src/metrics.
 
     pip install -r scripts/oracle/requirements.txt seqeval==1.2.2 scikit-learn==1.9.1
     python scripts/oracle/make_metrics_fixture.py --out test/fixtures/metrics
 
-entities.json: { madeBy, versions, cases: [{ expected, predicted, entities, precision, recall, f1 }] }; `expected` and `predicted` are
-    lists of sentences of tags, `entities` the chunks [type, start, end] of each predicted sentence (the end is the last word).
-multilabel.json: { madeBy, versions, cases: [{ labels, predicted, microF1, macroF1, exactMatch }] }; 0 and 1 by example and label.
+entities.json: { madeBy, versions, cases: [{ expected, predicted, entities, precision, recall, f1 }]
+}. `expected` and `predicted` are lists of sentences of tags, `entities` the chunks
+[type, start, end] of each predicted sentence (the end is the last word).
+
+multilabel.json: { madeBy, versions, cases: [{ labels, predicted, microF1, macroF1, exactMatch }] };
+0 and 1 by example and label.
 """
 
 import argparse
@@ -27,7 +32,9 @@ TAGS = {
 
 
 def sentences(rng, tags):
-    """Expected tags, and predictions that differ from them here and there; neither need be well formed."""
+    """Expected tags, and predictions that differ from them
+    here and there; neither need be well formed.
+    """
     expected = [rng.choices(tags, k=rng.randrange(0, 12)) for _ in range(rng.randrange(1, 6))]
     predicted = [[tag if rng.random() < 0.7 else rng.choice(tags) for tag in sentence] for sentence in expected]
     return expected, predicted

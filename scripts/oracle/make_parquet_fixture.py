@@ -1,4 +1,5 @@
 """Writes test/fixtures/parquet: small Parquet files as pandas and the datasets library write them.
+Read by src/data/read.
 
     pip install pyarrow==26.0.1
     python scripts/oracle/make_parquet_fixture.py --out test/fixtures/parquet

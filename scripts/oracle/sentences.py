@@ -1,4 +1,7 @@
-"""Sentences made from our own words, signs and code points: what a tokenizer may meet, with no text of anybody's."""
+"""Sentences made from our own words, signs and code points:
+what a tokenizer may meet, with no text of anybody's.
+The ids of them: make_tokenizer_fixture.py.
+"""
 
 import random
 import unicodedata
@@ -54,7 +57,9 @@ def sentence(rng, words=None):
 
 
 def code_points(rng, count):
-    """Any assigned code point of Unicode 14 (Python 3.11's table: engines that know a newer one agree about these)."""
+    """Any assigned code point of Unicode 14 (Python 3.11's
+    table: engines that know a newer one agree about these).
+    """
     found = []
     while len(found) < count:
         limit = rng.choice([0x250, 0x3000, 0x10000, 0x20000, 0x110000])

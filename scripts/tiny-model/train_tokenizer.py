@@ -1,11 +1,14 @@
-"""Trains the byte-level BPE vocabulary of the tiny RoBERTa (maintainers only; users need no Python).
+"""Trains the byte-level BPE vocabulary of the tiny RoBERTa
+(maintainers only; users need no Python).
+The encoder: scripts/pretrain-tiny.mjs.
 
     pip install -r scripts/tiny-model/requirements.txt
-    python scripts/tiny-model/train_tokenizer.py --text <data>/imdb/unsup.txt.gz --out assets/tiny-roberta
+    python train_tokenizer.py --text <data>/imdb/unsup.txt.gz --out assets/tiny-roberta
 
-Ids as in RoBERTa: <s> 0, <pad> 1, </s> 2, <unk> 3, the 256 byte symbols, merges, <mask> last. Text is lower-cased
-and a space put in front: with 6,144 entries a word should be one token wherever it stands and however it is written.
-The result is a function of the text and the package version alone. It holds subwords, no text.
+Ids as in RoBERTa: <s> 0, <pad> 1, </s> 2, <unk> 3, the 256 byte symbols, merges, <mask> last. Text
+is lower-cased and a space put in front: with 6,144 entries a word should be one token wherever it
+stands and however it is written. The result is a function of the text and the package version
+alone. It holds subwords, no text.
 """
 
 import argparse
@@ -47,7 +50,9 @@ def train(text, vocab_size, limit):
 
 
 def with_mask(tokenizer):
-    """RoBERTa's own files carry <mask> in the vocabulary and as an added token that eats the space before it."""
+    """RoBERTa's own files carry <mask> in the vocabulary and
+    as an added token that eats the space before it.
+    """
     content = json.loads(tokenizer.to_str())
     content["model"]["vocab"][MASK] = len(content["model"]["vocab"])
     tokenizer = Tokenizer.from_str(json.dumps(content))

@@ -1,6 +1,6 @@
 /**
- * Reverse mode on the graph: adds the backward pass of the output named 'loss'. What no trainable parameter needs is
- * never built.
+ * Reverse mode on the graph: adds the backward pass of the output named 'loss'.
+ * What no trainable parameter needs is never built. Each op's gradient rule is in src/graph/ops.
  */
 import { FusedLoraError } from '../base/errors';
 import { apply, type GradientContext, type GradientTarget, placeOf } from './ops/op';
@@ -8,9 +8,9 @@ import { opByName } from './ops/registry';
 import type { Attributes, Graph, Node, Value, ValueType } from './value';
 
 /**
- * Adds backward nodes to `graph` and, to its forward nodes, the optional outputs that they read. Parameter gradients are
- * graph.gradient(parameter); a parameter used twice is an output of two nodes, which add to it.
- * Throws INVALID_ARGUMENT when there is no single loss or nothing to train.
+ * Adds backward nodes to `graph` and, to its forward nodes, the optional outputs that they read.
+ * Parameter gradients are graph.gradient(parameter); a parameter used twice is an output of two
+ * nodes, which add to it. Throws INVALID_ARGUMENT when there is no single loss or nothing to train.
  */
 export function differentiate(graph: Graph): void {
   const loss = findLoss(graph);

@@ -1,18 +1,22 @@
 /**
- * A named tensor of a model. Its values live in one of three places: a source that can be read again (a slice of a
- * checkpoint file, checked against change), host memory, or the device that trains it. `data()` always gives the
- * newest.
+ * A named tensor of a model. Its values live in one of three places: a source that can be read
+ * again (a slice of a checkpoint file, checked against change), host memory, or the device that
+ * trains it. `data()` always gives the newest.
+ * How files give such a source: src/io/safetensors.ts. First values: src/nn/init.ts.
  */
 import { FusedLoraError } from '../base/errors';
 import { type NativeParameter, native } from '../native';
 
-/** Where a frozen parameter's values are read from, again and again: the device holds only packed copies. */
+/**
+ * Where a frozen parameter's values are read from, again and
+ * again: the device holds only packed copies.
+ */
 export interface ParameterSource {
   /** Reads all values; throws SOURCE_CHANGED when the source is not what it was. */
   read(): Float32Array;
   /**
-   * The same in parts, in order: `visit` gets values, in memory that the next part may overwrite, and the place of the first among
-   * all. What it got is void when this throws.
+   * The same in parts, in order: `visit` gets values, in memory that the next part may overwrite,
+   * and the place of the first among all. What it got is void when this throws.
    */
   readParts?(visit: (values: Float32Array, at: number) => void): void;
   /** Every `every`-th value, from the first on, without the others being read. */
@@ -21,7 +25,10 @@ export interface ParameterSource {
   readonly description: string;
 }
 
-/** Not by `instanceof`: arrays that the addon makes may be of another realm (vm contexts, test runners). */
+/**
+ * Not by `instanceof`: arrays that the addon makes may be of
+ * another realm (vm contexts, test runners).
+ */
 export function isSource(values: Float32Array | ParameterSource): values is ParameterSource {
   return !ArrayBuffer.isView(values);
 }
@@ -87,8 +94,8 @@ export class Parameter {
   }
 
   /**
-   * The newest values, or where they can be read from: to give them to another parameter, or back to this one later
-   * (setData, setSource). A source is not read for it.
+   * The newest values, or where they can be read from: to give them to another parameter, or back
+   * to this one later (setData, setSource). A source is not read for it.
    */
   snapshot(): Float32Array | ParameterSource {
     if (this.newest) return this.newest.read('value');
@@ -113,7 +120,8 @@ export class Parameter {
   }
 
   /**
-   * The device's form of this parameter. What values it holds are the newest; `fillOn` puts them in place where there are none.
+   * The device's form of this parameter. What values it holds are
+   * the newest; `fillOn` puts them in place where there are none.
    * @internal
    */
   onDevice(backend: BackendName, compute: ComputeType): NativeParameter {
@@ -129,8 +137,8 @@ export class Parameter {
   }
 
   /**
-   * Puts the values in place on a device that has none: new, or released after packing and not changed since, so that packed copies
-   * stay valid.
+   * Puts the values in place on a device that has none: new, or released after packing and not
+   * changed since, so that packed copies stay valid.
    * @internal
    */
   fillOn(device: NativeParameter): void {
@@ -173,8 +181,8 @@ export class Parameter {
   }
 
   /**
-   * Frees the values on a device that has packed copies of them. Where they are the newest (trained before), they are brought to
-   * the host first: nothing else has them.
+   * Frees the values on a device that has packed copies of them. Where they are the newest (trained
+   * before), they are brought to the host first: nothing else has them.
    * @internal
    */
   releaseOn(device: NativeParameter): void {

@@ -1,18 +1,25 @@
-/** Planning: rewrite, differentiate, drop what nobody reads, and say what it costs before anything runs. */
+/**
+ * Planning: rewrite, differentiate, drop what nobody reads, and say what it costs before anything
+ * runs.
+ * The passes are in src/graph/rewrite; a plan becomes native, and runs, in program.ts.
+ */
 import { type NativeInstructionSpec, type NativeProgramSpec, type NativeValueSpec, native } from '../native';
 import { differentiate } from './differentiate';
 import { bytesOf } from './ops/op';
 import { opByName } from './ops/registry';
 import type { BackendName, ComputeType, Parameter } from './parameter';
 import type { Precision } from './precision';
-import { FUSED_PASSES, NARROWING_PASSES, rewrite, SEPARATE_PASSES } from './rewrite';
+import { DEAD_TOKEN_PASSES, FUSED_PASSES, rewrite, SEPARATE_PASSES } from './rewrite';
 import { fuseGradients } from './rewrite/fuse_gradients';
 import { withPrecision } from './rewrite/precision';
 import { describeNode, type Graph, type Node, type Sizes, type Value } from './value';
 
 /** Of {@link plan}. */
 export interface PlanOptions {
-  /** One op for LoRA products, epilogues and LayerNorm with its residual; false: separate ops. Default true. */
+  /**
+   * One op for LoRA products, epilogues and LayerNorm with
+   * its residual; false: separate ops. Default true.
+   */
   fused?: boolean;
   /** Of products. Default fp32. */
   precision?: Precision;
@@ -29,13 +36,16 @@ export interface Lifetime {
   last: number;
 }
 
-/** Plans a traced graph, which stays as it is. Throws INVALID_ARGUMENT when there is nothing to train. */
+/**
+ * Plans a traced graph, which stays as it is. Throws
+ * INVALID_ARGUMENT when there is nothing to train.
+ */
 export function plan(graph: Graph, options: PlanOptions): Plan {
   const { fused = true, precision = 'fp32', train, keepAll = false } = options;
   // Whoever looks at every value wants those of all tokens.
-  const narrowing = keepAll ? [] : NARROWING_PASSES;
+  const deadTokens = keepAll ? [] : DEAD_TOKEN_PASSES;
   const fusion = fused ? FUSED_PASSES : SEPARATE_PASSES;
-  const rewritten = rewrite(graph, [...narrowing, ...fusion, withPrecision(precision)]);
+  const rewritten = rewrite(graph, [...deadTokens, ...fusion, withPrecision(precision)]);
   if (train) {
     differentiate(rewritten);
     if (fused) fuseGradients(rewritten);
@@ -44,7 +54,10 @@ export function plan(graph: Graph, options: PlanOptions): Plan {
   return new Plan(rewritten, keepAll);
 }
 
-/** Removes nodes, and optional outputs, that lead to no output of the graph and no parameter gradient. */
+/**
+ * Removes nodes, and optional outputs, that lead to no
+ * output of the graph and no parameter gradient.
+ */
 function dropUnread(graph: Graph): void {
   const read = new Set(graph.outputs.values());
   const alive = (value: Value | undefined) => value !== undefined && (value.kind === 'gradient' || read.has(value));
@@ -106,7 +119,10 @@ export class Plan {
     return this.index.get(value) ?? -1;
   }
 
-  /** Arithmetic of a batch of these sizes; a multiply-add counts 2. Attention assumes sequences of equal length. */
+  /**
+   * Arithmetic of a batch of these sizes; a multiply-add
+   * counts 2. Attention assumes sequences of equal length.
+   */
   flops(sizes: Sizes): { forward: number; backward: number } {
     return this.total((node) => opByName(node.op).flops(node, sizes));
   }
@@ -124,7 +140,10 @@ export class Plan {
       .reduce((sum, { value }) => sum + bytesOf(value, sizes), 0);
   }
 
-  /** Bytes (fp32) of the arena that holds the batch and all results, for a batch of these sizes. Needs the addon. */
+  /**
+   * Bytes (fp32) of the arena that holds the batch and all
+   * results, for a batch of these sizes. Needs the addon.
+   */
   peakBytes(sizes: Sizes): number {
     const lives = this.lifetimes();
     return native().arenaBytes(
@@ -145,8 +164,8 @@ export class Plan {
   }
 
   /**
-   * Of everything in the arena, in the order of `values`. Batch inputs are there before the first instruction (-1);
-   * outputs, and with `keepAll` all values, stay after the last.
+   * Of everything in the arena, in the order of `values`. Batch inputs are there before the first
+   * instruction (-1); outputs, and with `keepAll` all values, stay after the last.
    */
   lifetimes(): Lifetime[] {
     const end = this.instructions.length;
@@ -167,7 +186,10 @@ export class Plan {
     return this.values.map((value) => lives.get(value)).filter((life): life is Lifetime => life !== undefined);
   }
 
-  /** What the native program is built from, all but the parameters, which go in the order of `parameters`. @internal */
+  /**
+   * What the native program is built from, all but the
+   * parameters, which go in the order of `parameters`. @internal
+   */
   toNativeSpec(backend: BackendName, compute: ComputeType): Omit<NativeProgramSpec, 'parameters'> {
     const outputs = new Set(this.outputIndices.values());
     const parameterIndex = new Map(this.parameters.map((parameter, i) => [parameter, i]));
@@ -195,7 +217,9 @@ export class Plan {
     return { backend, compute, values, instructions, forwardCount: this.forwardCount, keepAll: this.keepAll };
   }
 
-  /** One line an instruction; with sizes, the totals of a batch too (peak memory needs the addon). */
+  /**
+   * One line an instruction; with sizes, the totals of a batch too (peak memory needs the addon).
+   */
   toString(sizes?: Sizes): string {
     const width = String(this.instructions.length).length;
     const lines = this.instructions.map((node, i) => `${String(i).padStart(width)}  ${describeNode(node)}`);

@@ -1,11 +1,16 @@
-/** What the operands of products are rounded to; sums, and all that is not a product of an operand with a weight, are fp32. */
+/**
+ * fp32, bf16 or auto: what the operands of products are rounded to; their sums and all else are
+ * fp32.
+ * Set on a graph's products by rewrite/precision.ts.
+ */
 import { FusedLoraError } from '../base/errors';
 import { native } from '../native';
 import type { BackendName } from './parameter';
 
 /**
- * fp32, or bf16: the operands of every product are rounded to bf16 (nearest, ties to even) and summed in fp32. Weights,
- * gradients, optimizer, attention, LayerNorm, softmax and loss are fp32 in both.
+ * fp32, or bf16: the operands of every product are rounded to bf16
+ * (nearest, ties to even) and summed in fp32. Weights, gradients,
+ * optimizer, attention, LayerNorm, softmax and loss are fp32 in both.
  */
 export type Precision = 'fp32' | 'bf16';
 

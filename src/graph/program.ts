@@ -1,6 +1,7 @@
 /**
- * A plan built on a device: one native call a step, off the event loop. Batches are checked before the step, so a step can
- * not fail on a shape or an index half-way.
+ * A plan built on a device: one native call a step, off the event loop. Batches are checked before
+ * the step, so a step can not fail on a shape or an index half-way.
+ * What it is made from: plan.ts. Its native side: native/program.
  */
 import { FusedLoraError } from '../base/errors';
 import {
@@ -21,8 +22,9 @@ export interface ProgramOptions {
   /** f64 runs on the reference backend only. Default f32. */
   compute?: ComputeType;
   /**
-   * Whether a GPU's steps may be recorded and replayed as CUDA graphs. Default true; false launches kernel by kernel, for
-   * comparison: the same kernels, the same bits. FUSED_LORA_CUDA_GRAPHS=off does so for all programs of the process.
+   * Whether a GPU's steps may be recorded and replayed as CUDA graphs. Default true; false launches
+   * kernel by kernel, for comparison: the same kernels, the same bits. FUSED_LORA_CUDA_GRAPHS=off
+   * does so for all programs of the process.
    */
   cudaGraphs?: boolean;
 }
@@ -37,7 +39,10 @@ export interface BatchTensors {
 export interface StepOptions {
   /** Seed of every dropout mask. Default 0. */
   seed?: bigint;
-  /** Which forward pass of the run this is, micro-batches included: another number, other masks. Default 0. */
+  /**
+   * Which forward pass of the run this is, micro-batches
+   * included: another number, other masks. Default 0.
+   */
   forwardNumber?: number;
   signal?: AbortSignal | undefined;
 }
@@ -77,7 +82,10 @@ export class Program {
   private readonly valueIndex = new Map<string, number>();
   private readonly handles;
 
-  /** Packs frozen weights and checks every op against its contract; throws what does not fit, with the module's path. */
+  /**
+   * Packs frozen weights and checks every op against its
+   * contract; throws what does not fit, with the module's path.
+   */
   constructor(
     readonly plan: Plan,
     readonly options: ProgramOptions,
@@ -87,7 +95,8 @@ export class Program {
       const handles = plan.parameters.map((p) => p.onDevice(options.backend, compute));
       this.handles = handles;
       const spec = plan.toNativeSpec(options.backend, compute);
-      // Outputs go by the caller's name for them, whatever made them: 'loss' is the one that must stay finite.
+      // Outputs go by the caller's name for them, whatever
+      // made them: 'loss' is the one that must stay finite.
       for (const [name, index] of plan.outputIndices) {
         const value = spec.values[index];
         if (value) value.name = name;
@@ -119,8 +128,8 @@ export class Program {
   }
 
   /**
-   * Allocates the memory that batches up to these sizes need, so that a lack of it shows before the first step. Larger batches may
-   * come all the same.
+   * Allocates the memory that batches up to these sizes need, so that a lack of it shows before the
+   * first step. Larger batches may come all the same.
    *
    * @throws FusedLoraError OUT_OF_MEMORY with what is needed and what is free on the device.
    */
@@ -135,8 +144,9 @@ export class Program {
   }
 
   /**
-   * Runs forward and backward and adds to the gradients of every trained parameter. A GPU may still be at it when the promise is
-   * fulfilled; `read` and `gradient` wait for it, and block the event loop meanwhile. `apply` gives the loss without that.
+   * Runs forward and backward and adds to the gradients of every trained parameter. A GPU may still
+   * be at it when the promise is fulfilled; `read` and `gradient` wait for it, and block the event
+   * loop meanwhile. `apply` gives the loss without that.
    */
   async accumulate(batch: BatchTensors, options: AccumulateOptions): Promise<void> {
     const step: NativeStep = {
@@ -150,10 +160,11 @@ export class Program {
   }
 
   /**
-   * Clips by the global norm and takes one AdamW step. When the accumulated loss or the norm is not finite, no byte
-   * changes and `applied` is false.
+   * Clips by the global norm and takes one AdamW step. When the accumulated loss or the norm is not
+   * finite, no byte changes and `applied` is false.
    *
-   * @returns loss: Σ loss · lossScale of what was accumulated since `zeroGradients`. On a GPU this is where a step waits, once.
+   * @returns loss: Σ loss · lossScale of what was accumulated since
+   *   `zeroGradients`. On a GPU this is where a step waits, once.
    */
   async apply(options: ApplyOptions): Promise<{ applied: boolean; gradientNorm: number; loss: number }> {
     const groupOf = this.plan.trained.map(options.groupOf);
@@ -219,8 +230,8 @@ export class Program {
   }
 
   /**
-   * Seconds spent in each instruction of the plan since the last call, and in the optimizer step. On a CPU only: a GPU gives the
-   * times of its launches.
+   * Seconds spent in each instruction of the plan since the last call, and in the optimizer step.
+   * On a CPU only: a GPU gives the times of its launches.
    */
   takeTimings(): { instructions: { node: Node; seconds: number }[]; optimizer: number } {
     const seconds = this.running.takeTimings();
@@ -229,8 +240,9 @@ export class Program {
   }
 
   /**
-   * How the steps so far were launched on a device that records them as CUDA graphs: replayed as recorded, recorded and an older
-   * graph updated to them, or recorded and made a graph of. All 0 elsewhere.
+   * How the steps so far were launched on a device that records them
+   * as CUDA graphs: replayed as recorded, recorded and an older graph
+   * updated to them, or recorded and made a graph of. All 0 elsewhere.
    */
   recordedSteps(): { replayed: number; updated: number; made: number } {
     return this.running.recorded();

@@ -1,16 +1,18 @@
 /**
- * Rewrites of the forward graph before it is differentiated: fusion or its opposite. Each fused op has its own gradient
- * rule, so the backward pass comes out fused too.
+ * The lists of passes that a forward graph goes through before it is differentiated: fused or
+ * separate.
+ * Each pass has its file in src/graph/rewrite; plan.ts calls them. The backward pass comes out
+ * fused
+ * too, since each fused op has its own gradient rule.
  */
-
-import { narrowToGathered } from './rewrite/dead_tokens';
+import { eliminateDeadTokens } from './rewrite/dead_tokens';
 import { copyGraph, type RewritePass } from './rewrite/edit';
 import { fuseActivation, fuseAddLayerNorm, fuseResidual } from './rewrite/fuse';
 import { separateLora } from './rewrite/separate';
 import type { Graph } from './value';
 
 /** Leaves out what no result needs; fused and separate plans are compared with both having it. */
-export const NARROWING_PASSES: readonly RewritePass[] = [narrowToGathered];
+export const DEAD_TOKEN_PASSES: readonly RewritePass[] = [eliminateDeadTokens];
 /** In this order: what an activation or LayerNorm takes is no longer there for a plain residual. */
 export const FUSED_PASSES: readonly RewritePass[] = [fuseActivation, fuseAddLayerNorm, fuseResidual];
 export const SEPARATE_PASSES: readonly RewritePass[] = [separateLora];

@@ -1,13 +1,14 @@
 /**
- * The graph's data: values (tensors with symbolic row counts) and nodes (ops). A graph is plain data: printable,
- * testable, drawable; nothing here computes.
+ * The graph's data: values (tensors with symbolic row counts) and nodes (ops). A graph is plain
+ * data: printable, testable, drawable; nothing here computes.
+ * Ops add nodes to it (src/graph/ops); modules are traced into it (src/nn/model.ts).
  */
 import { FusedLoraError } from '../base/errors';
 import type { Parameter } from './parameter';
 
 /**
- * Row counts known only when a batch comes: T tokens, S sequences, M gathered rows (masked-LM positions), and S+1 for
- * cuSeqlens.
+ * Row counts known only when a batch comes: T tokens, S sequences, M gathered rows (masked-LM
+ * positions), and S+1 for cuSeqlens.
  */
 export type RowSymbol = 'T' | 'S' | 'S+1' | 'M';
 /** A size of a shape: a number, or rows that each batch decides. */
@@ -28,14 +29,17 @@ export interface ValueType {
 }
 
 /**
- * input: comes with the batch. parameter: the value of a Parameter. gradient: its gradient, added to by backward ops.
- * computed: the result of a node.
+ * input: comes with the batch. parameter: the value of a Parameter. gradient: its gradient, added
+ * to by backward ops. computed: the result of a node.
  */
 export type ValueKind = 'input' | 'parameter' | 'gradient' | 'computed';
 
 /** A result in a graph: it has a shape and a name, and numbers only when a program runs. */
 export class Value implements ValueType {
-  /** The module path and what it is there, for people: `roberta.encoder.layer.0.attention.self.query:y`. */
+  /**
+   * The module path and what it is there, for people:
+   * `roberta.encoder.layer.0.attention.self.query:y`.
+   */
   name: string;
   producer: Node | undefined;
 
@@ -51,7 +55,10 @@ export class Value implements ValueType {
     this.name = name;
   }
 
-  /** A value has no number while the graph is built, so `if (x > 0)` and `x * 2` are mistakes; text shows its name. */
+  /**
+   * A value has no number while the graph is built, so `if
+   * (x > 0)` and `x * 2` are mistakes; text shows its name.
+   */
   [Symbol.toPrimitive](hint: string): string {
     if (hint === 'string') return this.name;
     const place = this.graph.path;
@@ -118,7 +125,10 @@ export class Graph {
     }
   }
 
-  /** A number for a dropout mask that no other dropout of this graph has; a function of the order of tracing alone. */
+  /**
+   * A number for a dropout mask that no other dropout of this
+   * graph has; a function of the order of tracing alone.
+   */
   nextSite(): number {
     return this.sites++;
   }
@@ -169,7 +179,9 @@ export class Graph {
     return [...this.gradientValues.keys()];
   }
 
-  /** A new value. Computed ones of the same name get `#2`, `#3`, ... so that a name finds one value. */
+  /**
+   * A new value. Computed ones of the same name get `#2`, `#3`, ... so that a name finds one value.
+   */
   value(kind: ValueKind, dtype: ValueDType, shape: readonly Dim[], name: string, parameter?: Parameter): Value {
     let unique = name;
     if (kind === 'computed') {

@@ -1,3 +1,7 @@
+/**
+ * Files that are seen whole or not at all: written under a temporary name, synced, then renamed.
+ * Folders that are missing are made by folders.ts.
+ */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { FusedLoraError } from '../base/errors';
@@ -29,7 +33,10 @@ export function notWritable(target: string, error: unknown): unknown {
   });
 }
 
-/** Makes the entries of a folder durable. Some systems can not open folders; there the rename alone has to do. */
+/**
+ * Makes the entries of a folder durable. Some systems can
+ * not open folders; there the rename alone has to do.
+ */
 function syncFolder(folder: string): void {
   let fd: number;
   try {
@@ -72,11 +79,12 @@ function writeSynced(file: string, fill: (sink: ByteSink) => void): void {
 }
 
 /**
- * Writes a file whose bytes come piece by piece. Readers see the old file or the whole new one, never a part:
- * the bytes go to a temporary name in the same folder, are synced, and the name is changed at the end.
- * A symbolic link is followed; a device or pipe is written directly.
+ * Writes a file whose bytes come piece by piece. Readers see the old file or the whole new one,
+ * never a part: the bytes go to a temporary name in the same folder, are synced, and the name is
+ * changed at the end. A symbolic link is followed; a device or pipe is written directly.
  *
- * @throws FusedLoraError FILE_NOT_WRITABLE naming the path. Whatever `fill` throws leaves no file behind.
+ * @throws FusedLoraError FILE_NOT_WRITABLE naming the path.
+ *   Whatever `fill` throws leaves no file behind.
  */
 export function writeFileAtomicWith(target: string, fill: (sink: ByteSink) => void): void {
   let temporary: string | undefined;
@@ -119,12 +127,14 @@ function listFiles(folder: string, prefix = ''): string[] {
 }
 
 /**
- * Writes a folder so that nobody sees it half-written: `fill` writes into a temporary folder, which then takes the folder's name.
+ * Writes a folder so that nobody sees it half-written: `fill` writes
+ * into a temporary folder, which then takes the folder's name.
  *
- * A folder that exists keeps the files that `fill` did not write: each new file replaces its namesake by a rename of its own, in the
- * order of their names. Missing parent folders are created.
+ * A folder that exists keeps the files that `fill` did not write: each new file replaces its
+ * namesake by a rename of its own, in the order of their names. Missing parent folders are created.
  *
- * @param obsolete names of files (relative to the folder) that must not survive beside the new ones, e.g. shards of an older save.
+ * @param obsolete names of files (relative to the folder) that must not survive beside the new
+ *   ones, e.g. shards of an older save.
  * @throws FusedLoraError FILE_NOT_WRITABLE. Whatever `fill` throws leaves the folder as it was.
  */
 export function writeFolderAtomic(
@@ -140,8 +150,9 @@ export function writeFolderAtomic(
     const exists = fs.statSync(folder, { throwIfNoEntry: false });
     if (exists && !exists.isDirectory()) throw Object.assign(new Error('is a file'), { code: 'ENOTDIR' });
     if (exists) folder = fs.realpathSync(folder);
-    // A new folder is filled beside its place and takes its name. An existing one (it may be somebody's working directory) is kept
-    // and filled from inside, where the file system and the permissions are its own.
+    // A new folder is filled beside its place and takes its name. An existing
+    // one (it may be somebody's working directory) is kept and filled from
+    // inside, where the file system and the permissions are its own.
     temporary = temporaryName(exists ? path.join(folder, 'save') : folder);
     fs.mkdirSync(temporary);
     fill(temporary);

@@ -1,3 +1,6 @@
+// Element types of tensors in files: their sizes, and values of each as fp32 and back.
+// Where such tensors lie in a file: safetensors.ts.
+
 /** The element types of the safetensors format that have whole bytes. */
 export const DTYPE_BYTES = {
   BOOL: 1,
@@ -82,7 +85,10 @@ export function toBfloat16(values: Float32Array): Uint16Array {
   return out;
 }
 
-/** Rounds float32 values to F16, to nearest with ties to even; values of 65520 and more become infinite. */
+/**
+ * Rounds float32 values to F16, to nearest with ties to
+ * even; values of 65520 and more become infinite.
+ */
 export function toFloat16(values: Float32Array): Uint16Array {
   const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
   const out = new Uint16Array(values.length);
@@ -96,7 +102,8 @@ export function toFloat16(values: Float32Array): Uint16Array {
     } else if (magnitude >= 0x477ff000) {
       half = 0x7c00;
     } else if (magnitude >= 0x38800000) {
-      // Normal: rebias the exponent (127 to 15) and round 13 fraction bits away; a carry moves into the exponent.
+      // Normal: rebias the exponent (127 to 15) and round 13
+      // fraction bits away; a carry moves into the exponent.
       const rebiased = magnitude - 0x38000000;
       half = (rebiased + 0xfff + ((rebiased >>> 13) & 1)) >>> 13;
     } else {

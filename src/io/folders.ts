@@ -1,9 +1,14 @@
+/**
+ * Makes folders without the endless loop that Node's `recursive` can run into.
+ * Files are written into them by atomic.ts.
+ */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 
 /**
- * Makes a folder and those above it that are missing. Node's `recursive` never returns where a folder is there and yet takes none in (/proc, or one that
- * was removed while it was open): the system says "no such folder" of the new one, and Node goes on making the old one.
+ * Makes a folder and those above it that are missing. Node's `recursive` never returns where a
+ * folder is there and yet takes none in (/proc, or one that was removed while it was open): the
+ * system says "no such folder" of the new one, and Node goes on making the old one.
  *
  * @throws what the system says: EACCES, EROFS, ENOENT, ENOTDIR, EEXIST for a file of that name.
  */

@@ -1,3 +1,8 @@
+/**
+ * Reading JSON files whose content nobody vouches for: encoding, object or not, errors with the
+ * path.
+ * Whether the fields are what they should be is checked with validate.ts.
+ */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { type ErrorCode, FusedLoraError } from '../base/errors';
@@ -36,7 +41,8 @@ export function readFileBytes(file: string, purpose: string): Buffer {
 /**
  * Reads a JSON file that must hold an object.
  *
- * @param code the error for content that is not a JSON object; a missing file is always FILE_NOT_FOUND.
+ * @param code the error for content that is not a JSON
+ *   object; a missing file is always FILE_NOT_FOUND.
  */
 export function readJsonObject(file: string, purpose: string, code: ErrorCode): JsonObject {
   const text = decodeUtf8(readFileBytes(file, purpose));

@@ -1,4 +1,6 @@
-/** Names of the files that models and adapters consist of. */
+// config.json, model.safetensors, tokenizer files …: what files of models and adapters are called.
+// Model folders are read and written by model_folder.ts, adapter folders by
+// src/lora/peft_files.ts.
 
 /** Files of a tokenizer, which travel with a model. */
 export const TOKENIZER_FILES = [
@@ -16,7 +18,10 @@ export const WEIGHTS = 'model.safetensors';
 export const WEIGHTS_INDEX = 'model.safetensors.index.json';
 export const ADAPTER_CONFIG = 'adapter_config.json';
 export const ADAPTER_WEIGHTS = 'adapter_model.safetensors';
-/** What neither PEFT nor transformers has a place for: label names of an adapter, and how long texts may be. */
+/**
+ * What neither PEFT nor transformers has a place for: label
+ * names of an adapter, and how long texts may be.
+ */
 export const SETTINGS = 'fused_lora.json';
 
 /** Weights in formats that are not read here. */
@@ -29,7 +34,10 @@ export const OTHER_WEIGHTS = [
   'adapter_model.bin',
 ] as const;
 
-/** Why weights of other formats are refused, and the way to convert them. @param dir folder or name of the model. */
+/**
+ * Why weights of other formats are refused, and the way to
+ * convert them. @param dir folder or name of the model.
+ */
 export function otherFormatProblem(dir: string, file: string): string {
   return (
     `${dir}: has its weights only as ${file}. That format is not read here (a pickle can run code of its author). Convert it once, where Python ` +

@@ -1,3 +1,7 @@
+/**
+ * A Hugging Face model folder: config.json and weights in one file or in shards, read and written.
+ * One file of weights: safetensors.ts. What the tensors mean to a model: src/models/weights.ts.
+ */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { FusedLoraError } from '../base/errors';
@@ -53,10 +57,12 @@ function readSharded(dir: string): Map<string, TensorInfo> {
 }
 
 /**
- * Opens a Hugging Face model folder: config.json with model.safetensors, or with shards and model.safetensors.index.json.
+ * Opens a Hugging Face model folder: config.json with
+ * model.safetensors, or with shards and model.safetensors.index.json.
  *
- * @throws FusedLoraError FILE_NOT_FOUND when the folder or config.json is missing, INVALID_CONFIG when config.json is no JSON object,
- * INVALID_CHECKPOINT when weights are missing, damaged or in another format (with the way to convert them).
+ * @throws FusedLoraError FILE_NOT_FOUND when the folder or config.json is missing, INVALID_CONFIG
+ * when config.json is no JSON object, INVALID_CHECKPOINT when weights are missing, damaged or in
+ * another format (with the way to convert them).
  */
 export function openModelFolder(dir: string): ModelFolder {
   const found = fs.statSync(dir, { throwIfNoEntry: false });
@@ -95,8 +101,8 @@ function tensorBytes({ dtype, shape }: TensorData): number {
 }
 
 /**
- * Writes a Hugging Face model folder, so that it is seen whole or not at all (see `writeFolderAtomic`).
- * Weights of an earlier save of another number of shards are removed.
+ * Writes a Hugging Face model folder, so that it is seen whole or not at all (see
+ * `writeFolderAtomic`). Weights of an earlier save of another number of shards are removed.
  *
  * @param tensors in the order in which shards are filled; a tensor is never cut.
  * @throws FusedLoraError FILE_NOT_WRITABLE, INVALID_SHAPE, INVALID_ARGUMENT.

@@ -1,3 +1,7 @@
+/**
+ * Tensors in a safetensors file: found, read whole or in part with checks, and written.
+ * The header, checked before anything is trusted: safetensors_header.ts. Conversions: dtypes.ts.
+ */
 import * as fs from 'node:fs';
 import { crc32 } from 'node:zlib';
 import { FusedLoraError } from '../base/errors';
@@ -24,7 +28,10 @@ export interface TensorInfo {
   checksum?: number;
 }
 
-/** What {@link writeSafetensors} takes for one tensor. `data` may be a function, called when its turn to be written comes. */
+/**
+ * What {@link writeSafetensors} takes for one tensor. `data`
+ * may be a function, called when its turn to be written comes.
+ */
 export interface TensorData {
   dtype: 'F32' | 'F16' | 'BF16' | 'F64' | 'I64';
   shape: readonly number[];
@@ -69,10 +76,11 @@ function sourceChanged(info: TensorInfo, what: string): FusedLoraError {
 }
 
 /**
- * Reads the bytes of a tensor from its file (never mapped: a file that shrinks must not kill the process).
+ * Reads the bytes of a tensor from its file (never mapped: a
+ * file that shrinks must not kill the process).
  *
- * The file must still be what it was when its header was read: of the same size, and either not modified or, once the
- * first read has noted the checksum, with the same bytes.
+ * The file must still be what it was when its header was read: of the same size, and either not
+ * modified or, once the first read has noted the checksum, with the same bytes.
  *
  * @throws FusedLoraError SOURCE_CHANGED, or FILE_NOT_FOUND when the file is gone.
  */
@@ -122,7 +130,8 @@ function readParts(info: TensorInfo, most: number, visit: (bytes: Uint8Array<Arr
 /**
  * Reads a tensor as float32, row-major: F32, F16 and BF16 exactly, F64 rounded.
  *
- * @throws FusedLoraError SOURCE_CHANGED (see {@link readTensorBytes}), INVALID_CHECKPOINT for integers and other types.
+ * @throws FusedLoraError SOURCE_CHANGED (see {@link readTensorBytes}),
+ *   INVALID_CHECKPOINT for integers and other types.
  */
 export function readTensorFloat32(info: TensorInfo): Float32Array {
   requireFloats(info);
@@ -133,9 +142,11 @@ export function readTensorFloat32(info: TensorInfo): Float32Array {
 const PART = 1 << 20;
 
 /**
- * The values of {@link readTensorFloat32}, in parts for which little memory is needed: each overwrites the one before.
+ * The values of {@link readTensorFloat32}, in parts for which
+ * little memory is needed: each overwrites the one before.
  *
- * @param visit gets values and the place of the first among all. What it got is void when this throws.
+ * @param visit gets values and the place of the first among
+ *   all. What it got is void when this throws.
  */
 export function readTensorParts(info: TensorInfo, visit: (values: Float32Array, at: number) => void): void {
   requireFloats(info);
@@ -189,7 +200,9 @@ function requireFloats(info: TensorInfo): void {
   }
 }
 
-/** A safetensors file whose header was read and checked; tensors are read one by one when asked for. */
+/**
+ * A safetensors file whose header was read and checked; tensors are read one by one when asked for.
+ */
 export class SafetensorsFile {
   private constructor(
     readonly file: string,
@@ -201,8 +214,9 @@ export class SafetensorsFile {
   /**
    * Reads and checks the header only.
    *
-   * @throws FusedLoraError FILE_NOT_FOUND; INVALID_CHECKPOINT when the file is truncated, holds offsets out of range, overlapping
-   * or leaving gaps, sizes that do not fit their shape, a name twice, or no JSON header of at most 100 MB.
+   * @throws FusedLoraError FILE_NOT_FOUND; INVALID_CHECKPOINT when the file is truncated, holds
+   * offsets out of range, overlapping or leaving gaps, sizes that do not fit their shape, a name
+   * twice, or no JSON header of at most 100 MB.
    */
   static open(file: string): SafetensorsFile {
     const fd = openForRead(file);
@@ -247,7 +261,9 @@ export class SafetensorsFile {
     return readTensorFloat32(this.info(name));
   }
 
-  /** The bytes of a tensor as they are in the file; SOURCE_CHANGED when the file is not what it was. */
+  /**
+   * The bytes of a tensor as they are in the file; SOURCE_CHANGED when the file is not what it was.
+   */
   readBytes(name: string): Uint8Array {
     return readTensorBytes(this.info(name));
   }
@@ -288,12 +304,13 @@ function byName(a: string, b: string): number {
 }
 
 /**
- * Writes a safetensors file, whole or not at all. The same tensors give the same bytes in whatever order they come: widest type
- * first, then by name; metadata by key.
+ * Writes a safetensors file, whole or not at all. The same tensors give the same bytes in whatever
+ * order they come: widest type first, then by name; metadata by key.
  *
  * @param tensors values are rounded to nearest even where the type is narrower than the data.
  * @param metadata strings for the header; PyTorch programs expect `{ format: 'pt' }`, the default.
- * @throws FusedLoraError FILE_NOT_WRITABLE, INVALID_SHAPE when values do not fit the shape, INVALID_ARGUMENT for a name given twice.
+ * @throws FusedLoraError FILE_NOT_WRITABLE, INVALID_SHAPE when values do not fit the shape,
+ *   INVALID_ARGUMENT for a name given twice.
  */
 export function writeSafetensors(
   file: string,

@@ -1,3 +1,7 @@
+/**
+ * The JSON header of a safetensors file: parsed, and every offset, size and name checked.
+ * The tensors behind it are read by safetensors.ts.
+ */
 import { FusedLoraError } from '../base/errors';
 import { DTYPE_BYTES, isTensorDType, type TensorDType } from './dtypes';
 import { isJsonObject } from './json';
@@ -35,9 +39,9 @@ function shown(name: string): string {
 }
 
 /**
- * Refuses what JSON.parse would take in silence: a key given twice in one object (the last would win), and nesting
- * deeper than the format has (a header of a hundred million brackets would exhaust the memory).
- * Whether the text is JSON at all is left to JSON.parse.
+ * Refuses what JSON.parse would take in silence: a key given twice in one object (the last would
+ * win), and nesting deeper than the format has (a header of a hundred million brackets would
+ * exhaust the memory). Whether the text is JSON at all is left to JSON.parse.
  */
 function scan(file: string, text: string): void {
   const maxDepth = 3;
@@ -90,7 +94,8 @@ function parseTensor(file: string, name: string, value: unknown, dataBytes: numb
   }
   let bytes: number = DTYPE_BYTES[dtype];
   for (const size of shape) {
-    // Sizes after a zero do not matter; before it, a product beyond the file is refused before it can lose digits.
+    // Sizes after a zero do not matter; before it, a product
+    // beyond the file is refused before it can lose digits.
     bytes *= size;
     if (!Number.isSafeInteger(bytes)) throw fail(`has the shape [${shape.join(', ')}], larger than any file`);
   }
@@ -101,7 +106,8 @@ function parseTensor(file: string, name: string, value: unknown, dataBytes: numb
 }
 
 /**
- * Checks and reads the JSON header of a safetensors file: every size and offset, no tensor over another, no byte unused.
+ * Checks and reads the JSON header of a safetensors file: every
+ * size and offset, no tensor over another, no byte unused.
  *
  * @param dataBytes bytes of the file after the header.
  * @returns tensors in the order of the header.

@@ -1,3 +1,7 @@
+/**
+ * Schemas for configuration files, on zod: building blocks whose messages say what is expected.
+ * Model configs use them in src/models/config.ts, adapter configs in src/lora/peft_config.ts.
+ */
 import { z } from 'zod';
 import { type ErrorCode, FusedLoraError } from '../base/errors';
 import type { JsonObject } from './json';
@@ -28,7 +32,8 @@ function valueAt(json: unknown, path: readonly PropertyKey[]): unknown {
 /**
  * Checks a JSON object against a schema.
  *
- * @throws FusedLoraError with this code, naming the file, and of every bad field its name, value and what was expected.
+ * @throws FusedLoraError with this code, naming the file, and
+ *   of every bad field its name, value and what was expected.
  */
 export function validate<S extends z.ZodType>(
   schema: S,

@@ -1,3 +1,7 @@
+/**
+ * The module of an elementwise function, with no parameters.
+ * The functions and their gradients: src/graph/ops/activation.ts.
+ */
 import { type ActivationKind, activation } from '../graph/ops';
 import type { Value } from '../graph/value';
 import { Module } from './module';

@@ -1,3 +1,7 @@
+/**
+ * Copies of modules and parameters with values of their own: what an adapter's saved modules are.
+ * They are put into a model by src/lora/modules_to_save.ts.
+ */
 import { isSource, Parameter } from '../graph/parameter';
 import { Module } from './module';
 
@@ -11,8 +15,9 @@ export function cloneParameter(parameter: Parameter): Parameter {
 }
 
 /**
- * A copy of a module and all below, with parameters of its own of the same values. Parameters and children shared inside are shared
- * inside the copy. Properties that are neither are taken as they are; private fields (`#name`) are not copied.
+ * A copy of a module and all below, with parameters of its own of the same values. Parameters and
+ * children shared inside are shared inside the copy. Properties that are neither are taken as they
+ * are; private fields (`#name`) are not copied.
  */
 export function cloneModule<M extends Module>(module: M): M {
   const done = new Map<unknown, unknown>();

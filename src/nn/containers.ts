@@ -1,3 +1,7 @@
+/**
+ * Modules by number and by name, as in PyTorch: `layer.0`, `adapters.default`.
+ * What a module is, and how it finds its children: module.ts.
+ */
 import { FusedLoraError } from '../base/errors';
 import type { Value } from '../graph/value';
 import { Module } from './module';

@@ -1,3 +1,7 @@
+/**
+ * A table whose rows are looked up by ids: words, positions, token types.
+ * Sums of several in one op: src/graph/ops/embedding.ts.
+ */
 import { positiveInteger } from '../base/options';
 import { type EmbeddingTerm, embeddingSum } from '../graph/ops';
 import type { Parameter } from '../graph/parameter';

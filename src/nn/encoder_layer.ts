@@ -1,3 +1,8 @@
+/**
+ * One post-LayerNorm encoder layer of BERT and RoBERTa: attention, feed-forward, two residuals.
+ * Names of children are those of transformers, so that checkpoints fit. Attention inside:
+ * self_attention.ts.
+ */
 import { type ActivationKind, add } from '../graph/ops';
 import type { Value } from '../graph/value';
 import { Activation } from './activation';
@@ -38,7 +43,10 @@ export class ResidualOutput extends Module {
     this.dropout = new Dropout(options.hiddenDropout ?? 0);
   }
 
-  /** LayerNorm(dropout(x Wᵀ + b) + residual). @param x [T, inFeatures] @param residual [T, hiddenSize] */
+  /**
+   * LayerNorm(dropout(x Wᵀ + b) + residual). @param x [T,
+   * inFeatures] @param residual [T, hiddenSize]
+   */
   forward(x: Value, residual: Value): Value {
     return this.LayerNorm.call(add(this.dropout.call(this.dense.call(x)), residual));
   }
@@ -80,7 +88,8 @@ export class Intermediate extends Module {
 /**
  * A post-LayerNorm transformer encoder layer:
  *
- *     h = LayerNorm(x + dropout(attention(x) Woᵀ + bo));   y = LayerNorm(h + dropout(f(h W1ᵀ + b1) W2ᵀ + b2))
+ *     h = LayerNorm(x + dropout(attention(x) Woᵀ + bo))
+ *     y = LayerNorm(h + dropout(f(h W1ᵀ + b1) W2ᵀ + b2))
  */
 export class EncoderLayer extends Module {
   readonly attention: Attention;

@@ -1,4 +1,7 @@
-/** The module tree with a 1 before what is trained and a 0 before what is frozen. */
+/**
+ * Draws a model as text: the module tree, with a 1 before what is trained and a 0 before the rest.
+ * The same as a table, equal layers folded: fold_layers.ts.
+ */
 import { ModuleList } from './containers';
 import type { Module } from './module';
 

@@ -1,4 +1,6 @@
-/** Parameters of equal layers as one row: an encoder of twelve layers has two hundred, of which a reader wants twenty. */
+// Parameters of equal layers as one row: an encoder of twelve
+// layers has two hundred, of which a reader wants twenty.
+// Reports show them in src/report/tables.ts.
 
 export interface ParameterRow {
   name: string;
@@ -13,7 +15,10 @@ export interface FoldedRow extends ParameterRow {
 
 const LAYER = /\.layer\.(\d+)\./;
 
-/** Rows whose names differ in their layer number alone, with the same count, become one: `encoder.layer.{0-11}.…`. */
+/**
+ * Rows whose names differ in their layer number alone, with
+ * the same count, become one: `encoder.layer.{0-11}.…`.
+ */
 export function foldLayers(rows: readonly ParameterRow[]): FoldedRow[] {
   const folded = new Map<string, { row: ParameterRow; layers: number[] }>();
   for (const row of rows) {

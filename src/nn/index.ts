@@ -1,3 +1,7 @@
+/**
+ * What `fused-lora` exports for people who build models of their own.
+ * Ops to use in `forward`: src/graph/ops/index.ts. Ready-made models: src/models.
+ */
 export { Activation } from './activation';
 export { ModuleDict, ModuleList } from './containers';
 export { Dropout } from './dropout';

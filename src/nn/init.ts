@@ -1,7 +1,8 @@
 /**
- * Initial values of parameters: a function of (seed, parameter path) alone, so that a model is the same whatever else it
- * holds and in whatever order it was built. They are made when they are read: a model that is only counted, or that a
- * checkpoint fills, costs nothing.
+ * Initial values of parameters: a function of (seed, parameter path) alone, so that a model is the
+ * same whatever else it holds and in whatever order it was built. They are made when they are read:
+ * a model that is only counted, or that a checkpoint fills, costs nothing.
+ * Values from files take their place in src/models/weights.ts.
  */
 import { createHash } from 'node:crypto';
 import { keyOfSeed, philox } from '../base/philox';
@@ -10,8 +11,8 @@ import { Parameter, type ParameterSource } from '../graph/parameter';
 /**
  * How a parameter starts.
  *
- * normal: N(0, std²), with the row `zeroRow` (the padding embedding) zero. uniform: U(-bound, bound).
- * constant: all equal.
+ * normal: N(0, std²), with the row `zeroRow` (the padding
+ * embedding) zero. uniform: U(-bound, bound). constant: all equal.
  */
 export type Initializer =
   | { kind: 'normal'; std: number; zeroRow?: number | undefined }
@@ -21,7 +22,10 @@ export type Initializer =
 const TWO_PI = 2 * Math.PI;
 const UNIT = 2 ** -32;
 
-/** Random words of (seed, path): counter = (block, 0, hash of the path), key = seed. `take` gets the index of each block's first value. */
+/**
+ * Random words of (seed, path): counter = (block, 0, hash of the path), key = seed. `take` gets the
+ * index of each block's first value.
+ */
 function forEachBlock(count: number, seed: number, path: string, words: Uint32Array, take: (i: number) => void): void {
   const hash = createHash('sha256').update(path).digest();
   const [h0, h1] = [hash.readUInt32LE(0), hash.readUInt32LE(4)];
@@ -32,7 +36,10 @@ function forEachBlock(count: number, seed: number, path: string, words: Uint32Ar
   }
 }
 
-/** Box and Muller: two uniform numbers in (0, 1) give two normal ones. Writes past the end of a typed array are dropped. */
+/**
+ * Box and Muller: two uniform numbers in (0, 1) give two normal
+ * ones. Writes past the end of a typed array are dropped.
+ */
 function fillNormal(values: Float32Array, std: number, seed: number, path: string): void {
   const words = new Uint32Array(4);
   forEachBlock(values.length, seed, path, words, (i) => {
@@ -82,7 +89,10 @@ export function initialValues(
   }
 }
 
-/** Values that are made at each read. Seed and path are fixed once: a later change of the tree must not change them. */
+/**
+ * Values that are made at each read. Seed and path are fixed
+ * once: a later change of the tree must not change them.
+ */
 class InitialSource implements ParameterSource {
   private fixed: { seed: number; path: string } | undefined;
   parameter!: Parameter;
@@ -109,7 +119,10 @@ class InitialSource implements ParameterSource {
 
 const sources = new WeakMap<Parameter, InitialSource>();
 
-/** A trainable parameter that starts as `initializer` says. Its seed and path come with `fixInitialValues`, else at the first read (seed 0). */
+/**
+ * A trainable parameter that starts as `initializer` says. Its seed and path come with
+ * `fixInitialValues`, else at the first read (seed 0).
+ */
 export function initializedParameter(shape: readonly number[], initializer: Initializer): Parameter {
   const source = new InitialSource(initializer, shape);
   const parameter = new Parameter(shape, source);
@@ -118,7 +131,10 @@ export function initializedParameter(shape: readonly number[], initializer: Init
   return parameter;
 }
 
-/** Fixes seed and path of a parameter's initial values; the first call counts, others and other parameters are left alone. */
+/**
+ * Fixes seed and path of a parameter's initial values; the first
+ * call counts, others and other parameters are left alone.
+ */
 export function fixInitialValues(parameter: Parameter, seed: number, path: string): void {
   sources.get(parameter)?.fix(seed, path);
 }

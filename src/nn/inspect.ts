@@ -1,3 +1,7 @@
+/**
+ * Runs a model's graph op by op in float64 and gives back every value: a look inside one batch.
+ * The ordinary way to run it is a Program: src/graph/program.ts.
+ */
 import { plan } from '../graph/plan';
 import { type BatchTensors, Program } from '../graph/program';
 import { resolveDim } from '../graph/value';
@@ -11,9 +15,10 @@ export interface InspectedValue {
 }
 
 /**
- * The debugger's view: runs the model's graph, unfused, op by op in float64 on the reference backend, and returns every
- * value by name (module path and op, e.g. `roberta.encoder.layer.0.attention.self.query:linear`), in the order in which they
- * are computed. Slow by design: for one small batch.
+ * The debugger's view: runs the model's graph, unfused, op by op in float64 on the reference
+ * backend, and returns every value by name (module path and op, e.g.
+ * `roberta.encoder.layer.0.attention.self.query:linear`), in the order in which they are computed.
+ * Slow by design: for one small batch.
  *
  * @param options `training` false (no dropout) by default; `loss` true when the batch has labels.
  */

@@ -1,3 +1,7 @@
+/**
+ * The module of LayerNorm, with its weight and bias.
+ * The formula and its gradients: src/graph/ops/layer_norm.ts.
+ */
 import { positiveInteger } from '../base/options';
 import { layerNorm } from '../graph/ops';
 import type { Value } from '../graph/value';

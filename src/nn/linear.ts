@@ -1,3 +1,7 @@
+/**
+ * The module of y = x Wᵀ + b; its weight may be tied to another module's.
+ * Adapters are put around it by src/lora/inject.ts.
+ */
 import { positiveInteger } from '../base/options';
 import { linear } from '../graph/ops';
 import type { Parameter } from '../graph/parameter';
@@ -9,9 +13,14 @@ import { Module } from './module';
 export interface LinearOptions {
   /** Default true. A Parameter is shared with the module that it belongs to. */
   bias?: boolean | Parameter;
-  /** The weight of another module, [outFeatures, inFeatures]: tied, one parameter with one gradient. */
+  /**
+   * The weight of another module, [outFeatures, inFeatures]: tied, one parameter with one gradient.
+   */
   weight?: Parameter;
-  /** Standard deviation of the initial weights, N(0, std²); the bias starts at 0. Default 0.02, as in BERT. */
+  /**
+   * Standard deviation of the initial weights, N(0, std²);
+   * the bias starts at 0. Default 0.02, as in BERT.
+   */
   std?: number;
 }
 
@@ -36,8 +45,8 @@ export class Linear extends Module {
 
   /**
    * @param x [R, inFeatures]
-   * @param _tokenIndex [R] i32: the token of each row, where rows are a selection. A plain Linear has no use for it; an
-   * adapter with dropout that takes its place has.
+   * @param _tokenIndex [R] i32: the token of each row, where rows are a selection. A plain Linear
+   * has no use for it; an adapter with dropout that takes its place has.
    * @returns [R, outFeatures]
    */
   forward(x: Value, _tokenIndex?: Value): Value {

@@ -1,3 +1,7 @@
+/**
+ * What a trainable model is: a module that names its batch inputs and has a loss; and tracing it.
+ * The models of this library: src/models.
+ */
 import { bceWithLogits, type CrossEntropyOptions, crossEntropy, mse } from '../graph/ops';
 import { Graph, type Value } from '../graph/value';
 import { Module } from './module';
@@ -8,16 +12,21 @@ export type LossOptions = CrossEntropyOptions;
 /**
  * What a program can be made of: a module that finds its own batch inputs and has a loss.
  *
- * Batch inputs and their shapes: inputIds, positionIds, tokenTypeIds [T]; cuSeqlens [S+1]; firstToken [S] (the first token of
- * each sequence); rowIndex [M] (tokens picked for masked-language modelling); labels [S], [T] or [M]; targets [S, n] (floats).
+ * Batch inputs and their shapes: inputIds, positionIds, tokenTypeIds [T]; cuSeqlens [S+1];
+ * firstToken [S] (the first token of each sequence); rowIndex [M] (tokens picked for
+ * masked-language modelling); labels [S], [T] or [M]; targets [S, n] (floats).
  */
 export abstract class Model extends Module {
-  /** Builds the graph from batch inputs (`graph.input`). @returns the logits, [S, n], [T, n] or [M, n]. */
+  /**
+   * Builds the graph from batch inputs (`graph.input`).
+   * @returns the logits, [S, n], [T, n] or [M, n].
+   */
   abstract forwardLogits(graph: Graph): Value;
 
   /**
-   * The loss of these logits: cross-entropy with the batch input `labels`, one a row of the logits. Override it for
-   * another; {@link squaredLoss} is there for regression, {@link binaryLoss} for labels that exclude no other.
+   * The loss of these logits: cross-entropy with the batch input `labels`, one
+   * a row of the logits. Override it for another; {@link squaredLoss} is there
+   * for regression, {@link binaryLoss} for labels that exclude no other.
    */
   forwardLoss(graph: Graph, logits: Value, options: LossOptions): Value {
     const rows = logits.shape[0] as 'T' | 'S' | 'M';
@@ -30,7 +39,10 @@ export function squaredLoss(graph: Graph, logits: Value): Value {
   return mse(logits, graph.input('targets', 'float', logits.shape));
 }
 
-/** The mean binary cross-entropy with the batch input `targets`, of the shape of the logits: each label is there (1) or not (0). */
+/**
+ * The mean binary cross-entropy with the batch input `targets`, of the shape of the logits: each
+ * label is there (1) or not (0).
+ */
 export function binaryLoss(graph: Graph, logits: Value): Value {
   return bceWithLogits(logits, graph.input('targets', 'float', logits.shape));
 }
@@ -45,8 +57,8 @@ export interface TraceOptions {
 }
 
 /**
- * The graph of a model: its outputs are `logits` and, where asked for, `loss`. Modules get their paths and parameters
- * their names.
+ * The graph of a model: its outputs are `logits` and, where asked for, `loss`. Modules get their
+ * paths and parameters their names.
  */
 export function trace(model: Model, options: TraceOptions = {}): Graph {
   model.nameTree();

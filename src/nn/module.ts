@@ -1,3 +1,7 @@
+/**
+ * The base class of all modules: children, parameters, paths, training mode, values in and out.
+ * Values by path are read and written in state.ts; a model as a whole is model.ts.
+ */
 import { FusedLoraError } from '../base/errors';
 import { nearNames } from '../base/near';
 import { Parameter } from '../graph/parameter';
@@ -5,17 +9,20 @@ import { Value } from '../graph/value';
 import { fixInitialValues } from './init';
 import { loadState, type StateDict, type StateEntries, stateOf } from './state';
 
-/** Kept beside the modules, so that a module holds nothing but its own children, parameters and options. */
+/**
+ * Kept beside the modules, so that a module holds nothing
+ * but its own children, parameters and options.
+ */
 const paths = new WeakMap<Module, string>();
 
 const join = (prefix: string, name: string) => (prefix ? `${prefix}.${name}` : name);
 
 /**
- * A part of a model: owns parameters and children, and builds its part of the graph when it is called with symbolic
- * values.
+ * A part of a model: owns parameters and children, and builds
+ * its part of the graph when it is called with symbolic values.
  *
- * Children and parameters are the module's own properties that hold a Module or a Parameter, so assigning one registers
- * it, and the names of the properties are the names in checkpoints:
+ * Children and parameters are the module's own properties that hold a Module or a Parameter, so
+ * assigning one registers it, and the names of the properties are the names in checkpoints:
  *
  *     class Output extends Module {
  *       readonly dense = new Linear(3072, 768);
@@ -28,7 +35,9 @@ const join = (prefix: string, name: string) => (prefix ? `${prefix}.${name}` : n
  * `forward` runs once, at tracing, with values that hold no numbers: it can not depend on the data.
  */
 export abstract class Module {
-  /** Whether this module drops out when a training graph is traced; set by `train()` and `eval()`. */
+  /**
+   * Whether this module drops out when a training graph is traced; set by `train()` and `eval()`.
+   */
   training = true;
 
   /** Builds this module's part of the graph. Call it through {@link call}. */
@@ -86,8 +95,8 @@ export abstract class Module {
   }
 
   /**
-   * All parameters by path, a module's own before those of its children. One that sits at several paths (tied weights)
-   * comes once, under the first.
+   * All parameters by path, a module's own before those of its children. One that sits at several
+   * paths (tied weights) comes once, under the first.
    *
    * @param options.all gives each path of a shared parameter.
    */
@@ -164,8 +173,8 @@ export abstract class Module {
   }
 
   /**
-   * Gives every module its path and every parameter its name, and fixes initial values that no seed was given for yet.
-   * Tracing does it by itself.
+   * Gives every module its path and every parameter its name, and fixes initial values that no seed
+   * was given for yet. Tracing does it by itself.
    *
    * @param seed of initial values, an integer from 0 to 2^53 - 1.
    */
@@ -178,7 +187,10 @@ export abstract class Module {
     return this;
   }
 
-  /** All parameters by path (a shared one at each of its paths); values are read when they are asked for. */
+  /**
+   * All parameters by path (a shared one at each of its
+   * paths); values are read when they are asked for.
+   */
   stateDict(): StateDict {
     return stateOf(this);
   }
@@ -186,8 +198,9 @@ export abstract class Module {
   /**
    * Sets parameters by path.
    *
-   * @param options.strict (default) refuses any name that is missing, unexpected or of another shape, before anything is
-   * changed. Otherwise only shapes are checked, and the names left out are given back.
+   * @param options.strict (default) refuses any name that is missing,
+   * unexpected or of another shape, before anything is changed. Otherwise
+   * only shapes are checked, and the names left out are given back.
    * @throws FusedLoraError STATE_MISMATCH listing the names.
    */
   loadStateDict(state: StateEntries, options: { strict?: boolean } = {}): { missing: string[]; unexpected: string[] } {

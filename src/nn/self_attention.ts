@@ -1,3 +1,7 @@
+/**
+ * Multi-head self-attention with its q, k and v weights, without the output projection.
+ * The projection and the residual around it: encoder_layer.ts. The op: src/graph/ops/attention.ts.
+ */
 import { FusedLoraError } from '../base/errors';
 import { positiveInteger } from '../base/options';
 import { attention } from '../graph/ops';

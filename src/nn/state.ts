@@ -1,3 +1,8 @@
+/**
+ * State dicts: all values of a module by path, taken out and put back with checks of names and
+ * shapes.
+ * From and to files: src/io/model_folder.ts.
+ */
 import { FusedLoraError } from '../base/errors';
 import { nearNames } from '../base/near';
 import type { Parameter } from '../graph/parameter';
@@ -56,7 +61,10 @@ export function stateMismatch(
   return new FusedLoraError('STATE_MISMATCH', `The tensors do not fit ${what}:\n${lines.join('\n')}\n  ${remedy}`);
 }
 
-/** Sets the parameters of a module from a state dict; nothing is changed when a name or shape does not fit. */
+/**
+ * Sets the parameters of a module from a state dict; nothing
+ * is changed when a name or shape does not fit.
+ */
 export function loadState(
   module: ParameterHolder,
   state: StateEntries,

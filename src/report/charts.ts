@@ -1,4 +1,7 @@
-/** Which charts a report has, as data that assets/page.js draws. */
+/**
+ * Which charts a report has, as data: curves of loss, metric and rate, lengths, comparisons.
+ * They are drawn in the browser by assets/page.js; points are thinned and smoothed in series.ts.
+ */
 import type { RunRecord } from './record';
 import { binned, binWidth, type Points, pointsOf, smoothed, smoothingSpan, thinned } from './series';
 
@@ -6,7 +9,9 @@ export interface Series extends Points {
   label: string;
   /** Number of its colour. */
   colour: number;
-  /** faint: single values behind their smoothed curve; marked: a line with a point at each value. */
+  /**
+   * faint: single values behind their smoothed curve; marked: a line with a point at each value.
+   */
   style: 'line' | 'faint' | 'marked' | 'bars' | 'dots';
 }
 

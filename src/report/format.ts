@@ -1,4 +1,5 @@
-/** Numbers for people. */
+// How numbers are written for people: digits, percents, bytes, durations.
+// Tables that show them: tables.ts.
 
 /** 0.9459, 12.3, 5e-4: about four digits. */
 export function number(value: number | undefined | null): string {

@@ -1,4 +1,5 @@
-/** HTML from data that nobody vouches for: whatever is put into a template is escaped unless it is HTML already. */
+// HTML from text that nobody vouches for: what goes into a template is escaped, unless it is HTML.
+// The page as a whole: page.ts.
 
 /** Text that is HTML; only {@link html} and {@link trusted} make it. */
 export class Html {
@@ -31,7 +32,10 @@ export function html(strings: TemplateStringsArray, ...parts: Part[]): Html {
 /** Our own markup, styles and scripts. */
 export const trusted = (text: string) => new Html(text);
 
-/** JSON for a `<script type="application/json">`: no `<` can end the element or open a comment in it. */
+/**
+ * JSON for a `<script type="application/json">`: no `<` can
+ * end the element or open a comment in it.
+ */
 export function jsonForScript(value: unknown): Html {
   return new Html(JSON.stringify(value).replace(/</g, '\\u003c'));
 }

@@ -1,4 +1,7 @@
-/** Reports of training runs. */
+/**
+ * What other rooms call: a report of one training run, or of several compared, written to a file.
+ * An event log is read by record.ts, the page made by page.ts.
+ */
 import { writeFileAtomic } from '../io/atomic';
 import { renderReport } from './page';
 import { readRecord } from './record';

@@ -1,4 +1,7 @@
-/** A report: one HTML file with everything in it, about one run or several. */
+/**
+ * The whole document: one file with style, script and data inside, about one run or several.
+ * Its charts come from charts.ts, its tables from tables.ts, all of it from a record (record.ts).
+ */
 import { createHash } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
@@ -47,7 +50,10 @@ function state({ end, stop, steps }: RunRecord): { word: string; reason?: string
   return { word: `not finished${at}` };
 }
 
-/** The metric that a run is judged by: the one that chose the best state, else the first that is no loss. */
+/**
+ * The metric that a run is judged by: the one that chose the
+ * best state, else the first that is no loss.
+ */
 function mainMetric({ start, end, evaluations }: RunRecord): [string, number] | undefined {
   const metrics = end?.metrics ?? evaluations.at(-1)?.metrics ?? {};
   const wanted = start?.settings?.['metricForBest'];
@@ -81,7 +87,10 @@ function metricFacts({ end }: RunRecord): Html | undefined {
     : html`<h3>Saved state on dev</h3>${facts(entries.map(([name, value]): [string, string] => [name, number(value)]))}`;
 }
 
-/** What a run has beside its curves. @param inGrid whether scatter and lengths stand among the curves. */
+/**
+ * What a run has beside its curves. @param inGrid whether
+ * scatter and lengths stand among the curves.
+ */
 function runSections(run: RunRecord, index: number, inGrid: boolean): { body: Html; charts: Chart[] } {
   const scatter = scatterChart(run, `scatter-${index}`);
   const lengths = lengthChart(run, `lengths-${index}`);
@@ -153,8 +162,8 @@ function heading(runs: readonly RunRecord[]): { title: string; head: Html } {
 /**
  * The report of one run, or of several compared.
  *
- * @returns HTML without any reference to another file or place; its Content-Security-Policy lets run no script but its own two and load
- * nothing.
+ * @returns HTML without any reference to another file or place; its Content-Security-Policy lets
+ * run no script but its own two and load nothing.
  */
 export function renderReport(runs: readonly RunRecord[]): string {
   if (runs.length === 0) throw new FusedLoraError('INVALID_ARGUMENT', 'a report needs at least one run');

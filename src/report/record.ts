@@ -1,4 +1,8 @@
-/** A training run as its event log (events.jsonl) tells it: what reports are made of. docs/cli.md describes the lines. */
+/**
+ * A training run as its event log (events.jsonl) tells it:
+ * what reports are made of. docs/cli.md describes the lines.
+ * The log is written by src/train/event_log.ts.
+ */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { FusedLoraError } from '../base/errors';
@@ -94,12 +98,18 @@ export interface RunRecord {
   stop: StopEvent | undefined;
 }
 
-/** Steps that a stopped process had done after its last checkpoint come again when it is resumed: the later line counts. */
+/**
+ * Steps that a stopped process had done after its last checkpoint
+ * come again when it is resumed: the later line counts.
+ */
 function byStep<T extends { step: number }>(events: readonly T[]): T[] {
   return [...new Map(events.map((event) => [event.step, event])).values()].sort((a, b) => a.step - b.step);
 }
 
-/** @param name what reports call the run. Lines that are not JSON (the last one of a run that was killed) and unknown events are passed over. */
+/**
+ * @param name what reports call the run. Lines that are not JSON (the last one of a run that was
+ *   killed) and unknown events are passed over.
+ */
 export function parseRecord(text: string, name: string): RunRecord {
   const events = new Map<string, object[]>();
   for (const line of text.split('\n')) {

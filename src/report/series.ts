@@ -1,3 +1,6 @@
+// Curves of any length as few points as a screen has: thinned, smoothed, binned.
+// Which curves there are is decided in charts.ts.
+
 /** Curves of any length as few points as a screen has. */
 
 export interface Points {
@@ -36,7 +39,8 @@ export function thinned({ x, y }: Points, most = MOST_POINTS): Points {
 }
 
 /**
- * Exponential moving average over about `span` points, started from the mean so far: m ← m + (y − m) · max(1/i, 2/(span + 1)).
+ * Exponential moving average over about `span` points, started
+ * from the mean so far: m ← m + (y − m) · max(1/i, 2/(span + 1)).
  */
 export function smoothed({ x, y }: Points, span = smoothingSpan(y.length)): Points {
   let mean = 0;

@@ -1,4 +1,8 @@
-/** The parts of a report that are tables. */
+/**
+ * The parts of a report that are no curves: confusion, scores, hardest examples, parameters,
+ * settings.
+ * Charts are in charts.ts; digits are chosen in format.ts.
+ */
 import { foldLayers } from '../nn/fold_layers';
 import { bytes, count, duration, number, percent, title } from './format';
 import { Html, html, trusted } from './html';
@@ -23,7 +27,9 @@ export function facts(entries: readonly (readonly [string, string | Html | undef
   )}</dl>`;
 }
 
-/** Counts of labels (rows) by predictions (columns); the darker, the larger the share of its row. */
+/**
+ * Counts of labels (rows) by predictions (columns); the darker, the larger the share of its row.
+ */
 export function confusionTable({ confusion, mistakes, labelNames }: DetailsEvent): Html | undefined {
   if (mistakes) {
     const rows = mistakes.map(({ label, predicted, count: n }) => [label, predicted, count(n)]);

@@ -1,6 +1,7 @@
 /**
- * One table of everything that can be wrong with what users give: each case is an error with a code that says what, where and
- * what to do; nothing is half-written, and the process and other models go on as before.
+ * One table of everything that can be wrong with what users give: each case
+ * is an error with a code that says what, where and what to do; nothing is
+ * half-written, and the process and other models go on as before.
  */
 import * as fs from 'node:fs';
 import * as os from 'node:os';

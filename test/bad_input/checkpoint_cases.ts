@@ -1,4 +1,7 @@
-/** safetensors files and sharded folders. The format's own table is test/io/safetensors.test.ts; here through loadModel. */
+/**
+ * safetensors files and sharded folders. The format's own table
+ * is test/io/safetensors.test.ts; here through loadModel.
+ */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { loadModel } from '../../src';

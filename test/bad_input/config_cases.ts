@@ -7,7 +7,9 @@ import { type BadInput, editJson, goodModel, withConfig } from './support';
 
 const load = (dir: string) => loadModel(path.join(dir, 'model'), { task: 'sequence-classification' });
 
-/** One field of config.json made wrong: the message has the file, the field and what is expected. */
+/**
+ * One field of config.json made wrong: the message has the file, the field and what is expected.
+ */
 function field(name: string, fields: JsonObject, ...says: (string | RegExp)[]): BadInput {
   return { name, code: 'INVALID_CONFIG', says: ['config.json', ...says], prepare: withConfig(fields), run: load };
 }

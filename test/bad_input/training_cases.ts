@@ -1,4 +1,6 @@
-/** Training that can not go right: options, numbers that are none, folders, resuming something else. */
+/**
+ * Training that can not go right: options, numbers that are none, folders, resuming something else.
+ */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { type FineTuneOptions, fineTune, pretrain, Trainer } from '../../src';

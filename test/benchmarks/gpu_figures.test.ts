@@ -1,4 +1,7 @@
-/** The figures of bench:gpu from what was timed: each one that is to be reached is there, as a number or with the reason why not. */
+/**
+ * The figures of bench:gpu from what was timed: each one that is to be reached is there, as a
+ * number or with the reason why not.
+ */
 import { type HopperRow, hopperFigures, hopperSection } from '../../benchmarks/gpu/hopper';
 import { type LayerRow, layerFigures } from '../../benchmarks/gpu/layer';
 import { type StepRow, stepFigures } from '../../benchmarks/gpu/step';

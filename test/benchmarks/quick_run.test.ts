@@ -1,4 +1,7 @@
-/** The suite on a tiny model, without any peer: every benchmark runs, says what it lacks, and gives the figures that targets.json asks for. */
+/**
+ * The suite on a tiny model, without any peer: every benchmark runs, says what it lacks, and gives
+ * the figures that targets.json asks for.
+ */
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { reportHtml } from '../../benchmarks/lib/html';

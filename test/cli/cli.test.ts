@@ -1,4 +1,7 @@
-/** The command line from end to end: train, eval, predict, merge; bad input; Ctrl-C and resume; determinism. */
+/**
+ * The command line from end to end: train, eval, predict,
+ * merge; bad input; Ctrl-C and resume; determinism.
+ */
 import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';

@@ -44,7 +44,10 @@ export function start(
 
 export const run = (args: readonly string[], options: Parameters<typeof start>[1] = {}) => start(args, options).outcome;
 
-/** A small RoBERTa with the tiny tokenizer and random values, and files of the sentiment task, in `dir`. */
+/**
+ * A small RoBERTa with the tiny tokenizer and random values,
+ * and files of the sentiment task, in `dir`.
+ */
 export function makeFiles(dir: string): { model: string; train: string; dev: string } {
   const model = path.join(dir, 'model');
   const config = {

@@ -1,4 +1,7 @@
-/** A disk that fills up in the midst of a run: an error that says so, nothing half-written, and the run goes on when there is room. */
+/**
+ * A disk that fills up in the midst of a run: an error that says so, nothing half-written, and the
+ * run goes on when there is room.
+ */
 import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as os from 'node:os';

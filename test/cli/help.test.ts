@@ -21,7 +21,9 @@ function helpOf(command: Command): string {
   return text;
 }
 
-/** Options with a value that are off unless they are given, so that they have no default to tell. */
+/**
+ * Options with a value that are off unless they are given, so that they have no default to tell.
+ */
 const OFF = [
   '--max-steps',
   '--warmup-steps',

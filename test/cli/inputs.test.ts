@@ -1,4 +1,7 @@
-/** Data of every form on the command line: pairs, gzip, shards, a dev split, streams, numbers; what is mistyped; the hub offline. */
+/**
+ * Data of every form on the command line: pairs, gzip, shards, a
+ * dev split, streams, numbers; what is mistyped; the hub offline.
+ */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { gzipSync } from 'node:zlib';

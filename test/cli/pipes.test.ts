@@ -1,4 +1,7 @@
-/** predict in a pipe: output while input is open, readers that leave or are slow, Ctrl-C; and the second Ctrl-C. */
+/**
+ * predict in a pipe: output while input is open, readers
+ * that leave or are slow, Ctrl-C; and the second Ctrl-C.
+ */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import * as fs from 'node:fs';

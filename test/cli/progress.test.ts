@@ -1,4 +1,7 @@
-/** What a run shows: a bar on a terminal, lines elsewhere, each step where all is asked for, nothing where nothing is. */
+/**
+ * What a run shows: a bar on a terminal, lines elsewhere,
+ * each step where all is asked for, nothing where nothing is.
+ */
 import { PassThrough } from 'node:stream';
 import { progress } from '../../src/cli/progress';
 import type { StepEvent } from '../../src/train/events';
@@ -35,8 +38,9 @@ async function shown(isTTY: boolean, options: { quiet?: boolean; verbose?: boole
 test('a terminal has a live bar, and lines of their own for what stays', async () => {
   const text = await shown(true);
   expect(text).toMatch(/1\/10 \| loss 0\.5000 \| lr 1\.00e-3 \| 1234 tokens\/s \| ETA 1:15/);
-  expect(text).toContain('\u001b[?25l'); // The cursor is hidden while the bar is there,
-  expect(text.lastIndexOf('\u001b[?25h')).toBeGreaterThan(text.lastIndexOf('\u001b[?25l')); // and comes back.
+  // The cursor is hidden while the bar is there, and comes back.
+  expect(text).toContain('\u001b[?25l');
+  expect(text.lastIndexOf('\u001b[?25h')).toBeGreaterThan(text.lastIndexOf('\u001b[?25l'));
   expect(text).toContain('step 5 (epoch 0.50): loss 0.2500, accuracy 0.9000 (best)\n');
   expect(text).toContain('checkpoint: out/checkpoint-10\n');
 });

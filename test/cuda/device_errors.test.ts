@@ -1,4 +1,7 @@
-/** Why a GPU can not be used: told by cause, with what to do, by the API and the command line; and what goes wrong later. */
+/**
+ * Why a GPU can not be used: told by cause, with what to do,
+ * by the API and the command line; and what goes wrong later.
+ */
 import type { CudaInfo } from '../../src/native';
 import { describeEmulated, runEmulated } from './emulated';
 
@@ -125,7 +128,8 @@ describeEmulated('too little memory', () => {
 describeEmulated('a kernel that faults', () => {
   it.each([
     ['with graphs', {}, 'apply'],
-    // The first step without graphs finds the size of the memory that its ops share, and waits when that grows.
+    // The first step without graphs finds the size of the
+    // memory that its ops share, and waits when that grows.
     ['launch by launch', { FUSED_LORA_CUDA_GRAPHS: 'off' }, 'accumulate'],
   ])('%s: the device is marked as failed, and every later call says to restart the process', async (_, env, during) => {
     const { first, second, info } = await faultyStep('failAtLaunch=20', [], env);

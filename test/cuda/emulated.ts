@@ -1,5 +1,6 @@
 /**
- * Processes that load the addon whose CUDA kernels run on the CPU (native/emulator), with what is to go wrong in them: the chain from the
+ * Processes that load the addon whose CUDA kernels run on the CPU
+ * (native/emulator), with what is to go wrong in them: the chain from the
  * CUDA runtime's answer to the user's message, where there is no GPU.
  */
 import { execFile } from 'node:child_process';
@@ -15,7 +16,10 @@ export interface Outcome {
   stderr: string;
 }
 
-/** Runs a TypeScript file (from the root) so. `fault`: what FUSED_LORA_EMULATOR_FAULT takes (native/emulator/faults.h). */
+/**
+ * Runs a TypeScript file (from the root) so. `fault`: what
+ * FUSED_LORA_EMULATOR_FAULT takes (native/emulator/faults.h).
+ */
 export function runEmulated(
   file: string,
   args: readonly string[] = [],

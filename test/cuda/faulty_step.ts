@@ -1,6 +1,7 @@
 /**
- * Trains the small token model on the device cuda until something goes wrong, then tries again, and prints what both times gave as JSON lines:
- * the code and message of the error and the call that threw it, or the loss. `--tokens N`: a batch of about so many.
+ * Trains the small token model on the device cuda until something goes wrong, then tries again, and
+ * prints what both times gave as JSON lines: the code and message of the error and the call that
+ * threw it, or the loss. `--tokens N`: a batch of about so many.
  */
 import { parseArgs } from 'node:util';
 import { type BackendName, type Model, Program, plan, trace } from '../../src';

@@ -1,4 +1,6 @@
-/** The checks of whole models on a GPU (test/gpu), on small models with the kernels run on the CPU. */
+/**
+ * The checks of whole models on a GPU (test/gpu), on small models with the kernels run on the CPU.
+ */
 import { describeEmulated, runEmulated } from './emulated';
 
 describeEmulated('whole models', () => {

@@ -1,4 +1,7 @@
-/** Data files of every format, alone, gzipped, in shards and by globs; a thing that is damaged is in test/bad_input. */
+/**
+ * Data files of every format, alone, gzipped, in shards and
+ * by globs; a thing that is damaged is in test/bad_input.
+ */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { gzipSync } from 'node:zlib';

@@ -1,4 +1,7 @@
-/** A file that is larger than the heap is passed over in bounded memory, which reading it whole can not do. */
+/**
+ * A file that is larger than the heap is passed over in
+ * bounded memory, which reading it whole can not do.
+ */
 import { spawn } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';

@@ -1,4 +1,7 @@
-/** Passes over a data file in a process of its own, as a stream or in memory, and prints what memory that took: `stream_worker.ts FILE MODE`. */
+/**
+ * Passes over a data file in a process of its own, as a stream or in memory, and prints what memory
+ * that took: `stream_worker.ts FILE MODE`.
+ */
 import {
   type EncodedExample,
   readExamples,

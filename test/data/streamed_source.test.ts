@@ -1,4 +1,7 @@
-/** Streams in windows: every example once an epoch, the order a function of the seed, lengths that are known, data that change. */
+/**
+ * Streams in windows: every example once an epoch, the order a
+ * function of the seed, lengths that are known, data that change.
+ */
 import { type EncodedExample, type Shard, StreamedSource, type StreamOptions } from '../../src';
 
 const POSITIONS = { offset: 2, maxPositions: 514 };
@@ -69,7 +72,8 @@ it('the order is a function of seed and epoch, and mixes shards and windows', as
   expect(await batchesOf(one, 3)).toEqual(await batchesOf(same, 3));
   expect(await batchesOf(one, 3)).not.toEqual(await batchesOf(one, 4));
   expect(await batchesOf(one, 3)).not.toEqual(await batchesOf(other, 3));
-  // Two examples that are neighbours across the border of a window in one epoch share one in another.
+  // Two examples that are neighbours across the border of a
+  // window in one epoch share one in another.
   const together = new Set<boolean>();
   for (let epoch = 0; epoch < 8; epoch++) {
     const batches = await batchesOf(one, epoch);

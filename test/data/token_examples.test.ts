@@ -1,4 +1,7 @@
-/** Files of sentences in words, and words as pieces with labels: ids against transformers' is_split_into_words. */
+/**
+ * Files of sentences in words, and words as pieces with
+ * labels: ids against transformers' is_split_into_words.
+ */
 import { createHash } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';

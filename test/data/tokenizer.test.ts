@@ -1,4 +1,7 @@
-/** Ids against transformers' on generated texts (test/fixtures/tokenizer) and on SST-2, and files that can not be used. */
+/**
+ * Ids against transformers' on generated texts (test/fixtures/tokenizer)
+ * and on SST-2, and files that can not be used.
+ */
 import { createHash } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as os from 'node:os';

@@ -1,4 +1,7 @@
-/** A SentencePiece tokenizer in XLM-R's form against the ids that Python's tokenizers gives (test/fixtures/tokenizer/xlm-roberta), and a model with it. */
+/**
+ * A SentencePiece tokenizer in XLM-R's form against the ids that Python's tokenizers gives
+ * (test/fixtures/tokenizer/xlm-roberta), and a model with it.
+ */
 import { createHash } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';

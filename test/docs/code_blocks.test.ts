@@ -1,6 +1,7 @@
 /**
- * Every code block of README.md and docs/ runs, in the order of its page and in one folder a page, as a reader would: shell blocks by bash, with the
- * built command line; programs by Node, after a type check; sessions are compared with what they print. A block that nothing runs is an error,
+ * Every code block of README.md and docs/ runs, in the order of its page and in one folder a page,
+ * as a reader would: shell blocks by bash, with the built command line; programs by Node, after a
+ * type check; sessions are compared with what they print. A block that nothing runs is an error,
  * unless the page says why (see markdown.ts).
  */
 import { spawnSync } from 'node:child_process';

@@ -1,7 +1,8 @@
 /**
- * Code blocks of a Markdown page, and what the comment before a block tells the test (readers do not see it):
+ * Code blocks of a Markdown page, and what the comment
+ * before a block tells the test (readers do not see it):
  *
- *     <!-- docs-test: file train.jsonc -->        the block is written to this file, for the blocks after it
+ *     <!-- docs-test: file train.jsonc -->        the block becomes this file, for the next ones
  *     <!-- docs-test: setup                       TypeScript that goes before the block's own
  *     const rows = [];
  *     -->
@@ -55,7 +56,10 @@ function annotations(lines: readonly string[], page: string): Pick<Block, 'file'
   return { file: found['file'], setup: found['setup'] ?? '', exempt: found['exempt'] };
 }
 
-/** The blocks of a page in order: fenced ones, and those that are indented by four blanks after an empty line. */
+/**
+ * The blocks of a page in order: fenced ones, and those that
+ * are indented by four blanks after an empty line.
+ */
 export function blocksOf(page: string, text = fs.readFileSync(path.join(ROOT, page), 'utf8')): Block[] {
   const lines = text.split('\n');
   const blocks: Block[] = [];

@@ -1,4 +1,7 @@
-/** TypeScript and JavaScript blocks: type-checked against the built package as users get it, and made ready for Node. */
+/**
+ * TypeScript and JavaScript blocks: type-checked against the
+ * built package as users get it, and made ready for Node.
+ */
 import { execFile } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
@@ -24,7 +27,9 @@ const COMPILER_OPTIONS = {
   typeRoots: [path.join(ROOT, 'node_modules', '@types')],
 };
 
-/** Checks all blocks in one go. @returns errors by block, in tsc's words with the lines of the page. */
+/**
+ * Checks all blocks in one go. @returns errors by block, in tsc's words with the lines of the page.
+ */
 export function typeErrors(blocks: readonly Block[], dir: string): Promise<Map<Block, string[]>> {
   fs.mkdirSync(path.join(dir, 'node_modules'), { recursive: true });
   fs.symlinkSync(ROOT, path.join(dir, 'node_modules', 'fused-lora'));

@@ -1,4 +1,7 @@
-/** `npm run docs` makes the reference, and no public name is without a comment or left out of it: TypeDoc's warnings are errors. */
+/**
+ * `npm run docs` makes the reference, and no public name is without a comment or left out of it:
+ * TypeDoc's warnings are errors.
+ */
 import { execFile } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as os from 'node:os';

@@ -1,4 +1,7 @@
-/** A folder where the blocks of a page run: files of the names that the pages use, all small, and stand-ins for programs. */
+/**
+ * A folder where the blocks of a page run: files of the names
+ * that the pages use, all small, and stand-ins for programs.
+ */
 import { spawn } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';

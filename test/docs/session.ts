@@ -22,7 +22,10 @@ export function stepsOf(code: string): Step[] {
 
 const MARK = '--- docs-test: end of command';
 
-/** One script of all commands, so that variables and background processes go on from one to the next. */
+/**
+ * One script of all commands, so that variables and
+ * background processes go on from one to the next.
+ */
 export function scriptOf(steps: readonly Step[]): string {
   return steps.map(({ command }) => `{ ${command}\n} 2>&1\necho "\n${MARK} $?"\n`).join('');
 }
@@ -35,7 +38,10 @@ export function outputsOf(output: string): { output: string; code: number }[] {
   return found;
 }
 
-/** What another machine, or another run, may print in its place: numbers, instruction sets, precision. */
+/**
+ * What another machine, or another run, may print in its
+ * place: numbers, instruction sets, precision.
+ */
 export function masked(line: string): string {
   return line
     .replace(/\b(avx512bf16|avx512|avx2|portable)\b/g, 'ISA')
@@ -45,7 +51,10 @@ export function masked(line: string): string {
     .trim();
 }
 
-/** Lines of a page that a run did not print; `…` stands for lines that were left out, and ends a line that was cut. */
+/**
+ * Lines of a page that a run did not print; `…` stands for
+ * lines that were left out, and ends a line that was cut.
+ */
 export function missingLines(expected: readonly string[], actual: string): string[] {
   const lines = actual.split('\n').map(masked);
   let at = 0;

@@ -1,6 +1,7 @@
 import { main } from '../../examples/own_module';
 
-// Trains, evaluates (which leaves packed copies alone on the device) and goes on training what was trained before.
+// Trains, evaluates (which leaves packed copies alone on the
+// device) and goes on training what was trained before.
 it('a model of own modules learns a task, and another one with LoRA', async () => {
   const lines: string[] = [];
   const { scratch, before, adapted } = await main((line) => lines.push(line));

@@ -6,7 +6,9 @@ const { train, dev, labelNames } = makeSentimentTask();
 const words = (text: string) => text.split(' ');
 const bag = (text: string) => words(text).sort().join(' ');
 
-/** A bag-of-words logistic regression, by plain gradient descent. @returns its accuracy on `test`. */
+/**
+ * A bag-of-words logistic regression, by plain gradient descent. @returns its accuracy on `test`.
+ */
 function bagOfWords(learn: typeof train, test: typeof train, epochs = 10): number {
   const weight = new Map<string, number>();
   const score = (text: string) => words(text).reduce((sum, word) => sum + (weight.get(word) ?? 0), 0);
@@ -51,7 +53,8 @@ it('dev has no opinion word and no template of train', () => {
 it('a bag of words can not solve it', () => {
   expect(bagOfWords(train, train)).toBeLessThan(0.8);
   expect(bagOfWords(train, dev)).toBeLessThan(0.6);
-  // It is the word order: a third of the sentences have a twin of the same words and the other label.
+  // It is the word order: a third of the sentences have a
+  // twin of the same words and the other label.
   for (const part of [train, dev]) {
     const labels = new Map<string, Set<unknown>>();
     for (const { text, label } of part) labels.set(bag(text), (labels.get(bag(text)) ?? new Set()).add(label));

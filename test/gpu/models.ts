@@ -56,7 +56,10 @@ class Block extends Model {
   }
 }
 
-/** Embeddings, blocks without attention, a classifier on first tokens: what a backend without an attention op can train. */
+/**
+ * Embeddings, blocks without attention, a classifier on first
+ * tokens: what a backend without an attention op can train.
+ */
 class TokenModel extends Model {
   readonly words: Embedding;
   readonly positions: Embedding;

@@ -1,7 +1,8 @@
 /**
- * Whole models on a GPU: gradients against the float64 reference, a training run against the CPU's, the same bits in a hundred runs, CUDA graphs
- * against plain launches, programs and worker threads side by side; in fp32, and RoBERTa in bf16 too. The last line is
- * `N passed, N failed`; exit code 1 where one failed. Needs no test runner, so that it runs where there is Node alone.
+ * Whole models on a GPU: gradients against the float64 reference, a training run against the CPU's,
+ * the same bits in a hundred runs, CUDA graphs against plain launches, programs and worker threads
+ * side by side; in fp32, and RoBERTa in bf16 too. The last line is `N passed, N failed`; exit code
+ * 1 where one failed. Needs no test runner, so that it runs where there is Node alone.
  *
  *     whole_model [--small] [--runs N] [--steps N] [--only NAME]
  */
@@ -18,8 +19,9 @@ const LEARNING_RATE = 1e-3;
 /** For gradients in fp32: largest |g − g*| over max(max |g*|, 1e-3 · G). */
 const GRADIENT_BOUND = 1e-4;
 /**
- * For each gradient in bf16: its RMS error over the CPU's, which rounds at the same points and which test/oracle/bf16.test.ts holds to PyTorch's
- * autocast. Tensor cores cut sums off where the CPU rounds them, so that now and then a value is rounded to bf16 the other way.
+ * For each gradient in bf16: its RMS error over the CPU's, which rounds at the same points and
+ * which test/oracle/bf16.test.ts holds to PyTorch's autocast. Tensor cores cut sums off where the
+ * CPU rounds them, so that now and then a value is rounded to bf16 the other way.
  */
 const BF16_ERROR_BOUND = 1.5;
 /** For losses of a run; in bf16 two and a half times its rounding unit of 2⁻⁸. */

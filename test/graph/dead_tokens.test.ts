@@ -1,8 +1,10 @@
-/** Dead-token elimination: the nodes it makes, and that losses and gradients stay what they were. */
+/**
+ * Dead-token elimination: the nodes it makes, and that losses and gradients stay what they were.
+ */
 import { add, attention, gatherRows, layerNorm, linear } from '../../src/graph/ops';
 import { plan } from '../../src/graph/plan';
 import { type BatchTensors, Program } from '../../src/graph/program';
-import { FUSED_PASSES, NARROWING_PASSES, rewrite } from '../../src/graph/rewrite';
+import { DEAD_TOKEN_PASSES, FUSED_PASSES, rewrite } from '../../src/graph/rewrite';
 import { Graph, type Value } from '../../src/graph/value';
 import { describeWithAddon, encoder, opsOf, Parameters } from './fixtures';
 
@@ -13,7 +15,7 @@ function rowsOf(graph: Graph): string[] {
 
 describe('dead-token elimination', () => {
   test('the last layer works for the classified token alone but for its keys and values', () => {
-    const narrow = rewrite(encoder({ layers: 2, dropout: 0.1 }).graph, NARROWING_PASSES);
+    const narrow = rewrite(encoder({ layers: 2, dropout: 0.1 }).graph, DEAD_TOKEN_PASSES);
     const rows = rowsOf(narrow);
     const last = rows.slice(rows.findIndex((line) => line.includes('layer.1')));
     expect(last.filter((line) => line.endsWith(': T'))).toEqual([
@@ -33,7 +35,9 @@ describe('dead-token elimination', () => {
 
   test('fuses afterwards as before', () => {
     const { graph } = encoder({ layers: 1, dropout: 0.1 });
-    const ops = opsOf(rewrite(graph, [...NARROWING_PASSES, ...FUSED_PASSES]).nodes).filter((op) => op !== 'gatherRows');
+    const ops = opsOf(rewrite(graph, [...DEAD_TOKEN_PASSES, ...FUSED_PASSES]).nodes).filter(
+      (op) => op !== 'gatherRows',
+    );
     expect(ops).toEqual(opsOf(rewrite(graph, FUSED_PASSES).nodes).filter((op) => op !== 'gatherRows'));
   });
 
@@ -46,7 +50,7 @@ describe('dead-token elimination', () => {
         layerNorm(linear(x, make('W', 4, 4)), make('g', 4), make('b', 4), 1e-5),
         graph.input('rows', 'i32', ['M']),
       );
-      return rowsOf(rewrite(graph, NARROWING_PASSES)).map((line) => line.replace(' :', ''));
+      return rowsOf(rewrite(graph, DEAD_TOKEN_PASSES)).map((line) => line.replace(' :', ''));
     };
     expect(build((y, rows) => y.graph.outputs.set('y', gatherRows(y, rows)))).toEqual([
       'gatherRows M',
@@ -78,7 +82,7 @@ describe('dead-token elimination', () => {
     const x = graph.input('x', 'float', ['T', 4]);
     const y = attention(x, x, x, graph.input('cuSeqlens', 'i32', ['S+1']), { numHeads: 2 });
     graph.outputs.set('y', gatherRows(y, graph.input('rows', 'i32', ['M'])));
-    expect(rowsOf(rewrite(graph, NARROWING_PASSES))).toEqual(['gatherRows : M', 'attention : M']);
+    expect(rowsOf(rewrite(graph, DEAD_TOKEN_PASSES))).toEqual(['gatherRows : M', 'attention : M']);
     expect(graph.nodes.map((node) => node.op)).toEqual(['attention', 'gatherRows']);
   });
 

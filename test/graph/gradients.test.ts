@@ -1,4 +1,7 @@
-/** Whole graphs: the gradient rules, wired together, against central differences and against one another. */
+/**
+ * Whole graphs: the gradient rules, wired together, against
+ * central differences and against one another.
+ */
 import { add, attention, crossEntropy, dropout, linear, mse, scale } from '../../src/graph/ops';
 import type { Parameter } from '../../src/graph/parameter';
 import { type PlanOptions, plan } from '../../src/graph/plan';
@@ -36,7 +39,10 @@ async function gradients(
 
 const largest = (values: Float64Array) => values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
 
-/** DESIGN.md, rule 12: per tensor, against the largest entry of the tensor or a thousandth of the model's. */
+/**
+ * DESIGN.md, rule 12: per tensor, against the largest entry
+ * of the tensor or a thousandth of the model's.
+ */
 function expectClose(actual: Gradients, expected: Gradients, tolerance: number): void {
   const G = Math.max(...[...expected.values()].map(largest));
   expect(G).toBeGreaterThan(0);
@@ -48,7 +54,9 @@ function expectClose(actual: Gradients, expected: Gradients, tolerance: number):
   }
 }
 
-/** Central differences of a few entries of each parameter, with the gradients at the same entries. */
+/**
+ * Central differences of a few entries of each parameter, with the gradients at the same entries.
+ */
 async function expectDifferences(graph: Graph, parameters: Iterable<Parameter>, tensors: BatchTensors): Promise<void> {
   const all = await gradients(graph, tensors);
   const G = Math.max(...[...all.values()].map(largest));

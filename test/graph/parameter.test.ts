@@ -1,4 +1,7 @@
-/** A parameter's values on a device: read in parts when a program packs them, and not again while packed copies are valid. */
+/**
+ * A parameter's values on a device: read in parts when a program
+ * packs them, and not again while packed copies are valid.
+ */
 import { linear } from '../../src/graph/ops';
 import { Parameter, type ParameterSource } from '../../src/graph/parameter';
 import { plan } from '../../src/graph/plan';

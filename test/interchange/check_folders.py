@@ -1,4 +1,6 @@
-"""Loads what write_folders.ts wrote with transformers and PEFT, and compares logits. Usage: see write_folders.ts."""
+"""Loads what write_folders.ts wrote with transformers and
+PEFT, and compares logits. Usage: see write_folders.ts.
+"""
 import json
 import os
 import sys

@@ -1,9 +1,11 @@
 /**
- * Writes model folders, adapters and merged models of both families with what this library computes from them, for check_folders.py
- * to load with transformers and PEFT. A maintainer's check (users and `npm test` need no Python):
+ * Writes model folders, adapters and merged models of both families with what this library computes
+ * from them, for check_folders.py to load with transformers and PEFT. A maintainer's check (users
+ * and `npm test` need no Python):
  *
  *     pip install -r scripts/oracle/requirements.txt
- *     npx tsx test/interchange/write_folders.ts runs/interchange && python test/interchange/check_folders.py runs/interchange
+ *     npx tsx test/interchange/write_folders.ts runs/interchange
+ *     python test/interchange/check_folders.py runs/interchange
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';

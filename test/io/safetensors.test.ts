@@ -13,7 +13,10 @@ const dir = temporaryFolder();
 let count = 0;
 const newFile = () => path.join(dir, `file-${count++}.safetensors`);
 
-/** A file of this header (text or object) and this many bytes of data, with any claimed header length. */
+/**
+ * A file of this header (text or object) and this many bytes
+ * of data, with any claimed header length.
+ */
 function rawFile(header: unknown, dataBytes: number, claimed?: bigint): string {
   const text = Buffer.from(
     Buffer.isBuffer(header) ? header : typeof header === 'string' ? header : JSON.stringify(header),
@@ -320,7 +323,8 @@ describe('reading tensors', () => {
     const { tensors } = SafetensorsFile.open(file);
     const [a, b] = [tensors.get('a')!, tensors.get('b')!];
     readTensorFloat32(a);
-    // Another time, the same bytes: only a tensor whose bytes were noted can be told to be unchanged.
+    // Another time, the same bytes: only a tensor whose
+    // bytes were noted can be told to be unchanged.
     fs.utimesSync(file, new Date(), new Date());
     expect(readTensorFloat32(a)).toEqual(Float32Array.of(0));
     expect(errorMessage('SOURCE_CHANGED', () => readTensorFloat32(b))).toMatch(/modified.*"b".*Load the model again/);

@@ -67,7 +67,8 @@ describe("the article's counts on RoBERTa-base with 2 labels", () => {
 });
 
 it('MiniLM with r = 8 on all linears trains what PEFT says: 338,690', () => {
-  // The configuration of all-MiniLM-L6-v2; PEFT counts the frozen original of the head too, 770 more than this total.
+  // The configuration of all-MiniLM-L6-v2; PEFT counts the
+  // frozen original of the head too, 770 more than this total.
   const config = { ...TINY_BERT, vocab_size: 30522, hidden_size: 384, num_hidden_layers: 6, num_attention_heads: 12 };
   const sizes = { intermediate_size: 1536, max_position_embeddings: 512 };
   const model = createModel({ ...config, ...sizes }, { task: 'sequence-classification' });

@@ -9,7 +9,10 @@ export const tinyRoberta = (task: Task = 'sequence-classification', numLabels = 
 
 export const tinyBert = (task: Task = 'sequence-classification') => createModel(TINY_BERT, { task, seed: 1 });
 
-/** RoBERTa-base by its real config.json, with values that are made only when they are read; undefined without the data. */
+/**
+ * RoBERTa-base by its real config.json, with values that are
+ * made only when they are read; undefined without the data.
+ */
 export function robertaBase(task: Task, numLabels = 2): TaskModel | undefined {
   const file = sharedData('configs', 'roberta-base.json');
   if (!file) return undefined;

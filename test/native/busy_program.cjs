@@ -1,5 +1,6 @@
-// A program whose step takes long, made from the addon alone, for tests that end a process or a worker in the middle of it.
-// As a process: starts a step, then ends as argv[2] says. As a worker: runs step after step and reports 'started'.
+// A program whose step takes long, made from the addon alone, for tests that end a process or a
+// worker in the middle of it. As a process: starts a step, then ends as argv[2] says. As a worker:
+// runs step after step and reports 'started'.
 const path = require('node:path');
 const { isMainThread, parentPort } = require('node:worker_threads');
 const addon = require('node-gyp-build')(path.join(__dirname, '..', '..'));

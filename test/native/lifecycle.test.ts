@@ -6,7 +6,8 @@ import { Worker } from 'node:worker_threads';
 
 const FILE = path.join(__dirname, 'busy_program.cjs');
 const run = promisify(execFile);
-// The plain CommonJS file shares the addon's raw surface with child processes, which run no TypeScript.
+// The plain CommonJS file shares the addon's raw surface
+// with child processes, which run no TypeScript.
 const { buildBusyProgram, addon } = require(FILE) as {
   addon: import('../../src/native').NativeAddon;
   buildBusyProgram(): {

@@ -1,6 +1,7 @@
 /**
- * Precision bf16 against float64, by DESIGN's rule: the relative RMS error of logits at most 2 times, of each gradient at most 3
- * times that of PyTorch's bf16 autocast on the same values (bf16.json, which says how it is measured).
+ * Precision bf16 against float64, by DESIGN's rule: the relative RMS error of logits at most 2
+ * times, of each gradient at most 3 times that of PyTorch's bf16 autocast on the same values
+ * (bf16.json, which says how it is measured).
  */
 import type { BackendName } from '../../src/graph/parameter';
 import { plan } from '../../src/graph/plan';

@@ -1,4 +1,7 @@
-/** The oracle's cases: small models, adapters and batches with what transformers + PEFT compute from them in float64. */
+/**
+ * The oracle's cases: small models, adapters and batches with
+ * what transformers + PEFT compute from them in float64.
+ */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { Parameter } from '../../src/graph/parameter';
@@ -65,7 +68,10 @@ export function lossOptionsOf(oracle: OracleCase): LossOptions {
   };
 }
 
-/** The packed batch, with everything that a model of any task may read. Masked LM: M rows are those with a label. */
+/**
+ * The packed batch, with everything that a model of any task
+ * may read. Masked LM: M rows are those with a label.
+ */
 export function batchOf(
   stored: StoredBatch,
   model: TaskModel,

@@ -1,4 +1,7 @@
-/** 100 training steps against transformers + PEFT: loss, gradient norm and learning rate of every step. */
+/**
+ * 100 training steps against transformers + PEFT: loss,
+ * gradient norm and learning rate of every step.
+ */
 import type { BackendName } from '../../src/graph/parameter';
 import { plan } from '../../src/graph/plan';
 import { Program } from '../../src/graph/program';

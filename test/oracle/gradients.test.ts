@@ -1,4 +1,7 @@
-/** Logits, loss and every gradient against transformers + PEFT (float64), by DESIGN's tolerance rule. */
+/**
+ * Logits, loss and every gradient against transformers +
+ * PEFT (float64), by DESIGN's tolerance rule.
+ */
 import type { BackendName } from '../../src/graph/parameter';
 import { plan } from '../../src/graph/plan';
 import { Program } from '../../src/graph/program';
@@ -16,8 +19,8 @@ import {
 } from './cases';
 
 /**
- * max|g − g*| ≤ bound · max(max|g*|, 1e-3 · G), G the largest gradient entry of the model: a key bias has a gradient of
- * exactly zero, so a plain relative bound is meaningless.
+ * max|g − g*| ≤ bound · max(max|g*|, 1e-3 · G), G the largest gradient entry of the model: a key
+ * bias has a gradient of exactly zero, so a plain relative bound is meaningless.
  */
 const BOUND = { f32: 1e-4, f64: 1e-9 } as const;
 

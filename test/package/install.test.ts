@@ -1,7 +1,8 @@
 /**
- * The package as users get it: packed, installed by npm into an empty folder with no compiler, CMake or Python on the PATH and no network but a
- * local registry, and used from every kind of program. Its addon is prebuilds/, or where `npm run prebuild` has not run the one that was
- * built for the tests.
+ * The package as users get it: packed, installed by npm into an empty folder
+ * with no compiler, CMake or Python on the PATH and no network but a local
+ * registry, and used from every kind of program. Its addon is prebuilds/, or
+ * where `npm run prebuild` has not run the one that was built for the tests.
  */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';

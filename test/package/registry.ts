@@ -1,6 +1,6 @@
 /**
- * A registry that serves the packages of this checkout's node_modules, so that npm can install a tarball with its dependencies as it does at a
- * user's place, with no network.
+ * A registry that serves the packages of this checkout's node_modules, so that npm can install a
+ * tarball with its dependencies as it does at a user's place, with no network.
  */
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';

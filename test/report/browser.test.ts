@@ -1,5 +1,6 @@
 /**
- * Reports in headless Chromium: no errors, no requests, charts in both color schemes, no horizontal scrolling at 360 px, texts that stay
+ * Reports in headless Chromium: no errors, no requests, charts in both
+ * color schemes, no horizontal scrolling at 360 px, texts that stay
  * texts. Skipped where there is no Chromium; CHROMIUM_PATH names one.
  */
 import { execFileSync } from 'node:child_process';
@@ -77,7 +78,10 @@ const PAGES = {
     return { page, problems };
   }
 
-  /** Of each chart: pixels that are not the background, their colours, and how many have the first colour of the light and the dark page. */
+  /**
+   * Of each chart: pixels that are not the background, their colours, and how many have the first
+   * colour of the light and the dark page.
+   */
   const inkOf = (page: Page) =>
     page.evaluate<{ pixels: number; colours: number; light: number; dark: number }[]>(`
       [...document.querySelectorAll('.charts canvas')].map((canvas) => {

@@ -1,4 +1,7 @@
-/** Training data in every form: the same result from a list, files and iterables; dev splits; streams, resumed and read once; the hub. */
+/**
+ * Training data in every form: the same result from a list, files and iterables; dev splits;
+ * streams, resumed and read once; the hub.
+ */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import {

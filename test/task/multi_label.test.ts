@@ -1,4 +1,7 @@
-/** Multi-label classification: fineTune, evaluate and classify with a threshold, config.json, files, bad input. */
+/**
+ * Multi-label classification: fineTune, evaluate and
+ * classify with a threshold, config.json, files, bad input.
+ */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import type { TextExample } from '../../src/data/examples/example';

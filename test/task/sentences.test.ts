@@ -1,4 +1,7 @@
-/** fineTune, evaluate and classify on sentences: classes, numbers, what is written, the methods, bad input. */
+/**
+ * fineTune, evaluate and classify on sentences: classes,
+ * numbers, what is written, the methods, bad input.
+ */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { classify } from '../../src/task/classify';

@@ -1,4 +1,7 @@
-/** Small tasks that the tiny pretrained encoder learns in seconds, of sentences made from our own words. */
+/**
+ * Small tasks that the tiny pretrained encoder learns in
+ * seconds, of sentences made from our own words.
+ */
 import * as path from 'node:path';
 import { RANDOM_SITE, RandomStream } from '../../src/base/philox';
 import type { TextExample, TokenExample } from '../../src/data/examples/example';

@@ -1,4 +1,7 @@
-/** Token classification from end to end: fineTune, files, evaluate, classify, the PEFT folder, bad input. */
+/**
+ * Token classification from end to end: fineTune, files,
+ * evaluate, classify, the PEFT folder, bad input.
+ */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { Classifier, classify } from '../../src/task/classify';

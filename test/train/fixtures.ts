@@ -1,4 +1,7 @@
-/** A small model and data for trainer tests: the oracle's RoBERTa, and sentences whose label is in their second token. */
+/**
+ * A small model and data for trainer tests: the oracle's
+ * RoBERTa, and sentences whose label is in their second token.
+ */
 import * as path from 'node:path';
 import { EncodedSource } from '../../src/data/batch/encoded_source';
 import { addAdapter } from '../../src/lora';

@@ -1,6 +1,6 @@
 /**
- * The types that users see, held by `tsc --noEmit` (a part of npm test): options refuse what is wrong, results have exactly the types that are written
- * here. Nothing here runs.
+ * The types that users see, held by `tsc --noEmit` (a part of npm test): options refuse what is
+ * wrong, results have exactly the types that are written here. Nothing here runs.
  */
 import {
   addAdapter,

@@ -1,4 +1,7 @@
-/** activation: y = f(x), elementwise. Contract: native/ops/activation.h. */
+/**
+ * gelu, geluTanh, relu and tanh, elementwise, with their derivatives and FLOPs.
+ * Contract: native/ops/activation.h. As an epilogue of a product: linear.ts, rewrite/fuse.ts.
+ */
 import { FusedLoraError } from '../../base/errors';
 import type { Sizes, Value } from '../value';
 import { applied, defineOp, elements, type OpCall, operands, touchedBytes } from './op';

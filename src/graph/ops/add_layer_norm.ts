@@ -1,6 +1,7 @@
 /**
- * addLayerNorm: layerNorm(residual + dropout(x)), made by the fusion pass out of dropout, add and layerNorm.
- * Contract: native/ops/add_layer_norm.h.
+ * addLayerNorm: layerNorm(residual + dropout(x)), the end of each half of an encoder layer, as one
+ * op.
+ * Contract: native/ops/add_layer_norm.h. Made from separate ops by src/graph/rewrite/fuse.ts.
  */
 import { checkDropout } from './dropout_spec';
 import { LAYER_NORM_FLOPS, layerNormBackwardFlops } from './layer_norm';

@@ -1,4 +1,8 @@
-/** attention: self-attention inside each sequence of a ragged batch. Contract: native/ops/attention.h. */
+/**
+ * Self-attention inside each sequence of a ragged batch: softmax(q kᵀ · scale) v, and its
+ * gradients.
+ * Contract: native/ops/attention.h. The module with the q, k, v weights: src/nn/self_attention.ts.
+ */
 import { FusedLoraError } from '../../base/errors';
 import type { Sizes, Value } from '../value';
 import { checkDropout, dropoutAttributes } from './dropout_spec';
@@ -39,8 +43,8 @@ function check(this: OpSpec, call: OpCall): void {
 }
 
 /**
- * Products of Q queries with the L tokens of their sequence, over all heads, at sequences of equal length L = T / S: what the
- * sizes tell. Unequal ones need more, in proportion to the mean of L².
+ * Products of Q queries with the L tokens of their sequence, over all heads, at sequences of equal
+ * length L = T / S: what the sizes tell. Unequal ones need more, in proportion to the mean of L².
  */
 function pairFlops(q: Value | undefined, products: number, softmax: number, heads: number, sizes: Sizes): number {
   const [Q = 0, H = 0] = dimsOf(q, sizes);
@@ -94,7 +98,10 @@ export interface AttentionOptions {
   numHeads: number;
   /** Dropout on the probabilities. Default 0. */
   dropout?: number;
-  /** [Q] i32: the token that each row of q is, where only some tokens ask. Default: q has a row for every token. */
+  /**
+   * [Q] i32: the token that each row of q is, where only
+   * some tokens ask. Default: q has a row for every token.
+   */
   queryRows?: Value | undefined;
 }
 

@@ -1,9 +1,15 @@
-/** What ops with dropout share: the attributes `dropout` and `site`, and where they come from. */
+/**
+ * The attributes `dropout` and `site` that every op with a mask carries, and the check of both.
+ * The mask itself is Philox (src/base/philox.ts); dropout as an op of its own: elementwise.ts.
+ */
 import { FusedLoraError } from '../../base/errors';
 import type { Attributes, Graph } from '../value';
 import { numberOf, type OpCall, type OpSpec, placeOf } from './op';
 
-/** The attributes of an op with dropout: none when it is inactive, so that no mask number is spent on it. */
+/**
+ * The attributes of an op with dropout: none when it is
+ * inactive, so that no mask number is spent on it.
+ */
 export function dropoutAttributes(graph: Graph, p: number): Attributes {
   if (!(p >= 0 && p < 1)) {
     throw new FusedLoraError(

@@ -1,4 +1,8 @@
-/** add, scale and dropout. Contract: native/ops/elementwise.h. */
+/**
+ * add, scale and dropout: ops without weights, one result for each element.
+ * Contract: native/ops/elementwise.h. Most of them vanish into products:
+ * src/graph/rewrite/fuse.ts.
+ */
 import type { Value } from '../value';
 import { checkDropout, dropoutAttributes } from './dropout_spec';
 import { applied, defineOp, elements, operands, touchedBytes } from './op';
@@ -53,7 +57,8 @@ export function scale(x: Value, factor: number): Value {
 
 /**
  * y = mask · x / (1 − p) while training; x itself in evaluation and for p = 0.
- * @param tokenIndex [R] i32: the logical token of each row, where rows are a selection; the row number by default.
+ * @param tokenIndex [R] i32: the logical token of each row,
+ *   where rows are a selection; the row number by default.
  */
 export function dropout(x: Value, p: number, tokenIndex?: Value): Value {
   const attributes = dropoutAttributes(x.graph, p);

@@ -1,4 +1,8 @@
-/** embeddingSum: word, position and token-type embeddings in one pass. Contract: native/ops/embedding.h. */
+/**
+ * embeddingSum: word, position and token-type rows summed in one pass; its gradient adds to the
+ * tables.
+ * Contract: native/ops/embedding.h. The modules that own the tables: src/nn/embedding.ts.
+ */
 import { FusedLoraError } from '../../base/errors';
 import type { Parameter } from '../parameter';
 import type { Value } from '../value';
@@ -6,7 +10,10 @@ import { applied, bytesOf, defineOp, elements, numberOf, operands } from './op';
 
 const MAX_TABLES = 4;
 
-/** Attribute that keeps table i's padding index for the gradient rule; the forward op does not read it. */
+/**
+ * Attribute that keeps table i's padding index for the
+ * gradient rule; the forward op does not read it.
+ */
 const paddingName = (table: number) => `paddingIndex${table}`;
 
 export const embeddingSumOp = defineOp({

@@ -1,4 +1,9 @@
-/** gatherRows: some rows of a matrix, and the gradient that scatters back. Contract: native/ops/gather_rows.h. */
+/**
+ * gatherRows: some rows of a matrix (first tokens, masked tokens), and the gradient that scatters
+ * back.
+ * Contract: native/ops/gather_rows.h. Work on other rows is removed by
+ * src/graph/rewrite/dead_tokens.ts.
+ */
 import type { Value } from '../value';
 import { applied, bytesOf, defineOp, elements, operands, touchedBytes } from './op';
 

@@ -1,4 +1,7 @@
-/** What modules build their graph with. Each adds nodes to the graph of its operands and gives the result. */
+/**
+ * The functions that modules build their graph with: each adds a node and gives its result.
+ * The ops behind them, gradients included, are listed by name in registry.ts.
+ */
 export { type ActivationKind, activation } from './activation';
 export { type AttentionOptions, attention } from './attention';
 export { add, dropout, scale } from './elementwise';

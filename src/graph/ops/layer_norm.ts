@@ -1,4 +1,7 @@
-/** layerNorm over the last dimension, and its gradients. Contract: native/ops/layer_norm.h. */
+/**
+ * y = (x − mean) / √(variance + eps) · gamma + beta over each row, and dx, dgamma, dbeta.
+ * Contract: native/ops/layer_norm.h. With a residual and dropout in one op: add_layer_norm.ts.
+ */
 import type { Parameter } from '../parameter';
 import type { Value } from '../value';
 import { applied, defineOp, elements, operands, touchedBytes } from './op';

@@ -1,4 +1,7 @@
-/** linear: y = f(x Wᵀ + b) + residual, and its gradients. Contract: native/ops/linear.h. */
+/**
+ * y = f(x Wᵀ + b) + residual; dx, dW and db as ops of their own; FLOPs of products and epilogues.
+ * Contract: native/ops/linear.h. With an adapter in the same op: lora_linear.ts.
+ */
 import type { Parameter } from '../parameter';
 import type { Sizes, Value } from '../value';
 import { activationFlops, activationOf, slopeFlops } from './activation';
@@ -14,7 +17,9 @@ import {
   touchedBytes,
 } from './op';
 
-/** 2·R·K·N: a product of [R, K] with a weight of [N, K]. The bias starts the sums and costs nothing. */
+/**
+ * 2·R·K·N: a product of [R, K] with a weight of [N, K]. The bias starts the sums and costs nothing.
+ */
 export function productFlops(rows: Value | undefined, weight: Value | undefined, sizes: Sizes): number {
   const [R = 0] = dimsOf(rows, sizes);
   return 2 * R * elements(weight, sizes);
@@ -31,8 +36,8 @@ export function gradientEpilogueFlops(call: OpCall, residual: Value | undefined,
 }
 
 /**
- * Gradient of an epilogue y = f(z) + residual: passes dy to the residual and gives dz = dy f'(z), or undefined when
- * none of `operands`, from which z is made, needs it.
+ * Gradient of an epilogue y = f(z) + residual: passes dy to the residual and gives dz = dy f'(z),
+ * or undefined when none of `operands`, from which z is made, needs it.
  * @param preActivation position of z among the node's outputs.
  */
 export function epilogueGradient(

@@ -1,4 +1,8 @@
-/** loraLinear: a linear layer with a LoRA adapter in one op, and its gradients. Contract: native/ops/lora_linear.h. */
+/**
+ * y = f(x W0ᵀ + b + s (x Aᵀ) Bᵀ) + residual as one op, and its gradients: dx, dA, dB, W0 frozen.
+ * Contract: native/ops/lora_linear.h. The module that puts it into a model:
+ * src/lora/lora_linear.ts.
+ */
 import { FusedLoraError } from '../../base/errors';
 import type { Parameter } from '../parameter';
 import type { Value } from '../value';
@@ -61,7 +65,10 @@ function fusedGradient(node: OpCall, back: GradientContext, dz: Value): void {
   );
 }
 
-/** With A or B frozen (an adapter below the trained ones, or B alone trained) only what is left of the formulas. */
+/**
+ * With A or B frozen (an adapter below the trained ones, or
+ * B alone trained) only what is left of the formulas.
+ */
 function separateGradient(node: OpCall, back: GradientContext, dz: Value): void {
   const [x, W, , A, B, , tokenIndex] = node.inputs;
   const dropout = numberOf(node, 'dropout') > 0 ? pick(node, 'dropout', 'site') : undefined;

@@ -1,4 +1,7 @@
-/** crossEntropy, mse and bceWithLogits, the losses. Contract: native/ops/loss.h. */
+/**
+ * crossEntropy, mse and bceWithLogits: from logits to one number, and back to dlogits.
+ * Contract: native/ops/loss.h. Which loss a task has: src/nn/model.ts and src/models/heads.ts.
+ */
 import { FusedLoraError } from '../../base/errors';
 import type { Parameter } from '../parameter';
 import type { Value } from '../value';

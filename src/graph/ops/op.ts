@@ -1,6 +1,8 @@
 /**
- * What every op of the graph has in common: its signature (the same operands, in the same order, as its contract header
- * in native/ops), the shape rule that follows from it, its gradient rule, its FLOPs and its bytes.
+ * What every op of the graph has in common: its signature (the same operands,
+ * in the same order, as its contract header in native/ops), the shape rule
+ * that follows from it, its gradient rule, its FLOPs and its bytes.
+ * How one becomes a node: `apply`. All ops by name: registry.ts.
  */
 import { FusedLoraError } from '../../base/errors';
 import {
@@ -22,7 +24,10 @@ export type OpCall = Readonly<Pick<Node, 'inputs' | 'outputs' | 'attributes' | '
 export interface Operand {
   name: string;
   dtype: ValueDType;
-  /** Numbers, S+1, numeric attributes (numHeads), or names that stand for the same dimension wherever they occur. */
+  /**
+   * Numbers, S+1, numeric attributes (numHeads), or names
+   * that stand for the same dimension wherever they occur.
+   */
   dims: readonly string[];
   optional: boolean;
   /** Added to (parameter gradients) where others are overwritten. */
@@ -30,8 +35,8 @@ export interface Operand {
 }
 
 /**
- * forward: used by models. loss: where differentiation starts. backward: made by gradient rules, has none itself.
- * optimizer: run by a program's `apply`, part of no graph.
+ * forward: used by models. loss: where differentiation starts. backward: made by gradient rules,
+ * has none itself. optimizer: run by a program's `apply`, part of no graph.
  */
 export type OpRole = 'forward' | 'loss' | 'backward' | 'optimizer';
 
@@ -46,8 +51,8 @@ export interface GradientContext {
   /** The node's output at this position, added to the forward pass when it is asked for. */
   keep(output: number): Value;
   /**
-   * Adds a backward node whose outputs are the gradients of `targets` (a list: the same gradient for each of them).
-   * Those not needed are left out, and the node if none is.
+   * Adds a backward node whose outputs are the gradients of `targets` (a list: the same gradient
+   * for each of them). Those not needed are left out, and the node if none is.
    */
   emit(
     op: string,
@@ -74,23 +79,29 @@ export interface OpSpec {
   /** Present for forward and loss ops. */
   readonly gradient?: GradientRule;
   /**
-   * A multiply-add counts 2; an elementwise function counts its additions, products and divisions, and 1 for each
-   * exp, tanh, erf or square root.
+   * A multiply-add counts 2; an elementwise function counts its additions, products and divisions,
+   * and 1 for each exp, tanh, erf or square root.
    */
   readonly flops: (call: OpCall, sizes: Sizes) => number;
-  /** Read and written in fp32, each operand once (accumulated ones twice); operands read in part count that part. */
+  /**
+   * Read and written in fp32, each operand once (accumulated
+   * ones twice); operands read in part count that part.
+   */
   readonly bytes: (call: OpCall, sizes: Sizes) => number;
 }
 
 export interface OpDefinition extends OpSpec {
   /**
-   * Types of all outputs, optional ones too. Outputs already in the call fix what inputs do not tell.
-   * Throws INVALID_SHAPE with the module path, the operand, its shape and the one expected.
+   * Types of all outputs, optional ones too. Outputs already in the call fix what inputs do not
+   * tell. Throws INVALID_SHAPE with the module path, the operand, its shape and the one expected.
    */
   readonly infer: (call: OpCall) => ValueType[];
 }
 
-/** Operands from text in the form of the native contract headers: `x [R, K], ids [T] i32, b? [N], dW [N, K] acc`. */
+/**
+ * Operands from text in the form of the native contract
+ * headers: `x [R, K], ids [T] i32, b? [N], dW [N, K] acc`.
+ */
 export function operands(text: string): Operand[] {
   return [...text.matchAll(/(\w+)(\?)? \[([^\]]*)\]( i32)?( acc)?/g)].map(([, name, optional, dims, i32, acc]) => ({
     name: name as string,
@@ -175,7 +186,10 @@ export interface ApplyOptions {
   attributes?: Attributes;
   phase?: Node['phase'];
   path?: string;
-  /** Outputs by position: a value to write, 'new' to make one, undefined to leave it out. Required outputs by default. */
+  /**
+   * Outputs by position: a value to write, 'new' to make one,
+   * undefined to leave it out. Required outputs by default.
+   */
   outputs?: readonly (Value | 'new' | undefined)[];
   /** What the new outputs are called in `path:name`; by default as in the contract. */
   names?: readonly string[];

@@ -1,6 +1,7 @@
 /**
- * adamw and squaredNorm: a program's `apply` runs them on every trained parameter; no graph contains them.
- * Contract: native/ops/optimizer.h.
+ * adamw and squaredNorm: what a program's `apply` runs on every trained parameter; in no graph.
+ * Contract: native/ops/optimizer.h. Learning rates and clipping are decided in
+ * src/train/trainer.ts.
  */
 import { bytesOf, defineOp, elements, operands } from './op';
 

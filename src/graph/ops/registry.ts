@@ -1,4 +1,8 @@
-/** All ops by name: the same names as the enumerators of native/ops/op.h. */
+/**
+ * All ops by name, the same names as those of native/ops.
+ * What an op consists of (shape rule, gradient, cost) is defined in op.ts, one file an op beside
+ * it.
+ */
 import { FusedLoraError } from '../../base/errors';
 import { activationBackwardOp, activationOp } from './activation';
 import { addLayerNormBackwardOp, addLayerNormOp } from './add_layer_norm';

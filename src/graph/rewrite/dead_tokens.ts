@@ -1,13 +1,18 @@
 /**
- * Dead-token elimination: what works row by row, and of whose result only some rows are gathered, is done for those rows
- * alone. A classifier reads one token of each sentence: its last layer then has queries, attention output and feed-forward
- * for that token only; a masked-language model's for the masked tokens. Rows do not depend on each other, and dropout masks on
- * the token alone, so the results are the same.
+ * Dead-token elimination: what works row by row, and of whose result only some rows
+ * are gathered, is done for those rows alone. A classifier reads one token of each
+ * sentence: its last layer then has queries, attention output and feed-forward for
+ * that token only; a masked-language model's for the masked tokens. Rows do not depend
+ * on each other, and dropout masks on the token alone, so the results are the same.
+ * gatherRows itself: src/graph/ops/gather_rows.ts.
  */
 import type { Graph, Node, Value } from '../value';
 import { countUses, replaceNodes } from './edit';
 
-/** Operands that have a row for each row of the result, by position; and the one that says which tokens the rows are. */
+/**
+ * Operands that have a row for each row of the result, by
+ * position; and the one that says which tokens the rows are.
+ */
 const ROW_OPERANDS: Readonly<Record<string, { rows: readonly number[]; tokens?: number }>> = {
   activation: { rows: [0] },
   add: { rows: [0, 1] },
@@ -20,9 +25,9 @@ const ROW_OPERANDS: Readonly<Record<string, { rows: readonly number[]; tokens?: 
 };
 
 /** gatherRows(f(x), index) → f(gatherRows(x, index)), through as many ops as nobody else reads. */
-export function narrowToGathered(graph: Graph): void {
+export function eliminateDeadTokens(graph: Graph): void {
   for (const gather of [...graph.nodes]) {
-    if (gather.op === 'gatherRows') narrow(graph, gather);
+    if (gather.op === 'gatherRows') dropDeadRows(graph, gather);
   }
 }
 
@@ -30,7 +35,10 @@ function rowOperands(node: Node): Value[] {
   return (ROW_OPERANDS[node.op]?.rows ?? []).flatMap((position) => node.inputs[position] ?? []);
 }
 
-/** The nodes before `gather` whose results nothing but `gather` needs, and that work row by row; in order. */
+/**
+ * The nodes before `gather` whose results nothing but
+ * `gather` needs, and that work row by row; in order.
+ */
 function coneOf(graph: Graph, gather: Node): Node[] {
   const uses = countUses(graph);
   const inside = new Map<Value, number>([[gather.inputs[0] as Value, 1]]);
@@ -48,11 +56,11 @@ function coneOf(graph: Graph, gather: Node): Node[] {
   return cone.reverse();
 }
 
-function narrow(graph: Graph, gather: Node): void {
+function dropDeadRows(graph: Graph, gather: Node): void {
   const [whole, index] = gather.inputs as [Value, Value];
   const [gathered] = gather.outputs as [Value];
   if (whole.shape[0] !== 'T' || gathered.shape[0] === 'T') return;
-  const narrowed = new Map<Value, Value>();
+  const liveRows = new Map<Value, Value>();
   const withRowsOf = (value: Value): Value => {
     const copy = graph.value('computed', value.dtype, [gathered.shape[0] as 'S', ...value.shape.slice(1)], value.name);
     copy.name = value.name;
@@ -62,24 +70,24 @@ function narrow(graph: Graph, gather: Node): void {
   for (const node of coneOf(graph, gather)) {
     const added: Node[] = [];
     for (const value of rowOperands(node)) {
-      if (narrowed.has(value)) continue;
+      if (liveRows.has(value)) continue;
       const rows = withRowsOf(value);
       rows.name = `${value.name}:gathered`;
-      narrowed.set(value, rows);
+      liveRows.set(value, rows);
       added.push({ ...gather, inputs: [value, index], outputs: [rows], path: node.path });
     }
     const { rows, tokens } = ROW_OPERANDS[node.op] as { rows: readonly number[]; tokens?: number };
     const inputs = [...node.inputs];
     for (const position of rows) {
       const value = inputs[position];
-      if (value) inputs[position] = narrowed.get(value);
+      if (value) inputs[position] = liveRows.get(value);
     }
     if (tokens !== undefined && (node.op === 'attention' || node.attributes['site'] !== undefined)) {
       while (inputs.length < tokens) inputs.push(undefined);
       inputs[tokens] = index;
     }
     const outputs = node.outputs.map((value) => value && (value === whole ? gathered : withRowsOf(value)));
-    if (node.outputs[0] && outputs[0]) narrowed.set(node.outputs[0], outputs[0]);
+    if (node.outputs[0] && outputs[0]) liveRows.set(node.outputs[0], outputs[0]);
     replacements.set(node, [...added, { ...node, inputs, outputs }]);
   }
   if (replacements.size === 0) return;

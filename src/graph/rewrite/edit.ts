@@ -1,4 +1,7 @@
-/** What rewrite passes share: a copy to work on, use counts, and replacing nodes in place. */
+/**
+ * What passes share: a copy of the graph to work on, counts of uses, replacing nodes in place.
+ * The passes are the other files here; their order is in src/graph/rewrite.ts.
+ */
 import { Graph, type Node, type Value } from '../value';
 
 /** Changes a graph into an equivalent one, in place. */
@@ -44,7 +47,10 @@ export function producerForSoleReader(value: Value | undefined, uses: Map<Value,
   return value && uses.get(value) === 1 ? value.producer : undefined;
 }
 
-/** Puts new nodes in the place of old ones; an empty list removes. Results and all other nodes stay the same objects. */
+/**
+ * Puts new nodes in the place of old ones; an empty list
+ * removes. Results and all other nodes stay the same objects.
+ */
 export function replaceNodes(graph: Graph, replacements: ReadonlyMap<Node, readonly Node[]>): void {
   if (replacements.size === 0) return;
   for (const node of graph.nodes.splice(0)) {

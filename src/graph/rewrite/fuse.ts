@@ -1,4 +1,8 @@
-/** Fusion: elementwise ops become epilogues of the products before them, and the end of an encoder layer's half one op. */
+/**
+ * Fusion of the forward pass: activations and residuals become epilogues of the products before
+ * them,
+ * and dropout + add + LayerNorm one op. The backward pass has its own: fuse_gradients.ts.
+ */
 import type { Graph, Node, Value } from '../value';
 import { countUses, producerForSoleReader, replaceNodes } from './edit';
 
@@ -37,7 +41,10 @@ export function fuseActivation(graph: Graph): void {
   replaceNodes(graph, replacements);
 }
 
-/** layerNorm(r + dropout(x)) → addLayerNorm(x, r), the operands of the sum in either order, with or without dropout. */
+/**
+ * layerNorm(r + dropout(x)) → addLayerNorm(x, r), the operands
+ * of the sum in either order, with or without dropout.
+ */
 export function fuseAddLayerNorm(graph: Graph): void {
   const uses = countUses(graph);
   const replacements = new Map<Node, Node[]>();
@@ -68,7 +75,9 @@ export function fuseAddLayerNorm(graph: Graph): void {
   replaceNodes(graph, replacements);
 }
 
-/** linear(x) + r → linear(x, residual r). After fuseAddLayerNorm, which saves more where it applies. */
+/**
+ * linear(x) + r → linear(x, residual r). After fuseAddLayerNorm, which saves more where it applies.
+ */
 export function fuseResidual(graph: Graph): void {
   const uses = countUses(graph);
   for (const node of [...graph.nodes]) {

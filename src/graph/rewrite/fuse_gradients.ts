@@ -1,11 +1,16 @@
 /**
- * Fusion in the backward pass: where a product makes a gradient, the derivative of the activation that comes next and the
- * sum with what other readers brought become its epilogue, dx = f'(z) (dy W …) + residual, instead of passes of their own.
+ * Fusion in the backward pass: where a product makes a gradient, the derivative of the activation
+ * that comes next and the sum with what other readers brought become its epilogue, dx = f'(z) (dy W
+ * …) + residual, instead of passes of their own.
+ * The forward pass is fused by fuse.ts.
  */
 import type { Graph, Node, Value } from '../value';
 import { countUses, replaceNodes } from './edit';
 
-/** Where `preActivation` and `residual` stand among the operands of the products that make a gradient, their first result. */
+/**
+ * Where `preActivation` and `residual` stand among the operands
+ * of the products that make a gradient, their first result.
+ */
 const EPILOGUE: Readonly<Record<string, { preActivation: number; residual: number }>> = {
   linearBackwardInput: { preActivation: 2, residual: 3 },
   loraLinearBackward: { preActivation: 7, residual: 8 },
@@ -17,7 +22,9 @@ export function fuseGradients(graph: Graph): void {
   fuseSums(graph);
 }
 
-/** The product that makes `value` as its gradient and for one reader alone, and has no residual yet. */
+/**
+ * The product that makes `value` as its gradient and for one reader alone, and has no residual yet.
+ */
 function productOf(value: Value | undefined, uses: ReadonlyMap<Value, number>): Node | undefined {
   const node = value?.producer;
   const places = node && Object.hasOwn(EPILOGUE, node.op) ? EPILOGUE[node.op] : undefined;

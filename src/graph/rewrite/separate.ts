@@ -1,11 +1,14 @@
-/** The opposite of fusion: LoRA as separate calls, what the fused op is compared with. */
+/**
+ * The opposite of fusion: a LoRA product as five ops, which the fused op is compared with.
+ * Fusion is in fuse.ts; which of the two a plan takes is its option `fused` (src/graph/plan.ts).
+ */
 import { apply } from '../ops/op';
 import { opByName } from '../ops/registry';
 import type { Attributes, Graph, Value } from '../value';
 
 /**
- * loraLinear → linear(x, W, b) + linear(s · linear(dropout(x), A), B). The scale is applied to the rank's few columns,
- * the cheapest place it has without fusion.
+ * loraLinear → linear(x, W, b) + linear(s · linear(dropout(x), A), B). The scale is applied to the
+ * rank's few columns, the cheapest place it has without fusion.
  */
 export function separateLora(graph: Graph): void {
   for (const node of graph.nodes.splice(0)) {

@@ -1,6 +1,8 @@
 /**
- * The cache of downloads, in the layout of Python's huggingface_hub, which reads and writes the same folder:
- * `models--owner--name/refs/<revision>` holds a commit; `snapshots/<commit>/<path>` is a link to `blobs/<etag>`, the content.
+ * The cache of downloads, in the layout of Python's huggingface_hub, which reads and writes the
+ * same folder: `models--owner--name/refs/<revision>` holds a commit; `snapshots/<commit>/<path>` is
+ * a link to `blobs/<etag>`, the content.
+ * Files get there by download.ts.
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
@@ -18,7 +20,9 @@ export function snapshotFolder(folder: string, commit: string): string {
   return path.join(folder, 'snapshots', commit);
 }
 
-/** Where a file of a repository lies below a folder; a name from outside must not lead elsewhere. */
+/**
+ * Where a file of a repository lies below a folder; a name from outside must not lead elsewhere.
+ */
 export function insideOf(folder: string, name: string): string {
   const target = path.join(folder, name);
   if (target !== folder && path.relative(folder, target).split(path.sep)[0] !== '..' && !path.isAbsolute(name))

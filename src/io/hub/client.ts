@@ -1,4 +1,7 @@
-/** Requests to the hub, tried again where that may help; their failures as errors that say what to do. */
+/**
+ * One request to the hub: tried again where that may help; failures as errors that say what to do.
+ * Whole files, resumed and checked: download.ts.
+ */
 import { setTimeout } from 'node:timers/promises';
 import { FusedLoraError } from '../../base/errors';
 import { nameOf, type Repository } from './ids';
@@ -29,7 +32,8 @@ export function checkSignal(signal: AbortSignal | undefined): void {
 }
 
 /**
- * `fetch` for @huggingface/hub: with the token for the hub itself alone, and tries again after network errors and answers of 5xx and 429.
+ * `fetch` for @huggingface/hub: with the token for the hub itself alone, and tries again after
+ * network errors and answers of 5xx and 429.
  *
  * @throws HubUnreachable after the last try; FusedLoraError ABORTED.
  */

@@ -1,4 +1,8 @@
-/** One file of a repository into the cache: resumed where it was cut off, checked, and seen whole or not at all. */
+/**
+ * One file of a repository into the cache: resumed where it
+ * was cut off, checked, and seen whole or not at all.
+ * Requests are made by client.ts; the folder's layout is that of cache.ts.
+ */
 import { createHash } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
@@ -10,14 +14,19 @@ import { checkSignal, HubUnreachable, hubError, hubFetch, reasonOf } from './cli
 import { nameOf, type Repository } from './ids';
 import type { HubSettings } from './settings';
 
-/** Connections that are cut before a download is given up; each goes on where the last one ended. */
+/**
+ * Connections that are cut before a download is given up; each goes on where the last one ended.
+ */
 const CUTS = 5;
 
 /** A file as the hub's listing has it. */
 export interface RemoteFile {
   name: string;
   size: number;
-  /** SHA-256 of a large file (LFS), git's blob id of a small one: what Python names its content in the cache by. */
+  /**
+   * SHA-256 of a large file (LFS), git's blob id of a small
+   * one: what Python names its content in the cache by.
+   */
   etag: string;
 }
 
@@ -31,7 +40,8 @@ export interface Place {
 
 /**
  * @returns the file in the snapshot of the commit.
- * @throws FusedLoraError DOWNLOAD_FAILED, FILE_NOT_FOUND, FILE_NOT_WRITABLE, ABORTED; what was got so far stays for the next call.
+ * @throws FusedLoraError DOWNLOAD_FAILED, FILE_NOT_FOUND, FILE_NOT_WRITABLE, ABORTED; what was got
+ *   so far stays for the next call.
  */
 export async function fetchFile(place: Place, file: RemoteFile, settings: HubSettings): Promise<string> {
   const pointer = insideOf(snapshotFolder(place.folder, place.commit), file.name);
@@ -81,7 +91,10 @@ async function fetchBlob(blob: string, place: Place, file: RemoteFile, settings:
 
 let counter = 0;
 
-/** A name for this process alone, with what an earlier download left; nobody else goes on writing to it then. */
+/**
+ * A name for this process alone, with what an earlier
+ * download left; nobody else goes on writing to it then.
+ */
 function claimPartial(blob: string): string {
   const shared = `${blob}.incomplete`;
   const own = `${shared}.${process.pid}-${++counter}`;

@@ -1,4 +1,7 @@
-/** Names of models and data sets on the Hugging Face hub. */
+/**
+ * Names on the Hugging Face hub: `owner/name`, hf:// addresses, a path inside a repository.
+ * What a name stands for as files on this machine: index.ts of src/io/hub.
+ */
 import * as fs from 'node:fs';
 import { FusedLoraError } from '../../base/errors';
 
@@ -25,8 +28,9 @@ export const isHubUrl = (text: string) => text.startsWith(SCHEME);
 export const nameOf = ({ type, name }: Repository) => (type === 'dataset' ? `datasets/${name}` : name);
 
 /**
- * `hf://owner/name@revision/path` of a model, `hf://datasets/owner/name@revision/path` of a data set, as Python's huggingface_hub has them; revision and
- * path may be missing. A slash in a revision is written %2F.
+ * `hf://owner/name@revision/path` of a model,
+ * `hf://datasets/owner/name@revision/path` of a data set, as Python's huggingface_hub
+ * has them; revision and path may be missing. A slash in a revision is written %2F.
  *
  * @throws FusedLoraError INVALID_ARGUMENT.
  */
@@ -52,7 +56,8 @@ export function parseHubUrl(url: string): HubPath {
 }
 
 /**
- * The model of the hub that a text names: an address, or a name (`roberta-base`, `owner/name`) where there is no such file or folder here.
+ * The model of the hub that a text names: an address, or a name (`roberta-base`, `owner/name`)
+ * where there is no such file or folder here.
  *
  * @returns undefined for a path.
  */

@@ -1,4 +1,8 @@
-/** Models and data sets of the Hugging Face hub as files here. */
+/**
+ * Models and data sets by name: a folder or file on this machine, from the cache or downloaded
+ * first.
+ * Names are read by ids.ts, options and environment by settings.ts, downloads made by download.ts.
+ */
 import * as path from 'node:path';
 import picomatch from 'picomatch';
 import { FusedLoraError } from '../../base/errors';
@@ -129,12 +133,14 @@ async function open(repository: Repository, revision: string, settings: HubSetti
 }
 
 /**
- * Downloads a model, or a PEFT adapter, of the hub into the cache that Python shares: the configuration, the tokenizer, and weights as safetensors.
+ * Downloads a model, or a PEFT adapter, of the hub into the cache that Python shares: the
+ * configuration, the tokenizer, and weights as safetensors.
  *
  * @param name `roberta-base`, `owner/name`.
  * @returns the folder.
- * @throws FusedLoraError FILE_NOT_FOUND for what the hub (offline: the cache) does not have; DOWNLOAD_FAILED; INVALID_CHECKPOINT for a model without
- * safetensors, with the way to convert it; ABORTED, FILE_NOT_WRITABLE. What was downloaded stays for the next call.
+ * @throws FusedLoraError FILE_NOT_FOUND for what the hub (offline: the cache) does not have;
+ * DOWNLOAD_FAILED; INVALID_CHECKPOINT for a model without safetensors, with the way to convert it;
+ * ABORTED, FILE_NOT_WRITABLE. What was downloaded stays for the next call.
  */
 export async function fetchModel(name: string, options: FetchModelOptions = {}): Promise<string> {
   const settings = hubSettings(options);

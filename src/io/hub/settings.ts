@@ -1,13 +1,23 @@
-/** Where the hub is and how it is used: options first, then the environment variables of Python's huggingface_hub. */
+/**
+ * Where the hub is and how it is used: options first, then
+ * the environment variables of Python's huggingface_hub.
+ * Who uses them: client.ts.
+ */
 import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
 
 /** How the Hugging Face hub is reached, and where downloads are kept. */
 export interface HubOptions {
-  /** Access token, for what is private or gated. Default: HF_TOKEN, else what `hf auth login` wrote (HF_TOKEN_PATH, HF_HOME/token). */
+  /**
+   * Access token, for what is private or gated. Default: HF_TOKEN, else what `hf auth login` wrote
+   * (HF_TOKEN_PATH, HF_HOME/token).
+   */
   token?: string;
-  /** Folder of downloads, shared with Python. Default: HF_HUB_CACHE, else HF_HOME/hub, else ~/.cache/huggingface/hub. */
+  /**
+   * Folder of downloads, shared with Python. Default:
+   * HF_HUB_CACHE, else HF_HOME/hub, else ~/.cache/huggingface/hub.
+   */
   cacheDir?: string;
   /** Use what was downloaded before and never the network. Default: whether HF_HUB_OFFLINE is 1. */
   offline?: boolean;

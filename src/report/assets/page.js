@@ -1,4 +1,6 @@
-/** Draws the charts of a report with uPlot, in the page's colours and width, and again when either changes. */
+// Draws a report's charts with uPlot in the page's colours and width, again when either changes.
+// What is drawn is decided in charts.ts and lies in the page as JSON.
+
 (() => {
   const HEIGHT = 240;
   const charts = JSON.parse(document.getElementById('charts').textContent);
@@ -25,7 +27,10 @@
 
   const ticks = (_plot, values) => values.map((value) => (value == null ? '' : number(value)));
 
-  /** Of a logarithmic axis over few decades 1, 2 and 5 of each, else the powers of ten; over very many every so manyth. */
+  /**
+   * Of a logarithmic axis over few decades 1, 2 and 5 of each,
+   * else the powers of ten; over very many every so manyth.
+   */
   const logTicks = (plot, values) => {
     const decades = Math.log10(plot.scales.y.max / plot.scales.y.min);
     const wanted = decades <= 2 ? /^[125](\.0+)?e/ : /^1(\.0+)?e/;

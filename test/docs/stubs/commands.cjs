@@ -1,6 +1,7 @@
 /**
- * What stands for the programs that pages of docs/ call, so that their commands run anywhere, without network and in seconds. `fused-lora` is the built
- * command line itself; of what takes long (benchmarks, set-up, peers in Python) the names of scripts and options are checked.
+ * What stands for the programs that pages of docs/ call, so that their commands run anywhere,
+ * without network and in seconds. `fused-lora` is the built command line itself; of what takes long
+ * (benchmarks, set-up, peers in Python) the names of scripts and options are checked.
  */
 const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');

@@ -1,4 +1,7 @@
-/** Downloads from a server that speaks the hub's protocol: what is asked for, the cache that Python shares, failures, resuming, offline. */
+/**
+ * Downloads from a server that speaks the hub's protocol: what is asked for, the cache that Python
+ * shares, failures, resuming, offline.
+ */
 import { spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';

@@ -1,6 +1,6 @@
 /**
- * A server on 127.0.0.1 that speaks the hub's protocol as far as it is used: revisions, listings in pages, files by redirects to another origin, ranges,
- * tokens, and failures on demand.
+ * A server on 127.0.0.1 that speaks the hub's protocol as far as it is used: revisions, listings in
+ * pages, files by redirects to another origin, ranges, tokens, and failures on demand.
  */
 import { createHash } from 'node:crypto';
 import * as http from 'node:http';
