@@ -1,8 +1,8 @@
-import { RANDOM_SITE, RandomStream } from '../../src/base/philox';
-import { countBatches, type PackOptions, planBatches } from '../../src/data/batch/batch_plan';
-import { packBatch } from '../../src/data/batch/packing';
-import { type EncodedExample, IGNORE_LABEL } from '../../src/data/tokenize/encoded_example';
-import { errorMessage } from '../io/temporary';
+import { RANDOM_SITE, RandomStream } from '../../../src/base/philox';
+import { countBatches, type PackOptions, planBatches } from '../../../src/data/batch/batch_plan';
+import { packBatch } from '../../../src/data/batch/packing';
+import { type EncodedExample, IGNORE_LABEL } from '../../../src/data/tokenize/encoded_example';
+import { errorMessage } from '../../io/temporary';
 
 function randomLengths(seed: number, n: number, most = 60): number[] {
   const random = new RandomStream(seed, RANDOM_SITE.synthetic);

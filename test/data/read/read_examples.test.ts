@@ -1,9 +1,9 @@
 import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
-import { readExamples } from '../../src/data/read/read_examples';
+import { readExamples } from '../../../src/data/read/read_examples';
 
-const DATA = process.env['FUSED_LORA_DATA'] ?? path.join(__dirname, '..', '..', '..', 'shared', 'data');
+const DATA = process.env['FUSED_LORA_DATA'] ?? path.join(__dirname, '..', '..', '..', '..', 'shared', 'data');
 const haveData = fs.existsSync(path.join(DATA, 'sst2', 'train.tsv'));
 if (!haveData) console.warn(`skipped: GLUE files are not at ${DATA} (set FUSED_LORA_DATA)`);
 

@@ -2,7 +2,7 @@ import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { OutputLock } from '../../src/io/output_lock';
-import { errorMessage, temporaryFolder } from '../io/temporary';
+import { errorMessage, temporaryFolder } from './temporary';
 
 const dir = temporaryFolder();
 const file = path.join(dir, '.lock');

@@ -1,5 +1,5 @@
-import { splitExamples } from '../../src';
-import { errorMessage } from '../io/temporary';
+import { splitExamples } from '../../../src';
+import { errorMessage } from '../../io/temporary';
 
 const examples = Array.from({ length: 200 }, (_, i) => ({ text: `text ${i}`, label: i % 10 === 0 ? 'rare' : 'usual' }));
 const count = (part: typeof examples, label: string) => part.filter((example) => example.label === label).length;

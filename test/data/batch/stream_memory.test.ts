@@ -5,7 +5,7 @@
 import { spawn } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { temporaryFolder } from '../io/temporary';
+import { temporaryFolder } from '../../io/temporary';
 
 jest.setTimeout(300_000);
 

@@ -9,7 +9,7 @@ import {
   StreamedSource,
   streamExamples,
   type TextExample,
-} from '../../src';
+} from '../../../src';
 
 /** As long as the text has words: what a tokenizer does to memory, without its time. */
 const encode = async (examples: readonly TextExample[]): Promise<EncodedExample[]> =>

@@ -12,11 +12,11 @@ import {
   readExamples,
   readTokenExamples,
   streamExamples,
-} from '../../src';
-import { RANDOM_SITE, RandomStream } from '../../src/base/philox';
-import { sharedData, temporaryFolder } from '../io/temporary';
+} from '../../../src';
+import { RANDOM_SITE, RandomStream } from '../../../src/base/philox';
+import { sharedData, temporaryFolder } from '../../io/temporary';
 
-const PARQUET = path.join(__dirname, '..', 'fixtures', 'parquet');
+const PARQUET = path.join(__dirname, '..', '..', 'fixtures', 'parquet');
 const dir = temporaryFolder();
 let count = 0;
 /** A file of its own folder. */

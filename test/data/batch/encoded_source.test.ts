@@ -1,6 +1,6 @@
-import { EncodedSource } from '../../src/data/batch/encoded_source';
-import { cutPieces, MaskedSource, type MaskingVocabulary } from '../../src/data/batch/masked_source';
-import { type EncodedExample, IGNORE_LABEL } from '../../src/data/tokenize/encoded_example';
+import { EncodedSource } from '../../../src/data/batch/encoded_source';
+import { cutPieces, MaskedSource, type MaskingVocabulary } from '../../../src/data/batch/masked_source';
+import { type EncodedExample, IGNORE_LABEL } from '../../../src/data/tokenize/encoded_example';
 
 const positions = { offset: 2, maxPositions: 130 };
 

@@ -2,7 +2,7 @@
  * Streams in windows: every example once an epoch, the order a
  * function of the seed, lengths that are known, data that change.
  */
-import { type EncodedExample, type Shard, StreamedSource, type StreamOptions } from '../../src';
+import { type EncodedExample, type Shard, StreamedSource, type StreamOptions } from '../../../src';
 
 const POSITIONS = { offset: 2, maxPositions: 514 };
 const lengthOf = (number: number) => 3 + ((number * 7) % 20);
