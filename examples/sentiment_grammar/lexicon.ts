@@ -1,4 +1,7 @@
-/** Words of the sentiment task. Train and dev share things that films have, and no opinion word. */
+/**
+ * Words of the sentiment task. Train and dev share things that films have, and no opinion word.
+ * The templates that they stand in are in grammar.ts.
+ */
 
 export type Polarity = 'positive' | 'negative';
 

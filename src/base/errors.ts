@@ -1,6 +1,7 @@
 /**
- * Every error this library raises on purpose: `code` says what kind, the message says what was wrong,
- * where (file, row, tensor or module name) and what to do about it.
+ * Every error this library raises on purpose: `code` says what kind; the message says what was
+ * wrong, where (file, row, tensor or module name) and what to do. docs/errors.md explains
+ * each code.
  */
 export type ErrorCode =
   /** An option or argument is missing, of the wrong type, or out of range. */

@@ -1,3 +1,8 @@
+/**
+ * Which name a mistyped one may have meant, and lists of names short enough for a message.
+ * Keys of options are checked with it in options.ts; columns, labels and modules where they are.
+ */
+
 /** Levenshtein distance, given up (as `limit + 1`) once it must exceed `limit`. */
 function distance(a: string, b: string, limit: number): number {
   if (Math.abs(a.length - b.length) > limit) return limit + 1;
@@ -14,7 +19,8 @@ function distance(a: string, b: string, limit: number): number {
 }
 
 /**
- * Names that a mistyped one may have meant, best first: those that hold its last part, begin it, or differ in at most half of its letters.
+ * Names that a mistyped one may have meant, best first: those that hold its last part, begin it, or
+ * differ in at most half of its letters.
  *
  * @param count most names given back.
  */

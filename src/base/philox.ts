@@ -1,7 +1,8 @@
 /**
- * Philox 4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011): four random words as a pure function of
- * a counter of four words and a key of two; the same generator as native/runtime/philox.h. Order, masks, synthetic text and initial
- * values come from here, so they are functions of the seed alone, the same on every machine and after a resume.
+ * Philox 4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011): four
+ * random words as a pure function of a counter of four words and a key of two; the same generator
+ * as native/runtime/philox.h. Order, masks, synthetic text and initial values come from here, so
+ * they are functions of the seed alone, the same on every machine and after a resume.
  */
 
 /** High word of the 64-bit product of two unsigned 32-bit numbers; the low word is Math.imul. */
@@ -45,7 +46,10 @@ export function keyOfSeed(seed: number): [number, number] {
   return [seed >>> 0, Math.floor(seed / 4294967296) >>> 0];
 }
 
-/** What a stream of random numbers is for: streams of one seed and different sites never share numbers. */
+/**
+ * What a stream of random numbers is for: streams of one seed and different sites never share
+ * numbers.
+ */
 export const RANDOM_SITE = { shuffle: 1, shuffleBatches: 2, masking: 3, synthetic: 4, split: 5 } as const;
 
 /** A stream of random numbers: key = seed, counter = (block, a, b, site). */
@@ -84,7 +88,10 @@ export class RandomStream {
     return this.uint32() * 2 ** -32;
   }
 
-  /** An integer in [0, n), every one equally likely (numbers that would favour the small ones are drawn again). */
+  /**
+   * An integer in [0, n), every one equally likely (numbers that would favour the small ones are
+   * drawn again).
+   */
   below(n: number): number {
     const limit = 0x100000000 - (0x100000000 % n);
     for (;;) {

@@ -1,11 +1,13 @@
 /**
- * What a model can be trained for, and what all rooms must know of its head: the task, how many outputs it has, and their names.
- * The models themselves are in src/models; what a label of each task looks like in data is in src/data/examples/labels.ts.
+ * What a model can be trained for, and what all rooms must know of its head: the task, how many
+ * outputs it has, and their names. The models themselves are in src/models; what a label of each
+ * task looks like in data is in src/data/examples/labels.ts.
  */
 
 /**
- * sequence-classification: one of several classes a text. multi-label-classification: any number of labels a text. regression: numbers a
- * text. token-classification: one of several classes a word. masked-lm: the tokens that were masked.
+ * sequence-classification: one of several classes a text. multi-label-classification: any number of
+ * labels a text. regression: numbers a text. token-classification: one of several classes a word.
+ * masked-lm: the tokens that were masked.
  */
 export const TASKS = [
   'sequence-classification',

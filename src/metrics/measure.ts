@@ -1,6 +1,7 @@
 /**
- * The metrics of a task, by name, from the logits of a whole data set: what `evaluate` gives and training logs.
- * The single metrics are in metrics.ts (classes, labels, numbers) and entities.ts; each class by itself is in scores.ts.
+ * The metrics of a task, by name, from the logits of a whole data set: what `evaluate` gives and
+ * training logs. The single metrics are in metrics.ts (classes, labels, numbers) and entities.ts;
+ * each class by itself is in scores.ts.
  */
 import type { TaskSettings } from '../base/tasks';
 import { type EncodedExample, IGNORE_LABEL } from '../data/tokenize/encoded_example';
@@ -12,9 +13,11 @@ import { DEFAULT_THRESHOLD, exceeds } from './probabilities';
 /**
  * The loss, and
  * - for classes of texts: accuracy, f1 and matthews;
- * - for classes of words: accuracy over words; with entity tags (B-PER, I-PER, O) precision, recall and f1 over whole entities, with
- *   others f1 and matthews over words. Words that were cut off count for nothing.
- * - for labels that exclude no other: microF1, macroF1 and exactMatch of the labels whose probability is above the threshold;
+ * - for classes of words: accuracy over words; with entity tags (B-PER, I-PER, O) precision, recall
+ *   and f1 over whole entities, with others f1 and matthews over words. Words that were cut off
+ *   count for nothing.
+ * - for labels that exclude no other: microF1, macroF1 and exactMatch of the labels whose
+ *   probability is above the threshold;
  * - for regression: mse, pearson and spearman.
  *
  * @param examples in the order of the data set, with labels.

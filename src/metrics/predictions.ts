@@ -1,6 +1,7 @@
 /**
- * What the logits of a text or a sentence say: classes, labels, numbers or entities, by name.
- * The texts are run through a model by src/task/classify.ts; how good predictions are is measured in measure.ts.
+ * What the logits of a text or a sentence say: classes, labels, numbers or entities, by name. The
+ * texts are run through a model by src/task/classify.ts; how good predictions are is measured in
+ * measure.ts.
  */
 import type { TaskSettings } from '../base/tasks';
 import { areEntityTags, type Entity, findEntities } from './entities';
@@ -14,20 +15,29 @@ export interface Prediction {
   probability?: number;
   /** Of every class by name; of classes that exclude each other they add up to 1. */
   probabilities?: Record<string, number>;
-  /** What a multi-label classifier gives: the labels whose probability is above the threshold; their `probabilities` are each label's own. */
+  /**
+   * What a multi-label classifier gives: the labels whose probability is above the threshold; their
+   * `probabilities` are each label's own.
+   */
   labels?: string[];
   /** What a regression model gives. */
   values?: number[];
   /** What a token classifier gives: one entry a word. */
   words?: WordPrediction[];
-  /** Of a token classifier whose labels are entity tags (B-PER, I-PER, O): the entities, `end` after the last word. */
+  /**
+   * Of a token classifier whose labels are entity tags (B-PER, I-PER, O): the entities, `end` after
+   * the last word.
+   */
   entities?: (Entity & { text: string })[];
 }
 
 /** What a token classifier says about a word. */
 export interface WordPrediction {
   word: string;
-  /** The most probable class; null for a word beyond maxLength or without token ids, which no model has seen. */
+  /**
+   * The most probable class; null for a word beyond maxLength or without token ids, which no model
+   * has seen.
+   */
   label: string | null;
   /** Of `label`. */
   probability: number | null;

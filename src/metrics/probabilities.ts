@@ -1,6 +1,7 @@
 /**
- * From logits to probabilities, and from those to the labels that a text has: softmax, sigmoid, thresholds.
- * What a whole prediction looks like is in predictions.ts; the same functions on a device, for losses, are ops in src/graph/ops.
+ * From logits to probabilities, and from those to the labels that a text has: softmax, sigmoid,
+ * thresholds. What a whole prediction looks like is in predictions.ts; the same functions on a
+ * device, for losses, are ops in src/graph/ops.
  */
 import { FusedLoraError } from '../base/errors';
 

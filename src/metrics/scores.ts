@@ -51,7 +51,10 @@ export function scoresByLabel(
   });
 }
 
-/** Of whole entities (same type, same words), by their type. @param expected, predicted tags of each sentence. */
+/**
+ * Of whole entities (same type, same words), by their type. @param expected, predicted tags of each
+ * sentence.
+ */
 export function scoresByEntityType(
   expected: readonly (readonly string[])[],
   predicted: readonly (readonly string[])[],

@@ -1,6 +1,7 @@
 /**
- * A model run over encoded examples without dropout: the one way from examples to logits, for evaluate.ts and classify.ts.
- * The loop over batches is src/train/evaluate.ts; what is read off the logits is in src/metrics.
+ * A model run over encoded examples without dropout: the one way from examples to logits, for
+ * evaluate.ts and classify.ts. The loop over batches is src/train/evaluate.ts; what is read off the
+ * logits is in src/metrics.
  */
 import { type BatchSizes, sourceOf } from '../data/batch/sources';
 import type { EncodedExample } from '../data/tokenize/encoded_example';

@@ -1,4 +1,7 @@
-/** What a run's log says at its start: options, data, machine. */
+/**
+ * What a run's log says at its start: options, data, parameters, machine. The log is written by
+ * src/report/run_log.ts; what its lines hold is defined in src/report/record.ts.
+ */
 import * as os from 'node:os';
 import type { EncodedExample } from '../data/tokenize/encoded_example';
 import { version } from '../io/version';
@@ -7,13 +10,18 @@ import { native } from '../native';
 import type { Module } from '../nn';
 import { type DataFacts, LOG_VERSION, type MachineFacts, type StartEvent } from '../report';
 
-/** Options of a run that are no settings: data, functions, where things go and come from, and what is secret. */
+/**
+ * Options of a run that are no settings: data, functions, where things go and come from, and what
+ * is secret.
+ */
 const NO_SETTINGS = [
   ...['train', 'dev', 'callbacks', 'signal', 'onNotice', 'report', 'resume', 'overwrite'],
   ...['token', 'cacheDir', 'offline'],
 ];
 
-/** Options as JSON can hold them; later ones win, and an explicit undefined takes a default away. */
+/**
+ * Options as JSON can hold them; later ones win, and an explicit undefined takes a default away.
+ */
 export function settingsFrom(...options: readonly object[]): Record<string, unknown> {
   const settings: Record<string, unknown> = Object.assign({}, ...options);
   return Object.fromEntries(

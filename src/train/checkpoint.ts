@@ -1,7 +1,9 @@
 /**
- * Training checkpoints: `checkpoint-<step>/` holds trainable.safetensors, optimizer.safetensors (AdamW's moments),
- * best.safetensors where a best state is kept, and state.json (counters). A resumed run continues to the same bytes as an
- * uninterrupted one: data order and dropout masks are functions of the seed and these counters.
+ * Training checkpoints: `checkpoint-<step>/` holds trainable.safetensors, optimizer.safetensors
+ * (AdamW's moments), best.safetensors where a best state is kept, and state.json (counters). A
+ * resumed run continues to the same bytes as an uninterrupted one: data order and dropout masks are
+ * functions of the seed and these counters. What must be the same to resume: trainer.ts and
+ * run_identity.ts.
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';

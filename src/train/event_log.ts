@@ -1,4 +1,7 @@
-/** One JSON object a line: {"event": "step" | "evaluate" | "checkpoint" | ..., ...}, appended as the run goes on; docs/cli.md has the fields. */
+/**
+ * Appends what a run tells to events.jsonl as it goes on: {"event": "step" | "evaluate" | …, …},
+ * one JSON object a line. docs/cli.md has the fields; src/report/record.ts reads them again.
+ */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { notWritable } from '../io/atomic';
@@ -6,8 +9,8 @@ import { makeFolder } from '../io/folders';
 import type { TrainerCallbacks } from './events';
 
 /**
- * Callbacks that append to `file`. A resumed run goes on in the same file. Each line of a callback has `elapsed`, the seconds since the
- * log was opened.
+ * Callbacks that append to `file`. A resumed run goes on in the same file. Each line of a callback
+ * has `elapsed`, the seconds since the log was opened.
  *
  * @param everySteps write every n-th step's line. Default 1.
  */

@@ -1,4 +1,7 @@
-/** What a training run tells while it runs. */
+/**
+ * What a training run tells while it runs, and who is told.
+ * The trainer (trainer.ts) calls; event_log.ts writes it down, src/cli/progress.ts shows it.
+ */
 
 export interface RunEvent {
   /** Optimizer steps done: more than 0 where the run goes on from a checkpoint. */

@@ -1,4 +1,7 @@
-/** Options of a training run, with their defaults and checks. */
+/**
+ * Options of the trainer: steps, evaluation, checkpoints, with their defaults and checks.
+ * Rates and decay are in parameter_groups.ts, the schedule in schedule.ts.
+ */
 import { FusedLoraError } from '../base/errors';
 import { checkKeys } from '../base/options';
 import type { BackendName } from '../graph/parameter';

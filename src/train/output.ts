@@ -1,6 +1,7 @@
 /**
- * The folder that a run writes to, checked before anything is computed, and the names of what lies in it beside checkpoints.
- * Checkpoints are checkpoint.ts; the lock that keeps other runs out is src/io/output_lock.ts.
+ * The folder that a run writes to, checked before anything is computed, and the names of what lies
+ * in it beside checkpoints. Checkpoints are checkpoint.ts; the lock that keeps other runs out is
+ * src/io/output_lock.ts.
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
@@ -16,11 +17,12 @@ export const EVENTS = 'events.jsonl';
 export const REPORT = 'report.html';
 
 /**
- * Makes the folder, sees that it can be written, that no other run writes to it, and that checkpoints in it belong to this run.
+ * Makes the folder, sees that it can be written, that no other run writes to it, and that
+ * checkpoints in it belong to this run.
  *
  * @returns what keeps other runs out, to be released when this one ends.
- * @throws FusedLoraError FILE_NOT_WRITABLE; BUSY when another run writes there; INVALID_ARGUMENT when it holds checkpoints of a run that is neither
- * gone on with nor given up.
+ * @throws FusedLoraError FILE_NOT_WRITABLE; BUSY when another run writes there; INVALID_ARGUMENT
+ * when it holds checkpoints of a run that is neither gone on with nor given up.
  */
 export function prepareOutput(
   dir: string,

@@ -1,4 +1,7 @@
-/** Which learning rate and weight decay each trained parameter gets. */
+/**
+ * Which peak learning rate and weight decay each trained parameter gets: AdamW's options.
+ * How the rate changes over the steps is in schedule.ts; the step itself is native/ops/optimizer.h.
+ */
 import { FusedLoraError } from '../base/errors';
 import type { Parameter } from '../graph/parameter';
 import type { OptimizerGroup } from '../graph/program';
@@ -14,7 +17,10 @@ export interface AdamWOptions {
   eps?: number;
   /** Decoupled weight decay; never on biases and LayerNorm. Default 0. */
   weightDecay?: number;
-  /** Other rates for parameters whose name a pattern matches (anywhere); the first that matches counts. */
+  /**
+   * Other rates for parameters whose name a pattern matches (anywhere); the first that matches
+   * counts.
+   */
   ratePatterns?: { pattern: string; learningRate: number }[];
 }
 
@@ -31,7 +37,8 @@ export function isDecayed(name: string): boolean {
 
 /**
  * @param trained the parameters that a program trains.
- * @throws INVALID_ARGUMENT for a rate or decay that is negative or not finite, a pattern that is no regex or matches nothing.
+ * @throws INVALID_ARGUMENT for a rate or decay that is negative or not finite, a pattern that is no
+ * regex or matches nothing.
  */
 export function groupParameters(trained: readonly Parameter[], options: AdamWOptions): ParameterGroups {
   const { beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weightDecay = 0 } = options;

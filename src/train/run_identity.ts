@@ -1,11 +1,15 @@
 /**
- * What a run must have in common with the checkpoint that it goes on from, beside what the trainer compares itself: the base model.
- * Checkpoints are written and compared in checkpoint.ts; data are named by src/data/batch/fingerprint.ts.
+ * What a run must have in common with the checkpoint that it goes on from, beside what the trainer
+ * compares itself: the base model. Checkpoints are written and compared in checkpoint.ts; data are
+ * named by src/data/batch/fingerprint.ts.
  */
 import { createHash } from 'node:crypto';
 import type { Module } from '../nn';
 
-/** Values of each tensor that are compared: enough to tell two models apart, few enough to be read one by one. */
+/**
+ * Values of each tensor that are compared: enough to tell two models apart, few enough to be read
+ * one by one.
+ */
 const SAMPLES = 1024;
 
 /** What is compared of a model: a TaskModel is one. */
@@ -18,8 +22,8 @@ type IdentifiedModel = Pick<Module, 'namedParameters'> & {
 };
 
 /**
- * The frozen values of a model in short: a checkpoint holds only what is trained, and would go on with another base model of the same shape without
- * complaint.
+ * The frozen values of a model in short: a checkpoint holds only what is trained, and would go on
+ * with another base model of the same shape without complaint.
  */
 function frozenValues(model: IdentifiedModel): string {
   const hash = createHash('sha256');

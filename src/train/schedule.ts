@@ -1,6 +1,7 @@
 /**
- * Learning-rate schedules with warm-up, as factors on the base rate. Same shapes as transformers'
- * get_{linear,cosine,constant}_schedule_with_warmup.
+ * The learning rate of a step, as a factor on the peak rate: warm-up, then linear, cosine or
+ * constant. Same shapes as transformers' get_{linear,cosine,constant}_schedule_with_warmup. Peak
+ * rates are in parameter_groups.ts.
  */
 import { FusedLoraError } from '../base/errors';
 

@@ -1,4 +1,7 @@
-/** Rates of a run: over the last steps for people to watch, over all for the record. */
+/**
+ * Rates of a run: over the last steps for people to watch, over all for the record.
+ * They are told by events.ts; how fast single ops are is measured in benchmarks/.
+ */
 
 export interface Rates {
   tokensPerSecond: number;

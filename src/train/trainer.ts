@@ -1,6 +1,6 @@
 /**
- * The training loop: batches → accumulate → clip and AdamW → evaluate → checkpoint. It knows graphs, programs and batches,
- * never a model.
+ * The training loop: batches → accumulate → clip and AdamW → evaluate → checkpoint. It knows graphs,
+ * programs and batches (src/data/batch/batch.ts), never a model.
  */
 import { FusedLoraError } from '../base/errors';
 import type { Batch, BatchSource, EpochBatches } from '../data/batch/batch';

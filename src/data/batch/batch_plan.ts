@@ -1,6 +1,7 @@
 /**
- * Which examples form which batch, in which order: a function of lengths, options and seed that sees no token.
- * How the chosen examples are laid out is in packing.ts; epochs of whole data sets are planned by the sources beside it.
+ * Which examples form which batch, in which order: a function of lengths, options and seed that
+ * sees no token. How the chosen examples are laid out is in packing.ts; epochs of whole data sets
+ * are planned by the sources beside it.
  */
 import { FusedLoraError } from '../../base/errors';
 import { RANDOM_SITE, RandomStream } from '../../base/philox';
@@ -10,7 +11,9 @@ export const DEFAULT_BATCH_SIZE = 32;
 
 /** How examples become batches. */
 export interface PackOptions {
-  /** At most this many sequences a batch; default 32 where no tokenBudget is given, else unlimited. */
+  /**
+   * At most this many sequences a batch; default 32 where no tokenBudget is given, else unlimited.
+   */
   batchSize?: number;
   /** At most this many tokens a batch; default unlimited. */
   tokenBudget?: number;
@@ -20,7 +23,10 @@ export interface PackOptions {
   epoch?: number;
   /** Batches in a window within which examples are sorted by length; default 50. */
   window?: number;
-  /** Default: true when shuffling. Without a seed, true sorts all examples (results carry `exampleIndices`). */
+  /**
+   * Default: true when shuffling. Without a seed, true sorts all examples (results carry
+   * `exampleIndices`).
+   */
   sortByLength?: boolean;
 }
 
@@ -81,13 +87,16 @@ function sortByLength(order: Int32Array, lengths: ArrayLike<number>): Int32Array
 }
 
 /**
- * Decides which examples form which batch, in which order. With a seed: all examples are shuffled, cut into windows of `window` batches,
- * sorted by length inside the window and cut into batches, and the batches of a window are shuffled. So a batch holds
- * sequences of like length, while which of them meet differs from epoch to epoch.
+ * Decides which examples form which batch, in which order. With a seed: all examples are shuffled,
+ * cut into windows of `window` batches, sorted by length inside the window and cut into batches,
+ * and the batches of a window are shuffled. So a batch holds sequences of like length, while which
+ * of them meet differs from epoch to epoch.
  *
  * @param lengths [n] tokens of each example, at least 1.
- * @returns indices of examples for each batch; every example exactly once. A pure function of its arguments.
- * @throws FusedLoraError INVALID_ARGUMENT for options out of range, an empty example, or one longer than the budget.
+ * @returns indices of examples for each batch; every example exactly once. A pure function of its
+ * arguments.
+ * @throws FusedLoraError INVALID_ARGUMENT for options out of range, an empty example, or one longer
+ * than the budget.
  */
 export function planBatches(lengths: Int32Array | readonly number[], options: PackOptions): Int32Array[] {
   checkOptions(lengths, options);

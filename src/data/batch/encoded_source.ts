@@ -1,6 +1,7 @@
 /**
- * Batches of examples that lie encoded in memory: for training in another order each epoch, for evaluation sorted by length.
- * Its masked form for pretraining is in masked_source.ts; what does not fit in memory is read by streamed_source.ts.
+ * Batches of examples that lie encoded in memory: for training in another order each epoch, for
+ * evaluation sorted by length. Its masked form for pretraining is in masked_source.ts; what does
+ * not fit in memory is read by streamed_source.ts.
  */
 import { FusedLoraError } from '../../base/errors';
 import type { EncodedExample } from '../tokenize/encoded_example';
@@ -14,11 +15,17 @@ export interface SourceOptions extends Pick<PackOptions, 'batchSize' | 'tokenBud
   positions: PositionRule;
   /** Seed of the order and of what is masked, an integer from 0. Default 0. */
   seed?: number;
-  /** Another order each epoch. Default true; false: sorted by length, for evaluation (results go by `exampleIndices`). */
+  /**
+   * Another order each epoch. Default true; false: sorted by length, for evaluation (results go by
+   * `exampleIndices`).
+   */
   shuffle?: boolean;
 }
 
-/** Epochs whose plan is kept: it is asked for to count the steps of a run, and again when the epoch comes. 4 bytes an example. */
+/**
+ * Epochs whose plan is kept: it is asked for to count the steps of a run, and again when the epoch
+ * comes. 4 bytes an example.
+ */
 const KEPT_PLANS = 8;
 
 interface EpochPlan {
@@ -36,9 +43,11 @@ function fingerprintOf(examples: readonly EncodedExample[], lengths: Int32Array,
 }
 
 /**
- * Encoded examples in batches. The batches of an epoch are a function of the examples, the options and the epoch alone.
+ * Encoded examples in batches. The batches of an epoch are a function of the examples, the options
+ * and the epoch alone.
  *
- * @throws FusedLoraError INVALID_DATA without examples; INVALID_ARGUMENT as `planBatches` and `packBatch` do.
+ * @throws FusedLoraError INVALID_DATA without examples; INVALID_ARGUMENT as `planBatches` and
+ * `packBatch` do.
  */
 export class EncodedSource implements BatchSource {
   private named: string | undefined;

@@ -1,13 +1,16 @@
 /**
- * Names a data set and its order in short, so that a run that goes on from a checkpoint can tell that it has the same data.
- * Checkpoints keep it (src/train/checkpoint.ts): what goes into it, and in which order, must stay as it is.
+ * Names a data set and its order in short, so that a run that goes on from a checkpoint can tell
+ * that it has the same data. Checkpoints keep it (src/train/checkpoint.ts): what goes into it, and
+ * in which order, must stay as it is.
  */
 import { createHash } from 'node:crypto';
 import type { EncodedExample } from '../tokenize/encoded_example';
 
 const bytesOf = (array: Int32Array) => new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
 
-/** SHA-256 over options, lengths, ids and labels: other data or another order, another fingerprint. */
+/**
+ * SHA-256 over options, lengths, ids and labels: other data or another order, another fingerprint.
+ */
 export class Fingerprint {
   private readonly hash;
 

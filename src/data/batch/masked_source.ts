@@ -1,6 +1,7 @@
 /**
- * Masked-language modelling over pieces of text: other tokens are masked in each epoch (RoBERTa's dynamic masking).
- * Documents are read in src/data/read/text_documents.ts; the loss of the masked tokens is src/graph/ops/loss.ts.
+ * Masked-language modelling over pieces of text: other tokens are masked in each epoch (RoBERTa's
+ * dynamic masking). Documents are read in src/data/read/text_documents.ts; the loss of the masked
+ * tokens is src/graph/ops/loss.ts.
  */
 import { FusedLoraError } from '../../base/errors';
 import { RANDOM_SITE, RandomStream } from '../../base/philox';
@@ -24,7 +25,8 @@ export interface MaskedSourceOptions extends SourceOptions {
 }
 
 /**
- * BERT's recipe: of the chosen tokens 80 % become the mask, 10 % a random token, 10 % stay as they are. A function of the stream.
+ * BERT's recipe: of the chosen tokens 80 % become the mask, 10 % a random token, 10 % stay as they
+ * are. A function of the stream.
  *
  * @param count tokens to choose.
  */
@@ -61,7 +63,10 @@ function mask(
   return { inputIds, masked: { positions, labels } };
 }
 
-/** Batches with `rowIndex` and `labels` of the masked tokens; what is masked is a function of seed, epoch and example. */
+/**
+ * Batches with `rowIndex` and `labels` of the masked tokens; what is masked is a function of seed,
+ * epoch and example.
+ */
 export class MaskedSource extends EncodedSource {
   private readonly share: number;
 
@@ -102,13 +107,16 @@ export interface CutOptions {
   /** Put before and after each piece. */
   beginTokenId: number;
   endTokenId: number;
-  /** What is left of a document after the last whole piece is dropped below this many tokens. Default 8. */
+  /**
+   * What is left of a document after the last whole piece is dropped below this many tokens.
+   * Default 8.
+   */
   minLength?: number;
 }
 
 /**
- * Cuts the token ids of documents (without special tokens) into pieces that stand for themselves; no piece holds two
- * documents.
+ * Cuts the token ids of documents (without special tokens) into pieces that stand for themselves;
+ * no piece holds two documents.
  */
 export function cutPieces(documents: Iterable<Int32Array>, options: CutOptions): EncodedExample[] {
   const { maxLength, beginTokenId, endTokenId, minLength = 8 } = options;

@@ -1,6 +1,7 @@
 /**
- * The layout of a batch: sequences end to end with their positions and labels, no padding between them.
- * Which examples meet in a batch is decided in batch_plan.ts; what the tensors are is said at `Batch` in batch.ts.
+ * The layout of a batch: sequences end to end with their positions and labels, no padding between
+ * them. Which examples meet in a batch is decided in batch_plan.ts; what the tensors are is said at
+ * `Batch` in batch.ts.
  */
 import { FusedLoraError } from '../../base/errors';
 import { type EncodedExample, IGNORE_LABEL } from '../tokenize/encoded_example';
@@ -95,8 +96,8 @@ function lossRowsOf({ labels, targets }: LabelTensors, numSequences: number): nu
  *
  * @param encoded all examples.
  * @param indices which of them, as `planBatches` gives them.
- * @throws FusedLoraError INVALID_ARGUMENT for an index out of range, an empty example, mixed kinds of labels, or a sequence with more
- * tokens than the model has positions.
+ * @throws FusedLoraError INVALID_ARGUMENT for an index out of range, an empty example, mixed kinds
+ * of labels, or a sequence with more tokens than the model has positions.
  */
 export function packBatch(encoded: readonly EncodedExample[], indices: Int32Array, positions: PositionRule): Batch {
   const most = (positions.maxPositions ?? Number.POSITIVE_INFINITY) - positions.offset;

@@ -1,6 +1,7 @@
 /**
- * The batches of a data set for a model: which source it gets, in memory or streamed, and how large batches are.
- * The data themselves are opened in src/data/read/training_data.ts; the sources are in the files beside this one.
+ * The batches of a data set for a model: which source it gets, in memory or streamed, and how large
+ * batches are. The data themselves are opened in src/data/read/training_data.ts; the sources are in
+ * the files beside this one.
  */
 import type { Example } from '../examples/example';
 import { isStream, type TrainingData } from '../read/training_data';
@@ -29,7 +30,9 @@ export interface BatchSizes {
   tokenBudget?: number | undefined;
 }
 
-/** Examples in the order of training (a function of the seed), or sorted by length for evaluation. */
+/**
+ * Examples in the order of training (a function of the seed), or sorted by length for evaluation.
+ */
 export function sourceOf(
   model: PositionedModel,
   examples: readonly EncodedExample[],

@@ -1,7 +1,8 @@
 /**
- * Batches of examples that are read while training goes on, a window of them in memory: for data that do not fit. The order is a
- * function of the seed and the epoch: shards are shuffled, and examples within windows, whose borders differ from epoch to epoch.
- * Shards come from src/data/read/load.ts; what fits in memory is batched by encoded_source.ts.
+ * Batches of examples that are read while training goes on, a window of them in memory: for data
+ * that do not fit. The order is a function of the seed and the epoch: shards are shuffled, and
+ * examples within windows, whose borders differ from epoch to epoch. Shards come from
+ * src/data/read/load.ts; what fits in memory is batched by encoded_source.ts.
  */
 import { FusedLoraError } from '../../base/errors';
 import { RANDOM_SITE, RandomStream } from '../../base/philox';
@@ -63,7 +64,10 @@ function stopIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw new FusedLoraError('ABORTED', 'stopped while data were read', { cause: signal.reason });
 }
 
-/** Passes over all the data once, so that what is wrong with them is told before anything is trained. */
+/**
+ * Passes over all the data once, so that what is wrong with them is told before anything is
+ * trained.
+ */
 async function makeIndex<T>(
   shards: readonly Shard<T>[],
   encode: EncodeAll<T>,
@@ -107,8 +111,9 @@ interface Window<T> {
 }
 
 /**
- * Data in batches, read from shards as they are needed. Data that can be read again are passed over once at first (`open`): batches of each epoch,
- * and so the steps of a run, are known then. Data that can be read once alone are one epoch whose end shows when it comes.
+ * Data in batches, read from shards as they are needed. Data that can be read again are passed over
+ * once at first (`open`): batches of each epoch, and so the steps of a run, are known then. Data
+ * that can be read once alone are one epoch whose end shows when it comes.
  */
 export class StreamedSource<T> implements BatchSource {
   private readonly window: number;
@@ -126,7 +131,8 @@ export class StreamedSource<T> implements BatchSource {
   /**
    * Of data that give the same examples each time they are read.
    *
-   * @throws FusedLoraError INVALID_DATA without examples, and what reading and encoding throw; INVALID_ARGUMENT as `planBatches` does; ABORTED.
+   * @throws FusedLoraError INVALID_DATA without examples, and what reading and encoding throw;
+   * INVALID_ARGUMENT as `planBatches` does; ABORTED.
    */
   static async open<T>(
     shards: readonly Shard<T>[],
@@ -220,7 +226,10 @@ export class StreamedSource<T> implements BatchSource {
     return new RandomStream(this.options.seed ?? 0, RANDOM_SITE.shuffle, epoch, 1).shuffle(order);
   }
 
-  /** Sizes of the windows of an epoch, without end: the first is cut short, so that other examples meet each time. */
+  /**
+   * Sizes of the windows of an epoch, without end: the first is cut short, so that other examples
+   * meet each time.
+   */
   private *sizes(epoch: number): Generator<number> {
     yield 1 + new RandomStream(this.options.seed ?? 0, RANDOM_SITE.shuffle, epoch, 2).below(this.window);
     for (;;) yield this.window;
@@ -267,7 +276,9 @@ export class StreamedSource<T> implements BatchSource {
     return count;
   }
 
-  /** Windows in the order of the epoch; whether one is the last is known by the example after it. */
+  /**
+   * Windows in the order of the epoch; whether one is the last is known by the example after it.
+   */
   private async *windows(epoch: number): AsyncGenerator<{ window: Window<T>; last: boolean }> {
     let [number, firstBatch] = [0, 0];
     const sizes = this.sizes(epoch);

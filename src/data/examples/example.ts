@@ -1,6 +1,7 @@
 /**
- * What an example is, and which kind each task takes: a text (or pair) with a label, or a sentence in words with a label each.
- * Where examples come from is in src/data/read; what their labels mean to a model is in labels.ts beside this file.
+ * What an example is, and which kind each task takes: a text (or pair) with a label, or a sentence
+ * in words with a label each. Where examples come from is in src/data/read; what their labels mean
+ * to a model is in labels.ts beside this file.
  */
 import { FusedLoraError } from '../../base/errors';
 import type { Task } from '../../base/tasks';
@@ -9,7 +10,10 @@ import type { Task } from '../../base/tasks';
 export interface TextExample {
   text: string;
   textPair?: string | undefined;
-  /** A class name or number; for regression a number or several; for multi-label classification a list of names or numbers. */
+  /**
+   * A class name or number; for regression a number or several; for multi-label classification a
+   * list of names or numbers.
+   */
   label?: string | number | readonly (string | number)[] | undefined;
   /** Where it stands, for errors: `train.tsv:17`. Default: its number in the list. */
   place?: string | undefined;
@@ -24,14 +28,20 @@ export interface TokenExample {
   place?: string | undefined;
 }
 
-/** A text (or pair) with at most one label, or a sentence in words with a label for each: the latter for token-classification. */
+/**
+ * A text (or pair) with at most one label, or a sentence in words with a label for each: the latter
+ * for token-classification.
+ */
 export type Example = TextExample | TokenExample;
 
 export function isTokenExample(example: Example): example is TokenExample {
   return 'tokens' in example;
 }
 
-/** @throws FusedLoraError INVALID_DATA where an example is no object, which only a caller without types can bring about. */
+/**
+ * @throws FusedLoraError INVALID_DATA where an example is no object, which only a caller without
+ * types can bring about.
+ */
 export function requireObject(example: unknown, index: number): void {
   if (typeof example === 'object' && example !== null) return;
   throw new FusedLoraError(

@@ -1,6 +1,7 @@
 /**
  * From labels as data have them to class ids and targets, and which names a model's labels get.
- * Labels in the cells of a file are read in src/data/read/cells.ts; scores by label are in src/metrics.
+ * Labels in the cells of a file are read in src/data/read/cells.ts; scores by label are in
+ * src/metrics.
  */
 import * as path from 'node:path';
 import { FusedLoraError } from '../../base/errors';
@@ -21,7 +22,10 @@ export type LabelEncoder = (example: TextExample, place: string) => TextTarget;
 
 const isWhole = (text: string) => /^\d+$/.test(text);
 
-/** The labels of a text that may have several: a list, or names with commas between; none is a label set too. */
+/**
+ * The labels of a text that may have several: a list, or names with commas between; none is a label
+ * set too.
+ */
 function labelSet(label: TextExample['label'], place: string): readonly unknown[] {
   if (Array.isArray(label)) return label;
   if (typeof label === 'number') return [label];
@@ -66,8 +70,8 @@ export class LabelCollector {
   }
 
   /**
-   * The labels, whole numbers by size, others by code point. Numbers name the classes up to the largest one, so that class ids are the numbers
-   * themselves.
+   * The labels, whole numbers by size, others by code point. Numbers name the classes up to the
+   * largest one, so that class ids are the numbers themselves.
    *
    * @throws FusedLoraError INVALID_DATA for fewer than two classes (multi-label: none).
    */
@@ -101,7 +105,8 @@ function severalLabels(place: string): FusedLoraError {
 }
 
 /**
- * What turns a label into a class id: a label is one of the names or, where no name is a number, a class id.
+ * What turns a label into a class id: a label is one of the names or, where no name is a number, a
+ * class id.
  *
  * @throws (by the function) FusedLoraError INVALID_DATA naming the place, the label and the names.
  */
@@ -124,8 +129,9 @@ export function classIds(labelNames: readonly string[]): (label: unknown, place:
 /**
  * What turns the label of a text into what the model is trained on.
  *
- * @returns for classes: see {@link classIds}; for multi-label classification a list of them, or a string with commas between them, becomes a 0 or 1
- * for each label; for regression: a number, or as many as the model has outputs.
+ * @returns for classes: see {@link classIds}; for multi-label classification a list of them, or a
+ * string with commas between them, becomes a 0 or 1 for each label; for regression: a number, or as
+ * many as the model has outputs.
  */
 export function labelEncoder(model: TaskSettings): LabelEncoder {
   if (model.task === 'regression') return regressionLabels(model.numLabels);
@@ -161,8 +167,9 @@ function regressionLabels(numTargets: number): LabelEncoder {
 }
 
 /**
- * The label names for fine-tuning a model folder: those that its config.json gives its head, where the data has no others; else those that the data
- * files name, with their ids; else the labels that were found.
+ * The label names for fine-tuning a model folder: those that its config.json gives its head, where
+ * the data has no others; else those that the data files name, with their ids; else the labels that
+ * were found.
  */
 export function chooseLabelNames(
   found: readonly string[],

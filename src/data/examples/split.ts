@@ -1,11 +1,15 @@
-/** A part of the data set aside to measure on. */
+/**
+ * A share of the examples set aside to measure on, with the same share of every class.
+ * A dev set of its own is opened in src/data/read/training_data.ts.
+ */
 import { FusedLoraError } from '../../base/errors';
 import { RANDOM_SITE, RandomStream } from '../../base/philox';
 import type { Task } from '../../base/tasks';
 import { type Example, isTokenExample } from './example';
 
 /**
- * Chooses examples for the dev part, with the same share of every class, by the largest remainders; a class of one example stays in train.
+ * Chooses examples for the dev part, with the same share of every class, by the largest remainders;
+ * a class of one example stays in train.
  *
  * @param classes [n] what each example is stratified by; the same for all: not at all.
  * @param share of the examples in dev, above 0 and below 1.
@@ -59,7 +63,8 @@ function classOf(example: Example, task: Task): string {
 }
 
 /**
- * Sets a share of the examples aside to measure on, with the same share of every class where examples have one label each.
+ * Sets a share of the examples aside to measure on, with the same share of every class where
+ * examples have one label each.
  *
  * @param share in dev, above 0 and below 1.
  * @returns both parts in the order of the examples: a function of the arguments.

@@ -1,4 +1,7 @@
-/** The bytes of a file, unzipped where it is gzip, piece by piece. */
+/**
+ * The bytes of a file, unzipped where it is gzip, piece by piece.
+ * They become text in text_lines.ts; Parquet reads them at random places (parquet.ts).
+ */
 import * as fs from 'node:fs';
 import { createGunzip } from 'node:zlib';
 import { FusedLoraError } from '../../base/errors';
@@ -35,8 +38,8 @@ async function isGzip(handle: fs.promises.FileHandle): Promise<boolean> {
 }
 
 /**
- * @throws FusedLoraError FILE_NOT_FOUND; INVALID_DATA for a file without a byte, and for gzip data that are damaged or end too early, after what
- * could be unzipped.
+ * @throws FusedLoraError FILE_NOT_FOUND; INVALID_DATA for a file without a byte, and for gzip data
+ * that are damaged or end too early, after what could be unzipped.
  */
 export async function* readBytes(file: Pick<DataFile, 'path' | 'name'>): AsyncGenerator<Buffer> {
   const handle = await openFile(file);

@@ -1,4 +1,7 @@
-/** Values of data files as texts and labels. */
+/**
+ * Values of data files as texts, words and labels, or an error that names the row. Which column
+ * they stand in is found in columns.ts; labels become ids in src/data/examples/labels.ts.
+ */
 import { invalidData } from './bytes';
 
 export type Label = string | number | readonly (string | number)[];
@@ -10,7 +13,8 @@ export function textOf(value: unknown, what: string, place: string): string {
 }
 
 /**
- * @param classNames of a column whose values are class ids: a label is its name then, and -1 is none.
+ * @param classNames of a column whose values are class ids: a label is its name then, and -1 is
+ * none.
  */
 export function labelOf(
   value: unknown,

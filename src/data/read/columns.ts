@@ -1,12 +1,16 @@
-/** Which column of a data file holds what, and how it is found. */
+/**
+ * The column of the text, of the second text and of the label: given by name or number, or the
+ * usual ones. Fields of JSON objects are found in jsonl.ts.
+ */
 import { FusedLoraError } from '../../base/errors';
 import { listNames, nearNames } from '../../base/near';
 
 /** Which columns of data files are read, by name or number. */
 export interface ColumnOptions {
   /**
-   * Column of the text: a name, or in files with columns in order (CSV, TSV, Parquet, CoNLL) a number from 0. Default: sentence or text, whichever
-   * is there. Of words: see `readTokenExamples`.
+   * Column of the text: a name, or in files with columns in order (CSV, TSV, Parquet, CoNLL) a
+   * number from 0. Default: sentence or text, whichever is there. Of words: see
+   * `readTokenExamples`.
    */
   textColumn?: string | number;
   /** Column of the second text of a pair. Default: no pairs. */
@@ -15,7 +19,10 @@ export interface ColumnOptions {
   labelColumn?: string | number;
   /** Whether the first line of a CSV or TSV file names its columns. Default true. */
   header?: boolean;
-  /** What separates the columns of a CSV file, one character. Default: a comma; a semicolon where the first line has those alone. */
+  /**
+   * What separates the columns of a CSV file, one character. Default: a comma; a semicolon where
+   * the first line has those alone.
+   */
   delimiter?: string;
 }
 
@@ -42,10 +49,12 @@ export interface Columns {
 }
 
 /**
- * Index of the wanted column: by name in a header, by number from 0 anywhere; without a wish, the first usual name.
+ * Index of the wanted column: by name in a header, by number from 0 anywhere; without a wish, the
+ * first usual name.
  *
  * @param what, option for the error: the column's purpose and the option that names it.
- * @throws FusedLoraError INVALID_DATA naming the file, the columns that it has and the one that may have been meant.
+ * @throws FusedLoraError INVALID_DATA naming the file, the columns that it has and the one that may
+ * have been meant.
  */
 export function findColumn(
   { names, width, place }: Columns,

@@ -1,4 +1,7 @@
-/** Comma-separated files (RFC 4180): a field with a comma, a quote or a line end is in quotes, and a quote in it is doubled. */
+/**
+ * Comma-separated files (RFC 4180): a field with a comma, a quote or a line end is in quotes, and a
+ * quote in it is doubled. Files with tabs, which have no quotes, are read by tsv.ts.
+ */
 import { Readable } from 'node:stream';
 import { CsvError, type Options, parse } from 'csv-parse';
 import { FusedLoraError } from '../../base/errors';
@@ -13,7 +16,10 @@ interface Line {
   line: number;
 }
 
-/** @throws FusedLoraError INVALID_DATA naming file and line: a quote that is not closed, a row with more or fewer fields than the first. */
+/**
+ * @throws FusedLoraError INVALID_DATA naming file and line: a quote that is not closed, a row with
+ * more or fewer fields than the first.
+ */
 export async function openCsv(file: DataFile, options: ColumnOptions): Promise<Table> {
   const hasHeader = options.header ?? true;
   const delimiter = options.delimiter ?? (await findDelimiter(file));
@@ -76,7 +82,10 @@ async function findDelimiter(file: DataFile): Promise<string> {
 
 /** Records that are handed on together. */
 const PIECE = 1024;
-/** A record is kept whole in memory: with a quote that is never closed, the rest of the file would be. */
+/**
+ * A record is kept whole in memory: with a quote that is never closed, the rest of the file would
+ * be.
+ */
 const MAX_RECORD_CHARACTERS = 1 << 26;
 
 async function* lines(file: DataFile, delimiter: string): AsyncGenerator<Line[]> {

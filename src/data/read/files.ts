@@ -1,4 +1,8 @@
-/** From what people give as data (a file, a folder of shards, a glob, a list of them) to files in an order, each with its format. */
+/**
+ * From what people give as data (a file, a folder of shards, a glob, a list of them, a name on the
+ * hub) to files in an order, each with its format. What is in them is read by read_examples.ts and
+ * read_token_examples.ts.
+ */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { glob } from 'tinyglobby';
@@ -96,8 +100,9 @@ async function filesOf(given: string, words: boolean, hub: FetchOptions): Promis
  * The files that were given, in the order of the list; those of a folder or glob by name.
  *
  * @param words whether they hold sentences in words.
- * @throws FusedLoraError INVALID_DATA for a folder without data files or with several formats; FILE_NOT_FOUND for a glob that matches nothing;
- * INVALID_ARGUMENT for another kind of file, or none; what the hub throws.
+ * @throws FusedLoraError INVALID_DATA for a folder without data files or with several formats;
+ * FILE_NOT_FOUND for a glob that matches nothing; INVALID_ARGUMENT for another kind of file, or
+ * none; what the hub throws.
  */
 export async function resolveFiles(given: DataFiles, words = false, hub: FetchOptions = {}): Promise<DataFile[]> {
   const list = typeof given === 'string' ? [given] : given;

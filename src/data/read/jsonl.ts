@@ -1,4 +1,7 @@
-/** One JSON object a line: {"text": "…", "label": "…"}. Empty lines are passed over. */
+/**
+ * One JSON object a line: {"text": "…", "label": "…"}. Empty lines are passed over.
+ * The lines come from text_lines.ts; what a field may hold is decided in cells.ts.
+ */
 import { nearNames } from '../../base/near';
 import { invalidData } from './bytes';
 import type { DataFile } from './files';
@@ -41,7 +44,8 @@ function parseRow(line: string, place: string): JsonRow {
 /**
  * The field to read: the wanted one, or the first usual one that is there.
  *
- * @throws FusedLoraError INVALID_DATA naming the fields that the row has and the one that may have been meant.
+ * @throws FusedLoraError INVALID_DATA naming the fields that the row has and the one that may have
+ * been meant.
  */
 export function fieldOf(
   { row, place }: PlacedRow,

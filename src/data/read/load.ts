@@ -1,5 +1,8 @@
-/** Examples in every form that people have them in: as lists, files, iterables, or functions that give them. */
-
+/**
+ * Examples in every form that people have them in: as lists, files, iterables, or functions that
+ * give them. Files are read by read_examples.ts and read_token_examples.ts; the two data sets of a
+ * run are opened together in training_data.ts.
+ */
 import { FusedLoraError } from '../../base/errors';
 import type { Task } from '../../base/tasks';
 import type { FetchOptions } from '../../io/hub';
@@ -10,8 +13,9 @@ import { type ExamplePiece, readTextPieces } from './read_examples';
 import { readTokenPieces } from './read_token_examples';
 
 /**
- * A list of examples; data files (a path, folder, glob, `hf://datasets/owner/name/path`, or a list of them: see `readExamples`); an iterable; or a function
- * that gives an iterable, the same examples at each call.
+ * A list of examples; data files (a path, folder, glob, `hf://datasets/owner/name/path`, or a list
+ * of them: see `readExamples`); an iterable; or a function that gives an iterable, the same
+ * examples at each call.
  */
 export type ExampleData =
   | readonly Example[]

@@ -1,4 +1,7 @@
-/** Parquet files, one of their row groups in memory at a time. hyparquet is an ECMAScript module alone, so it is imported when it is first needed. */
+/**
+ * Parquet files, one of their row groups in memory at a time, as a Table (table.ts).
+ * hyparquet is an ECMAScript module alone, so it is imported when it is first needed.
+ */
 import type { AsyncBuffer, FileMetaData } from 'hyparquet' with { 'resolution-mode': 'import' };
 import { invalidData, openFile, readBytes } from './bytes';
 import type { DataFile } from './files';
@@ -9,7 +12,10 @@ const libraries = async () => {
   return { ...parquet, compressors };
 };
 
-/** @throws FusedLoraError FILE_NOT_FOUND; INVALID_DATA naming file (and row) for what is cut off or damaged. */
+/**
+ * @throws FusedLoraError FILE_NOT_FOUND; INVALID_DATA naming file (and row) for what is cut off or
+ * damaged.
+ */
 export async function openParquet(file: DataFile): Promise<Table> {
   const { parquetMetadataAsync } = await libraries();
   const metadata = await withBuffer(file, async (buffer) => {
@@ -125,7 +131,8 @@ async function withBuffer<T>(file: DataFile, use: (buffer: AsyncBuffer) => Promi
       byteLength: size,
       slice(start, end = size) {
         const bytes = read(start, end);
-        // Asked for in advance, it may fail after the library has given up for another reason, and nobody waits for it.
+        // Asked for in advance, it may fail after the library has given up for another reason, and
+        // nobody waits for it.
         bytes.catch(() => {});
         return bytes;
       },

@@ -1,5 +1,7 @@
-/** Texts with labels from data files of every format, as a stream or all at once. */
-
+/**
+ * Texts with labels from data files of every format, as a stream or all at once.
+ * Sentences in words are read by read_token_examples.ts; what else can be data is in load.ts.
+ */
 import { checkKeys } from '../../base/options';
 import type { HubOptions } from '../../io/hub';
 import { HUB_KEYS } from '../../io/hub';
@@ -104,11 +106,14 @@ function openTable(file: DataFile, options: ColumnOptions): Promise<Table> {
 /**
  * Reads data row by row, a piece of a file in memory at a time.
  *
- * @param files a file, a folder of shards, a glob, `hf://datasets/owner/name/path`, or a list of them: CSV (RFC 4180), TSV (GLUE's form: no quoting),
- * JSONL (an object a line; also .ndjson, .json) or Parquet, each also gzipped. The extension tells which.
+ * @param files a file, a folder of shards, a glob, `hf://datasets/owner/name/path`, or a list of
+ * them: CSV (RFC 4180), TSV (GLUE's form: no quoting), JSONL (an object a line; also .ndjson,
+ * .json) or Parquet, each also gzipped. The extension tells which.
  * @param labelled whether every row must have a label.
- * @returns rows in their order, each with its place (`train.csv:17`). Class ids of Parquet files that name their classes become names.
- * @throws FusedLoraError FILE_NOT_FOUND; INVALID_DATA naming file and line; INVALID_ARGUMENT for another kind of file.
+ * @returns rows in their order, each with its place (`train.csv:17`). Class ids of Parquet files
+ * that name their classes become names.
+ * @throws FusedLoraError FILE_NOT_FOUND; INVALID_DATA naming file and line; INVALID_ARGUMENT for
+ * another kind of file.
  */
 export async function* streamExamples(
   files: DataFiles,

@@ -1,4 +1,7 @@
-/** Sentences with a label for each word: rows {"tokens": […], "labels": […]} (JSONL, Parquet), and CoNLL files with one word a line. */
+/**
+ * Sentences with a label for each word: rows {"tokens": […], "labels": […]} (JSONL, Parquet), and
+ * CoNLL files with one word a line. Texts are read by read_examples.ts.
+ */
 import { checkKeys } from '../../base/options';
 import type { TokenExample } from '../examples/example';
 import { invalidData } from './bytes';
@@ -134,13 +137,15 @@ function cellOf(
 }
 
 /**
- * Reads sentences in words, all of them into memory. Files ending in .jsonl (also .ndjson, .json) have one object a line with a list of words and one
- * of labels, Parquet files such columns; any other is read as CoNLL: a word a line with its columns, blank (or tab) between them, an empty line after
- * each sentence. Each may be gzipped.
+ * Reads sentences in words, all of them into memory. Files ending in .jsonl (also .ndjson, .json)
+ * have one object a line with a list of words and one of labels, Parquet files such columns; any
+ * other is read as CoNLL: a word a line with its columns, blank (or tab) between them, an empty
+ * line after each sentence. Each may be gzipped.
  *
  * @param files as for `streamExamples`.
- * @param options textColumn and labelColumn are fields of rows (default: tokens or words; labels, ner_tags, tags, pos_tags or
- * chunk_tags), or columns of CoNLL files by number from 0 (default: the first; the last).
+ * @param options textColumn and labelColumn are fields of rows (default: tokens or words; labels,
+ * ner_tags, tags, pos_tags or chunk_tags), or columns of CoNLL files by number from 0 (default: the
+ * first; the last).
  * @param labelled whether every word must have a label.
  * @throws FusedLoraError FILE_NOT_FOUND, INVALID_DATA naming file and line.
  */

@@ -1,4 +1,7 @@
-/** Files whose rows have columns in order. */
+/**
+ * What files whose rows have columns in order look like to a reader, whatever their format.
+ * csv.ts, tsv.ts and parquet.ts open one; JSON objects have fields instead (jsonl.ts).
+ */
 import type { Columns } from './columns';
 
 export interface Row {

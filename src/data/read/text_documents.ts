@@ -1,4 +1,7 @@
-/** Plain text for pretraining: one document a line, also gzipped. */
+/**
+ * Plain text for pretraining: one document a line, also gzipped.
+ * It is cut to pieces and masked in src/data/batch/masked_source.ts.
+ */
 import * as fs from 'node:fs';
 import * as readline from 'node:readline';
 import { createGunzip } from 'node:zlib';

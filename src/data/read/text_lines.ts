@@ -1,4 +1,7 @@
-/** Text files in pieces of whole lines, with what makes a file no text found before any of it is used. */
+/**
+ * Text files in pieces of whole lines, with what makes a file no text found before any of it is
+ * used. Bytes come from bytes.ts; csv.ts, tsv.ts and jsonl.ts take the lines apart.
+ */
 import { invalidData, readBytes } from './bytes';
 import type { DataFile } from './files';
 
@@ -16,8 +19,8 @@ const MAX_LINE_BYTES = 1 << 26;
 /**
  * The text of a UTF-8 file without a byte order mark.
  *
- * @throws FusedLoraError FILE_NOT_FOUND; INVALID_DATA for an empty or damaged file, bytes that are no UTF-8, NUL bytes, or a line above 64 MiB, with
- * the line.
+ * @throws FusedLoraError FILE_NOT_FOUND; INVALID_DATA for an empty or damaged file, bytes that are
+ * no UTF-8, NUL bytes, or a line above 64 MiB, with the line.
  */
 export async function* readTextPieces(file: DataFile): AsyncGenerator<TextPiece> {
   let line = 1;
@@ -60,7 +63,10 @@ export async function* readTextPieces(file: DataFile): AsyncGenerator<TextPiece>
   if (last.length > 0) yield decode(last);
 }
 
-/** The lines of {@link readTextPieces} in groups, without line ends (LF or CRLF) and the empty end of the last line. */
+/**
+ * The lines of {@link readTextPieces} in groups, without line ends (LF or CRLF) and the empty end
+ * of the last line.
+ */
 export async function* readLines(file: DataFile): AsyncGenerator<{ lines: string[]; firstLine: number }> {
   for await (const { text, firstLine } of readTextPieces(file)) {
     const lines = text.split('\n').map((line) => (line.endsWith('\r') ? line.slice(0, -1) : line));

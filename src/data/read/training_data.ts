@@ -1,6 +1,7 @@
 /**
- * The data of a training run: train and dev, in memory or streamed, dev set aside where it is a share, and the labels in them.
- * How one data set is read is in load.ts beside this file; the batches that are made of it are in src/data/batch/sources.ts.
+ * The data of a training run: train and dev, in memory or streamed, dev set aside where it is a
+ * share, and the labels in them. How one data set is read is in load.ts beside this file; the
+ * batches that are made of it are in src/data/batch/sources.ts.
  */
 import { FusedLoraError } from '../../base/errors';
 import type { Task } from '../../base/tasks';
@@ -32,7 +33,9 @@ export interface TrainingData {
 /** Whether examples are read as they are needed. */
 export const isStream = (train: TrainingData['train']): train is DataStream => 'shards' in train;
 
-/** @throws FusedLoraError what reading throws; INVALID_ARGUMENT for options that exclude each other. */
+/**
+ * @throws FusedLoraError what reading throws; INVALID_ARGUMENT for options that exclude each other.
+ */
 export async function openTrainingData(options: TrainingDataOptions, task: Task, seed: number): Promise<TrainingData> {
   const { devSplit, stream = false } = options;
   const refuse = (problem: string) => new FusedLoraError('INVALID_ARGUMENT', problem);
@@ -68,8 +71,8 @@ export async function openTrainingData(options: TrainingDataOptions, task: Task,
  * Class names for a model folder, from its configuration or the data.
  *
  * @returns undefined for tasks without classes.
- * @throws FusedLoraError INVALID_DATA for rows without a label and for too few classes; INVALID_ARGUMENT for data that can be read once, whose labels
- * nobody knows.
+ * @throws FusedLoraError INVALID_DATA for rows without a label and for too few classes;
+ * INVALID_ARGUMENT for data that can be read once, whose labels nobody knows.
  */
 export async function chooseLabels(
   { train, dev, split, classNames }: TrainingData,

@@ -1,6 +1,7 @@
 /**
- * Tab-separated files as GLUE has them: no quoting, a header line or none. SST-2's columns are found by themselves; CoLA has
- * no header: `{ header: false, textColumn: '3', labelColumn: '1' }`.
+ * Tab-separated files as GLUE has them: no quoting, a header line or none. SST-2's columns are
+ * found by themselves; CoLA has no header: `{ header: false, textColumn: '3', labelColumn: '1' }`.
+ * Files with commas are read by csv.ts.
  */
 import { invalidData } from './bytes';
 import type { ColumnOptions } from './columns';

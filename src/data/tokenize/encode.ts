@@ -1,4 +1,7 @@
-/** Texts with labels as token ids. */
+/**
+ * Texts and pairs as token ids, a whole data set in its order.
+ * The tokenizer itself is tokenizer.ts; sentences in words are encoded in encode_words.ts.
+ */
 import { setImmediate } from 'node:timers/promises';
 import { FusedLoraError } from '../../base/errors';
 import type { TextExample } from '../examples/example';

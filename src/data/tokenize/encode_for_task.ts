@@ -1,6 +1,7 @@
 /**
- * A data set as token ids with the labels of a model's task, whichever it is.
- * Texts are encoded in encode.ts and sentences in words in encode_words.ts; how labels become ids is in src/data/examples/labels.ts.
+ * A data set as token ids with the labels of a model's task, whichever it is. Texts are encoded in
+ * encode.ts and sentences in words in encode_words.ts; how labels become ids is in
+ * src/data/examples/labels.ts.
  */
 import type { TaskSettings } from '../../base/tasks';
 import { type Example, textExamples, tokenExamples } from '../examples/example';

@@ -1,4 +1,7 @@
-/** Sentences in words as token ids with a label on the first piece of each word. */
+/**
+ * Sentences in words as token ids with a label on the first piece of each word.
+ * Texts are encoded in encode.ts; scores over words are in src/metrics/measure.ts.
+ */
 import { FusedLoraError } from '../../base/errors';
 import type { TokenExample } from '../examples/example';
 import { inChunks } from './encode';

@@ -1,6 +1,6 @@
 /**
- * Examples as token ids, with the label that a loss takes: what comes out of src/data/tokenize and goes into src/data/batch.
- * The texts and words that they were are in src/data/examples/example.ts.
+ * Examples as token ids, with the label that a loss takes: what comes out of src/data/tokenize and
+ * goes into src/data/batch. The texts and words that they were are in src/data/examples/example.ts.
  */
 
 /** A label that counts for nothing, as in PyTorch's cross entropy. */

@@ -1,4 +1,7 @@
-/** Fingerprints stand in checkpoints: those that version 0.1.0 wrote must name the same data for ever. */
+/**
+ * Fingerprints stand in checkpoints: those that version 0.1.0 wrote must name the same data for
+ * ever.
+ */
 import { type EncodedExample, EncodedSource, MaskedSource, StreamedSource } from '../../../src';
 
 const i32 = (...values: number[]) => Int32Array.of(...values);
