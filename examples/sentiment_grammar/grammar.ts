@@ -1,14 +1,19 @@
 /**
- * Sentences of one or two clauses. A clause has a polarity: that of its opinion word, turned round by a negation. Of two
- * clauses in contrast one decides: the main clause after "but" and "although …,", the first one before "although". So the same
- * bag of words has either label, and only word order tells.
+ * Sentences of one or two clauses. A clause has a polarity: that of its opinion
+ * word, turned round by a negation. Of two clauses in contrast one decides: the
+ * main clause after "but" and "although …,", the first one before "although".
+ * So the same bag of words has either label, and only word order tells.
+ * The words: lexicon.ts. Who draws sentences: index.ts.
  */
 import { ASPECTS, DEV_INTENSIFIERS, DEV_OPINIONS, type Polarity, TRAIN_INTENSIFIERS, TRAIN_OPINIONS } from './lexicon';
 
 /** A choice among `items`, all equally likely. */
 export type Choose = <T>(items: readonly T[]) => T;
 
-/** `{x}` is the clause that decides, `{y}` the one of the other polarity; `{a}` an aspect, `{o}` an opinion word, `{i}` an intensifier. */
+/**
+ * `{x}` is the clause that decides, `{y}` the one of the other polarity; `{a}` an aspect, `{o}` an
+ * opinion word, `{i}` an intensifier.
+ */
 interface Grammar {
   /** One in five is denied, so that single clauses still tell what an opinion word means. */
   clauses: Record<'said' | 'denied', readonly string[]>;
@@ -70,7 +75,10 @@ function clause(grammar: Grammar, polarity: Polarity, aspect: string, choose: Ch
   return text.replace('{a}', aspect).replace('{i}', choose(grammar.intensifiers)).replace('{o}', opinion);
 }
 
-/** A positive and a negative sentence. One pair in three is two clauses in contrast, told in either order: twins in their words. */
+/**
+ * A positive and a negative sentence. One pair in three is two
+ * clauses in contrast, told in either order: twins in their words.
+ */
 export function sentencePair(grammar: Grammar, choose: Choose): Record<Polarity, string> {
   const first = choose(ASPECTS);
   const second = choose(ASPECTS.filter((aspect) => aspect !== first));

@@ -1,7 +1,8 @@
 /**
- * A sentiment task from a grammar of our own, for the quickstart, examples and tests: small enough to be code. A bag of words can
- * not solve it, and its dev half uses opinion words and templates that its train half does not have, so that what an encoder
- * learnt in pretraining counts. Templates are in grammar.ts, words in lexicon.ts; it is no part of the library.
+ * A sentiment task from a grammar of our own, for the quickstart, examples and tests: small enough
+ * to be code. A bag of words can not solve it, and its dev half uses opinion words and templates
+ * that its train half does not have, so that what an encoder learnt in pretraining counts.
+ * Templates are in grammar.ts, words in lexicon.ts; it is no part of the library.
  */
 import type { TextExample } from '../../src';
 import { RANDOM_SITE, RandomStream } from '../../src/base/philox';
@@ -18,7 +19,8 @@ export const TRAIN_SENTENCES = 4800;
 export const DEV_SENTENCES = 800;
 
 /**
- * Sentiment sentences with negation and contrast, which a bag of words can not classify; dev has words and templates that train has not.
+ * Sentiment sentences with negation and contrast, which a bag of words can not classify; dev has
+ * words and templates that train has not.
  *
  * @param seed another one, other sentences. Default 0. The same seed gives the same sentences.
  */

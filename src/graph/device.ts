@@ -1,4 +1,7 @@
-/** Which device computes, and why. */
+/**
+ * Which backend a run computes on, and why: what `auto` chose, or an error that names the cause.
+ * The causes come from the addon (src/native.ts); the precision that goes with it: precision.ts.
+ */
 import { FusedLoraError } from '../base/errors';
 import { native } from '../native';
 import type { BackendName } from './parameter';
@@ -18,7 +21,8 @@ const firstSentence = (text: string) => text.split(/\. (?=[A-Z])/)[0];
 /**
  * `auto` takes CUDA where it can be had and says why not where it can not.
  *
- * @throws FusedLoraError DEVICE_UNAVAILABLE when `cuda` is asked for and is not there: never a silent fallback.
+ * @throws FusedLoraError DEVICE_UNAVAILABLE when `cuda` is
+ *   asked for and is not there: never a silent fallback.
  */
 export function chooseDevice(device: DeviceOption = 'auto'): ChosenDevice {
   const { cuda, isa, threads } = native().info();

@@ -12,8 +12,8 @@ import { isJsonObject, type JsonObject } from './json';
 const LOCK = '.lock';
 
 /**
- * When a process began, in the system's own clock ticks; undefined where /proc does not tell. With it a process number that came round again is not taken
- * for the run that had it before.
+ * When a process began, in the system's own clock ticks; undefined where /proc does not tell. With
+ * it a process number that came round again is not taken for the run that had it before.
  */
 function beginOf(pid: number): string | undefined {
   try {
@@ -34,7 +34,10 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** Whether the run that wrote a lock goes on. Of another machine (a container that is gone, say) nobody can tell: its lock does not count. */
+/**
+ * Whether the run that wrote a lock goes on. Of another machine (a container that is gone, say)
+ * nobody can tell: its lock does not count.
+ */
 function isHeld({ pid, begin, host }: JsonObject): boolean {
   if (host !== os.hostname() || typeof pid !== 'number' || !isAlive(pid)) return false;
   return begin === undefined || begin === beginOf(pid);
@@ -50,7 +53,8 @@ export class OutputLock {
   /**
    * Takes the folder for this run; the lock of a run that was killed is taken over.
    *
-   * @param isNew whether the folder was made for this run: when nothing is in it at the end, it goes.
+   * @param isNew whether the folder was made for this run:
+   *   when nothing is in it at the end, it goes.
    * @throws FusedLoraError BUSY when another run of this machine writes there; FILE_NOT_WRITABLE.
    */
   static take(dir: string, isNew = false): OutputLock {
@@ -119,7 +123,10 @@ function read(file: string): { text: string | undefined; json: JsonObject | unde
   }
 }
 
-/** Removes the lock of a dead run. Of two runs that do so at once, one finds the other's new lock in its hand, and puts it back. */
+/**
+ * Removes the lock of a dead run. Of two runs that do so at once,
+ * one finds the other's new lock in its hand, and puts it back.
+ */
 function takeAway(file: string, text: string | undefined): void {
   const aside = `${file}.${process.pid}`;
   try {
