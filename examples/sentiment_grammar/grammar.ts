@@ -1,8 +1,9 @@
 /**
- * Sentences of one or two clauses. A clause has a polarity: that of its opinion word, turned round
- * by a negation. Of two clauses in contrast one decides: the main clause after "but" and "although
- * …,", the first one before "although". So the same bag of words has either label, and only word
- * order tells. The words are in lexicon.ts.
+ * Sentences of one or two clauses. A clause has a polarity: that of its opinion
+ * word, turned round by a negation. Of two clauses in contrast one decides: the
+ * main clause after "but" and "although …,", the first one before "although".
+ * So the same bag of words has either label, and only word order tells.
+ * The words: lexicon.ts. Who draws sentences: index.ts.
  */
 import { ASPECTS, DEV_INTENSIFIERS, DEV_OPINIONS, type Polarity, TRAIN_INTENSIFIERS, TRAIN_OPINIONS } from './lexicon';
 
@@ -75,8 +76,8 @@ function clause(grammar: Grammar, polarity: Polarity, aspect: string, choose: Ch
 }
 
 /**
- * A positive and a negative sentence. One pair in three is two clauses in contrast, told in either
- * order: twins in their words.
+ * A positive and a negative sentence. One pair in three is two
+ * clauses in contrast, told in either order: twins in their words.
  */
 export function sentencePair(grammar: Grammar, choose: Choose): Record<Polarity, string> {
   const first = choose(ASPECTS);

@@ -1,7 +1,5 @@
-/**
- * Words of the sentiment task. Train and dev share things that films have, and no opinion word.
- * The templates that they stand in are in grammar.ts.
- */
+// Opinion words, aspects and intensifiers. Train and dev share aspects, and no opinion word.
+// Sentences are built from them in grammar.ts.
 
 export type Polarity = 'positive' | 'negative';
 

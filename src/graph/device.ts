@@ -1,6 +1,6 @@
 /**
- * CPU or GPU: what `device: 'auto'` takes here, and why an explicit choice can not be had.
- * What products are computed in there is chosen in precision.ts.
+ * Which backend a run computes on, and why: what `auto` chose, or an error that names the cause.
+ * The causes come from the addon (src/native.ts); the precision that goes with it: precision.ts.
  */
 import { FusedLoraError } from '../base/errors';
 import { native } from '../native';
@@ -21,8 +21,8 @@ const firstSentence = (text: string) => text.split(/\. (?=[A-Z])/)[0];
 /**
  * `auto` takes CUDA where it can be had and says why not where it can not.
  *
- * @throws FusedLoraError DEVICE_UNAVAILABLE when `cuda` is asked for and is not there: never a
- * silent fallback.
+ * @throws FusedLoraError DEVICE_UNAVAILABLE when `cuda` is
+ *   asked for and is not there: never a silent fallback.
  */
 export function chooseDevice(device: DeviceOption = 'auto'): ChosenDevice {
   const { cuda, isa, threads } = native().info();

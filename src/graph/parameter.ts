@@ -85,7 +85,10 @@ export class Parameter {
     return values;
   }
 
-  /** Every `every`-th of the newest values, from the first on: of a source that can, no others are read. */
+  /**
+   * Every `every`-th of the newest values, from the first
+   * on: of a source that can, no others are read.
+   */
   sample(every: number): Float32Array {
     const source = this.newest || this.host ? undefined : this.source;
     if (source?.readSample) return source.readSample(every);

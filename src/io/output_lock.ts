@@ -53,8 +53,8 @@ export class OutputLock {
   /**
    * Takes the folder for this run; the lock of a run that was killed is taken over.
    *
-   * @param isNew whether the folder was made for this run: when nothing is in it at the end, it
-   * goes.
+   * @param isNew whether the folder was made for this run:
+   *   when nothing is in it at the end, it goes.
    * @throws FusedLoraError BUSY when another run of this machine writes there; FILE_NOT_WRITABLE.
    */
   static take(dir: string, isNew = false): OutputLock {
@@ -124,8 +124,8 @@ function read(file: string): { text: string | undefined; json: JsonObject | unde
 }
 
 /**
- * Removes the lock of a dead run. Of two runs that do so at once, one finds the other's new lock in
- * its hand, and puts it back.
+ * Removes the lock of a dead run. Of two runs that do so at once,
+ * one finds the other's new lock in its hand, and puts it back.
  */
 function takeAway(file: string, text: string | undefined): void {
   const aside = `${file}.${process.pid}`;

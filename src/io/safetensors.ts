@@ -153,13 +153,18 @@ export function readTensorParts(info: TensorInfo, visit: (values: Float32Array, 
   readParts(info, PART, (bytes, at) => visit(toFloat32(info.dtype, bytes), at / DTYPE_BYTES[info.dtype]));
 }
 
-/** Values that lie closer than this are read with what is between them: a system call costs more than so many bytes. */
+/**
+ * Values that lie closer than this are read with what is
+ * between them: a system call costs more than so many bytes.
+ */
 const NEAR_BYTES = 512;
 
 /**
- * Every `every`-th value of {@link readTensorFloat32}, from the first on; values far apart are read one by one.
+ * Every `every`-th value of {@link readTensorFloat32}, from
+ * the first on; values far apart are read one by one.
  *
- * @throws FusedLoraError as {@link readTensorFloat32}. Of a file that was modified all bytes are read, to see whether they are the same.
+ * @throws FusedLoraError as {@link readTensorFloat32}. Of a file that was modified all bytes are
+ *   read, to see whether they are the same.
  */
 export function readTensorSample(info: TensorInfo, every: number): Float32Array {
   requireFloats(info);

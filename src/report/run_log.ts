@@ -1,7 +1,7 @@
 /**
- * The log of a training run as it is written, from its start to its end, and the report that is
- * made of it then. How the log is read again is in record.ts; single steps are appended by
- * src/train/event_log.ts.
+ * The log of a training run as it is written, from its start to its end,
+ * and the report that is made of it then. How the log is read again is
+ * in record.ts; single steps are appended by src/train/event_log.ts.
  */
 import * as path from 'node:path';
 import { FusedLoraError } from '../base/errors';
