@@ -1,4 +1,5 @@
-// The CUDA backend: fp32 on the first GPU that the driver shows (CUDA_VISIBLE_DEVICES chooses another).
+// The CUDA backend: fp32 on the first GPU that the driver shows (CUDA_VISIBLE_DEVICES chooses
+// another). backend.cc has its table of ops, device/device.cc opens the GPU.
 #pragma once
 
 #include <cstddef>

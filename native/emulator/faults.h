@@ -1,4 +1,5 @@
-// What can be made to go wrong: FUSED_LORA_EMULATOR_FAULT is a list of `name` or `name=number` with commas between.
+// What can be made to go wrong: FUSED_LORA_EMULATOR_FAULT is a list of `name` or `name=number` with
+// commas between.
 //
 //   noDriver             there is no driver
 //   driver=V             the driver supports CUDA V (12040 is 12.4), which is too old for the runtime

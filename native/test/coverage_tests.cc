@@ -1,5 +1,5 @@
-// What every op has to have: a contract, an f32 and an f64 reference, a CPU implementation and a test of its formula.
-// (The comparison of backends fails by itself for an op without cases.)
+// What every op has to have: a contract, an f32 and an f64 reference, a CPU implementation and a
+// test of its formula. (The comparison of backends fails by itself for an op without cases.)
 #include <algorithm>
 
 #include "ops/backend.h"

@@ -1,13 +1,14 @@
 // C[m, n] = sum_k a[m, k] b[k, n] + sum_i a'[m, i] b'[i, n]
 //
-// A block holds a tile of C in registers and walks along the depth: a slab of each operand (a: depth x rows,
-// b: depth x cols of the tile) goes from memory through registers to shared memory; while one slab is multiplied, the
-// next is under way. One fused multiply-add an element and step, in the order of k, then of i; with a mask, i comes
-// first, since the mask lies between the two. What is outside of an operand counts as zero and is not stored.
-#include "cuda/ops/activation.cuh"
+// A block holds a tile of C in registers and walks along the depth: a slab of each operand (a:
+// depth x rows, b: depth x cols of the tile) goes from memory through registers to shared memory;
+// while one slab is multiplied, the next is under way. One fused multiply-add an element and step,
+// in the order of k, then of i; with a mask, i comes first, since the mask lies between the two.
+// What is outside of an operand counts as zero and is not stored.
 #include "cuda/device/launch.h"
 #include "cuda/gemm/product_f32.h"
 #include "cuda/gemm/selection.h"
+#include "cuda/ops/activation.cuh"
 
 namespace fl::cuda {
 namespace {

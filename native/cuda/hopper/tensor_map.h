@@ -1,6 +1,6 @@
-// Tensor maps: how the copy engine is told where a bf16 matrix lies and what a box of it is. Boxes are written with the
-// 128-byte swizzle (swizzle.h). CUDA driver API, cuTensorMapEncodeTiled, which is asked of the driver at run time: the
-// addon loads where there is none.
+// Tensor maps: how the copy engine is told where a bf16 matrix lies and what a box of it is. Boxes
+// are written with the 128-byte swizzle (swizzle.h). CUDA driver API, cuTensorMapEncodeTiled, which
+// is asked of the driver at run time: the addon loads where there is none.
 #pragma once
 
 #include <cstdint>

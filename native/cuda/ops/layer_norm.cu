@@ -6,8 +6,8 @@
 // A row is read once and kept in registers; quads that do not fit are made again in each pass.
 #include "ops/layer_norm.h"
 
-#include "cuda/ops/column_sums.cuh"
 #include "cuda/ops.h"
+#include "cuda/ops/column_sums.cuh"
 #include "cuda/ops/rows.cuh"
 #include "ops/add_layer_norm.h"
 

@@ -4,13 +4,13 @@
 // biasBackward:         db += sum_rows dy
 #include "ops/linear.h"
 
-#include "cuda/ops/column_sums.cuh"
 #include "cuda/device/device.h"
-#include "cuda/ops/linear_bf16.h"
-#include "cuda/ops.h"
 #include "cuda/gemm/product_f32.h"
-#include "cuda/gemm/weight_gradient.h"
 #include "cuda/gemm/selection.h"
+#include "cuda/gemm/weight_gradient.h"
+#include "cuda/ops.h"
+#include "cuda/ops/column_sums.cuh"
+#include "cuda/ops/linear_bf16.h"
 
 namespace fl::cuda {
 namespace {
@@ -66,7 +66,7 @@ void linearBackwardWeight(const OpCall& call) {
     return;
   }
   // dW [n, k] = p^T q with the thin side as p: dy^T x, or transposed x^T dy.
-  OuterSum sum;
+  WeightGradient sum;
   sum.rows = rows;
   sum.transposed = k < n;
   sum.rank = sum.transposed ? k : n;

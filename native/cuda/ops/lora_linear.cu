@@ -4,15 +4,16 @@
 //                      dx = f'(z) (dy W + mask * (v A)) + residual   one product, with the mask between its two parts
 //                      dA += v^T (mask * x),  dB += dy^T u     sums over fixed pieces of the rows
 //
-// x and dy are read once more for u and v than a kernel needs that makes them inside the large product.
+// x and dy are read once more for u and v than a kernel needs that makes them inside the large
+// product.
 #include "ops/lora_linear.h"
 
 #include "cuda/device/launch.h"
-#include "cuda/ops/linear_bf16.h"
-#include "cuda/ops.h"
 #include "cuda/gemm/product_f32.h"
-#include "cuda/gemm/weight_gradient.h"
 #include "cuda/gemm/selection.h"
+#include "cuda/gemm/weight_gradient.h"
+#include "cuda/ops.h"
+#include "cuda/ops/linear_bf16.h"
 
 namespace fl::cuda {
 namespace {
@@ -34,8 +35,8 @@ struct LowRankProduct {
   float* out = nullptr;  // [rows, rank]
 };
 
-/// A warp has kRowsPerWarp rows and kRanks ranks; its lanes share the depth and add up in a fixed tree.
-/// Grid: rows / (kWarps * kRowsPerWarp), rank / kRanks.
+/// A warp has kRowsPerWarp rows and kRanks ranks; its lanes share the depth and add up in a fixed
+/// tree. Grid: rows / (kWarps * kRowsPerWarp), rank / kRanks.
 template <bool depthContiguous>
 __global__ void __launch_bounds__(kWarps* kWarp) lowRankProduct(const LowRankProduct p) {
   const int lane = static_cast<int>(threadIdx.x) % kWarp, warp = static_cast<int>(threadIdx.x) / kWarp;
@@ -124,7 +125,7 @@ void loraLinearBackward(const OpCall& call) {
   const char* const name = "loraLinearBackward";
   if (rows == 0) return;
 
-  OuterSum dA, dB;
+  WeightGradient dA, dB;
   dA.rows = dB.rows = rows;
   dA.rank = dB.rank = rank;
   dA.cols = in;

@@ -1,10 +1,11 @@
-// crossEntropy, mse, bceWithLogits and their gradients; the formulas are in ops/loss.h. Losses and sums of weights are
-// summed in double, in a fixed order; nothing of a row is stored between forward and backward.
+// crossEntropy, mse, bceWithLogits and their gradients; the formulas are in ops/loss.h. Losses and
+// sums of weights are summed in double, in a fixed order; nothing of a row is stored between
+// forward and backward.
 #include "ops/loss.h"
 
+#include "cuda/ops.h"
 #include "cuda/ops/double_sums.cuh"
 #include "cuda/ops/elements.cuh"
-#include "cuda/ops.h"
 #include "cuda/ops/rows.cuh"
 
 namespace fl::cuda {

@@ -1,10 +1,10 @@
-// Sorting: chunks of 1024 keys (index, position) by a bitonic network in shared memory; then each key's place is its
-// place in its chunk plus the number of smaller keys in every other chunk, found by bisection. Keys are all different,
-// so that there is one sorted order.
+// Sorting: chunks of 1024 keys (index, position) by a bitonic network in shared memory; then each
+// key's place is its place in its chunk plus the number of smaller keys in every other chunk, found
+// by bisection. Keys are all different, so that there is one sorted order.
 //
-// Summing: a block has 64 sorted positions, a thread one column. What begins and ends in the piece is added to the
-// table; the sum of a run that came from the piece before (head) or goes on in the next one (tail) is kept, and added
-// up in order by the block of the piece where the run begins.
+// Summing: a block has 64 sorted positions, a thread one column. What begins and ends in the piece
+// is added to the table; the sum of a run that came from the piece before (head) or goes on in the
+// next one (tail) is kept, and added up in order by the block of the piece where the run begins.
 #include "cuda/ops/scatter_rows.h"
 
 #include "cuda/device/launch.h"
