@@ -1,7 +1,7 @@
 # The CPU's kernels, one source compiled once for each instruction set: object libraries
 # fused_lora_cpu_<set>, in which FL_ISA is the set's name and the namespace of what a file defines
-# (fl::cpu::avx2). native/cpu/dispatch.h chooses one of them at run time. Only they may use more than
-# the baseline; scripts/lint-isa.mjs checks their object files.
+# (fl::cpu::avx2). native/cpu/dispatch.h chooses one of them at run time. Only they may use more
+# than the baseline; scripts/lint-isa.mjs checks their object files.
 
 set(FUSED_LORA_CPU_KERNELS
     "${CMAKE_CURRENT_SOURCE_DIR}/native/cpu/attention/attention_kernels.cc"

@@ -1,6 +1,6 @@
 // cuBLASLt's bare product with bias, opened at run time: what lora_gemm_sm90a takes turns with. The
 // addon neither links nor opens it. Numbers of enumerators are those of cublasLt.h (CUDA 12 and
-// 13).
+// 13). hopper_gemm.cc calls it.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -22,7 +22,8 @@ struct BareProduct {
 
 class CublasLt {
  public:
-  /// @param file e.g. libcublasLt.so.13, or a path. Throws std::runtime_error with the loader's reason.
+  /// @param file e.g. libcublasLt.so.13, or a path. Throws std::runtime_error with the loader's
+  ///   reason.
   explicit CublasLt(const std::string& file);
 
   /// Launches the product with the fastest of the algorithms that cuBLASLt proposes; `seconds`

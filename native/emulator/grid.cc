@@ -1,6 +1,6 @@
-// Blocks one after the other; a block's threads on fibers. A fiber runs thread after thread until
-// one has to wait at a barrier, and only then another fiber begins: kernels without barriers never
-// change fibers.
+// Runs a launched kernel, as stream.cc asks: blocks one after the other, a block's threads on
+// fibers. A fiber runs thread after thread until one has to wait at a barrier, and only then
+// another fiber begins: kernels without barriers never change fibers.
 //
 // FUSED_LORA_EMULATOR_ORDER=backward takes threads and blocks from the last to the first: a result
 // that depends on it shows a missing barrier.
@@ -290,7 +290,8 @@ void runGrid(const cudaLaunchConfig_t& config, unsigned cluster, const std::func
     const uint64_t b = (backward() ? clusters - 1 - i : i) * cluster;
     const uint3 first{static_cast<unsigned>(b % grid.x), static_cast<unsigned>(b / grid.x % grid.y),
                       static_cast<unsigned>(b / grid.x / grid.y)};
-    for (unsigned r = 0; r < cluster; r++) std::memset(sharedMemory[r], 0xFF, config.dynamicSmemBytes);  // reads as NaN
+    // Shared memory that nobody has written reads as NaN.
+    for (unsigned r = 0; r < cluster; r++) std::memset(sharedMemory[r], 0xFF, config.dynamicSmemBytes);
     Cluster::instance().run(config.blockDim.x, cluster, first, thread);
   }
 }

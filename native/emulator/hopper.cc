@@ -1,7 +1,7 @@
 // Barriers in shared memory, the copy engine and wgmma on the CPU. Everything asynchronous happens
 // as late as it may: copies arrive when their barrier is waited for, products are made and stores
 // read when they are waited for. Until then a copy's place and the sums of a product hold NaN;
-// operands that change under a product end the process.
+// operands that change under a product end the process. What the calls mean: hopper.h.
 #include <cuda_runtime.h>
 
 #include <cstdio>

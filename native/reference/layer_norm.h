@@ -1,5 +1,5 @@
 // One row of layer normalization, forward and backward: layerNorm and addLayerNorm differ only in
-// where the row comes from.
+// where the row comes from. The ops are layer_norm.cc and add_layer_norm.cc.
 #pragma once
 
 #include <cmath>

@@ -1,5 +1,5 @@
 // Offsets of buffers with known lifetimes in one block of memory: an allocator played through once,
-// in instruction order.
+// in instruction order. Lifetimes come from program/build.cc.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
 // A named tensor of the model on one device: its value, and where it is trained its gradient and
 // AdamW moments. Backends keep derived copies (packed panels, later bf16) in `derived`, which a new
-// value invalidates.
+// value invalidates. Memory is had from memory.h.
 #pragma once
 
 #include <array>

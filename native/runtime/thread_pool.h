@@ -1,6 +1,6 @@
 // The process-wide pool behind every CPU op. One parallel region runs at a time; the calling thread
 // takes part. Threads only choose who computes a chunk: what a chunk computes never depends on the
-// thread count (determinism).
+// thread count (determinism). Which CPU a worker runs on: placement.h.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
 // Contracts reject what is wrong, by the right code and with a message that names the op and the
 // operand. Every operand of a good call of every op is taken away, given another dtype, and made
-// longer in each dimension.
+// longer in each dimension. The contracts are the headers of native/ops.
 #include <algorithm>
 #include <cmath>
 #include <limits>

@@ -1,5 +1,5 @@
 // What the host does around launches: sizes that no grid can have, and other threads that use the
-// device while one records a step.
+// device while one records a step. Grids are bounded in cuda/device/launch.h.
 #include <thread>
 
 #include "test/cases.h"

@@ -1,5 +1,5 @@
 // What has to hold to the bit on every backend: dropout masks, an adapter that is still zero, and
-// that a value which is not finite is seen.
+// that a value which is not finite is seen. What may differ by rounding is compare_tests.cc's.
 #include <cmath>
 #include <limits>
 

@@ -1,5 +1,6 @@
 // Every backward op of the float64 reference against central differences of its forward op: for L =
-// sum(dy * y), dL/dx[i] from L at x[i] -2h, -h, +h, +2h (error of order h^4).
+// sum(dy * y), dL/dx[i] from L at x[i] -2h, -h, +h, +2h (error of order h^4). Forward formulas:
+// value_tests.cc.
 #include <cmath>
 
 #include "test/cases.h"

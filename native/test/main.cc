@@ -2,7 +2,7 @@
 // tests whose name contains one of the given words. --backend restricts which backends are held
 // against the reference (reference, cpu, cuda); --small compares them on a few small cases of each
 // op; --isas lists the instruction sets of this CPU, of which the environment variable
-// FUSED_LORA_CPU_ISA chooses one.
+// FUSED_LORA_CPU_ISA chooses one. The runner is suite.cc.
 #include <cstdio>
 #include <cstring>
 

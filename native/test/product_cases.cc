@@ -1,5 +1,6 @@
 // Cases of linear and loraLinear with their gradients: every row count, sizes of real layers,
-// corners of tiles. In precision bf16 they are the same with rounded operands.
+// corners of tiles. In precision bf16 they are the same with rounded operands. All lists are called
+// from cases.cc.
 #include <cmath>
 
 #include "test/cases.h"

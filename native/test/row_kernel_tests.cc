@@ -1,6 +1,6 @@
 // Every compiled copy of the CPU's row kernels that this machine can run: accuracy over the whole
 // range of floats, values that are not finite, masks, and that a result does not depend on its
-// place in a row.
+// place in a row. The kernels: cpu/rows/row_kernels.h.
 #include <cmath>
 #include <cstring>
 #include <limits>

@@ -1,6 +1,6 @@
 // A program with every kind of value, built by hand: one LoRA layer on the queries of an attention
 // block, a gather and a classifier. Frozen: the table, W and its bias. Trained: A, B, the LayerNorm
-// and the classifier.
+// and the classifier. Tests of it: program_tests.cc.
 #pragma once
 
 #include <map>

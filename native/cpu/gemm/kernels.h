@@ -1,17 +1,19 @@
 // The inner loops of the CPU products, one table of functions for each instruction set and
 // precision. Plain C types only: the files that fill the tables are compiled for instruction sets
 // that the rest of the program may not use, so they must not instantiate anything that the linker
-// could share with it.
+// could share with it. They are gemm_f32.cc and gemm_bf16.cc; cpu/dispatch.h chooses.
 //
 // A product runs over k in steps, `depth` elements of k each (the last filled up with zeros):
-//                                  depth  a step of a right panel     a step of a left panel
-//   fp32                           1      a float                     a float
-//   bf16, with its instructions    2      a pair of bf16              a pair of bf16
-//   bf16, expanded in the tile     2      a pair of bf16              two floats that are bf16 values
+//                                  depth  a step of a right panel  a step of a left panel
+//   fp32                           1      a float                  a float
+//   bf16, with its instructions    2      a pair of bf16           a pair of bf16
+//   bf16, expanded in the tile     2      a pair of bf16           two floats that are bf16 values
 // A pair is one word of 32 bits, the first element in the low half. Layouts, in words, both step by
 // step, so that a step reads short contiguous runs:
-//   left panel:  `rows` (1..mr) rows; word w of row i is at a[w * aStride + i], leftWords words a step
-//   right panel: nr columns; step s of column j is at b[s * bStride + j]; missing columns of the last panel are zero
+//   left panel:  `rows` (1..mr) rows; word w of row i is at a[w * aStride + i], leftWords words a
+//                step
+//   right panel: nr columns; step s of column j is at b[s * bStride + j]; missing columns of the
+//                last panel are zero
 // Every element of a result is one chain of multiply-adds in the order of k, whatever its place in
 // a tile: the same bits for every way to cut a matrix into tiles, and for fused and separate LoRA.
 #pragma once

@@ -1,5 +1,6 @@
 // Memory that an op needs while it runs, kept and grown between calls; one set for each thread that
-// calls ops, so that programs in different threads do not meet in it.
+// calls ops, so that programs in different threads do not meet in it. Scratch memory of a worker
+// thread: runtime/thread_pool.h.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,8 @@
-// attentionBackward, P recomputed from logsumexp, in two launches without atomics:
-//   tiles of queries:  delta = sum_j P dP / sum_j P,   dq = scale (sum_j P dP k_j - delta sum_j P k_j)
-//   tiles of keys:     dv = sum_i m P dy_i,            dk = scale sum_i P (dP - delta) q_i
+// attentionBackward, P recomputed from the logsumexp of attention.cu, in two launches without
+// atomics; tiles are loaded as attention_tile.cuh has it.
+//   tiles of queries:  delta = sum_j P dP / sum_j P
+//                      dq = scale (sum_j P dP k_j - delta sum_j P k_j)
+//   tiles of keys:     dv = sum_i m P dy_i,  dk = scale sum_i P (dP - delta) q_i
 // Delta is dy . y in exact arithmetic; as a quotient of sums of the same rounded P and dP, a row of
 // dS sums to zero up to rounding, so that gradients which cancel (a key bias) stay small. The
 // scores of both launches are the same bits.
@@ -129,8 +131,9 @@ __global__ void __launch_bounds__(AttentionTile::kThreads) attentionKeyGradient(
   for (int64_t from = firstQuery; from < lastQuery; from += kColumns) {
     const int64_t query = from + lane;
     const int token = query < lastQuery ? r.tokenOf(query) : -1;
-    if (__any_sync(0xFFFFFFFFu, token >= begin && token < end) == 0) continue;  // the same in all warps
-    __syncthreads();                                                            // as above
+    // The same in all warps.
+    if (__any_sync(0xFFFFFFFFu, token >= begin && token < end) == 0) continue;
+    __syncthreads();  // as above
     Team::template load<kColumns>(sharedQ, b.q + column, from, r.queries, r);
     Team::template load<kColumns>(sharedDy, b.dy + column, from, r.queries, r);
     __syncthreads();

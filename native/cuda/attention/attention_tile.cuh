@@ -1,5 +1,6 @@
 // What the attention kernels share: rows and the sequences they are in, tiles in shared memory, dot
-// products of a warp's rows with its lanes' columns, dropout bits.
+// products of a warp's rows with its lanes' columns, dropout bits. Used by attention.cu and
+// attention_backward.cu; how work is cut up: attention_tile.h.
 #pragma once
 
 #include "cuda/attention/attention_tile.h"

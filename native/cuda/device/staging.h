@@ -1,6 +1,6 @@
 // The inputs of a step on their way to the GPU: gathered in one of two pinned buffers, so that the
 // host fills one while the GPU may still read the other, and copied from there without the host
-// waiting.
+// waiting. All other copies: memory.h.
 #pragma once
 
 #include <cuda_runtime.h>

@@ -1,5 +1,6 @@
 // bf16 copies of fp32 matrices, for products that read them many times: rows padded with zeros to
-// whole chunks of 16 bytes.
+// whole chunks of 16 bytes. Copies of weights are kept by cast_weights.cu, factors of adapters cast
+// in low_rank_bf16.cu.
 #pragma once
 
 #include "cuda/gemm/tile_bf16.h"

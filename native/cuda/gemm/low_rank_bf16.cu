@@ -1,7 +1,7 @@
 // A block has 16 rows and up to 32 ranks. Its warps take turns along the depth, 16 steps at a time;
 // their sums are added in the order of the warps. Which steps an mma sees in which place is free as
 // long as both operands agree: lane t of a row has steps 4t .. 4t + 3, one read of 16 bytes, in the
-// places of 2t, 2t + 1, 2t + 8 and 2t + 9.
+// places of 2t, 2t + 1, 2t + 8 and 2t + 9. What it computes: low_rank_bf16.h.
 #include "cuda/gemm/low_rank_bf16.h"
 
 #include "cuda/ops/rows.cuh"

@@ -1,4 +1,5 @@
 // C[m, n] = sum_k a[m, k] b[k, n] + sum_i a'[m, i] b'[i, n]
+// The operands are described in product_f32.h, bf16 is product_bf16.cu's.
 //
 // A block holds a tile of C in registers and walks along the depth: a slab of each operand (a:
 // depth x rows, b: depth x cols of the tile) goes from memory through registers to shared memory;
@@ -23,7 +24,8 @@ struct Slab {
   static_assert(kEach * threads == span * depth);
   float value[kEach];
 
-  /// source: [width, total] where the depth is contiguous, else [total, width]; the slab begins at (from, k0).
+  /// source: [width, total] where the depth is contiguous, else [total, width]; the slab begins at
+  /// (from, k0).
   __device__ void load(const float* source, int64_t width, int64_t total, int64_t from, int64_t k0) {
 #pragma unroll
     for (int i = 0; i < kEach; i++) {

@@ -131,7 +131,8 @@ struct TensorChunk {
   int64_t begin;
 };
 constexpr TensorChunk tensorChunk(const int64_t* firstChunk, int tensors, int64_t chunk) {
-  int low = 0, high = tensors - 1;  // the last tensor that begins at or before the chunk; empty ones come before it
+  // The last tensor that begins at or before the chunk; empty ones come before it.
+  int low = 0, high = tensors - 1;
   while (low < high) {
     const int middle = (low + high + 1) / 2;
     if (firstChunk[middle] <= chunk)

@@ -1,5 +1,6 @@
 // partial[s][i][c] = sum over the rows of piece s, in order, of p[row, i] mask(row, c) q[row, c]
-// out[i, c] += partial[0][i][c] + partial[1][i][c] + ...
+// out[i, c] += partial[0][i][c] + partial[1][i][c] + ... What is summed: weight_gradient.h; on
+// tensor cores: weight_gradient_bf16.cu.
 //
 // A thread has one column c and a handful of ranks: q is read once for all of them, neighbouring
 // threads read neighbouring columns, and p comes through shared memory.

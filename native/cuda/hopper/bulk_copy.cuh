@@ -1,6 +1,7 @@
 // The copy engine between memory and shared memory (cp.async.bulk.tensor), and the barriers in
 // shared memory that say when its copies have arrived: PTX on compute capability 9.0; in the
 // emulator a copy arrives no sooner than it is waited for, and its place holds NaN until then.
+// Where a box lies is tensor_map.h's.
 #pragma once
 
 #include <cuda_runtime.h>

@@ -3,8 +3,8 @@
 // when it is stored.
 //
 //   z[m, n] = sum_k x[m, k] w(k, n) + sum_i u[m, i] b(i, n) + bias[n]
-//   out     = f(z) + residual                      (a forward pass; z is kept too where `preActivation` asks for it)
-//   out     = z f'(slopeAt) + residual             (a backward pass: slopeAt is what the activation was given)
+//   out     = f(z) + residual             (a forward pass; `preActivation` keeps z too)
+//   out     = z f'(slopeAt) + residual    (a backward pass: slopeAt is what f was given)
 //
 // u comes from memory, or is made in the same kernel of R more columns (u = scaling x a, rounded to
 // bf16 once, as a kernel of its own would give it): LoRA, Hu et al. 2021, section 4.1; design:

@@ -1,6 +1,6 @@
 // How slabs of operands lie in shared memory: as the copy engine writes them with its 128-byte
 // swizzle and as wgmma reads them. PTX manual, "Asynchronous warpgroup level matrix shared memory
-// layout" and "Tensor swizzling modes".
+// layout" and "Tensor swizzling modes". wgmma.cuh reads and bulk_copy.cuh writes what lies so.
 //
 // A line is 64 bf16 (128 bytes); eight lines are an atom of 1024 bytes, in which the 16-byte chunk
 // c of line l lies at c xor l. Atoms begin at multiples of 1024, so that the exchange is one of

@@ -29,8 +29,8 @@ constexpr const char* faultOf(const MatrixBoxes& m) {
   return nullptr;
 }
 
-/// @param what named in errors: INVALID_SHAPE where faultOf finds something or the data is not on 16 bytes,
-///   DEVICE_UNAVAILABLE where the driver has no tensor maps.
+/// @param what named in errors: INVALID_SHAPE where faultOf finds something or the data is not on
+///   16 bytes, DEVICE_UNAVAILABLE where the driver has no tensor maps.
 TensorMap encode(const char* what, const MatrixBoxes& matrix);
 
 }  // namespace fl::cuda::hopper

@@ -35,7 +35,8 @@ struct TileSm90a {
   /// Fp32 sums a thread holds, `extraCols` columns of u included.
   constexpr int sums(int extraCols) const { return groupRows * (cols + extraCols) / 128; }
   constexpr int bytesOfX() const { return rows() * kLineBytes; }
-  /// @param depthContiguous weight [cols, depth]: one line a column. Else [depth, cols]: boxes of 64 columns.
+  /// @param depthContiguous weight [cols, depth]: one line a column. Else [depth, cols]: boxes of
+  ///   64 columns.
   constexpr int bytesOfWeight(bool depthContiguous, int extraCols) const {
     return depthContiguous ? (cols + extraCols) * kLineBytes
                            : (ceilDivide(cols, kSlab) + ceilDivide(extraCols, kSlab)) * kBoxBytes;

@@ -1,6 +1,6 @@
 // The warpgroup's product of 64 x 16 and 16 x N bf16 values, sums in fp32: PTX on compute
 // capability 9.0, the same on the CPU in the emulator. By all 128 threads of a warpgroup together.
-// Sums of thread t, g = t / 4 % 8, q = t % 4:
+// Operands lie as swizzle.h says. Sums of thread t, g = t / 4 % 8, q = t % 4:
 //   d[4 j + i]: row 16 (t / 32) + g + 8 (i / 2), column 8 j + 2 q + i % 2
 // which is how a[] of multiplyFrom takes 16 columns j of them as 16 steps (PTX manual, "Register
 // fragments for wgmma.mma_async.m64nNk16").

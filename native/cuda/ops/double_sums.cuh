@@ -1,5 +1,6 @@
 // Sums of many terms in double: chunks of 65536 terms, one block each, then the chunks by one
-// block; threads take every 256th term in order, and add up in a fixed tree.
+// block; threads take every 256th term in order, and add up in a fixed tree. Users: loss.cu,
+// optimizer.cu and optimizer_update.cu.
 #pragma once
 
 #include "cuda/ops/rows.cuh"

@@ -1,4 +1,5 @@
-// layerNorm, addLayerNorm: y = (z - mean) rstd gamma + beta with z = x, or residual + mask * x.
+// layerNorm, addLayerNorm: y = (z - mean) rstd gamma + beta with z = x, or residual + mask * x;
+// contracts in ops/layer_norm.h and ops/add_layer_norm.h, rows of threads in rows.cuh.
 // Backward, with xhat = (z - mean) rstd and g = dy gamma:
 //   dz = rstd (g - mean_row(g) - xhat mean_row(g xhat)),  dx = mask * dz
 //   dgamma += sum_rows dy xhat,  dbeta += sum_rows dy

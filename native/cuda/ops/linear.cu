@@ -1,3 +1,6 @@
+// The linear ops in fp32, each a product of cuda/gemm/product_f32.h or a sum over rows; bf16 goes
+// to linear_bf16.cu, the layer with an adapter is lora_linear.cu.
+//
 // linear:               y = f(x W^T + b) + residual
 // linearBackwardInput:  dx = f'(z) dy W + residual
 // linearBackwardWeight: dW += dy^T x

@@ -1,8 +1,11 @@
-// loraLinear:          u  = s dropout(x) A^T                   lowRankProduct
-//                      y  = f(x W^T + b + u B^T) + residual    one product: u B^T is `rank` more steps of x W^T
-// loraLinearBackward:  v  = s dy B                             lowRankProduct
-//                      dx = f'(z) (dy W + mask * (v A)) + residual   one product, with the mask between its two parts
-//                      dA += v^T (mask * x),  dB += dy^T u     sums over fixed pieces of the rows
+// loraLinear and loraLinearBackward in fp32 (bf16: lora_linear_bf16.cu):
+//
+//   u  = s dropout(x) A^T                         lowRankProduct
+//   y  = f(x W^T + b + u B^T) + residual          one product: u B^T is `rank` more steps of x W^T
+//
+//   v  = s dy B                                   lowRankProduct
+//   dx = f'(z) (dy W + mask * (v A)) + residual   one product, the mask between its two parts
+//   dA += v^T (mask * x),  dB += dy^T u           weight_gradient.h: fixed pieces of the rows
 //
 // x and dy are read once more for u and v than a kernel needs that makes them inside the large
 // product.

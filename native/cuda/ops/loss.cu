@@ -109,7 +109,8 @@ struct RowGradients {
 };
 
 /// With p = softmax(z), f = lossScale / D and e the smoothing:
-///   dz_c = f ((1 - e) w_label + e / C sum w) p_c - f e / C w_c, less f (1 - e) w_label at the label
+///   dz_c = f ((1 - e) w_label + e / C sum w) p_c - f e / C w_c,
+///          less f (1 - e) w_label at the label
 template <class Team>
 struct RowGradient {
   __device__ static void run(const RowGradients& g, int64_t row) {

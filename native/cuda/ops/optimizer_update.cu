@@ -1,6 +1,7 @@
 // The optimizer step over all tensors: partial sums of squares; their sum, the clip factor and
 // whether to go on, on the device; AdamW, which reads both from there. Lists of tensors travel as
-// kernel parameters.
+// kernel parameters. The element's arithmetic is adamw.cuh's, what a step is
+// ops/optimizer_update.h's.
 #include "ops/optimizer_update.h"
 
 #include "cuda/device/memory.h"

@@ -1,5 +1,6 @@
 // Copies from memory to shared memory that go on while the thread computes (cp.async): PTX on a
-// GPU; in the emulator a copy arrives no sooner than it is waited for.
+// GPU; in the emulator a copy arrives no sooner than it is waited for. Products use it for their
+// slabs (cuda/gemm/product_bf16.cu).
 #pragma once
 
 #include <cuda_runtime.h>
