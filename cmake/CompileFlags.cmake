@@ -31,34 +31,8 @@ if(FUSED_LORA_SANITIZE)
   set(FUSED_LORA_ADDON OFF)
 endif()
 
-# Instruction sets by file name suffix. Only these files may use more than the baseline; they are
-# called after a check at run time. gcc 12's own intrinsics headers warn about uninitialised values
-# (gcc bug 105593), hence the -Wno-.
-if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-  set(FUSED_LORA_ISA_quiet -Wno-uninitialized -Wno-maybe-uninitialized)
-endif()
-set(FUSED_LORA_ISA_avx2 ${FUSED_LORA_ISA_quiet} -mavx2 -mfma)
-set(FUSED_LORA_ISA_avx512 ${FUSED_LORA_ISA_quiet} -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma -mprefer-vector-width=512)
-set(FUSED_LORA_ISA_avx512bf16 ${FUSED_LORA_ISA_avx512} -mavx512bf16)
-
-# x86-64 only: elsewhere a file of such a name must compile to nothing (#if defined(__x86_64__)).
-function(fused_lora_isa_flags)
-  if(NOT CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
-    return()
-  endif()
-  foreach(source IN LISTS ARGN)
-    if(source MATCHES "_(avx2|avx512|avx512bf16)\\.cc$")
-      set_source_files_properties("${source}" PROPERTIES COMPILE_OPTIONS "${FUSED_LORA_ISA_${CMAKE_MATCH_1}}")
-    endif()
-  endforeach()
-endfunction()
-
 # Options, include path (native/, so that #include "ops/linear.h" works) and macros of one target.
 function(fused_lora_configure target)
-  get_target_property(type ${target} TYPE)
-  if(type STREQUAL "INTERFACE_LIBRARY")
-    return()
-  endif()
   target_include_directories(${target} PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}/native")
   target_compile_options(${target} PRIVATE "$<$<COMPILE_LANGUAGE:CXX>:${FUSED_LORA_CXX_OPTIONS}>")
   if(FUSED_LORA_WITH_CUDA)

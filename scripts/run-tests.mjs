@@ -121,6 +121,17 @@ check('instruction sets', process.execPath, ['scripts/lint-isa.mjs']);
 check('machine code', process.execPath, ['scripts/lint-sass.mjs']);
 clangFormat();
 nativeTests('native tests', 'build/fused_lora_test', []);
+// A process runs one instruction set; the run above had the best of this CPU.
+const isas = run(join(root, 'build/fused_lora_test'), ['--isas'], { quiet: true }).output.trim().split('\n');
+for (const isa of isas.slice(0, -1))
+  nativeTests(
+    `CPU kernels on ${isa}`,
+    'build/fused_lora_test',
+    ['--backend', 'cpu', '--small', 'products/', 'compare/'],
+    {
+      FUSED_LORA_CPU_ISA: isa,
+    },
+  );
 const emulated = ['--backend', 'cuda', 'update/', 'program/', 'recordedStep/', 'compare/cuda/', 'cudaLaunch/'];
 nativeTests('CUDA kernels on the CPU', 'build/fused_lora_emulated_test', [...emulated, 'exact/queriesAlone']);
 // No result depends on which of a grid's blocks and threads

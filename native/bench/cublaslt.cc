@@ -1,3 +1,5 @@
+// cuBLASLt by dlopen: a handle, descriptors, and the algorithms that its heuristic proposes for a
+// shape. What it is timed against, and how: hopper_gemm.cc.
 #include "bench/cublaslt.h"
 
 #include <dlfcn.h>

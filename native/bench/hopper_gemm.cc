@@ -1,5 +1,6 @@
-// hopper_gemm [--cublaslt FILE] [--rounds N] [--tiny]: times lora_gemm_sm90a in turns with cuBLASLt's bare product with
-// bias, L2 flushed before each, and writes one line of JSON for every shape, adapter and tile. bench:gpu runs it.
+// hopper_gemm [--cublaslt FILE] [--rounds N] [--tiny]: times lora_gemm_sm90a in turns with
+// cuBLASLt's bare product with bias, L2 flushed before each, and writes one line of JSON for every
+// shape, adapter and tile. bench:gpu runs it. The product itself: cuda/hopper/lora_gemm_sm90a.h.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>

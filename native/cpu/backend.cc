@@ -2,8 +2,8 @@
 // runtime/thread_pool.h.
 #include "ops/backend.h"
 
+#include "cpu/dispatch.h"
 #include "cpu/gemm/panels.h"
-#include "cpu/gemm/select.h"
 #include "cpu/ops.h"
 #include "runtime/memory.h"
 

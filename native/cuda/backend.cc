@@ -90,10 +90,10 @@ class CudaBackend final : public Backend {
 
   bool prepare(const OpCall& call, int input) override {
     const Tensor& W = call.inputs[static_cast<size_t>(input)];
-    if (input != weightInput(call.op) || W.dtype != DType::f32 || W.parameter == nullptr || !keepsRoundedCopy(W) ||
+    if (input != weightInput(call.op) || W.dtype != DType::f32 || W.parameter == nullptr || !keepsCastCopy(W) ||
         bindPrecision(call.op, *call.attributes) != Precision::bf16)
       return false;
-    roundedCopy(W);
+    castCopy(W);
     return true;
   }
 };

@@ -1,4 +1,5 @@
-// The CUDA backend: fp32 on the first GPU that the driver shows (CUDA_VISIBLE_DEVICES chooses another).
+// The CUDA backend: fp32 on the first GPU that the driver shows (CUDA_VISIBLE_DEVICES chooses
+// another). backend.cc has its table of ops, device/device.cc opens the GPU.
 #pragma once
 
 #include <cstddef>
@@ -8,8 +9,8 @@
 
 namespace fl {
 
-/// Throws DEVICE_UNAVAILABLE saying why: no driver, a driver too old, no GPU, a GPU that these kernels were not built
-/// for, or a GPU that failed earlier in this process.
+/// Throws DEVICE_UNAVAILABLE saying why: no driver, a driver too old, no GPU, a GPU that these
+/// kernels were not built for, or a GPU that failed earlier in this process.
 Backend& cudaBackend();
 
 /// What was found, for people and programs.
@@ -23,7 +24,8 @@ struct CudaReport {
   std::string device;
   /// 90 for 9.0; 0: no GPU was seen.
   int computeCapability = 0;
-  /// CUDA versions: what the driver supports (0: there is none) and what this build has; 13000 is 13.0.
+  /// CUDA versions: what the driver supports (0: there is none) and what this build has; 13000 is
+  /// 13.0.
   int driver = 0, runtime = 0;
   size_t freeBytes = 0, totalBytes = 0;
   /// Of this process's tensors.

@@ -1,11 +1,12 @@
-// Stands in for the CUDA runtime, so that the kernels of native/cuda can be compiled by the C++ compiler and run on the
-// CPU: the test executable built with it (CMakeLists.txt, fused_lora_emulated_test) holds every CUDA op against the
-// reference where there is no GPU. It shows what the kernels compute, not that a GPU runs them: neither memory order
-// between threads nor speed is a GPU's.
+// Stands in for the CUDA runtime, so that the kernels of native/cuda can be compiled by the C++
+// compiler and run on the CPU: the test executable built with it (CMakeLists.txt,
+// fused_lora_emulated_test) holds every CUDA op against the reference where there is no GPU. It
+// shows what the kernels compute, not that a GPU runs them: neither memory order between threads
+// nor speed is a GPU's.
 //
-// Threads of a block run in turns, one at a time, and change at barriers and warp operations only. Kernels may use what
-// is declared here; inline PTX and `extern __shared__` only behind functions that have both forms
-// (cuda/ptx/tensor_core.cuh, cuda/ptx/async_copy.cuh, cuda/ops/shared.cuh).
+// Threads of a block run in turns, one at a time, and change at barriers and warp operations only.
+// Kernels may use what is declared here; inline PTX and `extern __shared__` only behind functions
+// that have both forms (cuda/ptx/tensor_core.cuh, cuda/ptx/async_copy.cuh, cuda/ops/shared.cuh).
 #pragma once
 
 #include <array>
@@ -60,8 +61,8 @@ T __ldg(const T* from) {
 
 namespace fl::emulator {
 
-/// Shows `value` to the lanes of the calling thread's warp and returns what all of them show: 32 words, and which of
-/// them are there.
+/// Shows `value` to the lanes of the calling thread's warp and returns what all of them show: 32
+/// words, and which of them are there.
 struct Shown {
   const uint64_t* words;
   unsigned present;
@@ -92,8 +93,8 @@ bool copiesAreDone(unsigned thread);
 
 namespace fl::emulator {
 
-/// The value of lane `from`, the caller's own where there is no such lane. Reading from a lane that has returned is an
-/// error in the kernel.
+/// The value of lane `from`, the caller's own where there is no such lane. Reading from a lane that
+/// has returned is an error in the kernel.
 template <class T>
 T shuffle(T value, int from) {
   static_assert(sizeof(T) <= sizeof(uint64_t));

@@ -1,4 +1,5 @@
-// Questions about the device, and the errors: the last one of each thread, and the one that stays.
+// Questions about the stand-in device, and the errors: the last one of each thread, and the one
+// that stays. Which faults can be asked for is in faults.h.
 #include "device.h"
 
 #include <cuda_runtime.h>

@@ -1,4 +1,5 @@
-// What the files of the stand-in share.
+// What the files of the stand-in for the CUDA runtime share: the lock, the error that stays, sizes.
+// Its interface to native/cuda is runtime_api.h.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -23,7 +24,8 @@ bool isPinned(const void* memory);
 /// Runs what all streams have that are not recorded.
 void drainAll();
 
-/// Whether the calling thread records a stream; what may not be called then invalidates the recording.
+/// Whether the calling thread records a stream; what may not be called then invalidates the
+/// recording.
 bool refuseWhileCapturing();
 
 }  // namespace fl::emulator

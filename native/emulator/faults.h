@@ -1,7 +1,8 @@
-// What can be made to go wrong: FUSED_LORA_EMULATOR_FAULT is a list of `name` or `name=number` with commas between.
+// What can be made to go wrong: FUSED_LORA_EMULATOR_FAULT is a list of `name` or `name=number` with
+// commas between. device.cc reads the list; grid.cc, memory.cc and stream.cc ask it.
 //
 //   noDriver             there is no driver
-//   driver=V             the driver supports CUDA V (12040 is 12.4), which is too old for the runtime
+//   driver=V             the driver supports CUDA V (12040 is 12.4), too old for the runtime
 //   noDevice             a driver, but no GPU
 //   capability=N         a GPU of compute capability N / 10 (75 is 7.5)
 //   noKernelImage        no kernel of this build runs on the GPU

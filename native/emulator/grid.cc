@@ -1,8 +1,9 @@
-// Blocks one after the other; a block's threads on fibers. A fiber runs thread after thread until one has to wait at a
-// barrier, and only then another fiber begins: kernels without barriers never change fibers.
+// Runs a launched kernel, as stream.cc asks: blocks one after the other, a block's threads on
+// fibers. A fiber runs thread after thread until one has to wait at a barrier, and only then
+// another fiber begins: kernels without barriers never change fibers.
 //
-// FUSED_LORA_EMULATOR_ORDER=backward takes threads and blocks from the last to the first: a result that depends on it
-// shows a missing barrier.
+// FUSED_LORA_EMULATOR_ORDER=backward takes threads and blocks from the last to the first: a result
+// that depends on it shows a missing barrier.
 #include <cuda_runtime.h>
 #include <setjmp.h>
 #include <ucontext.h>
@@ -27,8 +28,8 @@ namespace {
 
 constexpr int kWarp = 32;
 constexpr int kMostBlocks = 2;
-/// What every kernel may have, and what one that asks may: on an sm_86, which has the least of those supported, and on
-/// compute capability 9.0.
+/// What every kernel may have, and what one that asks may: on an sm_86, which has the least of
+/// those supported, and on compute capability 9.0.
 constexpr size_t kWithoutAsking = size_t{48} << 10, kOnAll = size_t{99} << 10;
 size_t mostShared() { return fault("capability").value_or(80) >= 90 ? kMostShared : kOnAll; }
 alignas(1024) char sharedMemory[kMostBlocks][kMostShared];
@@ -49,8 +50,8 @@ struct Warp {
   unsigned live = 0;
 };
 
-/// Where an execution goes on. swapcontext saves the signal mask with a system call, _setjmp does not: contexts only
-/// begin fibers.
+/// Where an execution goes on. swapcontext saves the signal mask with a system call, _setjmp does
+/// not: contexts only begin fibers.
 struct Place {
   ucontext_t context;
   jmp_buf jump;
@@ -289,7 +290,8 @@ void runGrid(const cudaLaunchConfig_t& config, unsigned cluster, const std::func
     const uint64_t b = (backward() ? clusters - 1 - i : i) * cluster;
     const uint3 first{static_cast<unsigned>(b % grid.x), static_cast<unsigned>(b / grid.x % grid.y),
                       static_cast<unsigned>(b / grid.x / grid.y)};
-    for (unsigned r = 0; r < cluster; r++) std::memset(sharedMemory[r], 0xFF, config.dynamicSmemBytes);  // reads as NaN
+    // Shared memory that nobody has written reads as NaN.
+    for (unsigned r = 0; r < cluster; r++) std::memset(sharedMemory[r], 0xFF, config.dynamicSmemBytes);
     Cluster::instance().run(config.blockDim.x, cluster, first, thread);
   }
 }

@@ -1,4 +1,5 @@
-// What grid.cc, which runs the threads, gives the files that stand in for instructions.
+// What grid.cc, which runs a grid's threads, gives the files that stand in for instructions
+// (tensor_core.cc, hopper.cc): barriers, and who is running.
 #pragma once
 
 #include <cstddef>
@@ -6,7 +7,8 @@
 
 namespace fl::emulator {
 
-/// A barrier of a group: how many of its threads have not returned, how many wait, and how often it opened.
+/// A barrier of a group: how many of its threads have not returned, how many wait, and how often it
+/// opened.
 struct Barrier {
   int live = 0, waiting = 0;
   uint64_t opened = 0;
@@ -19,7 +21,8 @@ struct Barrier {
   }
 };
 
-/// The calling thread waits at a barrier that opens when all have arrived; until one opens again that others open.
+/// The calling thread waits at a barrier that opens when all have arrived; until one opens again
+/// that others open.
 void waitAt(Barrier& barrier);
 void waitUntilOpened(Barrier& barrier);
 
@@ -34,7 +37,8 @@ char* sharedMemoryOf(int block);
 /// What a block may have at most.
 constexpr size_t kMostShared = size_t{227} << 10;
 
-/// Called by grid.cc: before a cluster runs, and when a thread returns (false: it left work behind).
+/// Called by grid.cc: before a cluster runs, and when a thread returns (false: it left work
+/// behind).
 void beginCluster();
 bool hopperWorkIsDone();
 

@@ -1,6 +1,7 @@
-// Barriers in shared memory, the copy engine and wgmma on the CPU. Everything asynchronous happens as late as it may:
-// copies arrive when their barrier is waited for, products are made and stores read when they are waited for. Until
-// then a copy's place and the sums of a product hold NaN; operands that change under a product end the process.
+// Barriers in shared memory, the copy engine and wgmma on the CPU. Everything asynchronous happens
+// as late as it may: copies arrive when their barrier is waited for, products are made and stores
+// read when they are waited for. Until then a copy's place and the sums of a product hold NaN;
+// operands that change under a product end the process. What the calls mean: hopper.h.
 #include <cuda_runtime.h>
 
 #include <cstdio>
@@ -33,7 +34,8 @@ struct Matrix {
         boxRows(static_cast<int64_t>(words[3])),
         boxCols(static_cast<int64_t>(words[4])) {}
   int64_t boxBytes() const { return boxRows * 128; }
-  /// Calls visit(element or null outside, its place in shared memory) for each of a box at (row, col).
+  /// Calls visit(element or null outside, its place in shared memory) for each of a box at (row,
+  /// col).
   template <class Visit>
   void forBox(char* shared, int row, int col, const Visit& visit) const {
     if (sharedAddress(shared) % 1024 != 0) fatal("a box does not begin at an atom of the swizzle");
@@ -294,7 +296,8 @@ void multiplyFrom(float* d, int columns, const uint32_t (&a)[4], uint64_t b, boo
   // A key of its own: which product of the thread it is.
   auto& group = work().products.back();
   group.back().a = registersOf().size() + 1;
-  // Word i: row i % 2 of the two, steps 8 (i / 2) + 2 q and the next; the other lanes of the quad have the others.
+  // Word i: row i % 2 of the two, steps 8 (i / 2) + 2 q and the next; the other lanes of the quad
+  // have the others.
   auto& rows = registersOf()[{currentThread(), group.back().a}];
   for (int i = 0; i < 4; i++)
     for (int q = 0; q < 4; q++) {
@@ -305,7 +308,8 @@ void multiplyFrom(float* d, int columns, const uint32_t (&a)[4], uint64_t b, boo
 }
 
 void waitForProducts(int left) {
-  // Products are the warpgroup's: they are made when all of its threads are here, and none goes on before all are done.
+  // Products are the warpgroup's: they are made when all of its threads are here, and none goes on
+  // before all are done.
   waitForWarpgroup();
   auto& groups = work().products;
   while (static_cast<int>(groups.size()) - 1 > left) {

@@ -1,5 +1,6 @@
-// What cuda/hopper/*.cuh describe, on the CPU: clusters, barriers in shared memory, the copy engine and wgmma. A tensor
-// map holds, in its words, where the matrix is, its rows and columns and those of a box.
+// What cuda/hopper/*.cuh describe, on the CPU: clusters, barriers in shared memory, the copy engine
+// and wgmma. A tensor map holds, in its words, where the matrix is, its rows and columns and those
+// of a box.
 #pragma once
 
 #include <cstdint>

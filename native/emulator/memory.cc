@@ -1,4 +1,5 @@
 // Memory of the stand-in device: the CPU's, filled with NaN, of a bounded amount.
+// Copies wait in the queues of stream.cc.
 #include <cstdlib>
 #include <cstring>
 #include <map>

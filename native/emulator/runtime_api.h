@@ -1,7 +1,7 @@
-// The part of the CUDA runtime's interface that native/cuda uses: devices, memory, streams, events, graphs and
-// launches. Work given to a stream waits there until somebody waits for the stream, as on a GPU at its slowest: code
-// that reads a result or reuses pinned memory too early reads the wrong thing. faults.h has what can be made to go
-// wrong.
+// The part of the CUDA runtime's interface that native/cuda uses: devices, memory, streams, events,
+// graphs and launches. Work given to a stream waits there until somebody waits for the stream, as
+// on a GPU at its slowest: code that reads a result or reuses pinned memory too early reads the
+// wrong thing. faults.h has what can be made to go wrong.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,5 @@
 // Streams as queues that run when somebody waits, events, and graphs: queues that were recorded.
+// What a launched kernel then does is grid.cc's.
 #include <chrono>
 #include <cstring>
 #include <string>

@@ -1,4 +1,5 @@
-// mma.sync, ldmatrix and cp.async on the CPU; tensor_core_model.h has the rounding.
+// mma.sync, ldmatrix and cp.async on the CPU, for the kernels of compute capability 8.0.
+// The rounding is in tensor_core_model.h; wgmma and bulk copies are in hopper.cc.
 #include <cuda_runtime.h>
 
 #include <cstring>

@@ -1,7 +1,8 @@
-// How a tensor core rounds, as measured by Fasi, Higham, Mikaitis and Pranesh 2021 ("Numerical behavior of NVIDIA
-// tensor cores"): products of bf16 are exact; the accumulator and eight products are aligned to the largest of them,
-// cut off below, added, and the sum is cut off to fp32, where fmaf would round. Tolerances that hold for this hold for
-// hardware that rounds better.
+// How a tensor core rounds, as measured by Fasi, Higham, Mikaitis and Pranesh 2021 ("Numerical
+// behavior of NVIDIA tensor cores"): products of bf16 are exact; the accumulator and eight products
+// are aligned to the largest of them, cut off below, added, and the sum is cut off to fp32, where
+// fmaf would round. Tolerances that hold for this hold for hardware that rounds better. The
+// instructions are in tensor_core.cc.
 #pragma once
 
 #include <bit>

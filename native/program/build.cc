@@ -169,7 +169,6 @@ void Program::prepareParameters() {
       packed = packed && backend_.prepare(call, use.input);
     }
     if (packed) {
-      releasable_.push_back(static_cast<int>(p));
       if (spec_.packed) spec_.packed(static_cast<int>(p));
       continue;
     }

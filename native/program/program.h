@@ -49,8 +49,6 @@ class Program {
   const ProgramSpec& spec() const { return spec_; }
   /// Indices of the parameters that have a gradient, in the order of their first gradient value.
   const std::vector<int>& trained() const { return trained_; }
-  /// Indices of parameters of which the instructions read only packed copies.
-  const std::vector<int>& releasable() const { return releasable_; }
   int64_t arenaBytes(const Sizes& sizes) const;
 
   /// Allocates for batches up to these sizes, what ops need besides their operands included, so that a lack of memory
@@ -112,7 +110,7 @@ class Program {
   std::vector<Instruction> instructions_;
   std::vector<double> seconds_;
   std::vector<IndexCheck> indexChecks_;
-  std::vector<int> trained_, releasable_;
+  std::vector<int> trained_;
   /// Versions of the frozen parameters that their packed copies were made of.
   std::vector<uint64_t> preparedVersions_;
   /// Parameters whose value this program reads or trains.

@@ -1,3 +1,5 @@
+// activation and its gradient by the formulas of ops/activation.h, element by element.
+// The functions f and f' are in reference/math.h.
 #include "ops/activation.h"
 
 #include "reference/math.h"

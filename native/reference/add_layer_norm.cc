@@ -1,3 +1,5 @@
+// addLayerNorm and its gradient as dropout, sum and normalization one after the other.
+// The row's normalization is that of reference/layer_norm.h.
 #include "ops/add_layer_norm.h"
 
 #include "reference/layer_norm.h"

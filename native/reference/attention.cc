@@ -1,3 +1,5 @@
+// attention and its gradient with all of P in memory, query by query, sequence by sequence.
+// Shapes, dropout and queries alone: ops/attention.h.
 #include "ops/attention.h"
 
 #include <algorithm>

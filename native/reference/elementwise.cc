@@ -1,3 +1,5 @@
+// add, scale and dropout as their contracts in ops/elementwise.h state them.
+// The mask comes from reference/math.h.
 #include "ops/elementwise.h"
 
 #include "reference/math.h"

@@ -1,3 +1,5 @@
+// embeddingSum and embeddingBackward as loops over tokens; contract in ops/embedding.h.
+// Rows by index of computed matrices: reference/gather_rows.cc.
 #include "ops/embedding.h"
 
 #include <vector>

@@ -1,3 +1,5 @@
+// gatherRows copies rows, gatherRowsBackward adds them back; contract in ops/gather_rows.h.
+// Rows of tables: reference/embedding.cc.
 #include "ops/gather_rows.h"
 
 #include <vector>

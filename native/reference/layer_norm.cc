@@ -1,3 +1,5 @@
+// layerNorm and its gradient over the rows of a matrix, dgamma and dbeta summed over all rows.
+// What happens to one row is in reference/layer_norm.h.
 #include "ops/layer_norm.h"
 
 #include "reference/layer_norm.h"

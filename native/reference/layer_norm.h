@@ -1,5 +1,5 @@
-// One row of layer normalization, forward and backward: layerNorm and addLayerNorm differ only in where the row comes
-// from.
+// One row of layer normalization, forward and backward: layerNorm and addLayerNorm differ only in
+// where the row comes from. The ops are layer_norm.cc and add_layer_norm.cc.
 #pragma once
 
 #include <cmath>
@@ -27,8 +27,8 @@ void layerNormRow(const std::vector<double>& x, const T* gamma, const T* beta, d
   }
 }
 
-/// dx of one row, with xhat = (x - mean) rstd and g = dy gamma: rstd (g - mean(g) - xhat mean(g xhat)). Adds
-/// dy xhat to dgamma and dy to dbeta.
+/// dx of one row, with xhat = (x - mean) rstd and g = dy gamma: rstd (g - mean(g) - xhat mean(g
+/// xhat)). Adds dy xhat to dgamma and dy to dbeta.
 template <class T>
 void layerNormRowBackward(const T* dy, const T* x, const T* gamma, const T* stats, std::vector<double>& dx,
                           std::vector<double>& dgamma, std::vector<double>& dbeta) {

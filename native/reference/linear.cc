@@ -1,3 +1,5 @@
+// linear and the gradients of its input, weight and bias as dot products; contract in ops/linear.h.
+// The layer with an adapter is reference/lora_linear.cc.
 #include "ops/linear.h"
 
 #include <vector>

@@ -1,3 +1,5 @@
+// loraLinear and its gradient, u and v summed first; contract in ops/lora_linear.h.
+// Where bf16 rounds is the same as on every backend (reference/math.h, Factors).
 #include "ops/lora_linear.h"
 
 #include <vector>
@@ -8,7 +10,8 @@
 namespace fl::reference {
 namespace {
 
-/// mask * x. In bf16 the masked value is an fp32 one before it is rounded, the factor 1 / (1 - p) too.
+/// mask * x. In bf16 the masked value is an fp32 one before it is rounded, the factor 1 / (1 - p)
+/// too.
 template <class T>
 Factors dropped(const Tensor& x, const DropoutSpec& dropout, Precision precision) {
   Factors out{x.cols(), std::vector<double>(static_cast<size_t>(x.count()))};

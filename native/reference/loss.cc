@@ -1,3 +1,5 @@
+// The losses and their gradients by the sums of ops/loss.h, logits as log-softmax in double.
+// Accuracy of the other backends is measured by these.
 #include "ops/loss.h"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
-// What several reference ops share: rows of a matrix, dot products, the dropout mask, activations.
+// What several reference ops share: rows of a matrix, dot products, operands rounded to bf16, the
+// dropout mask, activations. The ops are declared in reference/ops.h.
 #pragma once
 
 #include <cmath>
@@ -41,7 +42,8 @@ Factors factors(const Tensor& t, Precision precision) {
   return out;
 }
 
-/// The mask at (row, feature), times 1 / (1 - p): 0 or the factor of a kept value (1 without dropout).
+/// The mask at (row, feature), times 1 / (1 - p): 0 or the factor of a kept value (1 without
+/// dropout).
 inline double maskAt(const DropoutSpec& dropout, int64_t row, int64_t feature) {
   const uint32_t word = dropout.key.word(dropout.token(row), static_cast<uint32_t>(feature));
   return word < dropout.threshold() ? 0 : dropout.keepScale();

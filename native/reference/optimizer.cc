@@ -1,3 +1,5 @@
+// squaredNorm and adamw of one tensor; formulas in ops/optimizer.h.
+// Clipping and the loop over tensors: ops/optimizer_update.cc.
 #include "ops/optimizer.h"
 
 #include "reference/math.h"
@@ -12,7 +14,8 @@ void squaredNorm(const OpCall& call) {
   op.out.as<double>()[0] = dot(op.x.as<T>(), op.x.as<T>(), op.x.count());
 }
 
-// p = p (1 - learningRate weightDecay) - learningRate / c1 * m / (sqrt(v) / sqrt(c2) + eps), m and v updated before
+// p = p (1 - learningRate weightDecay) - learningRate / c1 * m / (sqrt(v) / sqrt(c2) + eps), m and
+// v updated before
 template <class T>
 void adamw(const OpCall& call) {
   const auto op = AdamWOp::bind(call);

@@ -1,3 +1,5 @@
+// Best fit over a free list, played through in the order of instructions.
+// What the layout promises is in arena.h; program/build.cc gives it the lifetimes.
 #include "runtime/arena.h"
 
 #include <algorithm>

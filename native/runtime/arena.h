@@ -1,5 +1,5 @@
-// Offsets of buffers with known lifetimes in one block of memory: an allocator played through once, in instruction
-// order.
+// Offsets of buffers with known lifetimes in one block of memory: an allocator played through once,
+// in instruction order. Lifetimes come from program/build.cc.
 #pragma once
 
 #include <cstdint>
@@ -20,8 +20,9 @@ struct ArenaLayout {
   int64_t totalBytes = 0;
 };
 
-/// Best fit over a free list, in the order of `first`; buffers whose lifetimes overlap never share a byte.
-/// Linear in the number of buffers but for the (short) free list, so it can run before every step.
+/// Best fit over a free list, in the order of `first`; buffers whose lifetimes overlap never share
+/// a byte. Linear in the number of buffers but for the (short) free list, so it can run before
+/// every step.
 ArenaLayout layOutArena(const std::vector<ArenaBuffer>& buffers);
 
 }  // namespace fl

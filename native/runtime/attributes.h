@@ -1,4 +1,5 @@
-// Named constants of one instruction (eps, scaling, dropout, ...): a handful, so a flat list is searched.
+// Named constants of one instruction (eps, scaling, dropout, ...): a handful, so a flat list is
+// searched. Which op has which is in the op's contract header in native/ops.
 #pragma once
 
 #include <string>

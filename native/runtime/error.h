@@ -1,5 +1,5 @@
-// The one exception type of the native code. `code` is an ErrorCode of src/base/errors.ts; the addon turns it into
-// FusedLoraError.
+// The one exception type of the native code. `code` is an ErrorCode of src/base/errors.ts; the
+// addon turns it into FusedLoraError.
 #pragma once
 
 #include <stdexcept>

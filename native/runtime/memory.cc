@@ -1,3 +1,5 @@
+// The host as a device: memory in multiples of 64 bytes, copies by memcpy.
+// The GPU's is cuda/device/memory.cc.
 #include "runtime/memory.h"
 
 #include <cstdlib>

@@ -1,4 +1,5 @@
-// The memory of one device.
+// The memory of one device: allocate, release, and copies between it and the host.
+// Here the host's own; tensors that keep their values in it are Parameters (parameter.h).
 #pragma once
 
 #include <cstddef>

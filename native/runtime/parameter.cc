@@ -1,3 +1,5 @@
+// Slots of a parameter, made when they are first asked for; reads and writes in float and double;
+// derived copies by key. When a copy is out of date is told in parameter.h.
 #include "runtime/parameter.h"
 
 #include <vector>

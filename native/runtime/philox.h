@@ -1,11 +1,13 @@
-// Philox 4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC'11), a counter-based generator:
-// a mask is a function of (seed, site, forward number, token, feature), so it is recomputed and never stored.
+// Philox 4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC'11), a
+// counter-based generator: a mask is a function of (seed, site, forward number, token, feature), so
+// it is recomputed and never stored. Vectors of it: cpu/simd/philox.inc.
 //
-//   counter = (token, feature / 4, site, forwardNumber), key = (seed low, seed high); feature % 4 picks the word
+//   counter = (token, feature / 4, site, forwardNumber), key = (seed low, seed high)
+//   feature % 4 picks the word
 //   keep    = word >= dropThreshold(p); a kept value is multiplied by 1 / (1 - p)
 //
-// `token` is the logical token index in the batch before any gather. For attention probabilities, `feature` is
-// head * 65536 + key position within the sequence.
+// `token` is the logical token index in the batch before any gather. For attention probabilities,
+// `feature` is head * 65536 + key position within the sequence.
 #pragma once
 
 #include <array>

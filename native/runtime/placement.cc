@@ -1,3 +1,5 @@
+// Linux's calls for which CPU a thread may run on; elsewhere nothing.
+// Why workers are kept from the caller's CPU: placement.h.
 #include "runtime/placement.h"
 
 #if defined(__linux__)

@@ -1,9 +1,11 @@
-// Which CPU a worker takes part from. The system likes to wake a thread on the CPU of the one that wakes it, or wakes
-// the caller on the CPU of a worker that still looks for work; the worker then waits for the caller's time slice to
-// end. On two cores, a region of 3 ms ran on one of them every third time. So the caller keeps its own CPU from a
-// worker that sleeps or was last seen there; at work, the worker may run anywhere again.
+// Which CPU a worker of thread_pool.h takes part from. The system likes to wake a thread on the CPU
+// of the one that wakes it, or wakes the caller on the CPU of a worker that still looks for work;
+// the worker then waits for the caller's time slice to end. On two cores, a region of 3 ms ran on
+// one of them every third time. So the caller keeps its own CPU from a worker that sleeps or was
+// last seen there; at work, the worker may run anywhere again.
 //
-// Nothing here changes results, and nothing is done where the system is not Linux or allows one CPU only.
+// Nothing here changes results, and nothing is done where the system is not Linux or allows one CPU
+// only.
 #pragma once
 
 #include <atomic>

@@ -1,4 +1,5 @@
-// A view of memory on one device: pointer, dtype and shape, always dense and row-major. Views own nothing.
+// A view of memory on one device: pointer, dtype and shape, always dense and row-major. Views own
+// nothing; Parameter (parameter.h) and the program's arena do.
 #pragma once
 
 #include <array>
@@ -40,7 +41,8 @@ struct Tensor {
   /// -1 marks an optional operand that is absent.
   int rank = -1;
   std::array<int64_t, kMaxRank> dim{1, 1};
-  /// The parameter this is the value of; backends keep packed copies there. Null for everything else.
+  /// The parameter this is the value of; backends keep packed copies there. Null for everything
+  /// else.
   Parameter* parameter = nullptr;
 
   bool present() const { return rank >= 0; }

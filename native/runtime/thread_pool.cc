@@ -1,3 +1,6 @@
+// Workers that spin briefly and then sleep, a region's chunks handed out by an atomic counter,
+// scratch memory by thread. The promises are in thread_pool.h; CPUs that workers keep off are
+// placement.cc's.
 #include "runtime/thread_pool.h"
 
 #include <atomic>
@@ -17,9 +20,11 @@ namespace fl {
 namespace {
 
 constexpr int kMaxThreads = 256;
-// Regions of one step follow each other within a few microseconds; a futex wake-up costs more than that.
+// Regions of one step follow each other within a few microseconds; a futex wake-up costs more than
+// that.
 constexpr auto kSpin = std::chrono::microseconds(30);
-// With more of them there are CPUs enough that the system finds an idle one, and the calls would take longer than that.
+// With more of them there are CPUs enough that the system finds an idle one, and the calls would
+// take longer than that.
 constexpr size_t kMostPlaced = 8;
 
 inline void pauseCpu() {
@@ -50,9 +55,9 @@ struct Scratch {
 
 }  // namespace
 
-// The region word: generation (high 32 bits), open (bit 31), number of workers inside (low 31 bits). A worker enters by
-// adding one to an open word; the caller closes the word and waits for those inside, so that a worker that slept
-// through a short region costs nothing.
+// The region word: generation (high 32 bits), open (bit 31), number of workers inside (low 31
+// bits). A worker enters by adding one to an open word; the caller closes the word and waits for
+// those inside, so that a worker that slept through a short region costs nothing.
 struct ThreadPool::State {
   static constexpr uint64_t kOpen = uint64_t{1} << 31;
   static constexpr uint64_t kInside = kOpen - 1;
@@ -77,7 +82,8 @@ struct ThreadPool::State {
     for (int64_t chunk; (chunk = next.fetch_add(1, std::memory_order_relaxed)) < chunks;) (*body)(chunk, thread);
   }
 
-  // Waits until the word is open with another generation than `seen`, enters, and returns true; false at the end.
+  // Waits until the word is open with another generation than `seen`, enters, and returns true;
+  // false at the end.
   bool enter(uint64_t& seen, Placement& placement) {
     auto spinUntil = std::chrono::steady_clock::now() + kSpin;
     for (int round = 0;; round++) {

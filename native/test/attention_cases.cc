@@ -1,3 +1,5 @@
+// Cases of attention and its gradient: lengths, head sizes, dropout, queries alone in any order.
+// The other ops' cases: product_cases.cc, row_cases.cc, other_cases.cc.
 #include <algorithm>
 
 #include "test/cases.h"
@@ -62,7 +64,8 @@ std::vector<Case> attentionCases(OpKind op) {
       {{20, 7, 33}, 12, 64, 0}, {{31, 40}, 12, 32, 0.1}, {{17, 5}, 2, 128, 0},    {{17, 5}, 1, 128, 0.1},
       {{9, 30}, 3, 20, 0.1},    {{5, 0, 6}, 2, 16, 0},   {{13, 8}, 2, 96, 0},     {{13, 8}, 1, 7, 0}};
   for (int64_t length = 35; length <= 130; length += 19) shapes.push_back({{length}, 2, 24, length % 2 == 0 ? 0.1 : 0});
-  // Some tokens alone: the first of each sequence, several and none of one, more than a block, in no order and twice.
+  // Some tokens alone: the first of each sequence, several and none of one, more than a block, in
+  // no order and twice.
   shapes.push_back({{7, 1, 33}, 3, 32, 0.1, {0, 7, 8}});
   shapes.push_back({{7, 20, 33}, 2, 16, 0, {0, 3, 6, 30, 31, 59}});
   shapes.push_back({{40, 12}, 2, 24, 0.1, {45, 3, 41, 3, 39, 44}});

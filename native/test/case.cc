@@ -1,3 +1,5 @@
+// Runs a case on a backend with guards around every operand, and compares outcomes.
+// The cases themselves come from cases.h.
 #include "test/case.h"
 
 #include <cmath>
@@ -69,8 +71,8 @@ std::vector<double> toValues(const std::vector<char>& bytes, DType dtype) {
   return values;
 }
 
-// One operand's memory on the device, between two guards. Under AddressSanitizer the guards are poisoned as well, so
-// that a read of them is reported where it happens.
+// One operand's memory on the device, between two guards. Under AddressSanitizer the guards are
+// poisoned as well, so that a read of them is reported where it happens.
 class DeviceOperand {
  public:
   DeviceOperand(Backend& backend, const Operand& o, DType dtype)

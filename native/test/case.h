@@ -1,4 +1,5 @@
-// A call of one op with the values of its operands, independent of device and dtype, and how to run it on a backend.
+// A call of one op with the values of its operands, independent of device and dtype, and how to run
+// it on a backend. Builders for every op are in cases.h.
 #pragma once
 
 #include <initializer_list>
@@ -19,7 +20,8 @@ struct Operand {
   int rank = -1;
   std::array<int64_t, 2> dim{1, 1};
   std::vector<double> values;
-  /// For outputs whose terms may cancel: the size of those terms, the least scale that errors are measured by.
+  /// For outputs whose terms may cancel: the size of those terms, the least scale that errors are
+  /// measured by.
   double magnitude = 0;
 
   bool present() const { return rank >= 0; }

@@ -1,3 +1,5 @@
+// What the builders of cases share (row counts, gapped tokens, the step), and the list of cases by
+// op. The builders: attention_cases.cc, product_cases.cc, row_cases.cc, other_cases.cc.
 #include "test/cases.h"
 
 namespace fl::test {

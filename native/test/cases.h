@@ -1,4 +1,5 @@
-// The test cases of every op: builders of single cases, and for the comparison of backends a list over shape classes.
+// The test cases of every op: builders of single cases, and for the comparison of backends a list
+// over shape classes. What a case is, and running one: case.h.
 #pragma once
 
 #include <string>
@@ -12,7 +13,8 @@ namespace fl::test {
 /// What backends are compared on, for one op.
 std::vector<Case> casesOf(OpKind op);
 
-/// 1..17, 64, 257 and 513 rows: below, at and above the tiles and the 256-row chunks. 0 where no row is allowed.
+/// 1..17, 64, 257 and 513 rows: below, at and above the tiles and the 256-row chunks. 0 where no
+/// row is allowed.
 const std::vector<int64_t>& rowCounts();
 
 // Products. Epilogue: which optional operands take part.
@@ -36,11 +38,11 @@ Case biasBackwardCase(Random& random, int64_t rows, int64_t out);
 Case loraLinearBackwardOf(const Case& forward, Random& random, bool withDx, const Epilogue& epilogue = {});
 /// The cases of a product in precision bf16.
 std::vector<Case> bf16CasesOf(OpKind op);
-/// In precision bf16, with values such that u, v and masked inputs are exact in fp32 sums of any order: then backends
-/// round them to the same bf16 values, and results are as close as in fp32.
+/// In precision bf16, with values such that u, v and masked inputs are exact in fp32 sums of any
+/// order: then backends round them to the same bf16 values, and results are as close as in fp32.
 Case inBf16(Case c);
-/// What sums on a tensor core may be off by besides, for terms of order 1: each eight steps of the depth cut off half a
-/// unit in the last place on average (emulator/tensor_core_model.h).
+/// What sums on a tensor core may be off by besides, for terms of order 1: each eight steps of the
+/// depth cut off half a unit in the last place on average (emulator/tensor_core_model.h).
 inline double tensorCoreDrift(int64_t depth) { return static_cast<double>((depth + 7) / 8) * 0x1p-24; }
 std::vector<Case> linearCases();
 std::vector<Case> linearBackwardInputCases();
@@ -55,7 +57,8 @@ Case activationCase(OpKind op, Random& random, int64_t rows, int64_t cols, const
 Case dropoutCase(Random& random, int64_t rows, int64_t cols, double p, bool tokenIndex);
 Case layerNormCase(Random& random, int64_t rows, int64_t hidden, double mean = 0);
 Case addLayerNormCase(Random& random, int64_t rows, int64_t hidden, double dropout, bool tokenIndex);
-/// Of a layerNorm or addLayerNorm case. Bits of `outputs`: which outputs are present, in contract order.
+/// Of a layerNorm or addLayerNorm case. Bits of `outputs`: which outputs are present, in contract
+/// order.
 Case normBackwardOf(const Case& forward, Random& random, unsigned outputs);
 std::vector<Case> elementwiseCases(OpKind op);
 std::vector<Case> activationCases(OpKind op);

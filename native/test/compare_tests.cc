@@ -1,7 +1,7 @@
-// Every op of every backend against the float64 reference, over the shape classes of cases.h, and bit for bit between
-// thread counts. The bound is that of Case::tolerance: max|y - y*| <= 1e-5 max(max|y*|, magnitude) or tighter. It is
-// the form of the rule for whole models (max|g - g*| <= 1e-4 max(max|g*|, 1e-3 G)) with ten times less room, since one
-// op has one op's rounding.
+// Every op of every backend against the float64 reference, over the shape classes of cases.h, and
+// bit for bit between thread counts. The bound is that of Case::tolerance: max|y - y*| <= 1e-5
+// max(max|y*|, magnitude) or tighter. It is the form of the rule for whole models (max|g - g*| <=
+// 1e-4 max(max|g*|, 1e-3 G)) with ten times less room, since one op has one op's rounding.
 #include <algorithm>
 
 #include "runtime/thread_pool.h"
@@ -45,8 +45,8 @@ int64_t elementsOf(const Case& c) {
   return count;
 }
 
-/// At most eight cases, evenly spaced over those with few elements: every kind of case that an op has, none of the
-/// sizes that only speed calls for.
+/// At most eight cases, evenly spaced over those with few elements: every kind of case that an op
+/// has, none of the sizes that only speed calls for.
 std::vector<Case> fewOf(std::vector<Case> cases) {
   constexpr int64_t kMostElements = 20000;
   constexpr size_t kMostCases = 8;
@@ -74,7 +74,8 @@ void compare(OpKind op, Precision precision, const std::string& backendName, boo
     const Outcome want = truth(c), got = run(c, backend, DType::f32);
     checkClose(c, backendName, got, want, c.tolerance);
     checkIdentical(c, backendName + " run again", run(c, backend, DType::f32), got);
-    // A program hands weights over as parameters, which backends pack: the same numbers have to come out.
+    // A program hands weights over as parameters, which backends pack: the same numbers have to
+    // come out.
     if (hasWeight(c)) checkClose(c, backendName + " (packed)", run(c, backend, DType::f32, true), want, c.tolerance);
   }
 }

@@ -1,5 +1,6 @@
-// Contracts reject what is wrong, by the right code and with a message that names the op and the operand. Every operand
-// of a good call of every op is taken away, given another dtype, and made longer in each dimension.
+// Contracts reject what is wrong, by the right code and with a message that names the op and the
+// operand. Every operand of a good call of every op is taken away, given another dtype, and made
+// longer in each dimension. The contracts are the headers of native/ops.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -43,7 +44,8 @@ void expectRejected(const OpCall& call, const std::string& what, const std::stri
   }
 }
 
-/// A case in which every operand is present, no two dimensions are equal by chance and all dimensions are above 1.
+/// A case in which every operand is present, no two dimensions are equal by chance and all
+/// dimensions are above 1.
 Case fullCase(OpKind op) {
   Random random(301);
   switch (op) {

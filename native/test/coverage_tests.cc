@@ -1,5 +1,6 @@
-// What every op has to have: a contract, an f32 and an f64 reference, a CPU implementation and a test of its formula.
-// (The comparison of backends fails by itself for an op without cases.)
+// What every op has to have: a contract, an f32 and an f64 reference, a CPU implementation and a
+// test of its formula. (The comparison of backends fails by itself for an op without cases.) The
+// lists of tested ops are in gradient_tests.cc and value_tests.cc.
 #include <algorithm>
 
 #include "ops/backend.h"

@@ -1,4 +1,5 @@
-// How the CUDA attention kernels cut up their work (cuda/attention/attention_tile.h), checked exhaustively without a device.
+// How the CUDA attention kernels cut up their work (cuda/attention/attention_tile.h), checked
+// exhaustively without a device. Their results: compare_tests.cc.
 #include "cuda/attention/attention_tile.h"
 
 #include <set>
@@ -10,8 +11,8 @@ namespace {
 
 using namespace fl::cuda;
 
-/// Every head dimension fits its padding, every tile the shared memory of an sm_86 (99 KiB a block) with room for a
-/// second block where the rows are padded to 64.
+/// Every head dimension fits its padding, every tile the shared memory of an sm_86 (99 KiB a block)
+/// with room for a second block where the rows are padded to 64.
 void tiles() {
   for (int64_t headDim = 1; headDim <= AttentionTile::kMostHeadDim; headDim++)
     for (const bool someTokens : {false, true}) {
@@ -23,8 +24,8 @@ void tiles() {
     }
 }
 
-/// Eight lanes that read 16 bytes of eight rows at the same feature meet eight different groups of four banks, and rows
-/// stay 16-byte aligned.
+/// Eight lanes that read 16 bytes of eight rows at the same feature meet eight different groups of
+/// four banks, and rows stay 16-byte aligned.
 void banks() {
   for (const int slots : {1, 2, 4}) {
     const AttentionTile tile{slots, 8};
@@ -38,8 +39,8 @@ void banks() {
   }
 }
 
-/// For every distance of the columns from the start of a row's sequence, the bit that a lane takes is that of its own
-/// feature, from a call that is made for that row.
+/// For every distance of the columns from the start of a row's sequence, the bit that a lane takes
+/// is that of its own feature, from a call that is made for that row.
 void dropoutBits() {
   for (const int rows : {2, 8})
     for (int row = 0; row < rows; row++)

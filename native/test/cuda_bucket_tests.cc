@@ -1,4 +1,5 @@
 // Token buckets of recorded steps (cuda/graph/buckets.h), without a device.
+// That recorded steps give the same bits is recorded_step_tests.cc's.
 #include "cuda/graph/buckets.h"
 
 #include <set>
@@ -10,7 +11,8 @@ namespace {
 
 using fl::cuda::tokenBucket;
 
-/// Every count up to a million: not below it, not much above it, rising, and its own bucket's bucket.
+/// Every count up to a million: not below it, not much above it, rising, and its own bucket's
+/// bucket.
 void buckets() {
   std::set<int64_t> small;
   int64_t before = 0;

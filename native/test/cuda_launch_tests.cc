@@ -1,5 +1,5 @@
-// What the host does around launches: sizes that no grid can have, and other threads that use the device while one
-// records a step.
+// What the host does around launches: sizes that no grid can have, and other threads that use the
+// device while one records a step. Grids are bounded in cuda/device/launch.h.
 #include <thread>
 
 #include "test/cases.h"
@@ -26,8 +26,8 @@ void ranksBeyondAGrid(const std::string& name) {
   }
 }
 
-/// Memory comes and goes, and a call fails, in a thread beside one that records: the recording is whole, and the device
-/// not taken for a failed one.
+/// Memory comes and goes, and a call fails, in a thread beside one that records: the recording is
+/// whole, and the device not taken for a failed one.
 void otherThreads(const std::string& name) {
   Backend& backend = backendOrSkip(name);
   const std::unique_ptr<Recorder> recorder = backend.recorder();

@@ -1,5 +1,6 @@
-// What bf16 products on a tensor core may differ from exact sums by: the tolerance of Case (case.h) held against a
-// model of the hardware's rounding in the order of the kernels, eight steps of the depth at a time.
+// What bf16 products on a tensor core may differ from exact sums by: the tolerance of Case (case.h)
+// held against a model of the hardware's rounding in the order of the kernels, eight steps of the
+// depth at a time.
 #include <cmath>
 #include <vector>
 
@@ -11,7 +12,8 @@
 namespace fl::test {
 namespace {
 
-/// x . w as a kernel adds it up, over depth / `shares` steps in each of `shares` sums that are added in order.
+/// x . w as a kernel adds it up, over depth / `shares` steps in each of `shares` sums that are
+/// added in order.
 float tensorCoreDot(const std::vector<float>& x, const std::vector<float>& w, size_t shares) {
   std::vector<float> sums(shares);
   for (size_t k = 0; k < x.size(); k += 8) {
@@ -28,8 +30,8 @@ float tensorCoreDot(const std::vector<float>& x, const std::vector<float>& w, si
   return total;
 }
 
-/// Outputs of a layer are of order 1 (weights of 1 / sqrt(depth)): no error above the tolerance, and some above a
-/// twentieth of it, so that it is not a loose one.
+/// Outputs of a layer are of order 1 (weights of 1 / sqrt(depth)): no error above the tolerance,
+/// and some above a twentieth of it, so that it is not a loose one.
 void toleranceOfSums() {
   Random random(71);
   for (const int64_t depth : {16, 37, 64, 768, 1024, 3072, 4096})
@@ -53,7 +55,8 @@ void toleranceOfSums() {
     }
 }
 
-/// The model itself: exact where fp32 is, towards zero where not, and not finite where a term is not.
+/// The model itself: exact where fp32 is, towards zero where not, and not finite where a term is
+/// not.
 void model() {
   const float zeros[8] = {}, ones[8] = {1, 1, 1, 1, 1, 1, 1, 1};
   check(emulator::addEight(3.5f, ones, ones) == 11.5f, "small sums are exact");

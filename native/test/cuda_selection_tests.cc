@@ -1,5 +1,5 @@
-// How CUDA kernels cut up their work (cuda/gemm/selection.h), checked exhaustively without a device: every element is
-// somebody's and nobody else's, and nothing depends on the GPU.
+// How CUDA kernels cut up their work (cuda/gemm/selection.h), checked exhaustively without a
+// device: every element is somebody's and nobody else's, and nothing depends on the GPU.
 #include "cuda/gemm/selection.h"
 
 #include <algorithm>
@@ -20,7 +20,8 @@ bool allOnce(const std::vector<int>& counts) {
   return std::all_of(counts.begin(), counts.end(), [](int n) { return n == 1; });
 }
 
-/// The threads of a block own each element of its tile once, and the columns of a warp's threads are neighbours.
+/// The threads of a block own each element of its tile once, and the columns of a warp's threads
+/// are neighbours.
 void tileElements() {
   for (const Tile tile : kTiles) {
     const TileShape shape = shapeOf(tile);
@@ -107,7 +108,8 @@ void sortNetwork() {
   constexpr int n = SortNetwork::kKeys;
   for (int trial = 0; trial < 40; trial++) {
     std::vector<int> keys(n);
-    // Zeros and ones show every mistake of a network (0-1 principle); then orders that are not random.
+    // Zeros and ones show every mistake of a network (0-1 principle); then orders that are not
+    // random.
     for (int i = 0; i < n; i++) keys[static_cast<size_t>(i)] = trial < 30 ? (i * 7919 + trial) % 97 < trial * 3 : n - i;
     for (int size = 2; size <= n; size *= 2)
       for (int distance = size / 2; distance > 0; distance /= 2) {

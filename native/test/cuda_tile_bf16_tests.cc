@@ -1,5 +1,6 @@
-// The tiles of the bf16 products (cuda/gemm/tile_bf16.h), checked exhaustively without a device: places in shared memory are
-// exchanged without loss, no access meets a bank twice, slabs and their steps cover the depth.
+// The tiles of the bf16 products (cuda/gemm/tile_bf16.h), checked exhaustively without a device:
+// places in shared memory are exchanged without loss, no access meets a bank twice, slabs and their
+// steps cover the depth.
 #include "cuda/gemm/tile_bf16.h"
 
 #include <algorithm>
@@ -37,8 +38,8 @@ void shapes() {
   }
 }
 
-/// The fragments of a block's warps (c of tensor_core.cuh) and the quads of its epilogue: each element of the tile
-/// once.
+/// The fragments of a block's warps (c of tensor_core.cuh) and the quads of its epilogue: each
+/// element of the tile once.
 void results() {
   for (const TileSize size : kSizes) {
     const TileBf16 tile = tileBf16(size);
@@ -84,8 +85,8 @@ void places() {
   }
 }
 
-/// Whether accesses of `bytes` bytes by lanes that go together (8 of 16 bytes, 16 of 8, 32 of 4) meet every bank once.
-/// address: bytes, of a lane.
+/// Whether accesses of `bytes` bytes by lanes that go together (8 of 16 bytes, 16 of 8, 32 of 4)
+/// meet every bank once. address: bytes, of a lane.
 bool withoutConflict(int bytes, const std::function<int(int)>& address) {
   const int together = 128 / bytes;
   for (int first = 0; first < 32; first += together) {
@@ -97,8 +98,9 @@ bool withoutConflict(int bytes, const std::function<int(int)>& address) {
   return true;
 }
 
-/// The accesses of product_bf16.cu: fragments of a in pairs of floats, of fp32 operands across steps one float at
-/// a time, of bf16 by ldmatrix (eight rows of 16 bytes at once), copies of eight lanes to a line.
+/// The accesses of product_bf16.cu: fragments of a in pairs of floats, of fp32 operands across
+/// steps one float at a time, of bf16 by ldmatrix (eight rows of 16 bytes at once), copies of eight
+/// lanes to a line.
 void banks() {
   for (int row = 0; row < 128; row += 16)
     for (int i = 0; i < 4; i++)
@@ -164,7 +166,8 @@ void banks() {
   }
 }
 
-/// Every step of both depths is in one slab, in order, and an mma step is left out only where all of it is beyond.
+/// Every step of both depths is in one slab, in order, and an mma step is left out only where all
+/// of it is beyond.
 void slabs() {
   for (int first = 0; first <= 140; first++)
     for (const int second : {0, 1, 8, 15, 16, 17, 32, 33, 64, 256}) {
@@ -196,8 +199,8 @@ void selection() {
         "few rows get small tiles, many rows large ones");
 }
 
-/// Lane g, t of the low-rank products and row sums: what it reads from memory goes to the places of an mma such that
-/// every step (and column) is somebody's once.
+/// Lane g, t of the low-rank products and weight gradients: what it reads from memory goes to the
+/// places of an mma such that every step (and column) is somebody's once.
 void exchangedSteps() {
   std::vector<int> steps(16), columns(32);
   for (int t = 0; t < 4; t++)

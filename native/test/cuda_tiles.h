@@ -1,4 +1,5 @@
-// What tests of tiles share.
+// What tests of tiles share (cuda_selection_tests.cc, cuda_tile_bf16_tests.cc):
+// that each tile of a product belongs to one block.
 #pragma once
 
 #include <algorithm>

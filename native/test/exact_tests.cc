@@ -1,5 +1,5 @@
-// What has to hold to the bit on every backend: dropout masks, an adapter that is still zero, and that a value which is
-// not finite is seen.
+// What has to hold to the bit on every backend: dropout masks, an adapter that is still zero, and
+// that a value which is not finite is seen. What may differ by rounding is compare_tests.cc's.
 #include <cmath>
 #include <limits>
 
@@ -133,7 +133,8 @@ void notFinite(const std::string& name) {
   for (Case& c : squaredNormCases()) expectSeen(c, backend, "x", "out");
 }
 
-/// Queries by themselves give the bits that they give among all others, and the gradients that the others' zeros leave.
+/// Queries by themselves give the bits that they give among all others, and the gradients that the
+/// others' zeros leave.
 void queriesAlone(const std::string& name) {
   Backend& backend = backendOrSkip(name);
   Random random(203);

@@ -1,5 +1,6 @@
-// Every backward op of the float64 reference against central differences of its forward op: for L = sum(dy * y),
-// dL/dx[i] from L at x[i] -2h, -h, +h, +2h (error of order h^4).
+// Every backward op of the float64 reference against central differences of its forward op: for L =
+// sum(dy * y), dL/dx[i] from L at x[i] -2h, -h, +h, +2h (error of order h^4). Forward formulas:
+// value_tests.cc.
 #include <cmath>
 
 #include "test/cases.h"
@@ -53,7 +54,8 @@ std::vector<double> gradientIn(const Case& backward, const Outcome& outcome, con
   return g;
 }
 
-/// Runs the backward case and checks each pair (output of backward, input of forward); dy is backward's operand `dy`.
+/// Runs the backward case and checks each pair (output of backward, input of forward); dy is
+/// backward's operand `dy`.
 void checkBackward(const Case& forward, const Case& backward,
                    const std::vector<std::pair<std::string, std::string>>& pairs, const std::string& output = "y") {
   const Outcome outcome = truth(backward);

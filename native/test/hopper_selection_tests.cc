@@ -1,5 +1,6 @@
-// How the kernels for compute capability 9.0 cut up their work (cuda/hopper), checked without a device: tiles fit,
-// every tile is computed once, nobody waits for ever, descriptors and swizzle agree.
+// How the kernels for compute capability 9.0 cut up their work (cuda/hopper), checked without a
+// device: tiles fit, every tile is computed once, nobody waits for ever, descriptors and swizzle
+// agree.
 #include <cmath>
 #include <cstdint>
 #include <deque>
@@ -55,7 +56,8 @@ void tilesByShape() {
       }
 }
 
-/// Every tile is one block's, rows of tiles beyond the last pair up with real ones only in a cluster.
+/// Every tile is one block's, rows of tiles beyond the last pair up with real ones only in a
+/// cluster.
 void walkCovers() {
   for (int rowTiles = 1; rowTiles <= 9; rowTiles++)
     for (int colTiles = 1; colTiles <= 6; colTiles++)
@@ -75,7 +77,8 @@ void walkCovers() {
       }
 }
 
-/// Blocks that take positions in order, each up to two tiles at a time, as slowly as one likes: all tiles end.
+/// Blocks that take positions in order, each up to two tiles at a time, as slowly as one likes: all
+/// tiles end.
 bool ends(const FlagWalk& walk, int grid, bool backward) {
   std::vector<std::deque<int>> blocks(static_cast<size_t>(grid));
   for (int item = 0; item < walk.items(); item++) blocks[static_cast<size_t>(item % grid)].push_back(item);
@@ -150,7 +153,8 @@ void uByCost() {
   check(paddedRank(1) == 16 && paddedRank(16) == 16 && paddedRank(17) == 32, "ranks are padded to steps");
 }
 
-/// A box as the copy engine writes it, read by the descriptors of each step: every element is where wgmma looks for it.
+/// A box as the copy engine writes it, read by the descriptors of each step: every element is where
+/// wgmma looks for it.
 void descriptors() {
   for (const uint32_t base : {0u, 8192u, 40960u}) {
     // [64 or more rows, 64 steps], line by line.
@@ -174,7 +178,8 @@ void descriptors() {
   check(places.size() == kAtomBytes / 16 && *places.rbegin() < kAtomBytes, "the swizzle is no exchange within an atom");
 }
 
-/// Results go to a box as words of two: the eight rows and four words of a warp's access meet every bank once.
+/// Results go to a box as words of two: the eight rows and four words of a warp's access meet every
+/// bank once.
 void storesMeetEachBankOnce() {
   for (int warp = 0; warp < 4; warp++)
     for (int j = 0; j < 8; j++)

@@ -1,9 +1,12 @@
-// fused_lora_test [name ...] [--backend NAME ...] [--small] [--list] [--verbose]: runs the tests whose name contains
-// one of the given words. --backend restricts which backends are held against the reference (reference, cpu, cuda);
-// --small compares them on a few small cases of each op.
+// fused_lora_test [name ...] [--backend NAME ...] [--small] [--list] [--isas] [--verbose]: runs the
+// tests whose name contains one of the given words. --backend restricts which backends are held
+// against the reference (reference, cpu, cuda); --small compares them on a few small cases of each
+// op; --isas lists the instruction sets of this CPU, of which the environment variable
+// FUSED_LORA_CPU_ISA chooses one. The runner is suite.cc.
 #include <cstdio>
 #include <cstring>
 
+#include "cpu/simd/isa.h"
 #include "test/tests.h"
 
 int main(int argc, char** argv) {
@@ -12,6 +15,10 @@ int main(int argc, char** argv) {
   for (int i = 1; i < argc; i++) {
     if (std::strcmp(argv[i], "--list") == 0) {
       options.list = true;
+    } else if (std::strcmp(argv[i], "--isas") == 0) {
+      for (const fl::Isa isa : fl::kAllIsas)
+        if (isa <= fl::bestIsa()) std::printf("%s\n", std::string(fl::nameOf(isa)).c_str());
+      return 0;
     } else if (std::strcmp(argv[i], "--verbose") == 0) {
       options.verbose = true;
     } else if (std::strcmp(argv[i], "--small") == 0) {
@@ -19,7 +26,8 @@ int main(int argc, char** argv) {
     } else if (std::strcmp(argv[i], "--backend") == 0 && i + 1 < argc) {
       backends.push_back(argv[++i]);
     } else if (argv[i][0] == '-') {
-      std::fprintf(stderr, "usage: fused_lora_test [name ...] [--backend NAME ...] [--small] [--list] [--verbose]\n");
+      std::fprintf(stderr,
+                   "usage: fused_lora_test [name ...] [--backend NAME ...] [--small] [--list] [--isas] [--verbose]\n");
       return 2;
     } else {
       options.filters.push_back(argv[i]);

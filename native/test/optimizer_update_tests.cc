@@ -1,5 +1,5 @@
-// The optimizer step over many tensors at once (ops/optimizer_update.h): each backend's own way against the reference's
-// ops, tensor after tensor, in float64.
+// The optimizer step over many tensors at once (ops/optimizer_update.h): each backend's own way
+// against the reference's ops, tensor after tensor, in float64.
 #include "ops/optimizer_update.h"
 
 #include <algorithm>
@@ -127,7 +127,8 @@ void againstReference(const std::string& name) {
     check(got.applied && std::fabs(got.gradientNorm - want.gradientNorm) <= 1e-12 * want.gradientNorm,
           name + ": norm " + text(got.gradientNorm) + ", expected " + text(want.gradientNorm));
     const std::vector<double> expected = truth.values(), found = ours.values();
-    // As for adamw alone, errors are measured by the largest entry: of all gradients, all p, all m, all v.
+    // As for adamw alone, errors are measured by the largest entry: of all gradients, all p, all m,
+    // all v.
     double scale[4] = {};
     for (size_t i = 0; i < expected.size(); i++)
       scale[truth.kindOf(i)] = std::fmax(scale[truth.kindOf(i)], std::fabs(expected[i]));

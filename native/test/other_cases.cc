@@ -1,3 +1,5 @@
+// Cases of embeddings, gathered rows, losses and the optimizer's ops.
+// Matrix products are in product_cases.cc, row-wise ops in row_cases.cc.
 #include <cmath>
 
 #include "test/cases.h"

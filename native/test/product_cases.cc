@@ -1,3 +1,6 @@
+// Cases of linear and loraLinear with their gradients: every row count, sizes of real layers,
+// corners of tiles. In precision bf16 they are the same with rounded operands. All lists are called
+// from cases.cc.
 #include <cmath>
 
 #include "test/cases.h"
@@ -193,7 +196,8 @@ void onGrid(Operand& o, double unit, double most) {
   for (double& v : o.values) v = unit * std::fmax(-most, std::fmin(most, std::round(v / unit)));
 }
 
-/// Ten bits, of which bf16 keeps eight: sums of a few thousand products with the five bits below are exact in fp32.
+/// Ten bits, of which bf16 keeps eight: sums of a few thousand products with the five bits below
+/// are exact in fp32.
 void coarse(Operand& o) { onGrid(o, 1.0 / 256, 1023); }
 void coarseFactors(Operand& o) {
   double largest = 0;

@@ -1,6 +1,6 @@
-// The CPU products beyond what the comparison of backends reaches: every instruction set in one process, sums that span
-// blocks of k, row counts that span super-blocks.
-#include "cpu/gemm/select.h"
+// The CPU products beyond what the comparison of backends reaches: at several thread counts, packed
+// or not, sums that span blocks of k, row counts that span super-blocks. scripts/run-tests.mjs runs
+// them once for each instruction set.
 #include "runtime/thread_pool.h"
 #include "test/cases.h"
 #include "test/tests.h"
@@ -11,22 +11,21 @@ namespace {
 constexpr OpKind kProducts[] = {OpKind::linear, OpKind::linearBackwardInput, OpKind::linearBackwardWeight,
                                 OpKind::loraLinear, OpKind::loraLinearBackward};
 
-/// Another instruction set or thread count until the end of the test.
-class Setting {
+/// Other thread counts until the end of the test.
+class Threads {
  public:
-  Setting() : threads_(ThreadPool::instance().threads()) {}
-  ~Setting() {
-    cpu::useIsaForProducts(selectedIsa());
-    ThreadPool::instance().setThreads(threads_);
-  }
-  Setting(const Setting&) = delete;
+  Threads() : threads_(ThreadPool::instance().threads()) {}
+  ~Threads() { ThreadPool::instance().setThreads(threads_); }
+  Threads(const Threads&) = delete;
 
  private:
   int threads_;
 };
 
 /// Close to the f64 reference, and the same bits at 1, 2 and 3 threads, packed or not.
-void checkEverywhere(const Case& c, const std::string& who) {
+void checkEverywhere(const Case& c) {
+  const std::string who = "cpu";
+  const Threads restored;
   ThreadPool& pool = ThreadPool::instance();
   pool.setThreads(1);
   const Outcome one = run(c, cpuBackend(), DType::f32);
@@ -48,15 +47,12 @@ std::vector<Case> productCasesOf(OpKind op, Precision precision) {
   return precision == Precision::bf16 ? bf16CasesOf(op) : casesOf(op);
 }
 
-void everyCase(OpKind op, Precision precision, Isa isa) {
-  if (isa > bestIsa()) skip("this CPU does not have " + std::string(nameOf(isa)));
-  const Setting setting;
-  cpu::useIsaForProducts(isa);
+void everyCase(OpKind op, Precision precision) {
   constexpr int64_t quickly = 100'000;
   for (Case& c : productCasesOf(op, precision)) {
     if (sizeOf(c) > quickly) continue;
     roundToFloat(c);
-    checkEverywhere(c, std::string(nameOf(isa)));
+    checkEverywhere(c);
   }
 }
 
@@ -78,10 +74,7 @@ Case weightGradientOf(const Case& linear, Random& random) {
 }
 
 /// k beyond a block, and more rows than one super-block of 4 MiB holds.
-void blocks(Precision precision, Isa isa) {
-  if (isa > bestIsa()) skip("this CPU does not have " + std::string(nameOf(isa)));
-  const Setting setting;
-  cpu::useIsaForProducts(isa);
+void blocks(Precision precision) {
   Random random(31);
   struct Shape {
     int64_t rows, in, out;
@@ -97,19 +90,14 @@ void blocks(Precision precision, Isa isa) {
     for (Case& c : cases) {
       if (precision == Precision::bf16) c = inBf16(c);
       roundToFloat(c);
-      checkEverywhere(c, std::string(nameOf(isa)));
+      checkEverywhere(c);
     }
   }
 }
 
-/// A gradient that ends in f' and a residual has the bits of one that goes through ops of their own.
-void gradientEpilogues(Precision precision, Isa isa) {
-  if (isa > bestIsa()) skip("this CPU does not have " + std::string(nameOf(isa)));
-  // Row kernels have one set for both, and stay those of the machine.
-  if (std::min(isa, Isa::avx512) != std::min(selectedIsa(), Isa::avx512))
-    skip("the ops apart run on " + std::string(nameOf(selectedIsa())) + " here");
-  const Setting setting;
-  cpu::useIsaForProducts(isa);
+/// A gradient that ends in f' and a residual has the bits of one that goes through ops of their
+/// own.
+void gradientEpilogues(Precision precision) {
   Random random(32);
   for (const char* activation : {"gelu", "geluTanh", "relu", "tanh"})
     for (const double dropout : {-1.0, 0.0, 0.5}) {  // -1: without an adapter
@@ -132,22 +120,19 @@ void gradientEpilogues(Precision precision, Isa isa) {
       sum.input("b", {rows, in}, fused.in("residual").values).output("y", {rows, in});
       Outcome apart = dx;
       apart[0] = run(sum, cpuBackend(), DType::f32)[0];
-      checkIdentical(fused, std::string(nameOf(isa)) + ", ops apart", run(fused, cpuBackend(), DType::f32), apart);
+      checkIdentical(fused, "cpu, ops apart", run(fused, cpuBackend(), DType::f32), apart);
     }
 }
 
 }  // namespace
 
 void addProductTests(Suite& suite) {
-  for (const Precision precision : {Precision::fp32, Precision::bf16})
-    for (const Isa isa : kAllIsas) {
-      if (precision == Precision::fp32 && isa == Isa::avx512bf16) continue;  // those of avx512
-      const std::string name = "products/" + std::string(nameOf(precision)) + "/" + std::string(nameOf(isa)) + "/";
-      for (const OpKind op : kProducts)
-        suite.add(name + std::string(nameOf(op)), [=] { everyCase(op, precision, isa); });
-      suite.add(name + "blocks", [=] { blocks(precision, isa); });
-      suite.add(name + "gradientEpilogues", [=] { gradientEpilogues(precision, isa); });
-    }
+  for (const Precision precision : {Precision::fp32, Precision::bf16}) {
+    const std::string name = "products/" + std::string(nameOf(precision)) + "/";
+    for (const OpKind op : kProducts) suite.add(name + std::string(nameOf(op)), [=] { everyCase(op, precision); });
+    suite.add(name + "blocks", [=] { blocks(precision); });
+    suite.add(name + "gradientEpilogues", [=] { gradientEpilogues(precision); });
+  }
 }
 
 }  // namespace fl::test

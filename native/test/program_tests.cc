@@ -1,4 +1,5 @@
-// Programs: gradients through a whole model, gradient accumulation, the arena, the optimizer, and what is refused.
+// Programs: gradients through a whole model, gradient accumulation, the arena, the optimizer, and
+// what is refused. The model is small_program.h's; recorded steps are in recorded_step_tests.cc.
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -14,7 +15,8 @@ using Slot = Parameter::Slot;
 using Options = SmallProgram::Options;
 using Gradients = std::map<std::string, std::vector<double>>;
 
-/// How a backend's programs are tried: in every type it computes in. Skips the test where it can not be had.
+/// How a backend's programs are tried: in every type it computes in. Skips the test where it can
+/// not be had.
 std::vector<Options> optionsOf(const std::string& backend) {
   const bool attention = backendOrSkip(backend).find(OpKind::attention, DType::f32) != nullptr;
   std::vector<Options> all = {{backend, DType::f32, 0.1, false, attention}};
@@ -28,7 +30,8 @@ double largest(const std::vector<double>& values) {
   return m;
 }
 
-/// The rule for whole models: max|g - g*| <= bound * max(max|g*|, 1e-3 G), G the largest entry of all gradients.
+/// The rule for whole models: max|g - g*| <= bound * max(max|g*|, 1e-3 G), G the largest entry of
+/// all gradients.
 void checkGradients(const Gradients& got, const Gradients& want, double bound, const std::string& what) {
   double G = 0;
   for (const auto& [name, g] : want) G = std::fmax(G, largest(g));
@@ -126,9 +129,8 @@ void releasedWeights() {
   model.accumulate(batch, true);
   const double loss = model.loss();
   const Gradients gradients = model.gradients();
-  check(!model.program().releasable().empty(), "no frozen weight of the CPU program can be released");
-  for (const int p : model.program().releasable())
-    model.spec().parameters[static_cast<size_t>(p)]->release(Slot::value);
+  check(!model.packed().empty(), "no frozen weight of the CPU program can be released");
+  for (const int p : model.packed()) model.spec().parameters[static_cast<size_t>(p)]->release(Slot::value);
   check(!model.parameter("W").has(Slot::value), "W is not released");
   model.accumulate(batch, true);
   check(model.loss() == loss && model.gradients() == gradients, "results changed after the release");
@@ -259,7 +261,8 @@ void refusesBadBatches() {
   check(std::isfinite(model.loss()), "a good batch runs after bad ones");
 }
 
-/// Memory that can not be had: an error before the first step that says how much, and the program goes on after it.
+/// Memory that can not be had: an error before the first step that says how much, and the program
+/// goes on after it.
 void reservesMemory(const std::string& backend) {
   SmallProgram model(optionsOf(backend)[0]);
   const auto small = SmallProgram::batchOf({3, 1, 5}, 1), large = SmallProgram::batchOf({30, 17, 44}, 2);

@@ -1,4 +1,5 @@
 // Test values: a counter-based generator (SplitMix64), the same on every machine.
+// Not that of dropout, which is part of what is tested (runtime/philox.h).
 #pragma once
 
 #include <cmath>

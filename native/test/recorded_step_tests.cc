@@ -1,6 +1,7 @@
-// Steps that a backend records and replays (Recorder) give the bits of steps whose ops run as they are called: over
-// batches of other and of the same sizes, with dropout, accumulation and optimizer steps between, for programs that
-// take turns, and where parameters get other values or memory.
+// Steps that a backend records and replays (Recorder) give the bits of steps whose ops run as they
+// are called: over batches of other and of the same sizes, with dropout, accumulation and optimizer
+// steps between, for programs that take turns, and where parameters get other values or memory. The
+// recorder is cuda/graph/graph.h.
 #include <cmath>
 #include <cstring>
 

@@ -1,3 +1,5 @@
+// Cases of the row-wise ops: elementwise, activations, dropout, layer norms and their gradients.
+// Their kernels alone are tested in row_kernel_tests.cc.
 #include <cmath>
 
 #include "test/cases.h"

@@ -1,51 +1,43 @@
-// Every compiled copy of the CPU's row kernels that this machine can run: accuracy over the whole range of floats,
-// values that are not finite, masks, and that a result does not depend on its place in a row.
-#include "cpu/rows/row_kernels.h"
-
+// Every compiled copy of the CPU's row kernels that this machine can run: accuracy over the whole
+// range of floats, values that are not finite, masks, and that a result does not depend on its
+// place in a row. The kernels: cpu/rows/row_kernels.h.
 #include <cmath>
 #include <cstring>
 #include <limits>
 
-#include "cpu/simd/isa.h"
+#include "cpu/dispatch.h"
 #include "test/tests.h"
 
 namespace fl::test {
 namespace {
 
-using cpu::Curve;
+using cpu::KernelActivation;
 using cpu::RowKernels;
-
-const RowKernels& kernelsOf(Isa isa) {
-#if defined(__x86_64__)
-  if (isa >= Isa::avx512) return cpu::kRowKernelsAvx512;
-  if (isa == Isa::avx2) return cpu::kRowKernelsAvx2;
-#endif
-  (void)isa;
-  return cpu::kRowKernelsPortable;
-}
 
 double logistic(double x) { return 1 / (1 + std::exp(-x)); }
 double twoU(double x) { return 2 * std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x); }
 double twoUSlope(double x) { return 2 * std::sqrt(2 / M_PI) * (1 + 3 * 0.044715 * x * x); }
 
-struct CurveTruth {
-  Curve curve;
+struct ActivationTruth {
+  KernelActivation activation;
   const char* name;
   double (*value)(double);
   double (*slope)(double);
 };
 
-const CurveTruth kCurves[] = {
-    {Curve::gelu, "gelu", [](double x) { return x / 2 * std::erfc(-x / std::sqrt(2)); },
+const ActivationTruth kActivations[] = {
+    {KernelActivation::gelu, "gelu", [](double x) { return x / 2 * std::erfc(-x / std::sqrt(2)); },
      [](double x) { return std::erfc(-x / std::sqrt(2)) / 2 + x * std::exp(-x * x / 2) / std::sqrt(2 * M_PI); }},
-    {Curve::geluTanh, "geluTanh", [](double x) { return x * logistic(twoU(x)); },
+    {KernelActivation::geluTanh, "geluTanh", [](double x) { return x * logistic(twoU(x)); },
      [](double x) { return logistic(twoU(x)) + x * logistic(twoU(x)) * logistic(-twoU(x)) * twoUSlope(x); }},
-    {Curve::tanh, "tanh", [](double x) { return std::tanh(x); },
+    {KernelActivation::tanh, "tanh", [](double x) { return std::tanh(x); },
      [](double x) { return 1 - std::tanh(x) * std::tanh(x); }},
-    {Curve::relu, "relu", [](double x) { return x > 0 ? x : 0; }, [](double x) { return x > 0 ? 1.0 : 0.0; }},
+    {KernelActivation::relu, "relu", [](double x) { return x > 0 ? x : 0; },
+     [](double x) { return x > 0 ? 1.0 : 0.0; }},
 };
 
-/// Every 4,001st float of either sign up to 1e15 (where the truth in double still holds), and a fine grid around 0.
+/// Every 4,001st float of either sign up to 1e15 (where the truth in double still holds), and a
+/// fine grid around 0.
 std::vector<float> sample() {
   std::vector<float> x;
   for (uint32_t bits = 0; bits < 0x58635fa9u; bits += 4001) {
@@ -70,13 +62,13 @@ void checkWithin(const std::string& what, const std::vector<float>& x, const std
   check(worst <= tolerance, what + " is off by " + text(worst) + " at " + text(at));
 }
 
-void curves(const RowKernels& kernels) {
+void activations(const RowKernels& kernels) {
   const std::vector<float> x = sample(), ones(x.size(), 1.0f);
   std::vector<float> y(x.size());
-  for (const CurveTruth& c : kCurves) {
-    kernels.activation(c.curve, x.data(), y.data(), static_cast<int64_t>(x.size()));
+  for (const ActivationTruth& c : kActivations) {
+    kernels.activation(c.activation, x.data(), y.data(), static_cast<int64_t>(x.size()));
     checkWithin(c.name, x, y, c.value, 1.5e-7);
-    kernels.activationBackward(c.curve, ones.data(), x.data(), y.data(), static_cast<int64_t>(x.size()));
+    kernels.activationBackward(c.activation, ones.data(), x.data(), y.data(), static_cast<int64_t>(x.size()));
     checkWithin(std::string(c.name) + "'", x, y, c.slope, 2.5e-7);
   }
 }
@@ -84,17 +76,18 @@ void curves(const RowKernels& kernels) {
 void notFinite(const RowKernels& kernels) {
   const float infinity = std::numeric_limits<float>::infinity(), huge = 3e38f;
   const float x[] = {std::nanf(""), infinity, huge, -huge};
-  for (const CurveTruth& c : kCurves) {
+  for (const ActivationTruth& c : kActivations) {
     float y[4];
-    kernels.activation(c.curve, x, y, 4);
-    const float top = c.curve == Curve::tanh ? 1 : infinity;
+    kernels.activation(c.activation, x, y, 4);
+    const float top = c.activation == KernelActivation::tanh ? 1 : infinity;
     check(std::isnan(y[0]), std::string(c.name) + " of NaN is " + text(y[0]));
     check(y[1] == top, std::string(c.name) + " of infinity is " + text(y[1]));
     check(y[2] == std::min(top, huge), std::string(c.name) + " of 3e38 is " + text(y[2]));
-    check(y[3] == (c.curve == Curve::tanh ? -1 : 0), std::string(c.name) + " of -3e38 is " + text(y[3]));
+    check(y[3] == (c.activation == KernelActivation::tanh ? -1 : 0),
+          std::string(c.name) + " of -3e38 is " + text(y[3]));
     const float ones[] = {1, 1};
-    kernels.activationBackward(c.curve, ones, x + 2, y, 2);
-    const float steep = c.curve == Curve::tanh ? 0 : 1;
+    kernels.activationBackward(c.activation, ones, x + 2, y, 2);
+    const float steep = c.activation == KernelActivation::tanh ? 0 : 1;
     check(y[0] == steep && y[1] == 0, std::string(c.name) + "' of +-3e38 is " + text(y[0]) + ", " + text(y[1]));
   }
 }
@@ -134,11 +127,11 @@ void masks(const RowKernels& kernels) {
 void places(const RowKernels& kernels) {
   std::vector<float> x(67), whole(67);
   for (size_t i = 0; i < x.size(); i++) x[i] = static_cast<float>(i) * 0.1f - 3.3f;
-  for (const CurveTruth& c : kCurves) {
-    kernels.activation(c.curve, x.data(), whole.data(), 67);
+  for (const ActivationTruth& c : kActivations) {
+    kernels.activation(c.activation, x.data(), whole.data(), 67);
     for (size_t i = 0; i < x.size(); i++) {
       float alone;
-      kernels.activation(c.curve, &x[i], &alone, 1);
+      kernels.activation(c.activation, &x[i], &alone, 1);
       check(std::memcmp(&alone, &whole[i], sizeof alone) == 0,
             std::string(c.name) + " of element " + std::to_string(i) + " depends on its place");
     }
@@ -152,10 +145,10 @@ void addRowKernelTests(Suite& suite) {
     const auto add = [&](const char* name, void (*body)(const RowKernels&)) {
       suite.add("rowKernels/" + std::string(nameOf(isa)) + "/" + name, [isa, body] {
         if (isa > bestIsa()) skip("this CPU has no " + std::string(nameOf(isa)));
-        body(kernelsOf(isa));
+        body(cpu::rowKernels(isa));
       });
     };
-    add("curves", curves);
+    add("activations", activations);
     add("notFinite", notFinite);
     add("exponential", exponential);
     add("masks", masks);

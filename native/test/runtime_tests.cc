@@ -1,4 +1,5 @@
-// Parameters, the arena layout and the thread pool.
+// Parameters with their packed copies, the arena layout and the basics of the thread pool.
+// The pool under load: thread_pool_tests.cc.
 #include <algorithm>
 #include <atomic>
 #include <cmath>

@@ -1,3 +1,5 @@
+// Builds the small program instruction by instruction, forward and backward, and its batches.
+// The tests that run it: program_tests.cc, recorded_step_tests.cc.
 #include "test/small_program.h"
 
 namespace fl::test {
@@ -18,6 +20,7 @@ SmallProgram::SmallProgram(const Options& options) : compute_(options.compute) {
   addForward(options.dropout);
   spec_.forwardCount = static_cast<int>(spec_.instructions.size());
   addBackward(options.dropout);
+  spec_.packed = [this](int parameter) { packed_.push_back(parameter); };
   program_ = std::make_unique<Program>(spec_);
 }
 

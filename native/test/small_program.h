@@ -1,5 +1,6 @@
-// A program with every kind of value, built by hand: one LoRA layer on the queries of an attention block, a gather and
-// a classifier. Frozen: the table, W and its bias. Trained: A, B, the LayerNorm and the classifier.
+// A program with every kind of value, built by hand: one LoRA layer on the queries of an attention
+// block, a gather and a classifier. Frozen: the table, W and its bias. Trained: A, B, the LayerNorm
+// and the classifier. Tests of it: program_tests.cc.
 #pragma once
 
 #include <map>
@@ -33,6 +34,8 @@ class SmallProgram {
   Parameter& parameter(const std::string& name) { return *parameters_.at(name); }
   std::vector<std::string> trainedNames() const;
   const ProgramSpec& spec() const { return spec_; }
+  /// Indices of the frozen parameters of which the program reads only packed copies.
+  const std::vector<int>& packed() const { return packed_; }
 
   struct Batch {
     Sizes sizes;
@@ -61,6 +64,7 @@ class SmallProgram {
   DType compute_;
   bool attention_ = true;
   ProgramSpec spec_;
+  std::vector<int> packed_;
   std::map<std::string, int> names_;
   std::map<std::string, std::shared_ptr<Parameter>> parameters_;
   std::unique_ptr<Program> program_;

@@ -1,3 +1,5 @@
+// Runs named tests and counts failed checks; its last line is `N passed, N failed`.
+// Options come from main.cc.
 #include "test/tests.h"
 
 #include <chrono>

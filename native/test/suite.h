@@ -1,4 +1,5 @@
-// A small test runner: named tests, a name filter, checks that print what failed.
+// A small test runner: named tests, a name filter, checks that print what failed, tests that skip
+// with a reason. Groups of tests are declared in tests.h.
 #pragma once
 
 #include <functional>
@@ -34,7 +35,8 @@ class Suite {
 
   void add(std::string name, std::function<void()> body) { tests_.push_back({std::move(name), std::move(body)}); }
 
-  /// Runs (or lists) the tests; the last line printed is `N passed, N failed`. Returns the exit code.
+  /// Runs (or lists) the tests; the last line printed is `N passed, N failed`. Returns the exit
+  /// code.
   int run() const;
 
  private:

@@ -1,4 +1,5 @@
-// The groups of tests, one file each; main.cc adds them all.
+// The groups of tests, one file each; main.cc adds them all, those of test/device where their code
+// is linked in. The runner is suite.h.
 #pragma once
 
 #include <vector>

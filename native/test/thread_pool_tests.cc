@@ -1,5 +1,5 @@
-// What the thread pool promises beyond runtime_tests.cc: order, regions too short for a sleeping worker, scratch
-// memory.
+// What the thread pool promises beyond runtime_tests.cc: order, regions too short for a sleeping
+// worker, scratch memory.
 #include "runtime/thread_pool.h"
 
 #include <atomic>
@@ -67,7 +67,8 @@ void manyShortRegions() {
 }
 
 #if defined(__linux__)
-/// Threads at work may run wherever the process may, however often they were kept from a caller's CPU.
+/// Threads at work may run wherever the process may, however often they were kept from a caller's
+/// CPU.
 void affinityIsRestored() {
   const ThreadCount restore;
   ThreadPool::instance().setThreads(3);

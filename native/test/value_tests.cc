@@ -1,4 +1,5 @@
 // The forward formulas of the float64 reference against numbers worked out by hand.
+// Gradients are checked by differences in gradient_tests.cc, backends by compare_tests.cc.
 #include <bit>
 #include <cmath>
 #include <limits>
@@ -74,8 +75,8 @@ void normValues() {
   expect(fused, "z", {1, 3, 8});
 }
 
-// One head of two: scores 0 and log 3 for the first token, so P = [1/4, 3/4]; equal scores elsewhere; the third token
-// is a sequence of its own.
+// One head of two: scores 0 and log 3 for the first token, so P = [1/4, 3/4]; equal scores
+// elsewhere; the third token is a sequence of its own.
 void attentionValues() {
   Case c(OpKind::attention, "");
   c.attributes.set("numHeads", 2).set("scale", 1.0);
@@ -104,7 +105,8 @@ void loraLinearValues() {
   expect(c, "y", {18, 23, 1, 29, 26, 2});
 }
 
-// Seven bits behind the leading one: 1 + 1/256 and 1 + 3/256 are ties, which go to the even neighbour.
+// Seven bits behind the leading one: 1 + 1/256 and 1 + 3/256 are ties, which go to the even
+// neighbour.
 void bf16Values() {
   const float inf = std::numeric_limits<float>::infinity();
   const std::vector<std::pair<float, float>> rounded = {{1 + 1.0f / 256, 1},
@@ -170,8 +172,9 @@ void lossValues() {
          {13.0 / 4});
 }
 
-// Two steps on p = 1 with gradients 2 and -1. The first moves by the learning rate whatever the gradient:
-// p = 1 (1 - 0.01 0.1) - 0.01 * 2 / (2 + eps); the second was worked out in Python from the contract's formula.
+// Two steps on p = 1 with gradients 2 and -1. The first moves by the learning rate whatever the
+// gradient: p = 1 (1 - 0.01 0.1) - 0.01 * 2 / (2 + eps); the second was worked out in Python from
+// the contract's formula.
 void optimizerValues() {
   struct Step {
     double number, gradient, p, m, v;

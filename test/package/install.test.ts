@@ -104,7 +104,7 @@ if (!ready) console.warn('skipped: the package test needs the addon and dist/ (n
     const folder = path.join(project, 'node_modules', 'fused-lora');
     expect(fs.existsSync(path.join(folder, 'prebuilds', PLATFORM, 'fused-lora.node'))).toBe(true);
     expect(fs.existsSync(path.join(folder, 'build'))).toBe(false);
-    for (const left of ['test', 'native/test', 'assets', 'benchmarks', 'src'])
+    for (const left of ['test', 'native/bench', 'native/emulator', 'native/test', 'assets', 'benchmarks', 'src'])
       expect([left, fs.existsSync(path.join(folder, left))]).toEqual([left, false]);
   });
 

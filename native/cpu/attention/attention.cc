@@ -1,27 +1,14 @@
+// attention on the CPU: heads of sequences shared out among threads by cost, with dropout and with
+// queries alone. The gradient is in attention_backward.cc, the arithmetic of one head in
+// attention_kernels.cc.
 #include "cpu/attention/attention.h"
 
 #include <algorithm>
 
-#include "cpu/simd/isa.h"
 #include "cpu/ops.h"
 #include "cpu/rows/rows.h"
 
 namespace fl::cpu {
-
-const AttentionKernels& attentionKernels() {
-#if defined(__x86_64__)
-  switch (selectedIsa()) {
-    case Isa::avx512bf16:
-    case Isa::avx512:
-      return kAttentionKernelsAvx512;
-    case Isa::avx2:
-      return kAttentionKernelsAvx2;
-    case Isa::portable:
-      break;
-  }
-#endif
-  return kAttentionKernelsPortable;
-}
 
 AttentionShares shareAttention(const Tensor& cuSeqlens, const Tensor& queryRows, int64_t numHeads) {
   const auto* starts = cuSeqlens.as<int32_t>();
@@ -54,7 +41,8 @@ AttentionShares shareAttention(const Tensor& cuSeqlens, const Tensor& queryRows,
     cost.push_back(static_cast<double>(starts[s + 1] - starts[s]) * static_cast<double>(queries + 1));
     total += cost.back();
   }
-  // Eight pieces a thread balance well; heads that follow each other in one piece share cache lines and prefetches.
+  // Eight pieces a thread balance well; heads that follow each other in one piece share cache lines
+  // and prefetches.
   const double piece = total * static_cast<double>(numHeads) / (8.0 * ThreadPool::instance().threads());
   for (int64_t s = 0; s < sequences; s++) {
     const int64_t length = starts[s + 1] - starts[s];

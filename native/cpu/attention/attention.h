@@ -1,4 +1,6 @@
-// How attention and its gradient share out their work.
+// How attention and its gradient share out their work: heads of one sequence, cut by cost.
+// attention.cc and attention_backward.cc run it; attention_kernels.h is what a thread calls for a
+// head.
 #pragma once
 
 #include <vector>
@@ -16,13 +18,15 @@ struct QueryRange {
 /// Heads headBegin .. headEnd of one sequence.
 struct AttentionWork {
   int64_t firstRow, length;
-  /// Of AttentionShares::ranges: one or, where the rows of queries are in no order, more; none without queries.
+  /// Of AttentionShares::ranges: one or, where the rows of queries are in no order, more; none
+  /// without queries.
   size_t rangeBegin, rangeEnd;
   int64_t headBegin, headEnd;
 };
 
 struct AttentionShares {
-  /// Every head of every sequence once, the most expensive first: a thread that is done early takes what is left.
+  /// Every head of every sequence once, the most expensive first: a thread that is done early takes
+  /// what is left.
   std::vector<AttentionWork> work;
   std::vector<QueryRange> ranges;
 

@@ -1,3 +1,5 @@
+// attentionBackward on the CPU: dq, dk and dv of the heads that attention.h shares out, P
+// recomputed from logsumexp. What one head's gradient is made of: attention_kernels.cc, backward().
 #include "cpu/attention/attention.h"
 
 #include <algorithm>

@@ -1,15 +1,16 @@
-// Self-attention of one head of one sequence, forward and backward, compiled once for each instruction set
-// (attention_kernels.inc in attention_kernels_*.cc) and chosen at run time.
+// Self-attention of one head of one sequence, forward and backward: what attention_kernels.cc
+// computes, once for each instruction set, and cpu/dispatch.h chooses. Plain types only, as in
+// cpu/gemm/kernels.h.
 #pragma once
 
 #include <stdint.h>
 
-#include "cpu/ops/mask.h"
+#include "cpu/simd/mask.h"
 
 namespace fl::cpu {
 
-/// k and v are at the sequence's first row, q, y and dy at its first query, all at the head's first column; `stride`
-/// floats lie between rows.
+/// k and v are at the sequence's first row, q, y and dy at its first query, all at the head's first
+/// column; `stride` floats lie between rows.
 struct AttentionHead {
   int64_t length;   // L, at least 1
   int64_t queries;  // rows of q, at least 1
@@ -17,12 +18,13 @@ struct AttentionHead {
   int64_t stride;   // H
   float scale;
   const float *q, *k, *v;
-  /// Null without dropout. Mask of P[i, j]: token = tokens[i] or, without tokens, firstToken + i; feature =
-  /// firstFeature + j.
+  /// Null without dropout. Mask of P[i, j]: token = tokens[i] or, without tokens, firstToken + i;
+  /// feature = firstFeature + j.
   const Mask* mask;
   const int32_t* tokens;
   uint32_t firstToken, firstFeature;
-  /// The caller goes on with the next head, headDim floats further: its operands are prefetched on the way.
+  /// The caller goes on with the next head, headDim floats further: its operands are prefetched on
+  /// the way.
   bool another;
   /// scratchFloats() floats, 64-byte aligned.
   float* scratch;
@@ -53,13 +55,15 @@ struct AttentionKernels {
   void (*backward)(const AttentionBackward&);
 };
 
-/// Those of selectedIsa().
-const AttentionKernels& attentionKernels();
-
-extern const AttentionKernels kAttentionKernelsPortable;
-#if defined(__x86_64__)
-extern const AttentionKernels kAttentionKernelsAvx2;
-extern const AttentionKernels kAttentionKernelsAvx512;
-#endif
+// The compiled copies (cpu/dispatch.h).
+namespace portable {
+extern const AttentionKernels kAttentionKernels;
+}
+namespace avx2 {
+extern const AttentionKernels kAttentionKernels;
+}
+namespace avx512 {
+extern const AttentionKernels kAttentionKernels;
+}
 
 }  // namespace fl::cpu

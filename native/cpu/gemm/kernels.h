@@ -1,30 +1,33 @@
-// The inner loops of the CPU products, one table of functions for each instruction set and precision. Plain C types
-// only: the files that fill the tables are compiled for instruction sets that the rest of the program may not use, so
-// they must not instantiate anything that the linker could share with it.
+// The inner loops of the CPU products, one table of functions for each instruction set and
+// precision. Plain C types only: the files that fill the tables are compiled for instruction sets
+// that the rest of the program may not use, so they must not instantiate anything that the linker
+// could share with it. They are gemm_f32.cc and gemm_bf16.cc; cpu/dispatch.h chooses.
 //
 // A product runs over k in steps, `depth` elements of k each (the last filled up with zeros):
-//                                  depth  a step of a right panel     a step of a left panel
-//   fp32                           1      a float                     a float
-//   bf16, with its instructions    2      a pair of bf16              a pair of bf16
-//   bf16, expanded in the tile     2      a pair of bf16              two floats that are bf16 values
-// A pair is one word of 32 bits, the first element in the low half. Layouts, in words, both step by step, so that a
-// step reads short contiguous runs:
-//   left panel:  `rows` (1..mr) rows; word w of row i is at a[w * aStride + i], leftWords words a step
-//   right panel: nr columns; step s of column j is at b[s * bStride + j]; missing columns of the last panel are zero
-// Every element of a result is one chain of multiply-adds in the order of k, whatever its place in a tile: the same
-// bits for every way to cut a matrix into tiles, and for fused and separate LoRA.
+//                                  depth  a step of a right panel  a step of a left panel
+//   fp32                           1      a float                  a float
+//   bf16, with its instructions    2      a pair of bf16           a pair of bf16
+//   bf16, expanded in the tile     2      a pair of bf16           two floats that are bf16 values
+// A pair is one word of 32 bits, the first element in the low half. Layouts, in words, both step by
+// step, so that a step reads short contiguous runs:
+//   left panel:  `rows` (1..mr) rows; word w of row i is at a[w * aStride + i], leftWords words a
+//                step
+//   right panel: nr columns; step s of column j is at b[s * bStride + j]; missing columns of the
+//                last panel are zero
+// Every element of a result is one chain of multiply-adds in the order of k, whatever its place in
+// a tile: the same bits for every way to cut a matrix into tiles, and for fused and separate LoRA.
 #pragma once
 
 #include <cstdint>
+
+#include "cpu/simd/activation.h"
 
 namespace fl::cpu {
 
 using Word = uint32_t;
 
-enum class TileActivation : uint8_t { none, gelu, geluTanh, relu, tanh };
-
-/// One tile: C = f(A0 B0 + A1 B1 + bias) + residual, or f'(slopeAt) (A0 B0 + A1 B1) + residual, where A1 (the steps of
-/// the adapter) continues A0 in memory.
+/// One tile: C = f(A0 B0 + A1 B1 + bias) + residual, or f'(slopeAt) (A0 B0 + A1 B1) + residual,
+/// where A1 (the steps of the adapter) continues A0 in memory.
 struct Tile {
   const Word* a = nullptr;
   const Word* b0 = nullptr;
@@ -36,7 +39,8 @@ struct Tile {
   int rows = 0;
   /// Columns that exist; fewer than nr in the last panel.
   int columns = 0;
-  /// Start from what C holds instead of zero (a sum over k in several blocks, or a gradient that is added to).
+  /// Start from what C holds instead of zero (a sum over k in several blocks, or a gradient that is
+  /// added to).
   bool accumulate = false;
   /// More blocks of k follow: C gets the bare sum.
   bool partial = false;
@@ -49,18 +53,20 @@ struct Tile {
   /// Where present the tile is a gradient, and f' is taken at these values.
   const float* slopeAt = nullptr;
   int64_t ldSlopeAt = 0;
-  TileActivation activation = TileActivation::none;
-  /// Memory that a later tile reads, brought to the L2 cache while this one runs, prefetchStep bytes a step.
+  KernelActivation activation = KernelActivation::none;
+  /// Memory that a later tile reads, brought to the L2 cache while this one runs, prefetchStep
+  /// bytes a step.
   const char* prefetch = nullptr;
   int64_t prefetchStep = 0;
 };
 
 /// Left values are filled up with zeros to a multiple of this many a step.
-constexpr int kRowSumsUnit = 16;
+constexpr int kWeightGradientUnit = 16;
 
-/// C [m, columns] += sum over t of left[t, i] b[t, j], in the order of t; `left` as leftColumns makes it, leftStride
-/// words (at least m, rounded up to kRowSumsUnit) between its words of one element of m.
-struct RowSumsBlock {
+/// C [m, columns] += sum over t of left[t, i] b[t, j], in the order of t; `left` as leftColumns
+/// makes it, leftStride words (at least m, rounded up to kWeightGradientUnit) between its words of
+/// one element of m.
+struct WeightGradientBlock {
   const Word* left = nullptr;
   int64_t leftStride = 0;
   int m = 0;
@@ -70,40 +76,40 @@ struct RowSumsBlock {
   int64_t ldc = 0;
 };
 
-/// The register tile of one instruction set.
-struct TileShape {
-  const char* isa;
-  int rows, vectors;
-};
-
 struct Kernels {
-  const char* isa;
   int mr, nr;
   int depth, leftWords;
   void (*tile)(const Tile& tile);
-  /// Rows of a left operand in words, k / depth * leftWords of them a row (rounded up). Null in fp32: as they are.
+  /// Rows of a left operand in words, k / depth * leftWords of them a row (rounded up). Null in
+  /// fp32: as they are.
   void (*leftRows)(const float* x, int64_t ldx, int64_t rows, int64_t k, Word* out, int64_t ldOut);
   /// Rows of a right operand in words, one a step. Null in fp32.
   void (*rightRows)(const float* x, int64_t ldx, int64_t rows, int64_t k, Word* out, int64_t ldOut);
   /// out[w * outStride + i] = x[i * ldx + w] for `rows` rows of `words` words.
   void (*transpose)(const Word* x, int64_t ldx, int64_t rows, int64_t words, Word* out, int64_t outStride);
-  /// Panels from operands of k rows that hold the columns side by side: column i of step s at out[s * outStride + i],
-  /// or at the leftWords rows of it.
+  /// Panels from operands of k rows that hold the columns side by side: column i of step s at out[s
+  /// * outStride + i], or at the leftWords rows of it.
   void (*leftColumns)(const float* x, int64_t ldx, int64_t columns, int64_t k, Word* out, int64_t outStride);
   void (*rightColumns)(const float* x, int64_t ldx, int64_t columns, int64_t k, Word* out, int64_t outStride);
-  /// u[i, j] = or += the product of row i of x [m] and row j of a [n], both rows of a left operand, `words` long.
+  /// u[i, j] = or += the product of row i of x [m] and row j of a [n], both rows of a left operand,
+  /// `words` long.
   void (*dots)(const Word* x, int64_t ldx, int64_t m, const Word* a, int64_t lda, int64_t n, int64_t words,
                bool accumulate, float* u, int64_t ldu);
-  void (*rowSums)(const RowSumsBlock& block);
+  void (*weightGradient)(const WeightGradientBlock& block);
 };
 
-/// Null where the file was compiled to nothing (another architecture).
-const Kernels* kernelsF32Avx512();
-const Kernels* kernelsF32Avx2();
-const Kernels* kernelsF32Portable();
-const Kernels* kernelsBf16Avx512Bf16();
-const Kernels* kernelsBf16Avx512();
-const Kernels* kernelsBf16Avx2();
-const Kernels* kernelsBf16Portable();
+// The compiled copies (cpu/dispatch.h).
+namespace portable {
+extern const Kernels kGemmF32, kGemmBf16;
+}
+namespace avx2 {
+extern const Kernels kGemmF32, kGemmBf16;
+}
+namespace avx512 {
+extern const Kernels kGemmF32, kGemmBf16;
+}
+namespace avx512bf16 {
+extern const Kernels kGemmBf16;
+}
 
 }  // namespace fl::cpu

@@ -1,33 +1,18 @@
-// What linear and loraLinear share when they fill in a product.
+// What linear and loraLinear (cpu/ops/linear.cc, lora_linear.cc) share when they fill in a product:
+// bias, activation, residual. The product itself is product.h's.
 #pragma once
 
-#include "cpu/gemm/kernels.h"
 #include "cpu/gemm/product.h"
+#include "cpu/ops/kernel_arguments.h"
 #include "ops/linear.h"
 
 namespace fl::cpu {
 
 inline float* floatsOrNull(const Tensor& t) { return t.present() ? t.as<float>() : nullptr; }
 
-inline TileActivation tileActivation(Activation activation) {
-  switch (activation) {
-    case Activation::gelu:
-      return TileActivation::gelu;
-    case Activation::geluTanh:
-      return TileActivation::geluTanh;
-    case Activation::relu:
-      return TileActivation::relu;
-    case Activation::tanh:
-      return TileActivation::tanh;
-    case Activation::none:
-      break;
-  }
-  return TileActivation::none;
-}
-
 inline void setEpilogue(Product& p, const GradientEpilogue& epilogue) {
   p.slopeAt = floatsOrNull(epilogue.preActivation);
-  p.activation = tileActivation(epilogue.activation);
+  p.activation = kernelActivation(epilogue.activation);
   p.residual = floatsOrNull(epilogue.residual);
 }
 

@@ -1,3 +1,5 @@
+// u and v of LoRA for some rows at a time: by dot products or by register tiles, whichever suits
+// the rank. low_rank.h has the formulas; product.cc asks for u while it packs the rows of x.
 #include "cpu/gemm/low_rank.h"
 
 #include <algorithm>
@@ -7,8 +9,8 @@
 namespace fl::cpu {
 namespace {
 
-/// Tiles have nr (32) columns whatever the rank: at 64 they are faster than dot products, at 16 half of one would be
-/// idle. The place between was not searched.
+/// Tiles have nr (32) columns whatever the rank: at 64 they are faster than dot products, at 16
+/// half of one would be idle. The place between was not searched.
 constexpr int64_t kTileRank = 24;
 
 void scaleRows(float* u, int64_t count, float scale) {

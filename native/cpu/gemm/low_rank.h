@@ -1,4 +1,5 @@
-// u = s x A^T and v = s dy B: the products with few results a row that the LoRA ops make beside their big one.
+// u = s x A^T and v = s dy B: the products with few results a row that the LoRA ops make beside
+// their big one (product.h). Gradients of A and B: weight_gradient.h.
 #pragma once
 
 #include "cpu/gemm/kernels.h"
@@ -7,8 +8,8 @@
 
 namespace fl::cpu {
 
-/// A [rank, k], or B [n, rank] as its transpose, in the layout that is faster for this rank: rows that dot products run
-/// along, or panels of the register tile.
+/// A [rank, k], or B [n, rank] as its transpose, in the layout that is faster for this rank: rows
+/// that dot products run along, or panels of the register tile.
 struct LowRank {
   int64_t rank = 0;
   float scale = 1;
@@ -19,8 +20,8 @@ struct LowRank {
   bool byTiles() const { return panels.data != nullptr; }
 };
 
-/// Made for every call, since the adapter changes with every step; valid until the next call of this thread. Not inside
-/// a parallel region.
+/// Made for every call, since the adapter changes with every step; valid until the next call of
+/// this thread. Not inside a parallel region.
 LowRank lowRank(const Kernels& kernels, const Tensor& adapter, WeightUse use, float scale);
 
 /// Some steps of k: their products begin u, or are added to it; after the last ones u is scaled.

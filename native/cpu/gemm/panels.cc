@@ -1,3 +1,5 @@
+// Packing: rows of a left operand as words, a right operand as panels, a frozen weight once for all
+// steps. The layouts are described in kernels.h, what callers get in panels.h.
 #include "cpu/gemm/panels.h"
 
 #include <algorithm>

@@ -1,5 +1,5 @@
-// Operands in the layout of the tiles (kernels.h): right operands as panels of `nr` columns, the last panel filled with
-// zeros; rows of left operands as words.
+// Operands in the layout of the tiles (kernels.h): right operands as panels of `nr` columns, the
+// last panel filled with zeros; rows of left operands as words.
 #pragma once
 
 #include <cstdint>
@@ -31,8 +31,8 @@ struct Panels {
   int64_t words() const { return count() * stride(); }
 };
 
-/// Rows [t0, t1) of all panels of out from w [k, columns] row-major (the layout of dy W); t0 a multiple of depth,
-/// and t1 too or k.
+/// Rows [t0, t1) of all panels of out from w [k, columns] row-major (the layout of dy W); t0 a
+/// multiple of depth, and t1 too or k.
 void packPanelsFromColumns(const Kernels& kernels, const float* w, int64_t ldw, const Panels& shape, int64_t t0,
                            int64_t t1, Word* out);
 
@@ -59,8 +59,8 @@ struct WeightPanels {
   std::shared_ptr<const void> owner;
 };
 
-/// The copy kept with W's parameter (made when missing or older than its value), or, for a tensor without one, a copy
-/// in `slot` of the workspace. Not inside a parallel region.
+/// The copy kept with W's parameter (made when missing or older than its value), or, for a tensor
+/// without one, a copy in `slot` of the workspace. Not inside a parallel region.
 WeightPanels weightPanels(const Kernels& kernels, const Tensor& W, WeightUse use, WorkspaceSlot slot);
 
 }  // namespace fl::cpu

@@ -1,8 +1,13 @@
+// Runs a product (product.h): packs operands (panels.h) and computes tiles by the kernels of the
+// instruction set (kernels.h).
+//
 // One block of k after the other, and in it one super-block of rows after the other:
-//   1. in parallel: the rows are packed into panels (with u appended as more k-steps), B and the adapter where needed;
-//   2. in parallel: tiles, in jobs of (a group of row panels that fits the L2 cache) x (one column panel).
-// How this is cut never changes a result: each element is one chain of multiply-adds in the order of k (kernels.h), and
-// a sum that spans blocks of k passes through C unrounded.
+//   1. in parallel: the rows are packed into panels (with u appended as more k-steps), B and the
+//      adapter where needed;
+//   2. in parallel: tiles, in jobs of (a group of row panels that fits the L2 cache) x (one column
+//      panel).
+// How this is cut never changes a result: each element is one chain of multiply-adds in the order
+// of k (kernels.h), and a sum that spans blocks of k passes through C unrounded.
 #include "cpu/gemm/product.h"
 
 #include <algorithm>
@@ -17,8 +22,8 @@
 namespace fl::cpu {
 namespace {
 
-// Of more steps than this, a column panel and the row panels that share it would not fit the L2 cache together; of
-// fewer, sums pass through C too often.
+// Of more steps than this, a column panel and the row panels that share it would not fit the L2
+// cache together; of fewer, sums pass through C too often.
 constexpr int64_t kBlockSteps = 1536;
 // Both operands are packed on the way: smaller blocks keep them in the cache.
 constexpr int64_t kBlockStepsTransposed = 1024;
@@ -40,7 +45,8 @@ int64_t cacheL2() {
   return bytes;
 }
 
-// m rows in as few panels as the tile allows, their sizes equal within `depth`: panels begin at multiples of it.
+// m rows in as few panels as the tile allows, their sizes equal within `depth`: panels begin at
+// multiples of it.
 struct RowPanels {
   RowPanels(int64_t m, const Kernels& kernels) {
     const int64_t units = ceilDiv(m, kernels.depth);
@@ -65,7 +71,8 @@ struct Block {
   /// Elements of k, the first a multiple of the kernels' depth.
   int64_t k0, k;
   bool first, last;
-  /// The steps they make, and the words of a row of a left panel: with the rank behind the last block.
+  /// The steps they make, and the words of a row of a left panel: with the rank behind the last
+  /// block.
   int64_t steps, words;
 };
 
@@ -194,8 +201,9 @@ class Run {
     t.b0 = right_.panel(column) + offset;
     t.bStride = kernels_.nr;
     t.steps0 = block.steps;
-    // Each tile fetches its share of the column panel that this thread most likely takes next (threads keep in step).
-    // Without that the first tile of every panel waits for the L3 cache, for a quarter of the whole time.
+    // Each tile fetches its share of the column panel that this thread most likely takes next
+    // (threads keep in step). Without that the first tile of every panel waits for the L3 cache,
+    // for a quarter of the whole time.
     const int64_t next = (column + threads_) % right_.count();
     t.prefetchStep = ceilDiv(kernels_.nr * int64_t{4}, count);
     t.prefetch = reinterpret_cast<const char*>(right_.panel(next) + offset);

@@ -1,4 +1,5 @@
-// The driver of the packed products: C (+)= A B + u L, with what belongs to a tile's end.
+// The driver of the packed products: C (+)= A B + u L, with what belongs to a tile's end. The ops
+// fill one in (cpu/ops/linear.cc, lora_linear.cc); how it is cut into tiles is in product.cc.
 #pragma once
 
 #include <functional>
@@ -39,11 +40,11 @@ struct Product {
   float* preActivation = nullptr;
   /// Where present, C = f'(slopeAt) C + residual instead of f(C) + residual.
   const float* slopeAt = nullptr;
-  TileActivation activation = TileActivation::none;
+  KernelActivation activation = KernelActivation::none;
 
-  /// Called between parallel regions, in order, for rows [begin, end) of A whose results (u, C) are made, as soon as
-  /// they are; begin is a multiple of kernels.depth. `rowsAtOnce` says how many rows that should be at most (0: no
-  /// wish).
+  /// Called between parallel regions, in order, for rows [begin, end) of A whose results (u, C) are
+  /// made, as soon as they are; begin is a multiple of kernels.depth. `rowsAtOnce` says how many
+  /// rows that should be at most (0: no wish).
   std::function<void(int64_t begin, int64_t end)> afterRows;
   int64_t rowsAtOnce = 0;
 };

@@ -1,4 +1,6 @@
-// Each thread takes some columns of C for all rows at once.
+// Gradients of thin weights over rows of the batch: each thread takes some columns of C for all
+// rows at once. The sums of one thread are in weight_gradient.inc, dW of whole layers goes through
+// product.cc.
 #include "cpu/gemm/weight_gradient.h"
 
 #include <algorithm>
@@ -14,23 +16,24 @@ namespace {
 constexpr int64_t kColumnsPerChunk = 192;
 
 int64_t ceilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
-int64_t leftStrideOf(int64_t m) { return ceilDiv(m, kRowSumsUnit) * kRowSumsUnit; }
+int64_t leftStrideOf(int64_t m) { return ceilDiv(m, kWeightGradientUnit) * kWeightGradientUnit; }
 
 }  // namespace
 
-void addRowSums(const Kernels& kernels, std::initializer_list<RowSums> sums, int64_t begin, int64_t end) {
+void addWeightGradients(const Kernels& kernels, std::initializer_list<WeightGradient> sums, int64_t begin,
+                        int64_t end) {
   if (begin >= end) return;
   const int64_t rows = end - begin, lines = stepsOf(kernels, rows) * kernels.leftWords;
   struct Part {
-    RowSumsBlock block;
+    WeightGradientBlock block;
     int64_t chunks, n;
   };
   std::vector<Part> parts;
   int64_t chunks = 0, words = 0;
-  for (const RowSums& s : sums) words += lines * leftStrideOf(s.m);
-  Word* memory = wordWorkspace(WorkspaceSlot::rowSumsLeft, words);
-  for (const RowSums& s : sums) {
-    RowSumsBlock block;
+  for (const WeightGradient& s : sums) words += lines * leftStrideOf(s.m);
+  Word* memory = wordWorkspace(WorkspaceSlot::weightGradientLeft, words);
+  for (const WeightGradient& s : sums) {
+    WeightGradientBlock block;
     block.left = memory;
     block.leftStride = leftStrideOf(s.m);
     block.m = static_cast<int>(s.m);
@@ -48,11 +51,11 @@ void addRowSums(const Kernels& kernels, std::initializer_list<RowSums> sums, int
     auto part = parts.begin();
     for (; chunk >= part->chunks; ++part) chunk -= part->chunks;
     const int64_t first = chunk * kColumnsPerChunk;
-    RowSumsBlock block = part->block;
+    WeightGradientBlock block = part->block;
     block.b += first;
     block.c += first;
     block.columns = std::min(kColumnsPerChunk, part->n - first);
-    kernels.rowSums(block);
+    kernels.weightGradient(block);
   });
 }
 

@@ -1,4 +1,5 @@
-// Products that sum over the rows of two matrices and have few results: dA and dB of LoRA.
+// Products that sum over the rows of two matrices and have few results: dA and dB of LoRA. The op
+// that wants them is cpu/ops/lora_linear.cc; a full weight's gradient is a product of product.h.
 #pragma once
 
 #include <initializer_list>
@@ -8,7 +9,7 @@
 namespace fl::cpu {
 
 /// C [m, n] += sum over rows t of a[t, i] b[t, j], a [rows, m] and b [rows, n] row-major, C dense.
-struct RowSums {
+struct WeightGradient {
   const float* a = nullptr;
   int64_t m = 0;
   const float* b = nullptr;
@@ -16,8 +17,8 @@ struct RowSums {
   float* c = nullptr;
 };
 
-/// Adds rows [begin, end), begin a multiple of kernels.depth and end too or the last row, in the order of rows: several
-/// calls in a row give the bits of one.
-void addRowSums(const Kernels& kernels, std::initializer_list<RowSums> sums, int64_t begin, int64_t end);
+/// Adds rows [begin, end), begin a multiple of kernels.depth and end too or the last row, in the
+/// order of rows: several calls in a row give the bits of one.
+void addWeightGradients(const Kernels& kernels, std::initializer_list<WeightGradient> sums, int64_t begin, int64_t end);
 
 }  // namespace fl::cpu

@@ -1,3 +1,5 @@
+// One growing block of memory for each slot and calling thread, freed with the thread.
+// Who uses which slot: workspace.h.
 #include "cpu/gemm/workspace.h"
 
 #include <new>

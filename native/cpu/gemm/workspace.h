@@ -1,5 +1,6 @@
-// Memory that an op needs while it runs, kept and grown between calls; one set for each thread that calls ops, so that
-// programs in different threads do not meet in it.
+// Memory that an op needs while it runs, kept and grown between calls; one set for each thread that
+// calls ops, so that programs in different threads do not meet in it. Scratch memory of a worker
+// thread: runtime/thread_pool.h.
 #pragma once
 
 #include <cstdint>
@@ -14,15 +15,16 @@ enum class WorkspaceSlot {
   adapterPanels,
   lowRank,
   lowRows,
-  rowSums,
-  rowSumsLeft,
+  weightGradients,
+  weightGradientLeft,
   transposed,
   maskedInput,
   weightPanels,
   kCount
 };
 
-/// At least `count` floats or words, 64-byte aligned, contents not kept. Valid until the slot is asked for again.
+/// At least `count` floats or words, 64-byte aligned, contents not kept. Valid until the slot is
+/// asked for again.
 float* workspace(WorkspaceSlot slot, int64_t count);
 Word* wordWorkspace(WorkspaceSlot slot, int64_t count);
 

@@ -1,9 +1,12 @@
+// addLayerNorm and its gradient on the CPU: dropout, residual and normalization of a row in one
+// pass. Gradients of gamma and beta are layer_norm.cc's, the row's arithmetic
+// cpu/rows/row_kernels.cc's.
 #include "ops/add_layer_norm.h"
 
 #include <cstring>
 
-#include "cpu/ops/layer_norm.h"
 #include "cpu/ops.h"
+#include "cpu/ops/layer_norm.h"
 
 namespace fl::cpu {
 

@@ -1,3 +1,5 @@
+// add, scale and dropout on the CPU: the ops of programs that are not fused.
+// Fused dropout is in add_layer_norm.cc, lora_linear.cc and attention.
 #include "ops/elementwise.h"
 
 #include <cstring>

@@ -1,3 +1,5 @@
+// embeddingSum on the CPU, and its gradient: threads share out columns, so that rows are added in
+// their order. Selecting rows of a matrix is gather_rows.cc's.
 #include "ops/embedding.h"
 
 #include "cpu/ops.h"

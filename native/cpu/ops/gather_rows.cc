@@ -1,3 +1,5 @@
+// gatherRows and its gradient on the CPU: rows of a matrix by index, as a head takes first tokens.
+// Rows of embedding tables are embedding.cc's.
 #include "ops/gather_rows.h"
 
 #include "cpu/ops.h"

@@ -1,7 +1,9 @@
+// layerNorm and its gradient on the CPU, with dgamma and dbeta over blocks of columns.
+// The fused form with residual and dropout is add_layer_norm.cc.
 #include "ops/layer_norm.h"
 
-#include "cpu/ops/layer_norm.h"
 #include "cpu/ops.h"
+#include "cpu/ops/layer_norm.h"
 
 namespace fl::cpu {
 

@@ -1,4 +1,5 @@
-// Shared by layerNormBackward and addLayerNormBackward.
+// dgamma and dbeta, which layerNormBackward and addLayerNormBackward share.
+// Made in layer_norm.cc by layerNormBackwardColumns of cpu/rows/row_kernels.h.
 #pragma once
 
 #include "cpu/rows/rows.h"

@@ -1,10 +1,12 @@
+// linear and its three gradients (input, weight, bias) on the CPU, each a product of
+// cpu/gemm/product.h. With an adapter: lora_linear.cc.
 #include "ops/linear.h"
 
 #include <algorithm>
 
+#include "cpu/dispatch.h"
 #include "cpu/gemm/linear_parts.h"
 #include "cpu/gemm/product.h"
-#include "cpu/gemm/select.h"
 #include "cpu/ops.h"
 #include "runtime/thread_pool.h"
 
@@ -25,7 +27,7 @@ void linear(const OpCall& call) {
   p.bias = floatsOrNull(op.b);
   p.residual = floatsOrNull(op.residual);
   p.preActivation = floatsOrNull(op.preActivation);
-  p.activation = tileActivation(op.activation);
+  p.activation = kernelActivation(op.activation);
   multiply(p);
 }
 

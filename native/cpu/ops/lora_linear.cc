@@ -1,16 +1,20 @@
-// Fused: u is made while the rows of x are packed, and the update u B^T is `rank` more k-steps of every tile of x W^T;
-// the same for v and v A in the backward pass. LoRA dropout needs one masked copy of x (it has to differ from what W
-// sees), and in the backward pass one more sweep over dx, because the mask lies between v A and dx.
+// loraLinear and loraLinearBackward on the CPU. Products are cpu/gemm/product.h's, u and v
+// low_rank.h's, dA and dB weight_gradient.h's; the layer without an adapter is linear.cc.
+//
+// Fused: u is made while the rows of x are packed, and the update u B^T is `rank` more k-steps of
+// every tile of x W^T; the same for v and v A in the backward pass. LoRA dropout needs one masked
+// copy of x (it has to differ from what W sees), and in the backward pass one more sweep over dx,
+// because the mask lies between v A and dx.
 #include "ops/lora_linear.h"
 
 #include <algorithm>
 #include <cstring>
 
+#include "cpu/dispatch.h"
 #include "cpu/gemm/linear_parts.h"
 #include "cpu/gemm/low_rank.h"
 #include "cpu/gemm/product.h"
 #include "cpu/gemm/weight_gradient.h"
-#include "cpu/gemm/select.h"
 #include "cpu/ops.h"
 #include "cpu/rows/rows.h"
 #include "runtime/bf16.h"
@@ -37,7 +41,8 @@ const float* droppedInput(const Tensor& x, const DropoutSpec& dropout) {
   return masked;
 }
 
-/// The panels of A or B as the adapter of a product; made for every call, since both change with every step.
+/// The panels of A or B as the adapter of a product; made for every call, since both change with
+/// every step.
 Panels adapterPanels(const Kernels& kernels, Tensor adapter, WeightUse use) {
   adapter.parameter = nullptr;
   return weightPanels(kernels, adapter, use, WorkspaceSlot::adapterPanels).panels;
@@ -70,26 +75,26 @@ void addDroppedUpdate(const LoraLinearBackwardOp& op, const float* v) {
       rowKernels().dropoutAdd(mask, op.dropout.token(row), update, dx, dx, k);
       const GradientEpilogue& e = op.epilogue;
       if (e.preActivation.present())
-        rowKernels().activationBackward(curveOf(e.activation), dx, rowOf(e.preActivation, row), dx, k);
+        rowKernels().activationBackward(kernelActivation(e.activation), dx, rowOf(e.preActivation, row), dx, k);
       if (e.residual.present())
         for (int64_t j = 0; j < k; j++) dx[j] += rowOf(e.residual, row)[j];
     }
   });
 }
 
-/// dA += v^T x and dB += dy^T u, some rows after the other. The sums of dB are made transposed [rank, N], as rows of
-/// vectors, and added at the end.
+/// dA += v^T x and dB += dy^T u, some rows after the other. The sums of dB are made transposed
+/// [rank, N], as rows of vectors, and added at the end.
 class AdapterGradients {
  public:
   AdapterGradients(const Kernels& kernels, const LoraLinearBackwardOp& op, const float* x, const float* v)
       : kernels_(kernels), rank_(op.A.rows()), n_(op.dy.cols()), dB_(op.dB.as<float>()) {
-    sums_ = workspace(WorkspaceSlot::rowSums, rank_ * n_);
+    sums_ = workspace(WorkspaceSlot::weightGradients, rank_ * n_);
     std::memset(sums_, 0, static_cast<size_t>(rank_ * n_) * sizeof(float));
     ofA_ = {v, rank_, x, op.x.cols(), op.dA.as<float>()};
     ofB_ = {op.u.as<float>(), rank_, op.dy.as<float>(), n_, sums_};
   }
 
-  void add(int64_t begin, int64_t end) { addRowSums(kernels_, {ofA_, ofB_}, begin, end); }
+  void add(int64_t begin, int64_t end) { addWeightGradients(kernels_, {ofA_, ofB_}, begin, end); }
 
   void finish() {
     ThreadPool& pool = ThreadPool::instance();
@@ -107,7 +112,7 @@ class AdapterGradients {
   const Kernels& kernels_;
   const int64_t rank_, n_;
   float *dB_, *sums_;
-  RowSums ofA_, ofB_;
+  WeightGradient ofA_, ofB_;
 };
 
 }  // namespace
@@ -135,7 +140,7 @@ void loraLinear(const OpCall& call) {
   p.bias = floatsOrNull(op.b);
   p.residual = floatsOrNull(op.residual);
   p.preActivation = floatsOrNull(op.preActivation);
-  p.activation = tileActivation(op.activation);
+  p.activation = kernelActivation(op.activation);
   multiply(p);
 }
 

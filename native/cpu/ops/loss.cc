@@ -1,3 +1,5 @@
+// The losses on the CPU (cross entropy, MSE, BCE with logits) and their gradients; sums over rows
+// in double. Formulas and reduction: ops/loss.h.
 #include "ops/loss.h"
 
 #include <algorithm>
@@ -48,8 +50,8 @@ double rowLoss(const CrossEntropyOp& op, int64_t row, double weights) {
   return loss;
 }
 
-/// With p = softmax(z): dz_c = f ((1 - e) w_l + e / C sum w) p_c - f e / C w_c, less f (1 - e) w_l at the label;
-/// f = lossScale / D.
+/// With p = softmax(z): dz_c = f ((1 - e) w_l + e / C sum w) p_c - f e / C w_c, less f (1 - e) w_l
+/// at the label; f = lossScale / D.
 void rowGradient(const CrossEntropyOp& op, int64_t row, double weights, double factor) {
   const int64_t classes = op.logits.cols(), label = op.labels.as<int32_t>()[row];
   const float* z = rowOf(op.logits, row);

@@ -1,3 +1,5 @@
+// squaredNorm and adamw of one tensor on the CPU, in pieces that threads share out.
+// A whole optimizer step over all tensors is in ops/optimizer_update.cc.
 #include "ops/optimizer.h"
 
 #include <vector>

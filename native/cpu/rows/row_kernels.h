@@ -1,15 +1,14 @@
-// Kernels on rows of floats, compiled once for each instruction set (row_kernels.inc in row_kernels_*.cc) and chosen at
-// run time. A result depends on nothing but the row: not on its place, its neighbours or the thread.
+// Kernels on rows of floats: what row_kernels.cc computes, once for each instruction set, and
+// cpu/dispatch.h chooses. A result depends on nothing but the row: not on its place, its neighbours
+// or the thread.
 #pragma once
 
 #include <stdint.h>
 
-#include "cpu/ops/mask.h"
+#include "cpu/simd/activation.h"
+#include "cpu/simd/mask.h"
 
 namespace fl::cpu {
-
-/// As enum Activation of ops/op.h, which the compiled copies do not include.
-enum class Curve : uint8_t { identity, gelu, geluTanh, relu, tanh };
 
 struct AdamWStep {
   float gradientScale, decay, beta1, beta2, oneMinusBeta1, oneMinusBeta2, inverseSqrtCorrection2, eps, stepSize;
@@ -17,11 +16,12 @@ struct AdamWStep {
 
 struct RowKernels {
   /// y = f(x); y may be x.
-  void (*activation)(Curve f, const float* x, float* y, int64_t n);
+  void (*activation)(KernelActivation f, const float* x, float* y, int64_t n);
   /// dx = dy f'(x); dx may be dy.
-  void (*activationBackward)(Curve f, const float* dy, const float* x, float* dx, int64_t n);
+  void (*activationBackward)(KernelActivation f, const float* dy, const float* x, float* dx, int64_t n);
 
-  /// y = mask x / (1 - p), features firstFeature (a multiple of 4) .. firstFeature + n of one token. y may be x.
+  /// y = mask x / (1 - p), features firstFeature (a multiple of 4) .. firstFeature + n of one
+  /// token. y may be x.
   void (*dropout)(const Mask& mask, uint32_t token, uint32_t firstFeature, const float* x, float* y, int64_t n);
   /// y = residual + mask x / (1 - p), features from 0.
   void (*dropoutAdd)(const Mask& mask, uint32_t token, const float* x, const float* residual, float* y, int64_t n);
@@ -32,8 +32,8 @@ struct RowKernels {
   /// dx of ops/layer_norm.h; dx may be dy.
   void (*layerNormBackward)(const float* dy, const float* x, const float* gamma, const float* stats, float* dx,
                             int64_t n);
-  /// dgamma += sum dy xhat and dbeta += sum dy (either may be null) over all rows, chunks of 256 in order, for columns
-  /// [0, n), n <= 64, of matrices with `stride` floats a row; stats [rows, 2].
+  /// dgamma += sum dy xhat and dbeta += sum dy (either may be null) over all rows, chunks of 256 in
+  /// order, for columns [0, n), n <= 64, of matrices with `stride` floats a row; stats [rows, 2].
   void (*layerNormBackwardColumns)(const float* dy, const float* x, const float* stats, int64_t rows, int64_t stride,
                                    float* dgamma, float* dbeta, int64_t n);
 
@@ -49,13 +49,15 @@ struct RowKernels {
   void (*adamw)(const AdamWStep& step, const float* gradient, float* p, float* m, float* v, int64_t n);
 };
 
-/// Those of selectedIsa().
-const RowKernels& rowKernels();
-
-extern const RowKernels kRowKernelsPortable;
-#if defined(__x86_64__)
-extern const RowKernels kRowKernelsAvx2;
-extern const RowKernels kRowKernelsAvx512;
-#endif
+// The compiled copies (cpu/dispatch.h).
+namespace portable {
+extern const RowKernels kRowKernels;
+}
+namespace avx2 {
+extern const RowKernels kRowKernels;
+}
+namespace avx512 {
+extern const RowKernels kRowKernels;
+}
 
 }  // namespace fl::cpu

@@ -1,24 +1,15 @@
-// How the row-wise ops share their work: what a chunk holds depends on shapes only.
+// How the row-wise ops share their work: what a chunk holds depends on shapes only, so no result
+// depends on threads. The ops are in cpu/ops, what they do with a row in row_kernels.h.
 #pragma once
 
 #include <algorithm>
 
-#include "cpu/rows/row_kernels.h"
+#include "cpu/dispatch.h"
+#include "cpu/ops/kernel_arguments.h"
 #include "ops/op.h"
 #include "runtime/thread_pool.h"
 
 namespace fl::cpu {
-
-inline Mask maskOf(const DropoutSpec& dropout) {
-  return {dropout.key.site,
-          dropout.key.forwardNumber,
-          static_cast<uint32_t>(dropout.key.seed),
-          static_cast<uint32_t>(dropout.key.seed >> 32),
-          dropout.threshold(),
-          static_cast<float>(dropout.keepScale())};
-}
-
-inline Curve curveOf(Activation activation) { return static_cast<Curve>(activation); }
 
 inline const float* rowOf(const Tensor& t, int64_t row) { return t.as<float>() + row * t.cols(); }
 inline float* mutableRow(const Tensor& t, int64_t row) { return t.as<float>() + row * t.cols(); }
@@ -48,8 +39,8 @@ void forRows(int64_t rows, int64_t cols, const Body& body) {
   });
 }
 
-/// body(first column, number of columns) over blocks of 64 columns: ops that add to rows in an order that must be kept
-/// share out columns instead.
+/// body(first column, number of columns) over blocks of 64 columns: ops that add to rows in an
+/// order that must be kept share out columns instead.
 constexpr int64_t kColumnBlock = 64;
 template <class Body>
 void forColumnBlocks(int64_t cols, const Body& body) {

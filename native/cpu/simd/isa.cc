@@ -1,3 +1,5 @@
+// Asks the processor which instruction sets it has, and the environment which of them to use.
+// What is chosen by the answer: cpu/dispatch.cc.
 #include "cpu/simd/isa.h"
 
 #include <cstdlib>

@@ -1,8 +1,8 @@
-// attention: S = scale q k^T,  y = (mask softmax(S)) v, a running softmax over columns of 32 keys (Milakov and
-// Gimelshein 2018; Dao et al. 2022).
+// attention: S = scale q k^T,  y = (mask softmax(S)) v, a running softmax over columns of 32 keys
+// (Milakov and Gimelshein 2018; Dao et al. 2022). The gradient is in attention_backward.cu.
 //
-// Per row: m the largest score so far, l the sum of exp(S - m), y the weighted sum; all three are rescaled when m
-// grows. Each lane adds up its own share of l; one tree over the lanes at the end.
+// Per row: m the largest score so far, l the sum of exp(S - m), y the weighted sum; all three are
+// rescaled when m grows. Each lane adds up its own share of l; one tree over the lanes at the end.
 #include "cuda/attention/attention_tile.cuh"
 #include "cuda/ops.h"
 

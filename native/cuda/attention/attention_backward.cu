@@ -1,8 +1,11 @@
-// attentionBackward, P recomputed from logsumexp, in two launches without atomics:
-//   tiles of queries:  delta = sum_j P dP / sum_j P,   dq = scale (sum_j P dP k_j - delta sum_j P k_j)
-//   tiles of keys:     dv = sum_i m P dy_i,            dk = scale sum_i P (dP - delta) q_i
-// Delta is dy . y in exact arithmetic; as a quotient of sums of the same rounded P and dP, a row of dS sums to zero up
-// to rounding, so that gradients which cancel (a key bias) stay small. The scores of both launches are the same bits.
+// attentionBackward, P recomputed from the logsumexp of attention.cu, in two launches without
+// atomics; tiles are loaded as attention_tile.cuh has it.
+//   tiles of queries:  delta = sum_j P dP / sum_j P
+//                      dq = scale (sum_j P dP k_j - delta sum_j P k_j)
+//   tiles of keys:     dv = sum_i m P dy_i,  dk = scale sum_i P (dP - delta) q_i
+// Delta is dy . y in exact arithmetic; as a quotient of sums of the same rounded P and dP, a row of
+// dS sums to zero up to rounding, so that gradients which cancel (a key bias) stay small. The
+// scores of both launches are the same bits.
 #include "cuda/attention/attention_tile.cuh"
 #include "cuda/ops.h"
 
@@ -107,7 +110,8 @@ __global__ void __launch_bounds__(AttentionTile::kThreads) attentionKeyGradient(
   const int64_t firstOfWarp = first + Team::warp() * kRows;
   Team::template load<kTileRows>(sharedK, b.k + column, first, r.tokens, r);
   Team::template load<kTileRows>(sharedV, b.v + column, first, r.tokens, r);
-  // The sequences of the tile follow each other: they reach from the first row's begin to the last row's end.
+  // The sequences of the tile follow each other: they reach from the first row's begin to the last
+  // row's end.
   if (static_cast<int>(threadIdx.x) < kTileRows)
     intervals[threadIdx.x] =
         first + threadIdx.x < r.tokens ? sequenceOf(r, static_cast<int>(first + threadIdx.x)) : Interval{0, 0};
@@ -127,12 +131,14 @@ __global__ void __launch_bounds__(AttentionTile::kThreads) attentionKeyGradient(
   for (int64_t from = firstQuery; from < lastQuery; from += kColumns) {
     const int64_t query = from + lane;
     const int token = query < lastQuery ? r.tokenOf(query) : -1;
-    if (__any_sync(0xFFFFFFFFu, token >= begin && token < end) == 0) continue;  // the same in all warps
-    __syncthreads();                                                            // as above
+    // The same in all warps.
+    if (__any_sync(0xFFFFFFFFu, token >= begin && token < end) == 0) continue;
+    __syncthreads();  // as above
     Team::template load<kColumns>(sharedQ, b.q + column, from, r.queries, r);
     Team::template load<kColumns>(sharedDy, b.dy + column, from, r.queries, r);
     __syncthreads();
-    // The sequence of this lane's query where a row of the warp is in it: its tokens are numbered from there.
+    // The sequence of this lane's query where a row of the warp is in it: its tokens are numbered
+    // from there.
     int start = 0;
     unsigned inside = 0;
 #pragma unroll

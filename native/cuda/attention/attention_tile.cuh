@@ -1,5 +1,6 @@
-// What the attention kernels share: rows and the sequences they are in, tiles in shared memory, dot products of a
-// warp's rows with its lanes' columns, dropout bits.
+// What the attention kernels share: rows and the sequences they are in, tiles in shared memory, dot
+// products of a warp's rows with its lanes' columns, dropout bits. Used by attention.cu and
+// attention_backward.cu; how work is cut up: attention_tile.h.
 #pragma once
 
 #include "cuda/attention/attention_tile.h"
@@ -125,7 +126,8 @@ struct AttentionTeam {
   __device__ static int warp() { return static_cast<int>(threadIdx.x) / 32; }
   __device__ static int lane() { return static_cast<int>(threadIdx.x) % 32; }
 
-  /// Rows first .. first + count - 1 of one head of a [limit, hidden] matrix; zero where there are none.
+  /// Rows first .. first + count - 1 of one head of a [limit, hidden] matrix; zero where there are
+  /// none.
   template <int count>
   __device__ static void load(float* to, const float* head, int64_t first, int64_t limit, const Ragged& r) {
     constexpr int kQuads = 8 * slots;
@@ -151,7 +153,8 @@ struct AttentionTeam {
     }
   }
 
-  /// sum[i] = (row i of the warp) . (column of the lane), in the order of features whichever side is whose.
+  /// sum[i] = (row i of the warp) . (column of the lane), in the order of features whichever side
+  /// is whose.
   __device__ static void dot(const float* rows, const float* column, float (&sum)[kRows]) {
 #pragma unroll
     for (int i = 0; i < kRows; i++) sum[i] = 0;
@@ -169,7 +172,8 @@ struct AttentionTeam {
     }
   }
 
-  /// sum[i][s] += weights[i][j] columns[j][32 s + lane] for columns from <= j < to, in order; both are multiples of 4.
+  /// sum[i][s] += weights[i][j] columns[j][32 s + lane] for columns from <= j < to, in order; both
+  /// are multiples of 4.
   __device__ static void addWeighted(const float* weights, const float* columns, int from, int to,
                                      float (&sum)[kRows][slots]) {
 #pragma unroll 1
@@ -218,7 +222,8 @@ __device__ inline unsigned keptBits(const Mask& mask, int token, uint32_t quad) 
 /// The first feature of a head, in quads.
 __device__ inline uint32_t firstQuad(int64_t head) { return static_cast<uint32_t>(head) * (65536 / 4); }
 
-/// Rows that are queries, as a tile of the forward pass and of dq has them: where each one's sequence is.
+/// Rows that are queries, as a tile of the forward pass and of dq has them: where each one's
+/// sequence is.
 template <int slots, int rowsPerWarp>
 struct QueryTile {
   using Team = AttentionTeam<slots, rowsPerWarp>;
@@ -249,11 +254,13 @@ struct QueryTile {
     for (int i = 0; i < rowsPerWarp; i++) mine[i] = all[Team::warp() * rowsPerWarp + i];
   }
 
-  /// Columns come in 32 from a multiple of 32 on, wherever the tile's sequences begin: a row's sums are then in the
-  /// same order whatever other rows its tile has, and a query asked for alone gets the bits that it has among all.
+  /// Columns come in 32 from a multiple of 32 on, wherever the tile's sequences begin: a row's sums
+  /// are then in the same order whatever other rows its tile has, and a query asked for alone gets
+  /// the bits that it has among all.
   __device__ int firstColumn() const { return reach.begin & ~(AttentionTile::kColumns - 1); }
 
-  /// Whether any row of the tile has something in columns from .. from + 31: the same answer in every thread.
+  /// Whether any row of the tile has something in columns from .. from + 31: the same answer in
+  /// every thread.
   __device__ bool wants(int from) const {
     const int lane = Team::lane();
     return __any_sync(0xFFFFFFFFu, lane < kTileRows && all[lane].meets(from, from + AttentionTile::kColumns)) != 0;

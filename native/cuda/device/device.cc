@@ -1,11 +1,13 @@
+// Opens the GPU, asks what it is and says why there is none; the stream, and scratch memory that
+// grows between steps. Errors are told in errors.cc, memory of tensors is had in memory.cc.
 #include "cuda/device/device.h"
 
 #include <cstdio>
 #include <cstdlib>
 
 #include "cuda/backend.h"
-#include "cuda/graph/graph.h"
 #include "cuda/device/memory.h"
+#include "cuda/graph/graph.h"
 #include "runtime/error.h"
 
 namespace fl {
@@ -24,7 +26,8 @@ std::string version(int number) { return std::to_string(number / 1000) + "." + s
 
 using Cause = CudaReport::Cause;
 
-/// The driver is loaded by the runtime at this first call; without one it answers as if it were too old.
+/// The driver is loaded by the runtime at this first call; without one it answers as if it were too
+/// old.
 void requireDriverAndDevice() {
   int driver = 0, runtime = 0, count = 0;
   cudaDriverGetVersion(&driver);

@@ -1,3 +1,5 @@
+// Errors of the CUDA runtime as fl::Error with its code: lack of memory, faults that stay, the
+// rest. errors.h says which error is which; every launch is checked by launch.h.
 #include "cuda/device/errors.h"
 
 #include <atomic>
@@ -28,10 +30,12 @@ void requireHealthy() {
 void check(cudaError_t error, const char* what) {
   if (error == cudaSuccess) return;
   requireHealthy();
-  // Reading an error clears it, unless it is one that stays: then the next call answers with it again.
+  // Reading an error clears it, unless it is one that stays: then the next call answers with it
+  // again.
   cudaGetLastError();
-  // Of the thread that records, no kernel has run that could have failed. Else the device's own stream alone is waited
-  // for: while another thread records, the device as a whole refuses to be, and that would look like a failure.
+  // Of the thread that records, no kernel has run that could have failed. Else the device's own
+  // stream alone is waited for: while another thread records, the device as a whole refuses to be,
+  // and that would look like a failure.
   const bool stays =
       Capture::current() == nullptr && cudaStreamSynchronize(Device::instance().ownStream()) != cudaSuccess;
   if (!stays && error == cudaErrorMemoryAllocation) outOfMemory(std::string(what) + " needs memory of its own");

@@ -1,4 +1,5 @@
 // How errors of the CUDA runtime become fl::Error, and the failure that stays.
+// Why a device can not be opened at all is device.cc's to say.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -7,10 +8,11 @@
 
 namespace fl::cuda {
 
-/// Throws when `error` is one; `what` says what was being done ("loraLinear"). A lack of memory (kernels are loaded
-/// when they are first launched) is OUT_OF_MEMORY; another error that leaves the GPU usable is a bug here: INTERNAL.
-/// One that stays (a kernel's fault, a lost device) marks the device as failed: DEVICE_UNAVAILABLE, now and from every
-/// later call, since CUDA recovers from it only in a new process.
+/// Throws when `error` is one; `what` says what was being done ("loraLinear"). A lack of memory
+/// (kernels are loaded when they are first launched) is OUT_OF_MEMORY; another error that leaves
+/// the GPU usable is a bug here: INTERNAL. One that stays (a kernel's fault, a lost device) marks
+/// the device as failed: DEVICE_UNAVAILABLE, now and from every later call, since CUDA recovers
+/// from it only in a new process.
 void check(cudaError_t error, const char* what);
 
 /// Throws DEVICE_UNAVAILABLE when the device has failed before.

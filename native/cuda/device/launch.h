@@ -1,4 +1,5 @@
-// Launching a kernel on the device's stream, with its error checked.
+// Launching a kernel on the device's stream, with its error checked and its grid bounded.
+// Kernels over elements and over rows have shorter ways: cuda/ops/elements.cuh, rows.cuh.
 #pragma once
 
 #include <cstdint>
@@ -23,8 +24,8 @@ inline unsigned blocksDown(const char* op, int64_t count) {
   return static_cast<unsigned>(count);
 }
 
-/// Runs kernel(arguments...) on the device's stream. `op` is named in errors. Faults of the kernel itself show when the
-/// stream is waited for.
+/// Runs kernel(arguments...) on the device's stream. `op` is named in errors. Faults of the kernel
+/// itself show when the stream is waited for.
 template <class... Parameters, class... Arguments>
 void launchAs(const char* op, void (*kernel)(Parameters...), cudaLaunchConfig_t config, const Arguments&... arguments) {
   constexpr size_t kWithoutAsking = size_t{48} << 10;

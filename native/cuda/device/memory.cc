@@ -1,3 +1,5 @@
+// Memory of the GPU: what was allocated, how much is in use, copies in stream order.
+// Inputs of a step go through the pinned buffers of staging.cc instead.
 #include "cuda/device/memory.h"
 
 #include <cuda_runtime.h>
@@ -34,8 +36,8 @@ class DeviceMemory final : public Memory {
     return memory;
   }
 
-  // Called from destructors, perhaps after a failure or while the process ends: it throws nothing, and the driver takes
-  // the memory back in any case.
+  // Called from destructors, perhaps after a failure or while the process ends: it throws nothing,
+  // and the driver takes the memory back in any case.
   void release(void* memory) override {
     if (memory == nullptr) return;
     {

@@ -1,4 +1,5 @@
-// Memory of the GPU.
+// The GPU's side of runtime/memory.h, for parameters and arenas.
+// Scratch memory of an op comes from Device::scratch (device.h).
 #pragma once
 
 #include "ops/backend.h"
@@ -6,8 +7,8 @@
 
 namespace fl::cuda {
 
-/// cudaMalloc'ed and zeroed. Copies run on the device's stream, after the work that is there. Host memory is free to
-/// change when `upload` returns, and filled when `download` returns.
+/// cudaMalloc'ed and zeroed. Copies run on the device's stream, after the work that is there. Host
+/// memory is free to change when `upload` returns, and filled when `download` returns.
 Memory& deviceMemory();
 
 struct MemoryInUse {

@@ -1,4 +1,5 @@
 // A kernel that does nothing else than show that this GPU runs the code of this build.
+// device.cc asks it when it opens the device.
 #include "cuda/device/device.h"
 
 namespace fl::cuda {

@@ -1,3 +1,5 @@
+// Gathers a batch in pinned memory and queues its copies; waits only for the buffer that it fills
+// anew. Why two buffers: staging.h. All other copies: memory.cc.
 #include "cuda/device/staging.h"
 
 #include <algorithm>

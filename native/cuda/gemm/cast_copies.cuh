@@ -1,13 +1,14 @@
-// bf16 copies of fp32 matrices, for products that read them many times: rows padded with zeros to whole chunks of 16
-// bytes.
+// bf16 copies of fp32 matrices, for products that read them many times: rows padded with zeros to
+// whole chunks of 16 bytes. Copies of weights are kept by cast_weights.cu, factors of adapters cast
+// in low_rank_bf16.cu.
 #pragma once
 
-#include "cuda/ptx/tensor_core.cuh"
 #include "cuda/gemm/tile_bf16.h"
+#include "cuda/ptx/tensor_core.cuh"
 
 namespace fl::cuda {
 
-struct Rounding {
+struct Cast {
   int64_t rows = 0;
   int cols = 0;
   const float* from = nullptr;
@@ -17,15 +18,15 @@ struct Rounding {
   __host__ __device__ int64_t chunks() const { return rows * (paddedColsBf16(cols) / kChunk); }
 };
 
-__device__ inline void roundChunk(const Rounding& r, int64_t chunk) {
-  const int perRow = paddedColsBf16(r.cols) / Rounding::kChunk;
+__device__ inline void castChunk(const Cast& c, int64_t chunk) {
+  const int perRow = paddedColsBf16(c.cols) / Cast::kChunk;
   const int64_t row = chunk / perRow;
-  const int col = static_cast<int>(chunk % perRow) * Rounding::kChunk;
-  const float* const from = r.from + row * r.cols + col;
-  float value[Rounding::kChunk];
+  const int col = static_cast<int>(chunk % perRow) * Cast::kChunk;
+  const float* const from = c.from + row * c.cols + col;
+  float value[Cast::kChunk];
 #pragma unroll
-  for (int i = 0; i < Rounding::kChunk; i++) value[i] = col + i < r.cols ? from[i] : 0.0f;
-  *reinterpret_cast<uint4*>(r.to + chunk * Rounding::kChunk) =
+  for (int i = 0; i < Cast::kChunk; i++) value[i] = col + i < c.cols ? from[i] : 0.0f;
+  *reinterpret_cast<uint4*>(c.to + chunk * Cast::kChunk) =
       make_uint4(packBf16(value[0], value[1]), packBf16(value[2], value[3]), packBf16(value[4], value[5]),
                  packBf16(value[6], value[7]));
 }

@@ -1,4 +1,5 @@
-// W in bf16, as the products of rounded_copies.cuh's layout read it.
+// W in bf16, in the layout of cast_copies.cuh, for the products of product_bf16.h.
+// Factors of adapters are cast by the launch that makes u or v (low_rank_bf16.h).
 #pragma once
 
 #include <memory>
@@ -8,20 +9,20 @@
 namespace fl::cuda {
 
 /// Bytes of a bf16 copy, in floats of scratch memory.
-int64_t roundedCount(int64_t rows, int64_t cols);
+int64_t castCount(int64_t rows, int64_t cols);
 
 /// Whether a weight keeps a bf16 copy with its parameter: it does where nothing trains it.
-bool keepsRoundedCopy(const Tensor& W);
+bool keepsCastCopy(const Tensor& W);
 
 /// The copy kept with the parameter of `W`, made when it is missing or older than the value.
-std::shared_ptr<const void> roundedCopy(const Tensor& W);
+std::shared_ptr<const void> castCopy(const Tensor& W);
 
-/// W in bf16: the kept copy, or one made now in `scratch` (roundedCount floats) by a kernel.
-class RoundedWeight {
+/// W in bf16: the kept copy, or one made now in `scratch` (castCount floats) by a kernel.
+class CastWeight {
  public:
   /// Floats of scratch memory that the constructor takes for W.
-  static int64_t scratchCount(const Tensor& W) { return keepsRoundedCopy(W) ? 0 : roundedCount(W.rows(), W.cols()); }
-  RoundedWeight(const char* op, const Tensor& W, float* scratch);
+  static int64_t scratchCount(const Tensor& W) { return keepsCastCopy(W) ? 0 : castCount(W.rows(), W.cols()); }
+  CastWeight(const char* op, const Tensor& W, float* scratch);
   const void* data() const { return data_; }
 
  private:

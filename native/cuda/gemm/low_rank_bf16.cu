@@ -1,6 +1,7 @@
-// A block has 16 rows and up to 32 ranks. Its warps take turns along the depth, 16 steps at a time; their sums are
-// added in the order of the warps. Which steps an mma sees in which place is free as long as both operands agree: lane
-// t of a row has steps 4t .. 4t + 3, one read of 16 bytes, in the places of 2t, 2t + 1, 2t + 8 and 2t + 9.
+// A block has 16 rows and up to 32 ranks. Its warps take turns along the depth, 16 steps at a time;
+// their sums are added in the order of the warps. Which steps an mma sees in which place is free as
+// long as both operands agree: lane t of a row has steps 4t .. 4t + 3, one read of 16 bytes, in the
+// places of 2t, 2t + 1, 2t + 8 and 2t + 9. What it computes: low_rank_bf16.h.
 #include "cuda/gemm/low_rank_bf16.h"
 
 #include "cuda/ops/rows.cuh"
@@ -25,14 +26,14 @@ __device__ inline Quad loadQuad(const float* row, int first, int length, bool wh
   return q;
 }
 
-/// Grid: tiles of 16 rows, then blocks that round the other factor; ranks.
+/// Grid: tiles of 16 rows, then blocks that cast the other factor; ranks.
 __global__ void __launch_bounds__(LowRankTile::kThreads) lowRankBf16(const LowRankBf16 p, int rowTiles) {
   constexpr int kStride = LowRankTile::kRanks + 1;
   __shared__ float partial[LowRankTile::kWarps][LowRankTile::kRows * kStride];
   const int thread = static_cast<int>(threadIdx.x), lane = thread % 32, warp = thread / 32, g = lane / 4, t = lane % 4;
   if (static_cast<int>(blockIdx.x) >= rowTiles) {
     const int64_t chunk = (blockIdx.x - rowTiles) * int64_t{LowRankTile::kThreads} + thread;
-    if (blockIdx.y == 0 && chunk < p.rounding.chunks()) roundChunk(p.rounding, chunk);
+    if (blockIdx.y == 0 && chunk < p.cast.chunks()) castChunk(p.cast, chunk);
     return;
   }
   const int64_t firstRow = blockIdx.x * int64_t{LowRankTile::kRows};
@@ -93,7 +94,7 @@ __global__ void __launch_bounds__(LowRankTile::kThreads) lowRankBf16(const LowRa
 
 void run(const char* op, const LowRankBf16& p) {
   const int64_t rowTiles = ceilDivide(p.rows, LowRankTile::kRows);
-  const int64_t all = rowTiles + ceilDivide(p.rounding.chunks(), LowRankTile::kThreads);
+  const int64_t all = rowTiles + ceilDivide(p.cast.chunks(), LowRankTile::kThreads);
   if (all == 0) return;
   launch(op, lowRankBf16, dim3(blocks(op, all), blocksDown(op, ceilDivide(p.rank, LowRankTile::kRanks))),
          LowRankTile::kThreads, p, static_cast<int>(rowTiles));

@@ -1,8 +1,9 @@
-// u = s (mask x) A^T and v = s dy B on tensor cores, results in fp32.
+// u = s (mask x) A^T and v = s dy B on tensor cores, results in fp32, for
+// cuda/ops/lora_linear_bf16.cu. The fp32 form is a kernel of cuda/ops/lora_linear.cu.
 #pragma once
 
-#include "cuda/ops/mask.cuh"
 #include "cuda/gemm/cast_copies.cuh"
+#include "cuda/ops/mask.cuh"
 
 namespace fl::cuda {
 
@@ -17,8 +18,9 @@ struct LowRankBf16 {
   bool depthContiguous = true;
   float scaling = 1;
   float* out = nullptr;  // [rows, rank]
-  /// The adapter's factor for the large product that follows, rounded in the same launch; none where rows are 0.
-  Rounding rounding;
+  /// The adapter's factor for the large product that follows, cast in the same launch; none where
+  /// rows are 0.
+  Cast cast;
 };
 
 void run(const char* op, const LowRankBf16& product);

@@ -1,18 +1,21 @@
-// C[m, n] = sum_k a[m, k] b[k, n] + sum_i a'[m, i] b'[i, n] by mma.sync, one kernel for all layouts (product_f32.h).
+// C[m, n] = sum_k a[m, k] b[k, n] + sum_i a'[m, i] b'[i, n] by mma.sync, one kernel for all layouts
+// (product_f32.h).
 //
-// cp.async brings slabs of 32 steps of both operands into a ring of stages in shared memory, several slabs ahead of the
-// products; one barrier a slab. Warps take fragments from there, rounding what is fp32. The update of an adapter is
-// more slabs of the same accumulator (u B^T after x W^T; v A before dy W where the mask lies between the two). What is
-// outside of an operand is zero in shared memory and is not stored.
+// cp.async brings slabs of 32 steps of both operands into a ring of stages in shared memory,
+// several slabs ahead of the products; one barrier a slab. Warps take fragments from there,
+// rounding what is fp32. The update of an adapter is more slabs of the same accumulator (u B^T
+// after x W^T; v A before dy W where the mask lies between the two). What is outside of an operand
+// is zero in shared memory and is not stored.
 //
-// The accumulator goes through shared memory at the end, so that bias, activation and residual work on whole lines.
-#include "cuda/ops/activation.cuh"
-#include "cuda/ptx/async_copy.cuh"
+// The accumulator goes through shared memory at the end, so that bias, activation and residual work
+// on whole lines.
 #include "cuda/device/launch.h"
 #include "cuda/gemm/product_bf16.h"
-#include "cuda/ops/shared.cuh"
-#include "cuda/ptx/tensor_core.cuh"
 #include "cuda/gemm/tile_bf16.h"
+#include "cuda/ops/activation.cuh"
+#include "cuda/ops/shared.cuh"
+#include "cuda/ptx/async_copy.cuh"
+#include "cuda/ptx/tensor_core.cuh"
 
 namespace fl::cuda {
 namespace {
@@ -41,7 +44,8 @@ struct Team {
     constexpr int kChunks = span * TileBf16::kDepth / 4, kPerLine = (depthContiguous ? TileBf16::kDepth : span) / 4;
     constexpr int kEach = kChunks / kTile.threads(), kLinesEach = kTile.threads() / kPerLine;
     static_assert(kEach * kTile.threads() == kChunks && kLinesEach * kPerLine == kTile.threads());
-    // A thread has the same chunk of every kLinesEach-th line; lines count from `firstLine`, chunks from `firstChunk`.
+    // A thread has the same chunk of every kLinesEach-th line; lines count from `firstLine`, chunks
+    // from `firstChunk`.
     const int line = static_cast<int>(threadIdx.x) / kPerLine, chunk = static_cast<int>(threadIdx.x) % kPerLine;
     const int length = depthContiguous ? depth : width, lines = depthContiguous ? width : depth;
     const int firstLine = depthContiguous ? from : k0, at = (depthContiguous ? k0 : from) + 4 * chunk;
@@ -160,7 +164,8 @@ struct Team {
     }
   }
 
-  /// Multiplies by the mask: first all bits, in a loop that is not unrolled, one Philox call for two of them.
+  /// Multiplies by the mask: first all bits, in a loop that is not unrolled, one Philox call for
+  /// two of them.
   __device__ static void maskSums(Sums& sum, const Mask& mask, int firstRow, int firstCol, int rows) {
     const int g = lane() / 4, t = lane() % 4;
     constexpr int kCalls = 2 * kRowFragments * kColFragments;

@@ -1,6 +1,6 @@
-// C = a b (+ a' b') on tensor cores: operands rounded to bf16, sums in fp32 (ops/op.h, precision). The bf16 form of
-// product_f32.h; layouts, epilogue and mask are the same. Sizes are ints: a kernel that counts in 64 bits does not fit
-// into its registers.
+// C = a b (+ a' b') on tensor cores: operands rounded to bf16, sums in fp32 (ops/op.h, precision).
+// The bf16 form of product_f32.h; layouts, epilogue and mask are the same. Sizes are ints: a kernel
+// that counts in 64 bits does not fit into its registers.
 #pragma once
 
 #include "cuda/device/launch.h"
@@ -8,7 +8,8 @@
 
 namespace fl::cuda {
 
-/// A size of a product, small enough that the last tile's end is an int too; else throws INVALID_SHAPE.
+/// A size of a product, small enough that the last tile's end is an int too; else throws
+/// INVALID_SHAPE.
 inline int productSize(const char* op, int64_t size) {
   constexpr int64_t kRoom = 1024;
   return static_cast<int>(blocks(op, size + kRoom) - kRoom);
@@ -17,7 +18,7 @@ inline int productSize(const char* op, int64_t size) {
 struct FactorsBf16 {
   /// fp32, rounded in the kernel.
   const float* a = nullptr;
-  /// nt, nn: bf16 as roundedWeight (rounded_copies.h) lays it out. tn: fp32.
+  /// nt, nn: bf16 as CastWeight (cast_weights.h) lays it out. tn: fp32.
   const void* b = nullptr;
   /// 0: there is no such product.
   int depth = 0;

@@ -1,13 +1,15 @@
 // C[m, n] = sum_k a[m, k] b[k, n] + sum_i a'[m, i] b'[i, n]
+// The operands are described in product_f32.h, bf16 is product_bf16.cu's.
 //
-// A block holds a tile of C in registers and walks along the depth: a slab of each operand (a: depth x rows,
-// b: depth x cols of the tile) goes from memory through registers to shared memory; while one slab is multiplied, the
-// next is under way. One fused multiply-add an element and step, in the order of k, then of i; with a mask, i comes
-// first, since the mask lies between the two. What is outside of an operand counts as zero and is not stored.
-#include "cuda/ops/activation.cuh"
+// A block holds a tile of C in registers and walks along the depth: a slab of each operand (a:
+// depth x rows, b: depth x cols of the tile) goes from memory through registers to shared memory;
+// while one slab is multiplied, the next is under way. One fused multiply-add an element and step,
+// in the order of k, then of i; with a mask, i comes first, since the mask lies between the two.
+// What is outside of an operand counts as zero and is not stored.
 #include "cuda/device/launch.h"
 #include "cuda/gemm/product_f32.h"
 #include "cuda/gemm/selection.h"
+#include "cuda/ops/activation.cuh"
 
 namespace fl::cuda {
 namespace {
@@ -22,7 +24,8 @@ struct Slab {
   static_assert(kEach * threads == span * depth);
   float value[kEach];
 
-  /// source: [width, total] where the depth is contiguous, else [total, width]; the slab begins at (from, k0).
+  /// source: [width, total] where the depth is contiguous, else [total, width]; the slab begins at
+  /// (from, k0).
   __device__ void load(const float* source, int64_t width, int64_t total, int64_t from, int64_t k0) {
 #pragma unroll
     for (int i = 0; i < kEach; i++) {

@@ -1,6 +1,7 @@
-// C = a b (+ a' b'), fp32, the one tile kernel behind `linear`, its gradients and their LoRA forms. The update a' b' of
-// an adapter is more steps of the same accumulator, so that fused and separate products, and a layer with and without
-// adapter, use the same tiles and the same order along the depth.
+// C = a b (+ a' b'), fp32, the one tile kernel behind `linear`, its gradients and their LoRA forms.
+// The update a' b' of an adapter is more steps of the same accumulator, so that fused and separate
+// products, and a layer with and without adapter, use the same tiles and the same order along the
+// depth. The bf16 form is product_bf16.h.
 #pragma once
 
 #include "cuda/ops/mask.cuh"

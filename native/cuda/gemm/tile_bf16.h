@@ -1,10 +1,11 @@
-// Tiles of the bf16 tensor-core products and where their operands lie in shared memory: functions of the shape alone,
-// tested exhaustively without a device (native/test/cuda_tile_bf16_tests.cc).
+// Tiles of the bf16 tensor-core products and where their operands lie in shared memory: functions
+// of the shape alone, tested exhaustively without a device (native/test/cuda_tile_bf16_tests.cc).
 //
-// A stage of the pipeline holds 32 steps of the depth of both operands: a as it is in memory (fp32, rounded when it
-// goes to registers), b as bf16, or for weight gradients fp32 like a. Places are counted in chunks of 16 bytes, what
-// one cp.async brings; a chunk's place within its line of 128 bytes (all 32 banks) is exchanged with others by an
-// exclusive or, so that no access of a warp meets a bank twice.
+// A stage of the pipeline holds 32 steps of the depth of both operands: a as it is in memory (fp32,
+// rounded when it goes to registers), b as bf16, or for weight gradients fp32 like a. Places are
+// counted in chunks of 16 bytes, what one cp.async brings; a chunk's place within its line of 128
+// bytes (all 32 banks) is exchanged with others by an exclusive or, so that no access of a warp
+// meets a bank twice.
 #pragma once
 
 #include <cstddef>
@@ -34,8 +35,8 @@ struct TileBf16 {
   constexpr int chunksOfA() const { return rows * kDepth / 4; }
   constexpr int chunksOfB(bool wide) const { return cols * kDepth / (wide ? 4 : 8); }
   constexpr int stageBytes(bool wide) const { return 16 * (chunksOfA() + chunksOfB(wide)); }
-  /// Floats from row to row where results pass through shared memory: 8 banks on, so that the eight bytes of a quarter
-  /// of the rows of a fragment meet different banks.
+  /// Floats from row to row where results pass through shared memory: 8 banks on, so that the eight
+  /// bytes of a quarter of the rows of a fragment meet different banks.
   constexpr int resultStride() const { return cols + 8; }
   constexpr size_t sharedBytes(bool wide) const {
     return static_cast<size_t>(
@@ -64,7 +65,8 @@ constexpr int placeInHalfRow(int row, int chunk) { return row / 2 * 8 + (((row &
 /// Chunk `chunk` (of width / 8) of step k, `width` bf16.
 constexpr int placeInHalfStep(int k, int chunk, int width) { return k * (width / 8) + (chunk ^ (k & 7)); }
 
-/// The slabs of 32 steps that a product walks over: those of its first part, then those of its second.
+/// The slabs of 32 steps that a product walks over: those of its first part, then those of its
+/// second.
 struct SlabPlan {
   int firstDepth, secondDepth;
 
@@ -83,14 +85,15 @@ struct SlabPlan {
 /// Chunks of 16 bytes of a bf16 matrix's rows as copied: whole chunks, padded with zeros.
 constexpr int paddedColsBf16(int cols) { return (cols + 7) / 8 * 8; }
 
-/// u = s x A^T and v = s dy B: a block has 16 rows and up to 32 ranks, its warps share the depth step by step.
+/// u = s x A^T and v = s dy B: a block has 16 rows and up to 32 ranks, its warps share the depth
+/// step by step.
 struct LowRankTile {
   static constexpr int kWarps = 8, kThreads = 32 * kWarps, kRows = 16, kRanks = 32;
 };
 
-/// Sums over rows for dA, dB: a block has up to 32 ranks, 32 columns and one piece of the rows, which its warps share
-/// step by step.
-struct OuterTile {
+/// Sums over rows for dA, dB: a block has up to 32 ranks, 32 columns and one piece of the rows,
+/// which its warps share step by step.
+struct WeightGradientTile {
   static constexpr int kWarps = 4, kThreads = 32 * kWarps, kRanks = 32, kCols = 32;
 };
 

@@ -1,11 +1,12 @@
 // partial[s][i][c] = sum over the rows of piece s, in order, of p[row, i] mask(row, c) q[row, c]
-// out[i, c] += partial[0][i][c] + partial[1][i][c] + ...
+// out[i, c] += partial[0][i][c] + partial[1][i][c] + ... What is summed: weight_gradient.h; on
+// tensor cores: weight_gradient_bf16.cu.
 //
-// A thread has one column c and a handful of ranks: q is read once for all of them, neighbouring threads read
-// neighbouring columns, and p comes through shared memory.
+// A thread has one column c and a handful of ranks: q is read once for all of them, neighbouring
+// threads read neighbouring columns, and p comes through shared memory.
 #include "cuda/device/launch.h"
-#include "cuda/gemm/weight_gradient.h"
 #include "cuda/gemm/selection.h"
+#include "cuda/gemm/weight_gradient.h"
 
 namespace fl::cuda {
 namespace {
@@ -15,7 +16,8 @@ constexpr int kRanks = 8;
 constexpr int kRowsAtOnce = 32;
 
 /// Grid: columns / kThreads, ranks / kRanks, pieces.
-__global__ void __launch_bounds__(kThreads) outerPartials(const OuterSum o, int64_t rowsEach, float* partials) {
+__global__ void __launch_bounds__(kThreads)
+    weightGradientPartials(const WeightGradient o, int64_t rowsEach, float* partials) {
   __shared__ float sharedP[kRowsAtOnce][kRanks];
   const int64_t col = blockIdx.x * int64_t{kThreads} + threadIdx.x;
   const int64_t firstRank = blockIdx.y * int64_t{kRanks};
@@ -57,9 +59,9 @@ __global__ void __launch_bounds__(kThreads)
 
 }  // namespace
 
-int64_t partialCount(const OuterSum& sum) { return splitRows(sum.rows).count * sum.rank * sum.cols; }
+int64_t partialCount(const WeightGradient& sum) { return splitRows(sum.rows).count * sum.rank * sum.cols; }
 
-void run(const char* op, const OuterSum& o, float* partials) {
+void run(const char* op, const WeightGradient& o, float* partials) {
   if (o.rows == 0 || o.rank == 0 || o.cols == 0) return;
   const RowSplit split = splitRows(o.rows);
   if (o.precision == Precision::bf16) {
@@ -67,7 +69,7 @@ void run(const char* op, const OuterSum& o, float* partials) {
   } else {
     const dim3 grid(blocks(op, ceilDivide(o.cols, kThreads)), blocksDown(op, ceilDivide(o.rank, kRanks)),
                     blocksDown(op, split.count));
-    launch(op, outerPartials, grid, kThreads, o, split.rows, partials);
+    launch(op, weightGradientPartials, grid, kThreads, o, split.rows, partials);
   }
   launch(op, addPartials, dim3(blocks(op, ceilDivide(o.rank * o.cols, kThreads))), kThreads, partials, split.count,
          o.rank, o.cols, o.transposed, o.out);

@@ -1,15 +1,15 @@
-// Sums over the rows of a batch: the gradients of adapters and thin weights. Rows are cut into fixed pieces
-// (selection.h), each piece is summed in row order, and the pieces are added in order: no atomics, the same bits every
-// time.
+// Sums over the rows of a batch: the gradients of adapters and thin weights. Rows are cut into
+// fixed pieces (selection.h), each piece is summed in row order, and the pieces are added in order:
+// no atomics, the same bits every time.
 #pragma once
 
-#include "cuda/ops/mask.cuh"
 #include "cuda/gemm/selection.h"
+#include "cuda/ops/mask.cuh"
 
 namespace fl::cuda {
 
 /// out += p^T (mask * q):  out[i, c] += sum_row p[row, i] mask(row, c) q[row, c]
-struct OuterSum {
+struct WeightGradient {
   int64_t rows = 0, rank = 0, cols = 0;
   const float* p = nullptr;  // [rows, rank]
   const float* q = nullptr;  // [rows, cols]
@@ -22,10 +22,10 @@ struct OuterSum {
 };
 
 /// Floats that run() needs for the partial sums.
-int64_t partialCount(const OuterSum& sum);
+int64_t partialCount(const WeightGradient& sum);
 /// `partials`: memory for them, free again for what runs next.
-void run(const char* op, const OuterSum& sum, float* partials);
+void run(const char* op, const WeightGradient& sum, float* partials);
 /// The partial sums alone, in bf16 (weight_gradient_bf16.cu).
-void launchPartialsBf16(const char* op, const OuterSum& sum, const RowSplit& split, float* partials);
+void launchPartialsBf16(const char* op, const WeightGradient& sum, const RowSplit& split, float* partials);
 
 }  // namespace fl::cuda

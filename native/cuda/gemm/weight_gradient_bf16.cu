@@ -1,21 +1,22 @@
 // The partial sums of weight_gradient.h on tensor cores, p and mask * q rounded to bf16.
 //
-// A block has up to 32 ranks, 32 columns and one piece of the rows, 16 at a time for each of its warps in turn; their
-// sums are added in the order of the warps. The rows that an mma sees and the columns of its four fragments are
-// exchanged so that a lane reads 16 bytes of q at once: row 4t + i of 16 is in the place of 2t, 2t + 1, 2t + 8 or 2t +
-// 9, column 4g + f of 32 is column g of fragment f.
+// A block has up to 32 ranks, 32 columns and one piece of the rows, 16 at a time for each of its
+// warps in turn; their sums are added in the order of the warps. The rows that an mma sees and the
+// columns of its four fragments are exchanged so that a lane reads 16 bytes of q at once: row 4t +
+// i of 16 is in the place of 2t, 2t + 1, 2t + 8 or 2t + 9, column 4g + f of 32 is column g of
+// fragment f.
+#include "cuda/gemm/tile_bf16.h"
 #include "cuda/gemm/weight_gradient.h"
 #include "cuda/ops/rows.cuh"
 #include "cuda/ptx/tensor_core.cuh"
-#include "cuda/gemm/tile_bf16.h"
 
 namespace fl::cuda {
 namespace {
 
-constexpr int kRankFragments = OuterTile::kRanks / 16, kColFragments = OuterTile::kCols / 8;
+constexpr int kRankFragments = WeightGradientTile::kRanks / 16, kColFragments = WeightGradientTile::kCols / 8;
 
 /// Four neighbouring columns; `first` is a multiple of 4.
-__device__ inline Quad columnsOf(const OuterSum& o, int64_t row, int64_t end, int64_t first) {
+__device__ inline Quad columnsOf(const WeightGradient& o, int64_t row, int64_t end, int64_t first) {
   Quad q{};
   if (row >= end || first >= o.cols) return q;
   const float* const from = o.q + row * o.cols + first;
@@ -32,17 +33,18 @@ __device__ inline Quad columnsOf(const OuterSum& o, int64_t row, int64_t end, in
 }
 
 /// Grid: columns, ranks, pieces.
-__global__ void __launch_bounds__(OuterTile::kThreads)
-    outerPartialsBf16(const OuterSum o, int64_t rowsEach, float* partials) {
-  constexpr int kStride = OuterTile::kCols + 1;
-  __shared__ float shared[OuterTile::kWarps][OuterTile::kRanks * kStride];
+__global__ void __launch_bounds__(WeightGradientTile::kThreads)
+    weightGradientPartialsBf16(const WeightGradient o, int64_t rowsEach, float* partials) {
+  constexpr int kStride = WeightGradientTile::kCols + 1;
+  __shared__ float shared[WeightGradientTile::kWarps][WeightGradientTile::kRanks * kStride];
   const int thread = static_cast<int>(threadIdx.x), lane = thread % 32, warp = thread / 32, g = lane / 4, t = lane % 4;
-  const int64_t firstCol = blockIdx.x * int64_t{OuterTile::kCols}, firstRank = blockIdx.y * int64_t{OuterTile::kRanks};
+  const int64_t firstCol = blockIdx.x * int64_t{WeightGradientTile::kCols},
+                firstRank = blockIdx.y * int64_t{WeightGradientTile::kRanks};
   const int64_t begin = blockIdx.z * rowsEach, end = begin + rowsEach < o.rows ? begin + rowsEach : o.rows;
   float sum[kRankFragments][kColFragments][4] = {};
 
 #pragma unroll 1
-  for (int64_t row0 = begin + 16 * warp; row0 < end; row0 += 16 * OuterTile::kWarps) {
+  for (int64_t row0 = begin + 16 * warp; row0 < end; row0 += 16 * WeightGradientTile::kWarps) {
     const int64_t row = row0 + 4 * t;
     Quad q[4];
 #pragma unroll
@@ -75,11 +77,12 @@ __global__ void __launch_bounds__(OuterTile::kThreads)
         shared[warp][(16 * m + g + e / 2 * 8) * kStride + 4 * (2 * t + e % 2) + f] = sum[m][f][e];
   __syncthreads();
 #pragma unroll
-  for (int i = 0; i < OuterTile::kRanks * OuterTile::kCols / OuterTile::kThreads; i++) {
-    const int e = thread + i * OuterTile::kThreads, rank = e / OuterTile::kCols, col = e % OuterTile::kCols;
+  for (int i = 0; i < WeightGradientTile::kRanks * WeightGradientTile::kCols / WeightGradientTile::kThreads; i++) {
+    const int e = thread + i * WeightGradientTile::kThreads, rank = e / WeightGradientTile::kCols,
+              col = e % WeightGradientTile::kCols;
     float total = 0;
 #pragma unroll
-    for (int w = 0; w < OuterTile::kWarps; w++) total += shared[w][rank * kStride + col];
+    for (int w = 0; w < WeightGradientTile::kWarps; w++) total += shared[w][rank * kStride + col];
     if (firstRank + rank < o.rank && firstCol + col < o.cols)
       partials[(blockIdx.z * o.rank + firstRank + rank) * o.cols + firstCol + col] = total;
   }
@@ -87,10 +90,10 @@ __global__ void __launch_bounds__(OuterTile::kThreads)
 
 }  // namespace
 
-void launchPartialsBf16(const char* op, const OuterSum& o, const RowSplit& split, float* partials) {
-  const dim3 grid(blocks(op, ceilDivide(o.cols, OuterTile::kCols)),
-                  blocksDown(op, ceilDivide(o.rank, OuterTile::kRanks)), blocksDown(op, split.count));
-  launch(op, outerPartialsBf16, grid, OuterTile::kThreads, o, split.rows, partials);
+void launchPartialsBf16(const char* op, const WeightGradient& o, const RowSplit& split, float* partials) {
+  const dim3 grid(blocks(op, ceilDivide(o.cols, WeightGradientTile::kCols)),
+                  blocksDown(op, ceilDivide(o.rank, WeightGradientTile::kRanks)), blocksDown(op, split.count));
+  launch(op, weightGradientPartialsBf16, grid, WeightGradientTile::kThreads, o, split.rows, partials);
 }
 
 }  // namespace fl::cuda

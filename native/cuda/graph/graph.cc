@@ -1,3 +1,5 @@
+// Records steps by stream capture, keeps executable graphs by bucket, updates or replaces them,
+// launches them. When a recording holds is in graph.h, what batches share one in buckets.h.
 #include "cuda/graph/graph.h"
 
 #include <algorithm>
@@ -7,9 +9,9 @@
 #include <utility>
 #include <vector>
 
-#include "cuda/graph/buckets.h"
 #include "cuda/device/device.h"
 #include "cuda/device/memory.h"
+#include "cuda/graph/buckets.h"
 #include "cuda/graph/step_block.h"
 #include "runtime/error.h"
 
@@ -121,8 +123,8 @@ class GraphRecorder final : public Recorder {
 
   Graph recordOnce(Capture& capture, const std::function<void()>& body) {
     Graph graph;
-    // Relaxed: the runtime loads a kernel at its first launch, which the other modes may take for a call that they
-    // forbid.
+    // Relaxed: the runtime loads a kernel at its first launch, which the other modes may take for a
+    // call that they forbid.
     check(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeRelaxed), kWhat);
     Capture::current() = &capture;
     try {
@@ -141,8 +143,9 @@ class GraphRecorder final : public Recorder {
   void place(const RecordingKey& key, const Graph& graph) {
     noteMemory(key);  // recording may have grown the scratch memory
     const int64_t bucket = tokenBucket(key.sizes[0]);
-    // In a full bucket what holds no more gives way, else the one that was replayed least, of equal ones that used
-    // last: sizes that come in turns, more of them than there is room for, would else drive each other out.
+    // In a full bucket what holds no more gives way, else the one that was replayed least, of equal
+    // ones that used last: sizes that come in turns, more of them than there is room for, would
+    // else drive each other out.
     int same = 0;
     Place least = recordings_.end();
     const auto worth = [&](const Recording& r) { return r.generation == generation_ ? r.replays : -1; };

@@ -1,3 +1,5 @@
+// Kernels of a step that belong to no op: gradients set to zero together, the loss noted on the
+// device. The optimizer's are in cuda/ops/optimizer_update.cu.
 #include "cuda/graph/step.h"
 
 #include "cuda/device/launch.h"

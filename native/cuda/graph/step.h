@@ -1,4 +1,5 @@
-// What a step does besides its ops.
+// What a step does besides its ops: zero gradients, note the loss.
+// Recording the whole as a graph is graph.h's.
 #pragma once
 
 #include <span>

@@ -1,4 +1,5 @@
-// What changes from step to step, in device memory: recorded kernels read it there, since their parameters stay.
+// What changes from step to step (seed, loss scale, number of the forward pass), in device memory:
+// recorded kernels read it there, since their parameters stay. Recording itself: graph.h.
 #pragma once
 
 #include "cuda/device/device.h"

@@ -1,5 +1,6 @@
-// Where u = s x A^T of a layer comes from (v = s dy B the same way), by what reading x once more costs against
-// multiplying R more columns in every tile. Tested without a device (native/test/hopper_selection_tests.cc).
+// Where u = s x A^T of a layer comes from (v = s dy B the same way), by what reading x once more
+// costs against multiplying R more columns in every tile. Tested without a device
+// (native/test/hopper_selection_tests.cc).
 #pragma once
 
 #include <cstdint>
@@ -13,7 +14,8 @@ enum class MakeU : uint8_t {
   extraColumns,
   /// A kernel before: one more read of x.
   shrink,
-  /// R more columns of the tiles of column 0, the others wait for a flag. Not the default (docs/decisions.md).
+  /// R more columns of the tiles of column 0, the others wait for a flag. Not the default
+  /// (docs/decisions.md).
   flag,
 };
 
@@ -31,14 +33,14 @@ struct LayerFacts {
   int tileCols;
 };
 
-/// FLOP that the tensor cores do while one byte comes from memory, and while one comes from the L2 cache (with the
-/// launch of a second kernel counted), modelled and not measured: 790 TFLOP/s over 4.3 TB/s and what that memory-bound
-/// kernel reaches from L2.
+/// FLOP that the tensor cores do while one byte comes from memory, and while one comes from the L2
+/// cache (with the launch of a second kernel counted), modelled and not measured: 790 TFLOP/s over
+/// 4.3 TB/s and what that memory-bound kernel reaches from L2.
 constexpr int64_t kFlopsPerByte = 184, kFlopsPerL2Byte = 113;
 constexpr int64_t kMostExtraRank = 64;
 
-/// Extra columns cost 2 rows depth R (cols / tileCols) FLOP, a shrink kernel 2 rows depth bytes: columns win below
-/// R cols / tileCols FLOP a byte.
+/// Extra columns cost 2 rows depth R (cols / tileCols) FLOP, a shrink kernel 2 rows depth bytes:
+/// columns win below R cols / tileCols FLOP a byte.
 constexpr MakeU selectMakeU(const LayerFacts& f) {
   if (f.dropout) return MakeU::shrink;
   if (f.afterLayerNorm) return MakeU::layerNorm;

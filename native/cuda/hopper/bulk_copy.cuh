@@ -1,6 +1,7 @@
-// The copy engine between memory and shared memory (cp.async.bulk.tensor), and the barriers in shared memory that say
-// when its copies have arrived: PTX on compute capability 9.0; in the emulator a copy arrives no sooner than it is
-// waited for, and its place holds NaN until then.
+// The copy engine between memory and shared memory (cp.async.bulk.tensor), and the barriers in
+// shared memory that say when its copies have arrived: PTX on compute capability 9.0; in the
+// emulator a copy arrives no sooner than it is waited for, and its place holds NaN until then.
+// Where a box lies is tensor_map.h's.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -20,7 +21,8 @@ __device__ inline uint32_t sharedAddress(const void* shared) {
 #endif
 }
 
-/// An mbarrier: a phase ends when `count` arrivals and all bytes expected in it are there; phases count from 0.
+/// An mbarrier: a phase ends when `count` arrivals and all bytes expected in it are there; phases
+/// count from 0.
 struct SharedBarrier {
   uint64_t word;
 
@@ -64,7 +66,8 @@ struct SharedBarrier {
 #endif
   }
 
-  /// Until the phase with that parity is over. A barrier that has seen no phase end passes for parity 1.
+  /// Until the phase with that parity is over. A barrier that has seen no phase end passes for
+  /// parity 1.
   __device__ void wait(uint32_t parity) {
 #if defined(__CUDACC__)
     asm volatile(
@@ -92,8 +95,8 @@ __device__ inline void fenceForCopies() {
 #endif
 }
 
-/// Begins to copy the box of `map` at (row, col) to shared memory; `barrier` gets its bytes. What lies outside of the
-/// tensor becomes zero.
+/// Begins to copy the box of `map` at (row, col) to shared memory; `barrier` gets its bytes. What
+/// lies outside of the tensor becomes zero.
 __device__ inline void loadBox(const TensorMap& map, void* shared, SharedBarrier& barrier, int row, int col) {
 #if defined(__CUDACC__)
   asm volatile(
@@ -106,7 +109,8 @@ __device__ inline void loadBox(const TensorMap& map, void* shared, SharedBarrier
 #endif
 }
 
-/// The same into every block of the cluster that `blocks` has a bit for, at the same place and barrier of each.
+/// The same into every block of the cluster that `blocks` has a bit for, at the same place and
+/// barrier of each.
 __device__ inline void loadBoxInto(uint16_t blocks, const TensorMap& map, void* shared, SharedBarrier& barrier, int row,
                                    int col) {
 #if defined(__CUDACC__)

@@ -1,4 +1,5 @@
 // Blocks of a cluster and warpgroups of a block: who one is, barriers, and registers handed over.
+// Copies and the barriers that count their bytes: bulk_copy.cuh.
 #pragma once
 
 #include <cuda_runtime.h>

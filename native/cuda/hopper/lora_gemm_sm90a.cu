@@ -1,16 +1,18 @@
-// lora_gemm_sm90a.h: persistent and warp-specialised. One thread of the first warpgroup brings slabs of 64 steps of
-// both operands with the copy engine into a ring of stages; two consumer warpgroups multiply them (wgmma), each for
-// half of a tile, or in turns for tiles of their own, so that one stores while the other multiplies. Two blocks that
-// share a weight tile form a cluster, each brings half of it to both.
+// lora_gemm_sm90a.h: persistent and warp-specialised. One thread of the first warpgroup brings
+// slabs of 64 steps of both operands with the copy engine into a ring of stages; two consumer
+// warpgroups multiply them (wgmma), each for half of a tile, or in turns for tiles of their own, so
+// that one stores while the other multiplies. Two blocks that share a weight tile form a cluster,
+// each brings half of it to both.
 //
-// Barriers of a stage: `full` (its bytes have arrived), `empty` (all consumers of the cluster that read it have).
-#include "cuda/ops/activation.cuh"
+// Barriers of a stage: `full` (its bytes have arrived), `empty` (all consumers of the cluster that
+// read it have).
+#include "cuda/device/launch.h"
 #include "cuda/hopper/bulk_copy.cuh"
 #include "cuda/hopper/cluster.cuh"
 #include "cuda/hopper/lora_gemm_sm90a.h"
 #include "cuda/hopper/schedule.h"
 #include "cuda/hopper/wgmma.cuh"
-#include "cuda/device/launch.h"
+#include "cuda/ops/activation.cuh"
 #include "cuda/ops/shared.cuh"
 #include "cuda/ptx/tensor_core.cuh"
 
@@ -174,7 +176,8 @@ struct Team {
       multiplyStage<1>(sum, stage, consumer, false);
   }
 
-  /// u of the last extraCols columns, rounded, as the left operand of u b; stores it where this is the first column.
+  /// u of the last extraCols columns, rounded, as the left operand of u b; stores it where this is
+  /// the first column.
   __device__ static void takeU(uint32_t (&u)[kBlocks][extraCols / 4 + 1], const Sums& sum, const LoraGemm& g, int row,
                                bool stores) {
     const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32 % 4;
@@ -198,8 +201,8 @@ struct Team {
     return r < g.rows && c < g.cols ? *reinterpret_cast<const uint32_t*>(from + int64_t{r} * g.cols + c) : 0;
   }
 
-  /// Box `box` of 64 columns of block `block` leaves through shared memory; `value(j, h)`: the two neighbours of
-  /// columns 8 j + 2 q, row g + 8 h, as a word.
+  /// Box `box` of 64 columns of block `block` leaves through shared memory; `value(j, h)`: the two
+  /// neighbours of columns 8 j + 2 q, row g + 8 h, as a word.
   template <class Value>
   __device__ void store(const TensorMap& map, int consumer, int& turn, int row, int col, const Value& value) {
     const int thread = static_cast<int>(threadIdx.x) % 128, lane = thread % 32;
@@ -279,7 +282,8 @@ struct Team {
         continue;
       }
       if constexpr (kTile.pingPong) {
-        // The first consumer begins, then they alternate: its first turn is the phase before the first.
+        // The first consumer begins, then they alternate: its first turn is the phase before the
+        // first.
         barriers->turn[consumer].wait(consumer == 0 ? (round & 1) ^ 1 : round & 1);
         round++;
       }

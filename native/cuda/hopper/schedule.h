@@ -1,5 +1,5 @@
-// Which tile a block takes when: persistent blocks walk a fixed order, so that nothing depends on who is faster. Tested
-// without a device (native/test/hopper_selection_tests.cc).
+// Which tile a block takes when: persistent blocks walk a fixed order, so that nothing depends on
+// who is faster. Tested without a device (native/test/hopper_selection_tests.cc).
 #pragma once
 
 #include <cstdint>
@@ -8,8 +8,9 @@
 
 namespace fl::cuda::hopper {
 
-/// Rows of tiles in pairs where two blocks form a cluster; columns fastest: the tiles that run at one time read few
-/// rows of x, and the weight (at most 8 MB in RoBERTa-large) stays in the L2 cache whatever the order.
+/// Rows of tiles in pairs where two blocks form a cluster; columns fastest: the tiles that run at
+/// one time read few rows of x, and the weight (at most 8 MB in RoBERTa-large) stays in the L2
+/// cache whatever the order.
 struct TileWalk {
   int rowTiles, colTiles, cluster;
 
@@ -21,11 +22,13 @@ struct TileWalk {
   constexpr Place place(int item, int rank) const { return {item / colTiles * cluster + rank, item % colTiles}; }
 };
 
-/// The order of the flag-synchronised form: the tiles of column 0 make u and set a flag, the other tiles of the same
-/// row wait for it before their last slab. Groups of `ahead` rows of tiles: first all that make u, then the others.
+/// The order of the flag-synchronised form: the tiles of column 0 make u and set a flag, the other
+/// tiles of the same row wait for it before their last slab. Groups of `ahead` rows of tiles: first
+/// all that make u, then the others.
 ///
-/// Blocks take positions b, b + grid, ... in order and all are resident. A tile waits only for one of an earlier
-/// position, so the earliest unfinished one never waits for long: no deadlock for any grid.
+/// Blocks take positions b, b + grid, ... in order and all are resident. A tile waits only for one
+/// of an earlier position, so the earliest unfinished one never waits for long: no deadlock for any
+/// grid.
 struct FlagWalk {
   int rowTiles, colTiles, ahead;
 
@@ -43,8 +46,9 @@ struct FlagWalk {
   }
 };
 
-/// Sums over tokens for dA and dB: chunks of 512 tokens, added up in order; eight chunks are one cluster's, which adds
-/// them through distributed shared memory. Of the shape alone: bits do not depend on the GPU.
+/// Sums over tokens for dA and dB: chunks of 512 tokens, added up in order; eight chunks are one
+/// cluster's, which adds them through distributed shared memory. Of the shape alone: bits do not
+/// depend on the GPU.
 struct TokenSplit {
   static constexpr int kChunk = 512, kCluster = 8, kMostClusters = 17;
   int64_t rowsPerBlock;

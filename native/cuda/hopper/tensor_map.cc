@@ -1,3 +1,5 @@
+// Tensor maps by the driver's cuTensorMapEncodeTiled, found at run time; in the emulator plain
+// words. tensor_map.h says what a map describes.
 #include "cuda/hopper/tensor_map.h"
 
 #include <cuda_runtime.h>

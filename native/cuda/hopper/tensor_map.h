@@ -1,6 +1,6 @@
-// Tensor maps: how the copy engine is told where a bf16 matrix lies and what a box of it is. Boxes are written with the
-// 128-byte swizzle (swizzle.h). CUDA driver API, cuTensorMapEncodeTiled, which is asked of the driver at run time: the
-// addon loads where there is none.
+// Tensor maps: how the copy engine is told where a bf16 matrix lies and what a box of it is. Boxes
+// are written with the 128-byte swizzle (swizzle.h). CUDA driver API, cuTensorMapEncodeTiled, which
+// is asked of the driver at run time: the addon loads where there is none.
 #pragma once
 
 #include <cstdint>
@@ -29,8 +29,8 @@ constexpr const char* faultOf(const MatrixBoxes& m) {
   return nullptr;
 }
 
-/// @param what named in errors: INVALID_SHAPE where faultOf finds something or the data is not on 16 bytes,
-///   DEVICE_UNAVAILABLE where the driver has no tensor maps.
+/// @param what named in errors: INVALID_SHAPE where faultOf finds something or the data is not on
+///   16 bytes, DEVICE_UNAVAILABLE where the driver has no tensor maps.
 TensorMap encode(const char* what, const MatrixBoxes& matrix);
 
 }  // namespace fl::cuda::hopper

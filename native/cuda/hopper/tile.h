@@ -1,14 +1,15 @@
-// Tiles of lora_gemm_sm90a, what they need of a multiprocessor, and the model that chooses one: functions of the shape
-// alone, tested without a device (native/test/hopper_selection_tests.cc).
+// Tiles of lora_gemm_sm90a, what they need of a multiprocessor, and the model that chooses one:
+// functions of the shape alone, tested without a device (native/test/hopper_selection_tests.cc).
 //
-// Every tile adds along the depth in the same steps of 16, so the choice changes no bit of a result.
+// Every tile adds along the depth in the same steps of 16, so the choice changes no bit of a
+// result.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
 
-#include "cuda/hopper/swizzle.h"
 #include "cuda/gemm/selection.h"
+#include "cuda/hopper/swizzle.h"
 
 namespace fl::cuda::hopper {
 
@@ -34,7 +35,8 @@ struct TileSm90a {
   /// Fp32 sums a thread holds, `extraCols` columns of u included.
   constexpr int sums(int extraCols) const { return groupRows * (cols + extraCols) / 128; }
   constexpr int bytesOfX() const { return rows() * kLineBytes; }
-  /// @param depthContiguous weight [cols, depth]: one line a column. Else [depth, cols]: boxes of 64 columns.
+  /// @param depthContiguous weight [cols, depth]: one line a column. Else [depth, cols]: boxes of
+  ///   64 columns.
   constexpr int bytesOfWeight(bool depthContiguous, int extraCols) const {
     return depthContiguous ? (cols + extraCols) * kLineBytes
                            : (ceilDivide(cols, kSlab) + ceilDivide(extraCols, kSlab)) * kBoxBytes;
@@ -72,8 +74,8 @@ constexpr TileSm90a tileOf(TileName name) {
   return {};
 }
 
-/// What the model rests on: the H200's multiprocessors and the FLOP/s that large products reach there; the rest are
-/// guesses until this has run on one (benchmarks/gpu-ledger.md).
+/// What the model rests on: the H200's multiprocessors and the FLOP/s that large products reach
+/// there; the rest are guesses until this has run on one (benchmarks/gpu-ledger.md).
 struct Machine {
   int multiprocessors = 132;
   /// bf16 FLOP/s of all tensor cores.
@@ -86,8 +88,8 @@ struct Machine {
   double launch = 3e-6;
 };
 
-/// Seconds of C[rows, cols] over `depth` steps: waves of tiles, each as long as its products or its slabs take, and the
-/// stores that nothing hides.
+/// Seconds of C[rows, cols] over `depth` steps: waves of tiles, each as long as its products or its
+/// slabs take, and the stores that nothing hides.
 constexpr double modelledSeconds(const TileSm90a& tile, int64_t rows, int64_t cols, int64_t depth,
                                  const Machine& machine = {}) {
   const int64_t rowTiles = ceilDivide(ceilDivide(rows, tile.rows()), tile.cluster) * tile.cluster;

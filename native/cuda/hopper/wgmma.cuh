@@ -1,8 +1,9 @@
-// The warpgroup's product of 64 x 16 and 16 x N bf16 values, sums in fp32: PTX on compute capability 9.0, the same on
-// the CPU in the emulator. By all 128 threads of a warpgroup together. Sums of thread t, g = t / 4 % 8, q = t % 4:
+// The warpgroup's product of 64 x 16 and 16 x N bf16 values, sums in fp32: PTX on compute
+// capability 9.0, the same on the CPU in the emulator. By all 128 threads of a warpgroup together.
+// Operands lie as swizzle.h says. Sums of thread t, g = t / 4 % 8, q = t % 4:
 //   d[4 j + i]: row 16 (t / 32) + g + 8 (i / 2), column 8 j + 2 q + i % 2
-// which is how a[] of multiplyFrom takes 16 columns j of them as 16 steps (PTX manual, "Register fragments for
-// wgmma.mma_async.m64nNk16").
+// which is how a[] of multiplyFrom takes 16 columns j of them as 16 steps (PTX manual, "Register
+// fragments for wgmma.mma_async.m64nNk16").
 #pragma once
 
 #include <cuda_runtime.h>
@@ -70,7 +71,8 @@ __device__ inline void waitForProducts() {
 #define FL_REGISTERS_104 FL_REGISTERS_96, FL_EIGHT(104)
 #define FL_REGISTERS_120 FL_REGISTERS_104, FL_EIGHT(112), FL_EIGHT(120)
 
-/// N columns; last: where the last eight sums begin (N / 2 - 8); the operands after them are numbered from N / 2.
+/// N columns; last: where the last eight sums begin (N / 2 - 8); the operands after them are
+/// numbered from N / 2.
 #define FL_PRODUCT(N, last, a, b, keep, across)                                                        \
   if constexpr (columns == N)                                                                          \
   asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %" keep ", 0;\nwgmma.mma_async.sync.aligned.m64n" #N  \

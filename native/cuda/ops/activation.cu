@@ -1,9 +1,10 @@
 // activation: y = f(x).  activationBackward: dx = dy f'(x), where dx may be dy.
+// f itself is in activation.cuh, which the products' epilogues use too.
 #include "ops/activation.h"
 
+#include "cuda/ops.h"
 #include "cuda/ops/activation.cuh"
 #include "cuda/ops/elements.cuh"
-#include "cuda/ops.h"
 
 namespace fl::cuda {
 namespace {

@@ -1,4 +1,5 @@
-// Activations in a kernel; the formulas are in ops/activation.h.
+// Activations and their slopes in a kernel; the formulas are in ops/activation.h.
+// The ops that apply them alone are in activation.cu.
 #pragma once
 
 #include "ops/op.h"

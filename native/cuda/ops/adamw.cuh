@@ -1,4 +1,5 @@
 // AdamW on one element; the formulas are in ops/optimizer.h.
+// Used tensor by tensor in optimizer.cu, over all tensors at once in optimizer_update.cu.
 #pragma once
 
 #include <cmath>

@@ -1,7 +1,8 @@
-// Sums over the rows of a batch for each column: gradients of biases and of LayerNorm's gamma and beta.
+// Sums over the rows of a batch for each column: gradients of biases and of LayerNorm's gamma and
+// beta. Users: layer_norm.cu and linear.cu.
 //
-// Chunks of 256 rows; a chunk is eight groups of 32 rows, each summed in order, then the groups in order, then the
-// chunks in order. No atomics: the same bits every time, on every GPU.
+// Chunks of 256 rows; a chunk is eight groups of 32 rows, each summed in order, then the groups in
+// order, then the chunks in order. No atomics: the same bits every time, on every GPU.
 #pragma once
 
 #include "cuda/device/launch.h"

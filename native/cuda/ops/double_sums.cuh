@@ -1,5 +1,6 @@
-// Sums of many terms in double: chunks of 65536 terms, one block each, then the chunks by one block; threads take every
-// 256th term in order, and add up in a fixed tree.
+// Sums of many terms in double: chunks of 65536 terms, one block each, then the chunks by one
+// block; threads take every 256th term in order, and add up in a fixed tree. Users: loss.cu,
+// optimizer.cu and optimizer_update.cu.
 #pragma once
 
 #include "cuda/ops/rows.cuh"
@@ -34,7 +35,8 @@ __global__ void __launch_bounds__(SumTeam::kThreads)
   if (threadIdx.x == 0) *out = static_cast<Out>(factor * sum);
 }
 
-/// *out = factor * sum of terms(i) for i < count; `terms` has a __device__ double operator()(int64_t) const.
+/// *out = factor * sum of terms(i) for i < count; `terms` has a __device__ double
+/// operator()(int64_t) const.
 template <class Terms, class Out>
 void sumInDouble(const char* op, const Terms& terms, int64_t count, double factor, Out* out) {
   const int64_t chunks = ceilDivide(count, kSumChunk);

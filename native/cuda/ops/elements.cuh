@@ -1,4 +1,5 @@
-// Elementwise ops: one thread an element.
+// Kernels of elementwise ops: one thread an element, a function object for what it does.
+// Ops whose rows belong together use rows.cuh.
 #pragma once
 
 #include "cuda/device/launch.h"
@@ -14,7 +15,8 @@ __global__ void __launch_bounds__(kElementThreads) elementKernel(const Function 
   if (i < count) function(i);
 }
 
-/// function(i) for every i < count, in any order; `function` has a __device__ operator()(int64_t) const.
+/// function(i) for every i < count, in any order; `function` has a __device__ operator()(int64_t)
+/// const.
 template <class Function>
 void forElements(const char* op, int64_t count, const Function& function) {
   if (count == 0) return;

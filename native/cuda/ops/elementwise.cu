@@ -1,8 +1,9 @@
-// add: y = a + b.  scale: y = factor x.  dropout: y = mask * x / (1 - p).  The output may be an input.
+// add: y = a + b.  scale: y = factor x.  dropout: y = mask * x / (1 - p).
+// The output may be an input. Dropout fused with a residual is in layer_norm.cu.
 #include "ops/elementwise.h"
 
-#include "cuda/ops/elements.cuh"
 #include "cuda/ops.h"
+#include "cuda/ops/elements.cuh"
 #include "cuda/ops/rows.cuh"
 
 namespace fl::cuda {

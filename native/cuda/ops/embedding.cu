@@ -1,4 +1,5 @@
-// embeddingSum: y[t] = sum_i table_i[ids_i[t]].  embeddingBackward: dtable[ids[t]] += dy[t], in the order of t.
+// embeddingSum: y[t] = sum_i table_i[ids_i[t]].
+// embeddingBackward: dtable[ids[t]] += dy[t], in the order of t, which scatter_rows.cu keeps.
 #include "ops/embedding.h"
 
 #include "cuda/ops.h"

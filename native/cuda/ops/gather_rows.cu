@@ -1,6 +1,6 @@
-// gatherRows: y[g] = x[index[g]].
-// gatherRowsBackward: dx = 0, then dx[index[g]] += dy[g] in the order of g. With few gathered rows every row of dx
-// looks for its terms itself, in one launch.
+// gatherRows: y[g] = x[index[g]]. gatherRowsBackward: dx = 0, then dx[index[g]] += dy[g] in the
+// order of g. With few gathered rows every row of dx looks for its terms itself, in one launch. The
+// ordered addition is scatter_rows.cu's.
 #include "ops/gather_rows.h"
 
 #include "cuda/device/memory.h"

@@ -1,4 +1,5 @@
-// layerNorm, addLayerNorm: y = (z - mean) rstd gamma + beta with z = x, or residual + mask * x.
+// layerNorm, addLayerNorm: y = (z - mean) rstd gamma + beta with z = x, or residual + mask * x;
+// contracts in ops/layer_norm.h and ops/add_layer_norm.h, rows of threads in rows.cuh.
 // Backward, with xhat = (z - mean) rstd and g = dy gamma:
 //   dz = rstd (g - mean_row(g) - xhat mean_row(g xhat)),  dx = mask * dz
 //   dgamma += sum_rows dy xhat,  dbeta += sum_rows dy
@@ -6,8 +7,8 @@
 // A row is read once and kept in registers; quads that do not fit are made again in each pass.
 #include "ops/layer_norm.h"
 
-#include "cuda/ops/column_sums.cuh"
 #include "cuda/ops.h"
+#include "cuda/ops/column_sums.cuh"
 #include "cuda/ops/rows.cuh"
 #include "ops/add_layer_norm.h"
 

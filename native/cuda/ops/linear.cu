@@ -1,16 +1,19 @@
+// The linear ops in fp32, each a product of cuda/gemm/product_f32.h or a sum over rows; bf16 goes
+// to linear_bf16.cu, the layer with an adapter is lora_linear.cu.
+//
 // linear:               y = f(x W^T + b) + residual
 // linearBackwardInput:  dx = f'(z) dy W + residual
 // linearBackwardWeight: dW += dy^T x
 // biasBackward:         db += sum_rows dy
 #include "ops/linear.h"
 
-#include "cuda/ops/column_sums.cuh"
 #include "cuda/device/device.h"
-#include "cuda/ops/linear_bf16.h"
-#include "cuda/ops.h"
 #include "cuda/gemm/product_f32.h"
-#include "cuda/gemm/weight_gradient.h"
 #include "cuda/gemm/selection.h"
+#include "cuda/gemm/weight_gradient.h"
+#include "cuda/ops.h"
+#include "cuda/ops/column_sums.cuh"
+#include "cuda/ops/linear_bf16.h"
 
 namespace fl::cuda {
 namespace {
@@ -66,7 +69,7 @@ void linearBackwardWeight(const OpCall& call) {
     return;
   }
   // dW [n, k] = p^T q with the thin side as p: dy^T x, or transposed x^T dy.
-  OuterSum sum;
+  WeightGradient sum;
   sum.rows = rows;
   sum.transposed = k < n;
   sum.rank = sum.transposed ? k : n;

@@ -1,16 +1,18 @@
-// linear, linearBackwardInput and linearBackwardWeight in precision bf16: one product each, W from its bf16 copy.
+// linear, linearBackwardInput and linearBackwardWeight in precision bf16: one product each
+// (cuda/gemm/product_bf16.h), W from its bf16 copy (cuda/gemm/cast_weights.h). fp32, and which of
+// the two: linear.cu.
 #include "cuda/ops/linear_bf16.h"
 
-#include "cuda/gemm/product_bf16.h"
 #include "cuda/gemm/cast_weights.h"
+#include "cuda/gemm/product_bf16.h"
 
 namespace fl::cuda {
 
 void linearBf16(const LinearOp& op) {
   const char* const name = "linear";
   if (op.x.rows() == 0) return;
-  const Device::Scratch scratch = Device::instance().scratch(RoundedWeight::scratchCount(op.W));
-  const RoundedWeight W(name, op.W, scratch.data());
+  const Device::Scratch scratch = Device::instance().scratch(CastWeight::scratchCount(op.W));
+  const CastWeight W(name, op.W, scratch.data());
   ProductBf16 p;
   p.rows = productSize(name, op.x.rows());
   p.cols = productSize(name, op.W.rows());
@@ -26,8 +28,8 @@ void linearBf16(const LinearOp& op) {
 void linearBackwardInputBf16(const LinearBackwardInputOp& op) {
   const char* const name = "linearBackwardInput";
   if (op.dy.rows() == 0) return;
-  const Device::Scratch scratch = Device::instance().scratch(RoundedWeight::scratchCount(op.W));
-  const RoundedWeight W(name, op.W, scratch.data());
+  const Device::Scratch scratch = Device::instance().scratch(CastWeight::scratchCount(op.W));
+  const CastWeight W(name, op.W, scratch.data());
   ProductBf16 p;
   p.rows = productSize(name, op.dy.rows());
   p.cols = productSize(name, op.W.cols());

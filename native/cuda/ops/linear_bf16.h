@@ -1,4 +1,5 @@
-// The linear ops in precision bf16 (linear_bf16.cu, lora_linear_bf16.cu).
+// The bf16 forms of the linear ops, which linear.cu and lora_linear.cu choose by precision.
+// Defined in linear_bf16.cu and lora_linear_bf16.cu.
 #pragma once
 
 #include "ops/linear.h"

@@ -1,18 +1,22 @@
-// loraLinear:          u  = s dropout(x) A^T                   lowRankProduct
-//                      y  = f(x W^T + b + u B^T) + residual    one product: u B^T is `rank` more steps of x W^T
-// loraLinearBackward:  v  = s dy B                             lowRankProduct
-//                      dx = f'(z) (dy W + mask * (v A)) + residual   one product, with the mask between its two parts
-//                      dA += v^T (mask * x),  dB += dy^T u     sums over fixed pieces of the rows
+// loraLinear and loraLinearBackward in fp32 (bf16: lora_linear_bf16.cu):
 //
-// x and dy are read once more for u and v than a kernel needs that makes them inside the large product.
+//   u  = s dropout(x) A^T                         lowRankProduct
+//   y  = f(x W^T + b + u B^T) + residual          one product: u B^T is `rank` more steps of x W^T
+//
+//   v  = s dy B                                   lowRankProduct
+//   dx = f'(z) (dy W + mask * (v A)) + residual   one product, the mask between its two parts
+//   dA += v^T (mask * x),  dB += dy^T u           weight_gradient.h: fixed pieces of the rows
+//
+// x and dy are read once more for u and v than a kernel needs that makes them inside the large
+// product.
 #include "ops/lora_linear.h"
 
 #include "cuda/device/launch.h"
-#include "cuda/ops/linear_bf16.h"
-#include "cuda/ops.h"
 #include "cuda/gemm/product_f32.h"
-#include "cuda/gemm/weight_gradient.h"
 #include "cuda/gemm/selection.h"
+#include "cuda/gemm/weight_gradient.h"
+#include "cuda/ops.h"
+#include "cuda/ops/linear_bf16.h"
 
 namespace fl::cuda {
 namespace {
@@ -34,8 +38,8 @@ struct LowRankProduct {
   float* out = nullptr;  // [rows, rank]
 };
 
-/// A warp has kRowsPerWarp rows and kRanks ranks; its lanes share the depth and add up in a fixed tree.
-/// Grid: rows / (kWarps * kRowsPerWarp), rank / kRanks.
+/// A warp has kRowsPerWarp rows and kRanks ranks; its lanes share the depth and add up in a fixed
+/// tree. Grid: rows / (kWarps * kRowsPerWarp), rank / kRanks.
 template <bool depthContiguous>
 __global__ void __launch_bounds__(kWarps* kWarp) lowRankProduct(const LowRankProduct p) {
   const int lane = static_cast<int>(threadIdx.x) % kWarp, warp = static_cast<int>(threadIdx.x) / kWarp;
@@ -124,7 +128,7 @@ void loraLinearBackward(const OpCall& call) {
   const char* const name = "loraLinearBackward";
   if (rows == 0) return;
 
-  OuterSum dA, dB;
+  WeightGradient dA, dB;
   dA.rows = dB.rows = rows;
   dA.rank = dB.rank = rank;
   dA.cols = in;

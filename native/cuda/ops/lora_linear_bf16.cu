@@ -1,10 +1,10 @@
-// loraLinear and loraLinearBackward in precision bf16, in the steps of lora_linear.cu. The launch that makes u (or
-// v) also rounds the factor that the large product multiplies it by.
-#include "cuda/ops/linear_bf16.h"
+// loraLinear and loraLinearBackward in precision bf16, in the steps of lora_linear.cu. The launch
+// that makes u (or v) also casts the factor that the large product multiplies it by.
+#include "cuda/gemm/cast_weights.h"
 #include "cuda/gemm/low_rank_bf16.h"
 #include "cuda/gemm/product_bf16.h"
-#include "cuda/gemm/cast_weights.h"
 #include "cuda/gemm/weight_gradient.h"
+#include "cuda/ops/linear_bf16.h"
 
 namespace fl::cuda {
 namespace {
@@ -24,7 +24,7 @@ class Pieces {
   float* next_;
 };
 
-Rounding roundingOf(const Tensor& factor, float* to) {
+Cast castOf(const Tensor& factor, float* to) {
   return {factor.rows(), static_cast<int>(factor.cols()), factor.as<float>(), reinterpret_cast<uint16_t*>(to)};
 }
 
@@ -33,10 +33,10 @@ Rounding roundingOf(const Tensor& factor, float* to) {
 void loraLinearBf16(const LoraLinearOp& op) {
   const char* const name = "loraLinear";
   if (op.x.rows() == 0) return;
-  const int64_t countW = RoundedWeight::scratchCount(op.W), countB = roundedCount(op.B.rows(), op.B.cols());
+  const int64_t countW = CastWeight::scratchCount(op.W), countB = castCount(op.B.rows(), op.B.cols());
   const Device::Scratch scratch = Device::instance().scratch(Pieces::whole(countW) + countB);
   Pieces pieces(scratch.data());
-  const RoundedWeight W(name, op.W, pieces.take(countW));
+  const CastWeight W(name, op.W, pieces.take(countW));
   float* const B = pieces.take(countB);
 
   LowRankBf16 u;
@@ -48,7 +48,7 @@ void loraLinearBf16(const LoraLinearOp& op) {
   u.factor = op.A.as<float>();
   u.scaling = static_cast<float>(op.scaling);
   u.out = op.u.as<float>();
-  u.rounding = roundingOf(op.B, B);
+  u.cast = castOf(op.B, B);
   run(name, u);
 
   ProductBf16 y;
@@ -69,19 +69,19 @@ void loraLinearBackwardBf16(const LoraLinearBackwardOp& op) {
   const int64_t rows = op.x.rows(), in = op.x.cols(), out = op.dy.cols(), rank = op.A.rows();
   if (rows == 0) return;
   const bool withDx = op.dx.present();
-  OuterSum dA, dB;
+  WeightGradient dA, dB;
   dA.rows = dB.rows = rows;
   dA.rank = dB.rank = rank;
   dA.cols = in;
   dB.cols = out;
   dA.precision = dB.precision = Precision::bf16;
-  const int64_t countW = withDx ? RoundedWeight::scratchCount(op.W) : 0, countA = withDx ? roundedCount(rank, in) : 0;
+  const int64_t countW = withDx ? CastWeight::scratchCount(op.W) : 0, countA = withDx ? castCount(rank, in) : 0;
   const int64_t countPartials = std::max(partialCount(dA), partialCount(dB));
   const Device::Scratch scratch = Device::instance().scratch(Pieces::whole(countW) + Pieces::whole(countA) +
                                                              Pieces::whole(rows * rank) + countPartials);
   Pieces pieces(scratch.data());
-  float* const roundedW = pieces.take(countW);
-  float* const roundedA = pieces.take(countA);
+  float* const castW = pieces.take(countW);
+  float* const castA = pieces.take(countA);
 
   LowRankBf16 v;
   v.rows = rows;
@@ -92,12 +92,12 @@ void loraLinearBackwardBf16(const LoraLinearBackwardOp& op) {
   v.depthContiguous = false;
   v.scaling = static_cast<float>(op.scaling);
   v.out = pieces.take(rows * rank);
-  if (withDx) v.rounding = roundingOf(op.A, roundedA);
+  if (withDx) v.cast = castOf(op.A, castA);
   run(name, v);
   float* const partials = pieces.take(countPartials);
 
   if (withDx) {
-    const RoundedWeight W(name, op.W, roundedW);
+    const CastWeight W(name, op.W, castW);
     ProductBf16 dx;
     dx.rows = productSize(name, rows);
     dx.cols = productSize(name, in);
@@ -105,7 +105,7 @@ void loraLinearBackwardBf16(const LoraLinearBackwardOp& op) {
     // The mask is on v A alone: with one, that part comes first.
     const int main = dx.mask.active ? 1 : 0;
     dx.parts[main] = {op.dy.as<float>(), W.data(), v.depth};
-    dx.parts[1 - main] = {v.out, roundedA, v.rank};
+    dx.parts[1 - main] = {v.out, castA, v.rank};
     dx.out = op.dx.as<float>();
     setEpilogue(dx, op.epilogue);
     run(name, Layout::nn, dx);

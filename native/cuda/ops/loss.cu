@@ -1,10 +1,11 @@
-// crossEntropy, mse, bceWithLogits and their gradients; the formulas are in ops/loss.h. Losses and sums of weights are
-// summed in double, in a fixed order; nothing of a row is stored between forward and backward.
+// crossEntropy, mse, bceWithLogits and their gradients; the formulas are in ops/loss.h. Losses and
+// sums of weights are summed in double, in a fixed order; nothing of a row is stored between
+// forward and backward.
 #include "ops/loss.h"
 
+#include "cuda/ops.h"
 #include "cuda/ops/double_sums.cuh"
 #include "cuda/ops/elements.cuh"
-#include "cuda/ops.h"
 #include "cuda/ops/rows.cuh"
 
 namespace fl::cuda {
@@ -108,7 +109,8 @@ struct RowGradients {
 };
 
 /// With p = softmax(z), f = lossScale / D and e the smoothing:
-///   dz_c = f ((1 - e) w_label + e / C sum w) p_c - f e / C w_c, less f (1 - e) w_label at the label
+///   dz_c = f ((1 - e) w_label + e / C sum w) p_c - f e / C w_c,
+///          less f (1 - e) w_label at the label
 template <class Team>
 struct RowGradient {
   __device__ static void run(const RowGradients& g, int64_t row) {

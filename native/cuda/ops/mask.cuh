@@ -1,4 +1,5 @@
-// The dropout mask in a kernel (runtime/philox.h): recomputed wherever it is needed.
+// The dropout mask in a kernel (runtime/philox.h): recomputed wherever it is needed, never stored.
+// Its step's seed comes from cuda/graph/step_block.h when the step is recorded.
 #pragma once
 
 #include "cuda/graph/step_block.h"

@@ -1,10 +1,11 @@
 // squaredNorm: sum of x_i^2 in double.  adamw: one step of one tensor, in place.
+// Programs update all tensors at once instead: optimizer_update.cu.
 #include "ops/optimizer.h"
 
+#include "cuda/ops.h"
 #include "cuda/ops/adamw.cuh"
 #include "cuda/ops/double_sums.cuh"
 #include "cuda/ops/elements.cuh"
-#include "cuda/ops.h"
 
 namespace fl::cuda {
 namespace {

@@ -1,12 +1,14 @@
-// The optimizer step over all tensors: partial sums of squares; their sum, the clip factor and whether to go on, on the
-// device; AdamW, which reads both from there. Lists of tensors travel as kernel parameters.
+// The optimizer step over all tensors: partial sums of squares; their sum, the clip factor and
+// whether to go on, on the device; AdamW, which reads both from there. Lists of tensors travel as
+// kernel parameters. The element's arithmetic is adamw.cuh's, what a step is
+// ops/optimizer_update.h's.
 #include "ops/optimizer_update.h"
 
+#include "cuda/device/memory.h"
+#include "cuda/gemm/selection.h"
+#include "cuda/ops.h"
 #include "cuda/ops/adamw.cuh"
 #include "cuda/ops/double_sums.cuh"
-#include "cuda/device/memory.h"
-#include "cuda/ops.h"
-#include "cuda/gemm/selection.h"
 #include "ops/backend.h"
 
 namespace fl::cuda {

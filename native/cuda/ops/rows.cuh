@@ -1,10 +1,10 @@
-// Ops on whole rows: a team of threads shares a row, each member has quads of four neighbouring features (one Philox
-// call masks a quad, runtime/philox.h). Sums over a row run in a fixed tree.
+// Ops on whole rows: a team of threads shares a row, each member has quads of four neighbouring
+// features (one Philox call masks a quad, runtime/philox.h). Sums over a row run in a fixed tree.
 #pragma once
 
 #include "cuda/device/launch.h"
-#include "cuda/ops/mask.cuh"
 #include "cuda/gemm/selection.h"
+#include "cuda/ops/mask.cuh"
 
 namespace fl::cuda {
 
@@ -25,14 +25,16 @@ __device__ inline void maskQuad(const Mask& mask, int64_t row, int64_t first, Qu
   for (int j = 0; j < 4; j++) q.v[j] *= words.word[j] < mask.threshold ? 0.0f : mask.keepScale;
 }
 
-/// The threads that share a row: one warp (four rows a block), or a block of eight. `whole`: the length of a row is a
-/// multiple of 4, so that rows begin on 16 bytes, as all tensors do (runtime/memory.h).
+/// The threads that share a row: one warp (four rows a block), or a block of eight. `whole`: the
+/// length of a row is a multiple of 4, so that rows begin on 16 bytes, as all tensors do
+/// (runtime/memory.h).
 template <int warps, bool whole>
 struct RowTeam {
   static constexpr int kThreads = 32 * warps;
   static constexpr int kRowsPerBlock = warps == 1 ? 4 : 1;
   static constexpr int kBlock = kThreads * kRowsPerBlock;
-  /// Blocks that a multiprocessor shall hold at least: without this ptxas aims at more and spills for it.
+  /// Blocks that a multiprocessor shall hold at least: without this ptxas aims at more and spills
+  /// for it.
   static constexpr int kBlocksAtOnce = warps == 1 ? 1 : 2;
   /// Quads of a row that a member keeps in registers: 1024 features with one warp, 8192 with eight.
   static constexpr int kHeld = 8;
@@ -43,8 +45,8 @@ struct RowTeam {
   }
   __device__ static int member() { return static_cast<int>(threadIdx.x) % kThreads; }
 
-  /// body(slot, first) for the member's quads: slots 0 .. kHeld - 1 are constants when unrolled, -1 is a quad that does
-  /// not fit.
+  /// body(slot, first) for the member's quads: slots 0 .. kHeld - 1 are constants when unrolled, -1
+  /// is a quad that does not fit.
   template <class Body>
   __device__ static void forQuads(int64_t cols, const Body& body) {
 #pragma unroll

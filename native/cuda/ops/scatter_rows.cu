@@ -1,10 +1,11 @@
-// Sorting: chunks of 1024 keys (index, position) by a bitonic network in shared memory; then each key's place is its
-// place in its chunk plus the number of smaller keys in every other chunk, found by bisection. Keys are all different,
-// so that there is one sorted order.
+// Sorting: chunks of 1024 keys (index, position) by a bitonic network in shared memory; then each
+// key's place is its place in its chunk plus the number of smaller keys in every other chunk, found
+// by bisection. Keys are all different, so that there is one sorted order. Callers and contract:
+// scatter_rows.h.
 //
-// Summing: a block has 64 sorted positions, a thread one column. What begins and ends in the piece is added to the
-// table; the sum of a run that came from the piece before (head) or goes on in the next one (tail) is kept, and added
-// up in order by the block of the piece where the run begins.
+// Summing: a block has 64 sorted positions, a thread one column. What begins and ends in the piece
+// is added to the table; the sum of a run that came from the piece before (head) or goes on in the
+// next one (tail) is kept, and added up in order by the block of the piece where the run begins.
 #include "cuda/ops/scatter_rows.h"
 
 #include "cuda/device/launch.h"
@@ -57,7 +58,8 @@ __global__ void __launch_bounds__(kThreads) mergeChunks(const Key* chunks, int64
   int64_t place = at % kChunk;
   for (int64_t begin = 0; begin < count; begin += kChunk) {
     if (begin == at - at % kChunk) continue;
-    int64_t low = begin, high = begin + kChunk < count ? begin + kChunk : count;  // the first larger key lies here
+    // The first larger key lies here.
+    int64_t low = begin, high = begin + kChunk < count ? begin + kChunk : count;
     while (low < high) {
       const int64_t middle = low + (high - low) / 2;
       if (chunks[middle] < key)

@@ -1,5 +1,6 @@
-// Rows added to rows of a table, table[index[i]] += rows[i], without atomics: positions are sorted by (index, i), and
-// each table row's terms are summed in that order, in pieces of 64 sorted positions.
+// Rows added to rows of a table, table[index[i]] += rows[i], without atomics: positions are sorted
+// by (index, i), and each table row's terms are summed in that order, in pieces of 64 sorted
+// positions. embedding.cu and gather_rows.cu call it.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
-// Shared memory whose size the launch gives (launchShared in launch.h).
+// Shared memory whose size the launch gives (launchShared in cuda/device/launch.h).
+// Fixed sizes are declared where they are used.
 #pragma once
 
 #include <cuda_runtime.h>

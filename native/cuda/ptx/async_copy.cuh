@@ -1,5 +1,6 @@
-// Copies from memory to shared memory that go on while the thread computes (cp.async): PTX on a GPU; in the emulator a
-// copy arrives no sooner than it is waited for.
+// Copies from memory to shared memory that go on while the thread computes (cp.async): PTX on a
+// GPU; in the emulator a copy arrives no sooner than it is waited for. Products use it for their
+// slabs (cuda/gemm/product_bf16.cu).
 #pragma once
 
 #include <cuda_runtime.h>
@@ -8,8 +9,8 @@
 
 namespace fl::cuda {
 
-/// Begins to copy `size` bytes, 4 or 16, both sides aligned to that; the first `valid` of them, the rest becomes zero.
-/// With valid = 0 nothing is read.
+/// Begins to copy `size` bytes, 4 or 16, both sides aligned to that; the first `valid` of them, the
+/// rest becomes zero. With valid = 0 nothing is read.
 template <int size>
 __device__ inline void beginCopy(void* shared, const void* from, int valid) {
   static_assert(size == 4 || size == 16);
@@ -33,8 +34,8 @@ __device__ inline void endCopyGroup() {
 #endif
 }
 
-/// Waits until no more than `left` of this thread's groups, the last ones, are under way. What other threads copied is
-/// there after a barrier besides.
+/// Waits until no more than `left` of this thread's groups, the last ones, are under way. What
+/// other threads copied is there after a barrier besides.
 template <int left>
 __device__ inline void waitForCopies() {
 #if defined(__CUDACC__)

@@ -1,7 +1,8 @@
-// The tensor core's product of 16 x 16 and 16 x 8 bf16 values, and what feeds it: PTX on a GPU, the same on the CPU in
-// the emulator. Fragments are those of the PTX manual, "Matrix Fragments for mma.m16n8k16 with floating point type";
-// g = lane / 4, t = lane % 4:
-//   a[0] (row g, k 2t..)  a[1] (row g + 8, k 2t..)  a[2] (row g, k 2t + 8..)  a[3] (row g + 8, k 2t + 8..)
+// The tensor core's product of 16 x 16 and 16 x 8 bf16 values, and what feeds it: PTX on a GPU, the
+// same on the CPU in emulator/tensor_core.cc. Fragments are those of the PTX manual, "Matrix
+// Fragments for mma.m16n8k16 with floating point type"; g = lane / 4, t = lane % 4:
+//   a[0] (row g, k 2t..)      a[1] (row g + 8, k 2t..)
+//   a[2] (row g, k 2t + 8..)  a[3] (row g + 8, k 2t + 8..)
 //   b[0] (k 2t.., col g)  b[1] (k 2t + 8.., col g)
 //   c[0..1] (row g, col 2t..)  c[2..3] (row g + 8, col 2t..)
 // A register has two neighbouring k, the first in its low half.
@@ -37,8 +38,9 @@ __device__ inline void multiplyAdd(float (&c)[4], const uint32_t (&a)[4], uint32
 #endif
 }
 
-/// Four 8 x 8 matrices of bf16 from shared memory. Lanes 8 i .. 8 i + 7 give the rows of matrix i, 16 bytes each; of
-/// matrix i every lane gets, in value[i], elements 2t and 2t + 1 of row g, or, transposed, of column g.
+/// Four 8 x 8 matrices of bf16 from shared memory. Lanes 8 i .. 8 i + 7 give the rows of matrix i,
+/// 16 bytes each; of matrix i every lane gets, in value[i], elements 2t and 2t + 1 of row g, or,
+/// transposed, of column g.
 template <bool transposed>
 __device__ inline void loadMatrices(uint32_t (&value)[4], const void* row) {
 #if defined(__CUDACC__)

@@ -1,7 +1,8 @@
-// lora_gemm_sm90a against sums in float64 of the same bf16 operands, on a GPU of compute capability 9.0 or in the
-// emulator (FUSED_LORA_EMULATOR_FAULT=capability=90). Results are held to what bf16 and fp32 sums allow, not to a
-// tolerance that fits: half a unit of the last bf16 digit, and for each of the depth's steps half a unit of fp32 of
-// what was summed.
+// lora_gemm_sm90a against sums in float64 of the same bf16 operands, on a GPU of compute capability
+// 9.0 or in the emulator (FUSED_LORA_EMULATOR_FAULT=capability=90). Results are held to what bf16
+// and fp32 sums allow, not to a tolerance that fits: half a unit of the last bf16 digit, and for
+// each of the depth's steps half a unit of fp32 of what was summed. How the kernels cut up their
+// work is tested in hopper_selection_tests.cc.
 #include <cuda_runtime.h>
 
 #include <algorithm>

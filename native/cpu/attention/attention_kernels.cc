@@ -1,17 +1,21 @@
-// The kernels of attention_kernels.h for one instruction set; the including file defines FL_ATTENTION_KERNELS.
+// Attention's kernels, compiled once for each instruction set (cmake/CpuVariants.cmake);
+// attention.cc and attention_backward.cc share heads and sequences out to them, attention_kernels.h
+// says what they compute.
 //
-// One head of one sequence is packed into scratch memory (keys and values of 32 tokens x 64 are 16 KiB: no cache
-// conflicts from the long rows of the batch), then blocks of query rows go through product, softmax, product.
+// One head of one sequence is packed into scratch memory (keys and values of 32 tokens x 64 are 16
+// KiB: no cache conflicts from the long rows of the batch), then blocks of query rows go through
+// product, softmax, product.
 #include "cpu/attention/attention_kernels.h"
+#include "cpu/attention/small_product.inc"
 #include "cpu/simd/math.inc"
 #include "cpu/simd/philox.inc"
-#include "cpu/attention/small_product.inc"
 
 namespace {
 
 using namespace fl::cpu;
 
-// A score row has W floats more than it needs, so that a column of the block does not map to one cache set.
+// A score row has W floats more than it needs, so that a column of the block does not map to one
+// cache set.
 inline int64_t scoreStride(int64_t length) { return roundUp(length, W) + W; }
 
 // Query rows in a block: about 64 KiB of scores; all of them up to 120 tokens.
@@ -46,8 +50,8 @@ inline void prefetchNextHead(const AttentionHead& h, int64_t row) {
   prefetchRow(h.v + at, h.headDim);
 }
 
-// In place: scores → unnormalised probabilities e^(s - max), dropped ones 0. rowScale: 1 / sum, times 1 / (1 - p) where
-// there is dropout.
+// In place: scores → unnormalised probabilities e^(s - max), dropped ones 0. rowScale: 1 / sum,
+// times 1 / (1 - p) where there is dropout.
 inline void softmaxRow(const AttentionForward& f, int64_t row, float* scores, float& rowScale) {
   const int64_t length = f.head.length, last = (length - 1) / W * W;
   const F lowest = splat(-__builtin_inff());
@@ -107,8 +111,9 @@ inline void gradientRow(const AttentionBackward& b, int64_t row, float* scores, 
   const float logsumexp = b.logsumexp[row * b.statsStride];
   if (!h.mask) {
     for (int64_t j = 0; j < h.length; j += W) store(scores + j, exp(load(scores + j) - logsumexp));
-    // delta = sum P g / sum P, in place of dy · y, makes a row of dS sum to zero up to one rounding an element:
-    // gradients that cancel, such as a key bias's, then stay as small as they should be.
+    // delta = sum P g / sum P, in place of dy · y, makes a row of dS sum to zero up to one rounding
+    // an element: gradients that cancel, such as a key bias's, then stay as small as they should
+    // be.
     F total{}, dot{};
     forVectors(h.length, [&](int64_t j, int count) {
       const F p = loadUpTo(scores + j, count);
@@ -178,8 +183,8 @@ void backward(const AttentionBackward& b) {
 
 }  // namespace
 
-namespace fl::cpu {
+namespace fl::cpu::FL_ISA {
 
-const AttentionKernels FL_ATTENTION_KERNELS = {forwardScratch, forward, backwardScratch, backward};
+const AttentionKernels kAttentionKernels = {forwardScratch, forward, backwardScratch, backward};
 
-}  // namespace fl::cpu
+}  // namespace fl::cpu::FL_ISA

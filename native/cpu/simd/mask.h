@@ -1,4 +1,6 @@
-// A dropout mask in the form that the compiled copies of the kernels take: plain data, no inline functions.
+// A dropout mask in the form that the compiled copies of the kernels take: plain data, no inline
+// functions. philox.inc makes its words; cpu/ops/kernel_arguments.h fills it in from an op's
+// attributes.
 #pragma once
 
 #include <stdint.h>

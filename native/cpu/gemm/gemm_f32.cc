@@ -1,7 +1,7 @@
-// Products of precision fp32 on the vectors of the instruction set that the including file is compiled for; included by
-// the gemm_f32_*.cc files only, after kTile.
-#pragma once
-
+// Products of precision fp32, compiled once for each instruction set (cmake/CpuVariants.cmake): a
+// step of k is one float of either operand. The loops are in multiply.inc, tile.inc, dots.inc and
+// weight_gradient.inc; bf16: gemm_bf16.cc.
+#include "cpu/gemm/kernels.h"
 #include "cpu/simd/words.inc"
 
 namespace fl::cpu {
@@ -27,8 +27,8 @@ template <int MR, int NV>
 
 #include "cpu/gemm/dots.inc"
 #include "cpu/gemm/multiply.inc"
-#include "cpu/gemm/weight_gradient.inc"
 #include "cpu/gemm/tile.inc"
+#include "cpu/gemm/weight_gradient.inc"
 
 namespace fl::cpu {
 namespace {
@@ -39,8 +39,12 @@ void copyColumns(const float* x, int64_t ldx, int64_t columns, int64_t k, Word* 
     forVectors(columns, [&](int64_t i, int n) { storeUpTo(to + i, loadUpTo(x + i, n), n); });
 }
 
-constexpr Kernels kTable = {kTile.isa, kTile.rows,     kTileColumns, kDepth,      kLeftWords,  runTile, nullptr,
-                            nullptr,   transposeWords, copyColumns,  copyColumns, dotProducts, rowSums};
-
 }  // namespace
+
+namespace FL_ISA {
+
+const Kernels kGemmF32 = {kTile.rows, kTileColumns,   kDepth,      kLeftWords,  runTile,     nullptr,
+                          nullptr,    transposeWords, copyColumns, copyColumns, dotProducts, weightGradient};
+
+}  // namespace FL_ISA
 }  // namespace fl::cpu

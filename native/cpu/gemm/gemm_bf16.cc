@@ -1,8 +1,8 @@
-// Products of precision bf16 on the vectors of the instruction set that the including file is compiled for; included by
-// the gemm_bf16_*.cc files only, after kTile. With AVX512_BF16 pairs are multiplied as they are; elsewhere right panels
-// hold pairs too (half the memory of fp32), which the tile expands to floats, and left panels hold floats.
-#pragma once
-
+// Products of precision bf16, compiled once for each instruction set (cmake/CpuVariants.cmake);
+// fp32: gemm_f32.cc. With AVX512_BF16 pairs are multiplied as they are (vdpbf16ps, two steps of k
+// each); elsewhere right panels hold pairs too (half the memory of fp32), which the tile expands to
+// floats, and left panels hold floats.
+#include "cpu/gemm/kernels.h"
 #include "cpu/simd/words.inc"
 
 namespace fl::cpu {
@@ -102,8 +102,8 @@ template <int MR, int NV>
 }  // namespace
 }  // namespace fl::cpu
 
-#include "cpu/gemm/weight_gradient.inc"
 #include "cpu/gemm/tile.inc"
+#include "cpu/gemm/weight_gradient.inc"
 
 namespace fl::cpu {
 namespace {
@@ -132,12 +132,7 @@ void pairColumns(const float* x, int64_t ldx, int64_t columns, int64_t k, Word* 
   }
 }
 
-#if defined(__AVX512BF16__)
-
-constexpr Kernels kTable = {kTile.isa, kTile.rows,     kTileColumns, kDepth,      kLeftWords,  runTile, pairRows,
-                            pairRows,  transposeWords, pairColumns,  pairColumns, dotProducts, rowSums};
-
-#else
+#if !defined(__AVX512BF16__)
 
 void roundRow(const float* x, int64_t n, float* out) {
   forVectors(n, [&](int64_t i, int count) { storeUpTo(out + i, rounded(loadUpTo(x + i, count)), count); });
@@ -158,10 +153,21 @@ void roundColumns(const float* x, int64_t ldx, int64_t columns, int64_t k, Word*
     for (int64_t i = 0; i < columns; i++) to[k * outStride + i] = 0;
 }
 
-constexpr Kernels kTable = {kTile.isa, kTile.rows,     kTileColumns, kDepth,      kLeftWords,  runTile, roundRows,
-                            pairRows,  transposeWords, roundColumns, pairColumns, dotProducts, rowSums};
-
 #endif
 
 }  // namespace
+
+namespace FL_ISA {
+
+const Kernels kGemmBf16 = {
+    kTile.rows,  kTileColumns, kDepth,         kLeftWords,  runTile,
+#if defined(__AVX512BF16__)
+    pairRows,    pairRows,     transposeWords, pairColumns,
+#else
+    roundRows,   pairRows,     transposeWords, roundColumns,
+#endif
+    pairColumns, dotProducts,  weightGradient,
+};
+
+}  // namespace FL_ISA
 }  // namespace fl::cpu

@@ -1,0 +1,43 @@
+# The CPU's kernels, one source compiled once for each instruction set: object libraries
+# fused_lora_cpu_<set>, in which FL_ISA is the set's name and the namespace of what a file defines
+# (fl::cpu::avx2). native/cpu/dispatch.h chooses one of them at run time. Only they may use more
+# than the baseline; scripts/lint-isa.mjs checks their object files.
+
+set(FUSED_LORA_CPU_KERNELS
+    "${CMAKE_CURRENT_SOURCE_DIR}/native/cpu/attention/attention_kernels.cc"
+    "${CMAKE_CURRENT_SOURCE_DIR}/native/cpu/gemm/gemm_bf16.cc"
+    "${CMAKE_CURRENT_SOURCE_DIR}/native/cpu/gemm/gemm_f32.cc"
+    "${CMAKE_CURRENT_SOURCE_DIR}/native/cpu/rows/row_kernels.cc")
+
+# gcc 12's own intrinsics headers warn about uninitialised values (gcc bug 105593), hence the -Wno-.
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  set(FUSED_LORA_ISA_quiet -Wno-uninitialized -Wno-maybe-uninitialized)
+endif()
+set(FUSED_LORA_ISA_portable)
+set(FUSED_LORA_ISA_avx2 ${FUSED_LORA_ISA_quiet} -mavx2 -mfma)
+set(FUSED_LORA_ISA_avx512 ${FUSED_LORA_ISA_quiet} -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma
+                          -mprefer-vector-width=512)
+set(FUSED_LORA_ISA_avx512bf16 ${FUSED_LORA_ISA_avx512} -mavx512bf16)
+
+# Compiles the sources for one instruction set; whoever links `core` gets the objects.
+function(fused_lora_cpu_variant core isa)
+  set(target fused_lora_cpu_${isa})
+  add_library(${target} OBJECT ${ARGN})
+  fused_lora_configure(${target})
+  target_compile_definitions(${target} PRIVATE FL_ISA=${isa})
+  target_compile_options(${target} PRIVATE ${FUSED_LORA_ISA_${isa}})
+  target_sources(${core} INTERFACE $<TARGET_OBJECTS:${target}>)
+endfunction()
+
+function(fused_lora_cpu_variants core)
+  fused_lora_cpu_variant(${core} portable ${FUSED_LORA_CPU_KERNELS})
+  # dispatch.cc knows the others where the compiler defines __x86_64__.
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
+    fused_lora_cpu_variant(${core} avx2 ${FUSED_LORA_CPU_KERNELS})
+    fused_lora_cpu_variant(${core} avx512 ${FUSED_LORA_CPU_KERNELS})
+    # The other files gain nothing from AVX512_BF16: they would be the same code once more.
+    set(bf16 ${FUSED_LORA_CPU_KERNELS})
+    list(FILTER bf16 INCLUDE REGEX "/gemm_bf16\\.cc$")
+    fused_lora_cpu_variant(${core} avx512bf16 ${bf16})
+  endif()
+endfunction()

@@ -1,4 +1,0 @@
-#if defined(__x86_64__)
-#define FL_ATTENTION_KERNELS kAttentionKernelsAvx512
-#include "cpu/attention/attention_kernels.inc"
-#endif

@@ -1,2 +1,0 @@
-#define FL_ATTENTION_KERNELS kAttentionKernelsPortable
-#include "cpu/attention/attention_kernels.inc"

@@ -1,4 +1,0 @@
-#if defined(__x86_64__)
-#define FL_ROW_KERNELS kRowKernelsAvx512
-#include "cpu/rows/row_kernels.inc"
-#endif

@@ -1,2 +1,0 @@
-#define FL_ROW_KERNELS kRowKernelsPortable
-#include "cpu/rows/row_kernels.inc"
