@@ -14,7 +14,8 @@ import { parseArgs } from 'node:util';
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const require = createRequire(import.meta.url);
 const { classify, configOf, createModel, fineTune, openTextModel, saveModel } = require(join(root, 'dist', 'index.js'));
-// The library is used as it is built; the grammar is an example in TypeScript, which is no part of it.
+// The library is used as it is built; the grammar is an example in TypeScript, which is no part of
+// it.
 const { makeSentimentTask } = require('tsx/cjs/api').require('../examples/sentiment_grammar/index.ts', import.meta.url);
 const { values: options } = parseArgs({ options: { json: { type: 'string' } } });
 
