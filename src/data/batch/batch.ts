@@ -10,8 +10,8 @@ import type { BatchTensors } from '../../graph/program';
  * `packBatch` lays out has the tensors
  * - `inputIds`, `tokenTypeIds` [T]; `positionIds` [T], each token's position in its sequence plus
  *   the model's offset;
- * - `cuSeqlens` [S + 1]: sequence s is tokens cuSeqlens[s] to cuSeqlens[s + 1]; `firstToken` [S],
- *   its classification token;
+ * - `cuSeqlens` [S + 1], where sequence s is tokens cuSeqlens[s] to cuSeqlens[s + 1]; `firstToken`
+ *   [S], its classification token;
  * - `labels`: class index of each sequence [S], of each token [T], or of each masked token [M]; or
  *   `targets` [S * numOutputs];
  * - `rowIndex` [M], masked LM: the tokens with a label.
