@@ -103,14 +103,9 @@ export {
 } from './report';
 export { Classifier, type ClassifierOptions, classify } from './task/classify';
 export { type EvaluateOptions, type EvaluateResult, evaluate } from './task/evaluate';
-export {
-  FINE_TUNE_TASKS,
-  type FineTuneOptions,
-  type FineTuneResult,
-  type FineTuneTask,
-  fineTune,
-} from './task/fine_tune';
+export { type FineTuneResult, fineTune } from './task/fine_tune';
 export type { Method } from './task/method';
+export { FINE_TUNE_TASKS, type FineTuneOptions, type FineTuneTask } from './task/options/fine_tune_options';
 export { type PretrainOptions, type PretrainResult, pretrain } from './task/pretrain';
 export { type OpenTextModelOptions, openTextModel, type TextModel } from './task/text_model';
 export { Evaluator, type EvaluatorOptions } from './train/evaluate';

@@ -1,3 +1,7 @@
+/**
+ * Checks and helpers that every set of options needs: names of keys, ranges of numbers, values left
+ * out. What each option means stands where it is used; those of fine-tuning in src/task/options.
+ */
 import { FusedLoraError } from './errors';
 import { listNames, nearNames } from './near';
 
@@ -21,7 +25,8 @@ export function probability(where: string, name: string, p: number): void {
 }
 
 /**
- * Throws INVALID_ARGUMENT for a key that is not known, which only a caller without types can pass, naming the one that may have been meant.
+ * Throws INVALID_ARGUMENT for a key that is not known, which only a caller without types can pass,
+ * naming the one that may have been meant.
  *
  * @param known all keys that the options have.
  */
@@ -34,4 +39,9 @@ export function checkKeys(where: string, options: object, known: Readonly<Record
     'INVALID_ARGUMENT',
     `${where}: has no option "${wrong}".${near === undefined ? '' : ` Did you mean ${near}?`} It has: ${listNames(names, 40)}`,
   );
+}
+
+/** Leaves out what is undefined, so that defaults hold. */
+export function compact<T extends object>(options: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as never;
 }

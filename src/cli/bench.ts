@@ -1,12 +1,17 @@
-/** `fused-lora bench`: what fusion gains on this machine, in under a minute. The project's benchmarks compare with other libraries too. */
+/**
+ * `fused-lora bench`: what fusion gains on this machine, in under a minute; measured by
+ * bench_measure.ts. The project's own benchmarks (benchmarks/) compare with other libraries too.
+ */
 import { Command } from 'commander';
 import { FusedLoraError } from '../base/errors';
 import { chooseDevice, type DeviceOption } from '../graph/device';
 import { choosePrecision, type PrecisionOption } from '../graph/precision';
+import { LORA_DEFAULTS } from '../task/options/defaults';
 import { compareLayers, compareSteps, type LayerComparison, type StepComparison } from './bench_measure';
 import { showFigures } from './figures';
-import { addExamples, addOutputOptions, deviceOption, integer, type OutputOptions, precisionOption } from './options';
+import { addExamples, integer, type OutputOptions } from './options';
 import { action } from './run';
+import { addOutputOptions, addRows, rowsOfGroup } from './table_options';
 import { alignColumns, milliseconds } from './text';
 
 interface BenchOptions extends OutputOptions {
@@ -14,8 +19,8 @@ interface BenchOptions extends OutputOptions {
   r: number;
   hiddenSize: number;
   rounds: number;
-  device: DeviceOption;
-  precision: PrecisionOption;
+  device?: DeviceOption;
+  precision?: PrecisionOption;
 }
 
 export function benchCommand(): Command {
@@ -23,17 +28,15 @@ export function benchCommand(): Command {
     .description('measure LoRA layers and training steps, fused against separate ops, on random values')
     .optionsGroup('What is measured:')
     .option('--tokens <n>', 'tokens of a batch', integer(1), 1024)
-    .option('--r <rank>', 'LoRA rank', integer(1), 8)
+    .option('--r <rank>', 'LoRA rank', integer(1), LORA_DEFAULTS.r)
     .option(
       '--hidden-size <n>',
       'of the encoder, a multiple of 64: 768 as RoBERTa-base, 1024 as large',
       integer(64),
       768,
     )
-    .option('--rounds <n>', 'measurements of each side, in turns', integer(3), 7)
-    .addOption(deviceOption())
-    .addOption(precisionOption());
-  addOutputOptions(command);
+    .option('--rounds <n>', 'measurements of each side, in turns', integer(3), 7);
+  addOutputOptions(addRows(command, rowsOfGroup('Device')));
   addExamples(command, ['fused-lora bench', 'fused-lora bench --hidden-size 1024 --r 16 --json bench.json']);
   return command.action(
     action(async (context, options: BenchOptions) => {

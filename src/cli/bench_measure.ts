@@ -1,4 +1,7 @@
-/** Measurements of `fused-lora bench`. Sides take turns, so that a drift of the machine's speed meets both alike. */
+/**
+ * Measurements of `fused-lora bench`: sides take turns, so that a drift of the machine's speed
+ * meets both alike. What is said of them is made in bench.ts.
+ */
 import { FusedLoraError } from '../base/errors';
 import { sourceOf } from '../data/batch/sources';
 import { plan } from '../graph/plan';
@@ -43,7 +46,10 @@ export interface StepComparison {
 }
 
 const SCALING = 2;
-/** Layers of the encoder whose step is measured: enough for what a layer costs, few enough for a minute. */
+/**
+ * Layers of the encoder whose step is measured: enough for what a layer costs, few enough for a
+ * minute.
+ */
 const LAYERS = 2;
 const LENGTH = 64;
 
@@ -146,7 +152,10 @@ export async function compareLayers(settings: BenchSettings): Promise<LayerCompa
   return results;
 }
 
-/** A whole step (forward, backward, AdamW) of a small encoder of the given width, adapters on all its linears. */
+/**
+ * A whole step (forward, backward, AdamW) of a small encoder of the given width, adapters on all
+ * its linears.
+ */
 export async function compareSteps(settings: BenchSettings): Promise<StepComparison> {
   const { hiddenSize, tokens, r, backend, precision, signal } = settings;
   const config = {

@@ -1,4 +1,7 @@
-/** Options from a file (`--config`), and the file that repeats a run. */
+/**
+ * Options from a file (`--config`), and the file that repeats a run (run_config.json). When such a
+ * file is written, and what stands in it, is decided in run_files.ts and table_options.ts.
+ */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { type ParseError, parse, printParseErrorCode } from 'jsonc-parser';
 import { FusedLoraError } from '../base/errors';
@@ -6,18 +9,12 @@ import { listNames, nearNames } from '../base/near';
 import { writeFileAtomic } from '../io/atomic';
 import { decodeUtf8, isJsonObject, readFileBytes } from '../io/json';
 
-/** Options that say how a command is run, not what it does: they stand on the command line alone. */
+/**
+ * Options that say how a command is run, not what it does: they stand on the command line alone.
+ */
 const NOT_IN_FILES = ['config', 'help', 'version', 'resume', 'overwrite', 'quiet', 'verbose', 'json'];
 
 const required = new WeakMap<Command, Option[]>();
-
-/** `--config`; its values are taken by `applyConfig`, before the command runs. */
-export function addConfigOption(command: Command): Command {
-  return command.option(
-    '--config <file>',
-    'options from a JSON file (.jsonc: comments too), keys as here without the dashes; options given here win',
-  );
-}
 
 /** An option that must be given, here or in the file of `--config`. */
 export function requiredOption(command: Command, flags: string, description: string): Command {
@@ -32,7 +29,8 @@ const keyOf = (option: Option) => (option.long ?? '').replace(/^--(no-)?/, '');
 const inFiles = (command: Command) => command.options.filter((option) => !NOT_IN_FILES.includes(keyOf(option)));
 
 /**
- * Sets what the file of `--config` says and the command line does not, then sees that every required option is there.
+ * Sets what the file of `--config` says and the command line does not, then sees that every
+ * required option is there.
  *
  * @throws FusedLoraError FILE_NOT_FOUND; INVALID_ARGUMENT naming the file and the key or line.
  */

@@ -1,31 +1,26 @@
-/** `fused-lora eval`: metrics of a model or adapter on a data file. */
+/**
+ * `fused-lora eval`: metrics of a model or adapter on data files.
+ * The measuring is src/task/evaluate.ts; which model is meant is settled in model.ts.
+ */
 import { Command } from 'commander';
+import { compact } from '../base/options';
 import type { ColumnOptions } from '../data/read/columns';
-import type { DeviceOption } from '../graph/device';
+import { chooseDevice, type DeviceOption } from '../graph/device';
 import type { PrecisionOption } from '../graph/precision';
+import { checkedThreshold } from '../metrics/probabilities';
 import { evaluate } from '../task/evaluate';
 import { showFigures } from './figures';
 import { addModelOptions, type ModelOptions, openModel } from './model';
-import {
-  addColumnOptions,
-  addExamples,
-  addOutputOptions,
-  columnsOf,
-  compact,
-  deviceOption,
-  integer,
-  type OutputOptions,
-  precisionOption,
-  thresholdOption,
-} from './options';
+import { addExamples, type OutputOptions, thresholdOption } from './options';
 import { action } from './run';
+import { addGroup, addOutputOptions, addRows, columnsOf, rowsOf, rowsOfGroup } from './table_options';
 
 interface EvalOptions extends ModelOptions, ColumnOptions, OutputOptions {
   batchSize?: number;
   tokenBudget?: number;
   threshold?: number;
-  device: DeviceOption;
-  precision: PrecisionOption;
+  device?: DeviceOption;
+  precision?: PrecisionOption;
 }
 
 export function evalCommand(): Command {
@@ -35,14 +30,12 @@ export function evalCommand(): Command {
       '<data...>',
       'labelled .csv, .tsv, .jsonl or .parquet (also .gz), folders, globs, hf://datasets/OWNER/NAME/PATH; for words also CoNLL',
     )
-    .optionsGroup('Measuring:')
-    .option('--batch-size <n>', 'sentences a batch (default: 32)', integer(1))
-    .option('--token-budget <n>', 'most tokens a batch (default: none)', integer(1))
-    .addOption(thresholdOption())
-    .addOption(deviceOption())
-    .addOption(precisionOption());
-  addModelOptions(command);
-  addColumnOptions(command);
+    .optionsGroup('Measuring:');
+  addRows(command, rowsOf(['batchSize', 'tokenBudget'], { tokenBudget: { help: 'most tokens a batch' } })).addOption(
+    thresholdOption(),
+  );
+  addModelOptions(addRows(command, rowsOfGroup('Device')));
+  addGroup(command, 'Columns of the data');
   addOutputOptions(command);
   addExamples(command, [
     'fused-lora eval dev.tsv --adapter my-adapter/',
@@ -50,13 +43,14 @@ export function evalCommand(): Command {
   ]);
   return command.action(
     action(async (context, data: string[], options: EvalOptions) => {
-      const textModel = await openModel(options, context);
       const { batchSize, tokenBudget, threshold, offline, device, precision } = options;
+      // What the options alone show to be wrong is told before the model is read.
+      checkedThreshold(threshold);
+      chooseDevice(device);
+      const textModel = await openModel(options, context);
       const result = await evaluate(textModel, data, {
         ...columnsOf(options),
-        ...compact({ batchSize, tokenBudget, threshold, offline }),
-        device,
-        precision,
+        ...compact({ batchSize, tokenBudget, threshold, offline, device, precision }),
         signal: context.signal,
       });
       textModel.model.dispose();

@@ -1,7 +1,12 @@
+/**
+ * The figures of a command, as text or as JSON (`--json`).
+ * Tables and units of the text are made in text.ts.
+ */
 import { writeFileAtomic } from '../io/atomic';
 
 /**
- * What a command found, on standard output: its text, or with `--json` the figures. `--json FILE` writes them there, beside the text.
+ * What a command found, on standard output: its text, or with `--json` the figures. `--json FILE`
+ * writes them there, beside the text.
  *
  * @param text with its line ends.
  */

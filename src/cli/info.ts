@@ -1,28 +1,28 @@
-/** `fused-lora info`: what this installation is and what it would compute on. */
+/**
+ * `fused-lora info`: what this installation is and what it would compute on.
+ * Devices are chosen in src/task/device.ts, precisions in src/graph/precision.ts.
+ */
 import { Command } from 'commander';
 import { chooseDevice, type DeviceOption } from '../graph/device';
 import { choosePrecision, type Precision, type PrecisionOption } from '../graph/precision';
 import { version } from '../io/version';
 import { type CudaInfo, native } from '../native';
 import { showFigures } from './figures';
-import { addExamples, addOutputOptions, deviceOption, type OutputOptions, precisionOption } from './options';
+import { addExamples, type OutputOptions } from './options';
 import { action } from './run';
+import { addGroup, addOutputOptions } from './table_options';
 
 interface InfoOptions extends OutputOptions {
-  device: DeviceOption;
-  precision: PrecisionOption;
+  device?: DeviceOption;
+  precision?: PrecisionOption;
 }
 
 const bf16Reason = (precision: Precision) =>
   precision === 'bf16' ? 'the device has bf16 instructions' : 'the device has no bf16 instructions';
 
 export function infoCommand(): Command {
-  const command = new Command('info')
-    .description('show the version, the device that would be used and why')
-    .optionsGroup('Device:')
-    .addOption(deviceOption())
-    .addOption(precisionOption());
-  addOutputOptions(command);
+  const command = new Command('info').description('show the version, the device that would be used and why');
+  addOutputOptions(addGroup(command, 'Device'));
   addExamples(command, ['fused-lora info', 'fused-lora info --device cuda --json']);
   return command.action(
     action(async (_context, options: InfoOptions) => {
@@ -37,7 +37,7 @@ export function infoCommand(): Command {
         `cpu        ${facts.isa}, ${facts.threads} threads (FUSED_LORA_THREADS sets them)`,
         ...cudaLines(cuda),
         `device     ${reason}`,
-        `precision  ${precision}: ${options.precision === 'auto' ? bf16Reason(precision) : 'asked for'}`,
+        `precision  ${precision}: ${(options.precision ?? 'auto') === 'auto' ? bf16Reason(precision) : 'asked for'}`,
         '',
       ].join('\n');
       const figures = { version: version(), node: process.versions.node, ...facts, device: backend, reason, precision };

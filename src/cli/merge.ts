@@ -1,4 +1,7 @@
-/** `fused-lora merge`: a base model and an adapter as one model folder. */
+/**
+ * `fused-lora merge`: a base model and an adapter as one model folder.
+ * The arithmetic is src/lora/merge.ts, the folder src/models/auto.ts.
+ */
 import { Command } from 'commander';
 import { FusedLoraError } from '../base/errors';
 import { mergeAndUnload } from '../lora';
@@ -7,8 +10,9 @@ import { copyTokenizer, writeSettings } from '../task/text_model';
 import { requiredOption } from './config_file';
 import { showFigures } from './figures';
 import { addModelOptions, type ModelOptions, openModel } from './model';
-import { addExamples, addOutputOptions, choice, type OutputOptions, SAVE_DTYPES, type SaveDType } from './options';
+import { addExamples, choice, type OutputOptions, SAVE_DTYPES, type SaveDType } from './options';
 import { action } from './run';
+import { addOutputOptions } from './table_options';
 
 interface MergeOptions extends ModelOptions, OutputOptions {
   output: string;

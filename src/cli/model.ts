@@ -1,29 +1,32 @@
-/** Which model or adapter a command works with. */
+/**
+ * Which model or adapter a command works with, for eval, predict and merge.
+ * It is opened by src/task/text_model.ts; train and plan name theirs by the option table.
+ */
 import type { Command } from 'commander';
 import { FusedLoraError } from '../base/errors';
+import { compact } from '../base/options';
 import { openTextModel, type TextModel } from '../task/text_model';
-import { addHubOptions, compact, type HubFlags, integer } from './options';
-import type { CommandContext } from './run';
 
-export interface ModelOptions extends HubFlags {
+import type { CommandContext } from './run';
+import { addRows, rowsOf } from './table_options';
+
+export interface ModelOptions {
   model?: string;
   adapter?: string;
+  revision?: string;
+  offline?: boolean;
   tokenizer?: string;
   maxLength?: number;
 }
 
+const ROWS = rowsOf(['revision', 'offline', 'tokenizer', 'maxLength'], { maxLength: { says: "the model's" } });
+
 export function addModelOptions(command: Command): Command {
-  return addHubOptions(
-    command
-      .optionsGroup('Model:')
-      .option(
-        '--model <dir|name>',
-        "Hugging Face model folder, or a name on the hub (default: the adapter's base model)",
-      )
-      .option('--adapter <dir|name>', 'PEFT adapter folder, or a name on the hub'),
-  )
-    .option('--tokenizer <dir>', "folder of the tokenizer (default: the model's)")
-    .option('--max-length <n>', "most tokens of a sentence; longer ones are cut (default: the model's)", integer(3));
+  command
+    .optionsGroup('Model:')
+    .option('--model <dir|name>', "Hugging Face model folder, or a name on the hub (default: the adapter's base model)")
+    .option('--adapter <dir|name>', 'PEFT adapter folder, or a name on the hub');
+  return addRows(command, ROWS);
 }
 
 /** Opens it and refuses a head that nobody trained. */

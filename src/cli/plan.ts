@@ -1,112 +1,82 @@
-/** `fused-lora plan`: what a training run would train and cost, before anything is spent. */
+/**
+ * `fused-lora plan`: what a training run would train and cost, before anything is spent.
+ * What is computed is in src/task/plan_training.ts; this makes the tables.
+ */
 import { Command } from 'commander';
-import type { ColumnOptions } from '../data/read/columns';
-import type { DeviceOption } from '../graph/device';
-import type { PrecisionOption } from '../graph/precision';
 import { formatTotals } from '../lora';
 import { foldLayers } from '../nn/fold_layers';
-import { type PlannedBatch, planTraining, type TrainingPlan } from '../task/plan_training';
-import { requiredOption } from './config_file';
-import { showFigures } from './figures';
-import { addMethodOptions, addTaskOptions, loraOf, type MethodOptions, methodOf, type TaskOptions } from './method';
 import {
-  addColumnOptions,
-  addExamples,
-  addHubOptions,
-  addOutputOptions,
-  columnsOf,
-  compact,
-  deviceOption,
-  type HubFlags,
-  integer,
-  list,
-  number,
-  type OutputOptions,
-  precisionOption,
-} from './options';
+  PLAN_DEFAULTS,
+  type PlannedBatch,
+  type PlanTrainingOptions,
+  planTraining,
+  type TrainingPlan,
+} from '../task/plan_training';
+import { showFigures } from './figures';
+import { type MethodFlags, withLora } from './method';
+import { addExamples, integer, list, number, type OutputOptions } from './options';
 import { formatSeconds } from './progress';
 import { action } from './run';
+import { addOutputOptions, addRows, COLUMN_ROWS, libraryOptions, rowsOf, rowsOfGroup } from './table_options';
 import { alignColumns, megabytes } from './text';
 
-interface PlanOptions extends ColumnOptions, HubFlags, TaskOptions, MethodOptions, OutputOptions {
-  model: string;
-  train?: string[];
-  tokenizer?: string;
+interface PlanFlags extends MethodFlags, OutputOptions {
   batchSize: number[];
-  tokenBudget?: number;
-  maxLength?: number;
-  epochs?: number;
-  maxSteps?: number;
-  gradientAccumulation?: number;
   measure: number;
-  device: DeviceOption;
-  precision: PrecisionOption;
 }
+
+const INPUT_ROWS = rowsOf(
+  ['model', 'train', 'tokenizer', 'task', 'labelNames', 'ignoreMismatchedSizes', 'revision', 'offline'],
+  {
+    model: {
+      flags: '--model <path|name>',
+      help: 'Hugging Face model folder or name on the hub, or a config.json (random weights)',
+    },
+    train: {
+      required: false,
+      help: 'training data, for lengths and the number of steps',
+      says: 'texts of --max-length',
+    },
+  },
+);
+const METHOD_ROWS = rowsOfGroup('What is trained');
+const TRAINING_ROWS = rowsOf(['tokenBudget', 'gradientAccumulation', 'maxLength', 'epochs', 'maxSteps']);
+const DEVICE_ROWS = rowsOfGroup('Device');
+const ROWS = [...INPUT_ROWS, ...COLUMN_ROWS, ...METHOD_ROWS, ...TRAINING_ROWS, ...DEVICE_ROWS];
 
 const sizes = (text: string) => list(text).map(integer(1));
 
 export function planCommand(): Command {
-  const command = new Command('plan')
-    .description('show what a training run would train and cost (arithmetic, memory, time), before anything is spent')
-    .optionsGroup('Input:');
-  requiredOption(
-    command,
-    '--model <path|name>',
-    'Hugging Face model folder or name on the hub, or a config.json (random weights)',
+  const command = new Command('plan').description(
+    'show what a training run would train and cost (arithmetic, memory, time), before anything is spent',
   );
-  command
-    .option('--train <files...>', 'training data, for lengths and the number of steps (default: texts of --max-length)')
-    .option('--tokenizer <dir>', "folder of the tokenizer (default: the model's)");
-  addHubOptions(addTaskOptions(command));
-  addColumnOptions(command);
-  addMethodOptions(command)
+  addRows(command.optionsGroup('Input:'), INPUT_ROWS);
+  addRows(command.optionsGroup('Columns of the data:'), COLUMN_ROWS);
+  addRows(command.optionsGroup('What is trained:'), METHOD_ROWS)
     .optionsGroup('Training:')
-    .option('--batch-size <list>', 'sentences a batch: each is planned', sizes, [8, 16, 32])
-    .option('--token-budget <n>', 'most tokens a batch (default: none)', integer(1))
-    .option('--gradient-accumulation <n>', 'batches an optimizer step (default: 1)', integer(1))
-    .option('--max-length <n>', 'most tokens of a sentence; longer ones are cut (default: 128)', integer(3))
-    .option('--epochs <n>', 'passes over the data (default: 3)', number)
-    .option('--max-steps <n>', 'optimizer steps, in place of epochs', integer(1))
+    .option('--batch-size <list>', 'sentences a batch: each is planned', sizes, [...PLAN_DEFAULTS.batchSizes]);
+  addRows(command, TRAINING_ROWS)
     .optionsGroup('Measuring:')
-    .option('--measure <seconds>', 'seconds of steps with each batch size; 0: none', number, 2)
-    .addOption(deviceOption())
-    .addOption(precisionOption());
-  addOutputOptions(command);
+    .option(
+      '--measure <seconds>',
+      'seconds of steps with each batch size; 0: none',
+      number,
+      PLAN_DEFAULTS.measureSeconds,
+    );
+  addOutputOptions(addRows(command, DEVICE_ROWS));
   addExamples(command, [
     'fused-lora plan --model roberta-base/',
     'fused-lora plan --model roberta-base/ --train train.tsv --batch-size 16,32 --r 4 --target-modules query,value',
     'fused-lora plan --model config.json --measure 0 --json plan.json',
   ]);
   return command.action(
-    action(async (context, options: PlanOptions) => {
-      const plan = await planTraining({
-        model: options.model,
-        method: methodOf(options),
-        lora: loraOf(options),
-        batchSizes: options.batchSize,
-        measureSeconds: options.measure,
-        device: options.device,
-        precision: options.precision,
-        signal: context.signal,
-        ...columnsOf(options),
-        ...compact({
-          train: options.train,
-          revision: options.revision,
-          offline: options.offline,
-          task: options.task,
-          labelNames: options.labels,
-          tokenizer: options.tokenizer,
-          tokenBudget: options.tokenBudget,
-          maxLength: options.maxLength,
-          epochs: options.epochs,
-          maxSteps: options.maxSteps,
-          gradientAccumulation: options.gradientAccumulation,
-          ignoreMismatchedSizes: options.ignoreMismatchedSizes,
-        }),
-      });
+    action(async (context, flags: PlanFlags) => {
+      const options = withLora(flags, libraryOptions(ROWS, { ...flags })) as unknown as PlanTrainingOptions;
+      const { batchSize: batchSizes, measure: measureSeconds } = flags;
+      const plan = await planTraining({ ...options, batchSizes, measureSeconds, signal: context.signal });
       const { instructions, ...figures } = plan;
-      const program = options.verbose ? `\nProgram\n${instructions}\n` : '';
-      showFigures(options.json, { command: 'plan', ...figures }, `${describe(plan)}${program}`);
+      const program = flags.verbose ? `\nProgram\n${instructions}\n` : '';
+      showFigures(flags.json, { command: 'plan', ...figures }, `${describe(plan)}${program}`);
     }),
   );
 }

@@ -1,37 +1,32 @@
-/** `fused-lora predict`: labels and probabilities as JSON lines, in the order of the input. */
+/**
+ * `fused-lora predict`: labels and probabilities as JSON lines, in the order of the input.
+ * Input is read in predict_input.ts, lines are written in predict_output.ts.
+ */
 import { Command } from 'commander';
 import { FusedLoraError } from '../base/errors';
+import { compact } from '../base/options';
 import type { Task } from '../base/tasks';
 import { type Example, isTokenExample } from '../data/examples/example';
 import type { ColumnOptions } from '../data/read/columns';
 import { streamFile } from '../data/read/load';
-import type { DeviceOption } from '../graph/device';
+import { chooseDevice, type DeviceOption } from '../graph/device';
 import type { PrecisionOption } from '../graph/precision';
+import { checkedThreshold } from '../metrics/probabilities';
 import { Classifier } from '../task/classify';
 import { addModelOptions, type ModelOptions, openModel } from './model';
-import {
-  addColumnOptions,
-  addExamples,
-  addOutputOptions,
-  choice,
-  columnsOf,
-  compact,
-  deviceOption,
-  type OutputOptions,
-  precisionOption,
-  thresholdOption,
-} from './options';
+import { addExamples, choice, type OutputOptions, thresholdOption } from './options';
 import { exampleLines, type LineFormat, linePieces, openText, PIECE } from './predict_input';
 import { openOutput } from './predict_output';
 import { action, type CommandContext } from './run';
+import { addGroup, addOutputOptions, columnsOf } from './table_options';
 
 interface PredictOptions extends ModelOptions, ColumnOptions, Pick<OutputOptions, 'quiet' | 'verbose'> {
   file?: string[];
   format: LineFormat;
   output?: string;
   threshold?: number;
-  device: DeviceOption;
-  precision: PrecisionOption;
+  device?: DeviceOption;
+  precision?: PrecisionOption;
 }
 
 export function predictCommand(): Command {
@@ -49,8 +44,8 @@ export function predictCommand(): Command {
     )
     .option('--output <file>', 'write the JSON lines there (default: standard output)')
     .addOption(thresholdOption());
-  addModelOptions(command).optionsGroup('Device:').addOption(deviceOption()).addOption(precisionOption());
-  addColumnOptions(command);
+  addGroup(addModelOptions(command), 'Device');
+  addGroup(command, 'Columns of the data');
   addOutputOptions(command, { figures: false });
   addExamples(command, [
     'fused-lora predict --adapter my-adapter/ "what a lovely film" "far too long"',
@@ -62,14 +57,14 @@ export function predictCommand(): Command {
       if (texts.length > 0 && options.file !== undefined) {
         throw new FusedLoraError('INVALID_ARGUMENT', 'give texts as arguments or --file, not both');
       }
+      const { threshold, device, precision } = options;
+      // What the options alone show to be wrong is told before the model is read.
+      checkedThreshold(threshold);
+      chooseDevice(device);
       const textModel = await openModel(options, context);
       const output = openOutput(options.output);
       try {
-        using classifier = new Classifier(textModel, {
-          device: options.device,
-          precision: options.precision,
-          ...compact({ threshold: options.threshold }),
-        });
+        using classifier = new Classifier(textModel, compact({ device, precision, threshold }));
         for await (const piece of inputOf(texts, options, textModel.model.task, context)) {
           const predictions = await classifier.predict(piece, context.signal);
           const lines = predictions.map(

@@ -1,4 +1,7 @@
-/** What `fused-lora predict` reads, in pieces as they come: a pipe that is slow is answered line by line, a fast one in batches. */
+/**
+ * What `fused-lora predict` reads, in pieces as they come: a slow pipe is answered line by line, a
+ * fast one in batches. Data files are read by src/data/read; the command itself is predict.ts.
+ */
 import * as fs from 'node:fs';
 import { StringDecoder } from 'node:string_decoder';
 import { FusedLoraError } from '../base/errors';
@@ -8,14 +11,17 @@ import { isJsonObject } from '../io/json';
 
 /** Most examples that are predicted together: enough to sort by length, few enough to stream. */
 export const PIECE = 1024;
-/** Characters of the longest line: without a limit a file without line ends would fill the memory. */
+/**
+ * Characters of the longest line: without a limit a file without line ends would fill the memory.
+ */
 const MOST_CHARACTERS = 64 << 20;
 
 export type LineFormat = 'text' | 'jsonl';
 
 /**
- * The lines of a stream: each piece holds what a read brought, at most {@link PIECE} lines, so that nothing waits for lines that are not there
- * yet. No more is read while a piece is worked on than the stream's own buffer.
+ * The lines of a stream: each piece holds what a read brought, at most {@link PIECE} lines, so that
+ * nothing waits for lines that are not there yet. No more is read while a piece is worked on than
+ * the stream's own buffer.
  *
  * @param signal ends a stream that gives nothing.
  * @throws FusedLoraError ABORTED; INVALID_DATA for a line that no memory should hold.
@@ -79,7 +85,10 @@ export function openText(file: string): fs.ReadStream {
   }
 }
 
-/** Examples of lines: texts, or objects such as {"text": "…"}. Empty lines of the latter are passed over. */
+/**
+ * Examples of lines: texts, or objects such as {"text": "…"}. Empty lines of the latter are passed
+ * over.
+ */
 export async function* exampleLines(
   pieces: AsyncIterable<{ lines: string[]; firstLine: number }>,
   name: string,

@@ -1,4 +1,7 @@
-/** Where lines of predictions go: standard output as fast as its reader takes them, or a file that appears whole. */
+/**
+ * Where lines of predictions go: standard output as fast as its reader takes them, or a file that
+ * appears whole. What stands in a line is made in predict.ts.
+ */
 import { once } from 'node:events';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
@@ -37,7 +40,8 @@ function fileOutput(file: string): LineOutput {
     const close = () => fs.closeSync(fd);
     return { write: async (text) => void fs.writeSync(fd, text), finish: close, discard: close };
   }
-  // Tells what is wrong with the place before anything is computed: a missing folder, no permission, a folder of that name.
+  // Tells what is wrong with the place before anything is computed: a missing folder, no
+  // permission, a folder of that name.
   if (!existing) {
     writeFileAtomic(file, '');
     fs.rmSync(file);

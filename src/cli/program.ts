@@ -1,4 +1,7 @@
-/** The command line as a whole: `fused-lora <command>`; one file a command. */
+/**
+ * The command line as a whole: `fused-lora <command>`; one file a command.
+ * How a command runs, and what it exits with, is in run.ts.
+ */
 import { Command } from 'commander';
 import { version } from '../io/version';
 import { benchCommand } from './bench';

@@ -1,4 +1,7 @@
-/** What a training run shows while it runs: one live line on a terminal, a plain line now and then elsewhere. */
+/**
+ * What a training run shows while it runs: one live line on a terminal, a plain line now and then
+ * elsewhere. The events come from src/train/events.ts.
+ */
 import { Format, SingleBar } from 'cli-progress';
 import type { EvaluationEvent, StepEvent, TrainerCallbacks } from '../train/events';
 

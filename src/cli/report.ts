@@ -1,12 +1,16 @@
-/** `fused-lora report`: one HTML file about a training run, or several compared. */
+/**
+ * `fused-lora report`: one HTML file about a training run, or several compared.
+ * The page is made in src/report.
+ */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { Command } from 'commander';
 import { FusedLoraError } from '../base/errors';
 import { writeFileAtomic } from '../io/atomic';
 import { readRecord, renderReport } from '../report';
-import { addExamples, addOutputOptions, type OutputOptions } from './options';
+import { addExamples, type OutputOptions } from './options';
 import { action } from './run';
+import { addOutputOptions } from './table_options';
 
 interface ReportOptions extends Pick<OutputOptions, 'quiet'> {
   output: string;

@@ -1,9 +1,11 @@
 /**
- * How every command runs: options from a file, errors as one line, Ctrl-C as an AbortSignal, exit codes.
+ * How every command runs: options from a file, errors as one line, Ctrl-C as an AbortSignal, exit
+ * codes. What a command does stands in the file of its name; all of them are listed in program.ts.
  */
 import { type Command, CommanderError } from 'commander';
 import { type ErrorCode, FusedLoraError } from '../base/errors';
 import { applyConfig } from './config_file';
+import { flagOf } from './table_options';
 
 /** What the process ends with; docs/cli.md and the help say the same. */
 export const EXIT = {
@@ -69,10 +71,15 @@ export function formatError(error: unknown, verbose: boolean, command?: Command)
   return lines.join('\n');
 }
 
-/** Options of the library under the names that they have on the command line: textColumn becomes --text-column. */
+/**
+ * Options of the library under the names that they have on the command line: learningRate becomes
+ * --lr.
+ */
 function withFlags(message: string, command: Command | undefined): string {
   const flags = new Map(command?.options.map((option) => [option.attributeName(), option.long ?? option.flags]));
-  return message.replace(/(?<![\w"'.-])[a-z]+[A-Z]\w*(?![\w"'])/g, (name) => flags.get(name) ?? name);
+  const has = (flag: string | undefined) => command?.options.some(({ long }) => long !== undefined && long === flag);
+  const inTable = (name: string) => (has(flagOf(name)) ? flagOf(name) : undefined);
+  return message.replace(/(?<![\w"'.-])[a-z]+[A-Z]\w*(?![\w"'])/g, (name) => inTable(name) ?? flags.get(name) ?? name);
 }
 
 /** Of this library's errors and the system's. */
@@ -82,7 +89,8 @@ function codeOf(error: unknown): string {
 }
 
 /**
- * The action of a command: gives it a context, then sets the exit code. The second signal ends the process at once.
+ * The action of a command: gives it a context, then sets the exit code. The second signal ends the
+ * process at once.
  *
  * @param body gets the command's arguments and options as commander gives them to an action.
  */
@@ -131,7 +139,10 @@ function stoppedBy(signal: string | undefined, context: CommandContext): string 
   return `stopped by ${signal}${more === undefined ? '' : `\n${more}`}`;
 }
 
-/** Parses the command line; commander's own errors (unknown option, missing argument) leave in the same form. */
+/**
+ * Parses the command line; commander's own errors (unknown option, missing argument) leave in the
+ * same form.
+ */
 export async function runProgram(program: Command, argv: readonly string[]): Promise<void> {
   // A reader that went away (`| head`) is no error.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {

@@ -1,4 +1,7 @@
-/** Tables and quantities in plain text. */
+/**
+ * Tables and quantities in plain text, for plan.ts and bench.ts.
+ * What else a command prints is in figures.ts.
+ */
 
 /** Cells in columns: the first to the left, the others to the right. */
 export function alignColumns(rows: readonly (readonly string[])[]): string {

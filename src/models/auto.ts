@@ -76,10 +76,7 @@ const PROBLEM_TYPES: Partial<Record<Task, string>> = {
 const TASK_OF_PROBLEM = Object.fromEntries(Object.entries(PROBLEM_TYPES).map(([task, type]) => [type, task as Task]));
 
 function taskOf(config: EncoderConfig, task: Task | undefined, file: string): Task {
-  if (task !== undefined) {
-    if (TASKS.includes(task)) return task;
-    throw new FusedLoraError('INVALID_ARGUMENT', `task is "${task}"; it must be one of ${TASKS.join(', ')}`);
-  }
+  if (task !== undefined) return task;
   const [architecture = ''] = Array.isArray(config.json['architectures'])
     ? config.json['architectures'].map(String)
     : [];
@@ -113,28 +110,37 @@ function settingsOf(config: EncoderConfig, options: ModelOptions, file: string):
   if (given && given.length !== numLabels) {
     throw new FusedLoraError('INVALID_ARGUMENT', `numLabels is ${numLabels}, but labelNames has ${given.length} names`);
   }
-  if (given && new Set(given).size !== given.length) {
-    throw new FusedLoraError('INVALID_ARGUMENT', `labelNames has a name twice: ${given.join(', ')}`);
-  }
   if (task === 'regression') return { task, numLabels, labelNames: [] };
   const known = given ?? (config.labelNames.length === numLabels ? config.labelNames : undefined);
   return { task, numLabels, labelNames: known ?? Array.from({ length: numLabels }, (_, i) => `LABEL_${i}`) };
 }
 
-function withDropouts(config: EncoderConfig, options: ModelOptions): EncoderConfig {
-  const changed = { ...config };
-  for (const name of ['hiddenDropout', 'attentionDropout', 'classifierDropout'] as const) {
+const DROPOUTS = ['hiddenDropout', 'attentionDropout', 'classifierDropout'] as const;
+
+/** What can be told of a model's options before there is a config.json: throws INVALID_ARGUMENT. */
+export function checkModelOptions(options: ModelOptions): void {
+  const { task, labelNames } = options;
+  if (task !== undefined && !TASKS.includes(task)) {
+    throw new FusedLoraError('INVALID_ARGUMENT', `task is "${task}"; it must be one of ${TASKS.join(', ')}`);
+  }
+  if (labelNames && new Set(labelNames).size !== labelNames.length) {
+    throw new FusedLoraError('INVALID_ARGUMENT', `labelNames has a name twice: ${labelNames.join(', ')}`);
+  }
+  for (const name of DROPOUTS) {
     const p = options[name];
-    if (p === undefined) continue;
-    if (!(p >= 0 && p < 1)) {
+    if (p !== undefined && !(p >= 0 && p < 1)) {
       throw new FusedLoraError('INVALID_ARGUMENT', `${name} is ${p}; it must be at least 0 and below 1`);
     }
-    changed[name] = p;
   }
-  return changed;
+}
+
+function withDropouts(config: EncoderConfig, options: ModelOptions): EncoderConfig {
+  const given = DROPOUTS.filter((name) => options[name] !== undefined).map((name) => [name, options[name]]);
+  return { ...config, ...Object.fromEntries(given) };
 }
 
 function build(json: JsonObject, options: ModelOptions, source: ParseConfigOptions): TaskModel {
+  checkModelOptions(options);
   const config = withDropouts(parseConfig(json, { ...source, modelType: options.modelType }), options);
   const settings = settingsOf(config, options, source.file);
   return new CLASSES[config.family][settings.task](config, settings).nameTree(options.seed ?? 0);

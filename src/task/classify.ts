@@ -1,6 +1,6 @@
 /**
- * Predictions of a trained model for texts, or for sentences in words, in their order.
- * What logits mean is in src/metrics/predictions.ts; predictions against labels are measured by evaluate.ts.
+ * Predictions of a trained model for texts, or for sentences in words, in their order. What logits
+ * mean is in src/metrics/predictions.ts; predictions against labels are measured by evaluate.ts.
  */
 import { checkKeys } from '../base/options';
 import { type Example, isTokenExample, requireObject, type TokenExample, textExamples } from '../data/examples/example';
@@ -54,9 +54,11 @@ export class Classifier {
   }
 
   /**
-   * @param texts texts or pairs; labels are not read. A token classifier takes `{ tokens: [...] }`, or a text, whose words are what
-   * blanks divide. What is longer than the model's maxLength is cut.
-   * @returns one prediction a text, in their order. The same text gives the same bits in whatever company it comes.
+   * @param texts texts or pairs; labels are not read. A token classifier takes `{ tokens: [...] }`,
+   * or a text, whose words are what blanks divide. What is longer than the model's maxLength is
+   * cut.
+   * @returns one prediction a text, in their order. The same text gives the same bits in whatever
+   * company it comes.
    */
   async predict(texts: readonly (string | Example)[], signal?: AbortSignal): Promise<Prediction[]> {
     if (texts.length === 0) return [];

@@ -46,8 +46,10 @@ const EVALUATE_KEYS: Record<keyof EvaluateOptions, true> = {
 };
 
 /**
- * @param data a list of examples, data files (whose columns the options choose), or what gives examples.
- * @throws FusedLoraError INVALID_DATA for a row without a label or with one that the model does not know.
+ * @param data a list of examples, data files (whose columns the options choose), or what gives
+ * examples.
+ * @throws FusedLoraError INVALID_DATA for a row without a label or with one that the model does not
+ * know.
  */
 export async function evaluate(
   textModel: TextModel,

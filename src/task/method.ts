@@ -1,12 +1,17 @@
-/** What of a model is trained: an adapter, everything, the head alone, or what a pattern names. */
+/**
+ * What of a model is trained: an adapter, everything, the head alone, or what a pattern names.
+ * Which modules an adapter takes is found in src/lora/match.ts.
+ */
 import { FusedLoraError } from '../base/errors';
 import { nearNames } from '../base/near';
 import { addAdapter, CLASSIFIER_ONLY, type LoraConfig } from '../lora';
 import type { TaskModel } from '../models';
+import { LEARNING_RATES } from './options/defaults';
 
 /**
- * lora: adapters and the head. full: every parameter. head: the head alone, saved as an adapter without adapted modules.
- * trainable: parameters whose path a regular expression matches (anywhere), the head only if it is named too.
+ * lora: adapters and the head. full: every parameter. head: the head alone, saved as an adapter
+ * without adapted modules. trainable: parameters whose path a regular expression matches
+ * (anywhere), the head only if it is named too.
  */
 export type Method = 'lora' | 'full' | 'head' | { trainable: string };
 
@@ -17,8 +22,23 @@ export function nameOfMethod(method: Method): string {
 
 /** Learning rates that suit each method, where none is given. */
 export function defaultLearningRate(method: Method): number {
-  if (method === 'lora') return 5e-4;
-  return method === 'head' ? 1e-3 : 5e-5;
+  return LEARNING_RATES[typeof method === 'string' ? method : 'full'];
+}
+
+/**
+ * @throws FusedLoraError INVALID_ARGUMENT for an unknown method, or a pattern that is no regular
+ * expression.
+ */
+export function checkMethod(method: Method): void {
+  if (typeof method === 'string' && Object.hasOwn(LEARNING_RATES, method)) return;
+  if (typeof method === 'object' && typeof method?.trainable === 'string') {
+    compile(method.trainable);
+    return;
+  }
+  throw new FusedLoraError(
+    'INVALID_ARGUMENT',
+    `method is ${JSON.stringify(method)}; it must be 'lora', 'full', 'head' or { trainable: REGEX }`,
+  );
 }
 
 /**
@@ -27,38 +47,35 @@ export function defaultLearningRate(method: Method): number {
  * @param lora for the method lora alone.
  * @param seed of the initial A.
  * @returns whether the result is an adapter (saved as a PEFT folder) or a whole model.
- * @throws FusedLoraError INVALID_LORA; INVALID_ARGUMENT for an unknown method or a pattern that matches nothing.
+ * @throws FusedLoraError INVALID_LORA; INVALID_ARGUMENT for an unknown method or a pattern that
+ * matches nothing.
  */
-export function applyMethod(model: TaskModel, method: Method, lora: LoraConfig, seed: number): 'adapter' | 'model' {
-  if (method === 'lora') {
-    addAdapter(model, lora, { seed });
+export function applyMethod(
+  model: TaskModel,
+  method: Method,
+  lora: LoraConfig | undefined,
+  seed: number,
+): 'adapter' | 'model' {
+  checkMethod(method);
+  if (method === 'lora' || method === 'head') {
+    addAdapter(model, method === 'lora' ? (lora ?? {}) : { pattern: CLASSIFIER_ONLY }, { seed });
     return 'adapter';
   }
-  if (method === 'head') {
-    addAdapter(model, { pattern: CLASSIFIER_ONLY }, { seed });
-    return 'adapter';
-  }
-  if (method === 'full') {
-    model.requiresGrad_(true);
-    return 'model';
-  }
-  if (typeof method === 'object' && typeof method?.trainable === 'string') {
-    trainOnly(model, method.trainable);
-    return 'model';
-  }
-  throw new FusedLoraError(
-    'INVALID_ARGUMENT',
-    `method is ${JSON.stringify(method)}; it must be 'lora', 'full', 'head' or { trainable: REGEX }`,
-  );
+  if (method === 'full') model.requiresGrad_(true);
+  else trainOnly(model, method.trainable);
+  return 'model';
 }
 
-function trainOnly(model: TaskModel, pattern: string): void {
-  let regex: RegExp;
+function compile(pattern: string): RegExp {
   try {
-    regex = new RegExp(pattern);
+    return new RegExp(pattern);
   } catch (cause) {
     throw new FusedLoraError('INVALID_ARGUMENT', `trainable: ${(cause as Error).message}`, { cause });
   }
+}
+
+function trainOnly(model: TaskModel, pattern: string): void {
+  const regex = compile(pattern);
   const parameters = model.namedParameters();
   const matched = parameters.filter(([path]) => regex.test(path));
   if (matched.length === 0) {

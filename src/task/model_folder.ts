@@ -1,4 +1,7 @@
-/** Where a model is: a folder here, or a name on the Hugging Face hub, which is downloaded. */
+/**
+ * Where a model is: a folder here, or a name on the Hugging Face hub, which is downloaded.
+ * What is in the folder is opened by text_model.ts; downloads themselves are in src/io/hub.
+ */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { FusedLoraError } from '../base/errors';
@@ -8,7 +11,10 @@ import { ADAPTER_CONFIG } from '../io/model_files';
 
 export interface ModelFolder {
   folder: string;
-  /** What was given, or what an adapter should name as its base model: the name on the hub rather than a folder of the cache. */
+  /**
+   * What was given, or what an adapter should name as its base model: the name on the hub rather
+   * than a folder of the cache.
+   */
   name: string;
   /** Of the hub, where it was asked for. */
   revision: string | undefined;
@@ -17,8 +23,10 @@ export interface ModelFolder {
 /**
  * The folder of a model, adapter or tokenizer.
  *
- * @param model a folder, or a name on the hub (`roberta-base`, `owner/name`, `hf://owner/name@revision`) where there is no such folder.
- * @throws FusedLoraError what `fetchModel` throws. A path that is no folder is returned as it is, for whoever reads it to tell.
+ * @param model a folder, or a name on the hub (`roberta-base`, `owner/name`,
+ * `hf://owner/name@revision`) where there is no such folder.
+ * @throws FusedLoraError what `fetchModel` throws. A path that is no folder is returned as it is,
+ * for whoever reads it to tell.
  */
 export async function findModel(model: string, options: FetchModelOptions = {}): Promise<ModelFolder> {
   const onHub = hubModelOf(model);
@@ -30,7 +38,10 @@ export async function findModel(model: string, options: FetchModelOptions = {}):
 
 export const isAdapter = (dir: string) => fs.existsSync(path.join(dir, ADAPTER_CONFIG));
 
-/** The model that an adapter says it was trained on: as it stands, beside the adapter, or on the hub. */
+/**
+ * The model that an adapter says it was trained on: as it stands, beside the adapter, or on the
+ * hub.
+ */
 export async function findBaseModel(adapter: string, options: FetchModelOptions): Promise<ModelFolder> {
   const config = readJsonObject(path.join(adapter, ADAPTER_CONFIG), 'to find the base model', 'INVALID_CONFIG');
   const { base_model_name_or_path: name, revision } = config;

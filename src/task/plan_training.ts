@@ -1,61 +1,54 @@
-/** What fine-tuning would cost, before it is begun: arithmetic, memory, and time by a few steps on the spot. */
+/**
+ * What fine-tuning would cost, before it is begun: arithmetic, memory, and time by a few steps on
+ * the spot. Options are settled as for fineTune itself (options/resolve_fine_tune.ts); nothing is
+ * written.
+ */
 import * as path from 'node:path';
 import { FusedLoraError } from '../base/errors';
 import type { EncodedSource } from '../data/batch/encoded_source';
 import { sourceOf } from '../data/batch/sources';
-import type { ColumnOptions } from '../data/read/columns';
 import { type LoadedData, loadExamples } from '../data/read/load';
 import { chooseLabels, type TrainingData } from '../data/read/training_data';
 import { encodeFor } from '../data/tokenize/encode_for_task';
 import type { EncodedExample } from '../data/tokenize/encoded_example';
 import { loadTokenizer, type Tokenizer } from '../data/tokenize/tokenizer';
-import { chooseDevice } from '../graph/device';
 import { type Plan, plan as planGraph } from '../graph/plan';
-import { choosePrecision, type Precision } from '../graph/precision';
+import type { Precision } from '../graph/precision';
 import { Program } from '../graph/program';
 import type { Sizes } from '../graph/value';
-import type { HubOptions } from '../io/hub';
 import { readJsonObject } from '../io/json';
 import { type ParameterTable, parameterTable } from '../lora';
 import { createModel, type TaskModel } from '../models';
 import { trace } from '../nn';
 import { flagTree } from '../nn/flag_tree';
-import { DEFAULT_BATCH_SIZE, DEFAULT_LORA, FINE_TUNE_DEFAULTS, type FineTuneOptions } from './fine_tune';
 import { applyMethod, nameOfMethod } from './method';
 import { findModel } from './model_folder';
-import { openTextModel } from './text_model';
+import { DEFAULT_BATCH_SIZE, DEFAULT_MAX_LENGTH } from './options/defaults';
+import {
+  type ResolvedFineTune,
+  resolveFineTune,
+  type SettledOptions,
+  type TrainerSettings,
+} from './options/resolve_fine_tune';
+import { locateModel, openFolders } from './text_model';
 
+/**
+ * What is planned: options of fineTune, but for where a run is written and what it is measured on.
+ */
 export interface PlanTrainingOptions
-  extends Pick<
-    FineTuneOptions,
-    | 'method'
-    | 'lora'
-    | 'task'
-    | 'labelNames'
-    | 'tokenizer'
-    | 'maxLength'
-    | 'device'
-    | 'precision'
-    | 'epochs'
-    | 'maxSteps'
-    | 'gradientAccumulation'
-    | 'tokenBudget'
-    | 'seed'
-    | 'ignoreMismatchedSizes'
-    | 'signal'
-    | 'revision'
-    | keyof ColumnOptions
-    | keyof HubOptions
+  extends Omit<
+    SettledOptions,
+    'model' | 'outputDir' | 'batchSize' | 'dev' | 'devSplit' | 'stream' | 'shuffleWindow' | 'report'
   > {
   /** A Hugging Face model folder, a name on the hub, or a config.json, whose weights are random. */
   model: string;
-  /** The texts that lengths and numbers are taken from. Default: every text is as long as maxLength. */
-  train?: FineTuneOptions['train'];
   /** Each is planned. Default: 8, 16 and 32. */
   batchSizes?: readonly number[];
   /** Seconds of steps with each batch size; 0: nothing is measured. Default 2. */
   measureSeconds?: number;
 }
+
+export const PLAN_DEFAULTS = { batchSizes: [8, 16, DEFAULT_BATCH_SIZE], measureSeconds: 2 } as const;
 
 export interface PlannedBatch {
   batchSize: number;
@@ -109,8 +102,7 @@ export interface TrainingPlan {
  * @throws FusedLoraError what opening, wrapping and encoding throw; INVALID_ARGUMENT; ABORTED.
  */
 export async function planTraining(options: PlanTrainingOptions): Promise<TrainingPlan> {
-  const { method = 'lora', lora = DEFAULT_LORA, seed = 0, signal, measureSeconds = 2 } = options;
-  const { batchSizes = [8, 16, DEFAULT_BATCH_SIZE] } = options;
+  const { batchSizes = PLAN_DEFAULTS.batchSizes, measureSeconds = PLAN_DEFAULTS.measureSeconds, ...shared } = options;
   const wrong = batchSizes.find((size) => !(Number.isSafeInteger(size) && size > 0));
   if (wrong !== undefined || batchSizes.length === 0) {
     throw new FusedLoraError('INVALID_ARGUMENT', `batchSizes is [${batchSizes}]; it must be whole numbers from 1`);
@@ -118,14 +110,15 @@ export async function planTraining(options: PlanTrainingOptions): Promise<Traini
   if (!(measureSeconds >= 0 && Number.isFinite(measureSeconds))) {
     throw new FusedLoraError('INVALID_ARGUMENT', `measureSeconds is ${measureSeconds}; it must be a number from 0`);
   }
-  const { backend, reason } = chooseDevice(options.device);
-  const { task = 'sequence-classification' } = options;
-  const precision = choosePrecision(options.precision, backend);
-  const loaded = options.train === undefined ? undefined : await loadExamples(task, options.train, options);
-  const opened = await open(options, loaded, seed);
-  const { model } = opened;
-  applyMethod(model, method, lora, seed);
-  const tokenizer = opened.tokenizer;
+  const run = resolveFineTune(shared, 'planTraining');
+  const { method, backend, precision, sizes } = run;
+  const { seed } = run.modelSettings;
+  const { signal } = run.hub;
+  const { train, ...reading } = run.data;
+  const loaded = train === undefined ? undefined : await loadExamples(run.task, train, reading);
+  const opened = await open(options.model, run, loaded);
+  const { model, tokenizer } = opened;
+  applyMethod(model, method, run.lora?.config, seed);
   const encoded = loaded && tokenizer && (await encodeFor({ ...opened, tokenizer }, loaded.examples, signal));
   const plan = planGraph(trace(model, { training: true }), { train: true, precision });
   const weightBytes = plan.parameterBytes;
@@ -133,24 +126,23 @@ export async function planTraining(options: PlanTrainingOptions): Promise<Traini
   const batches: PlannedBatch[] = [];
   using program = measureSeconds > 0 ? new Program(plan, { backend }) : undefined;
   for (const batchSize of batchSizes) {
-    const { tokenBudget } = options;
     const examples = encoded ?? syntheticExamples(model, 4 * batchSize, opened.maxLength);
-    const epoch = sourceOf(model, examples, { batchSize, tokenBudget, seed }).epoch(0);
+    const epoch = sourceOf(model, examples, { ...sizes, batchSize, seed }).epoch(0);
     const planned = planBatch(plan, epoch, batchSize, weightBytes + optimizerBytes);
-    if (encoded) planned.steps = stepsOf(options, epoch.length);
+    if (encoded) planned.steps = stepsOf(run.trainer, epoch.length);
     if (program) {
-      planned.measured = await measure(program, epoch, planned, options, measureSeconds);
+      planned.measured = await measure(program, epoch, planned, { ...run.trainer, seconds: measureSeconds });
     }
     batches.push(planned);
   }
   const table = parameterTable(model);
   const tree = flagTree(model);
-  const { maxSteps, epochs = FINE_TUNE_DEFAULTS.epochs } = options;
+  const { maxSteps, epochs } = run.trainer;
   model.dispose();
   return {
     task: model.task,
     method: nameOfMethod(method),
-    device: reason,
+    device: run.device,
     precision,
     tree,
     parameters: table,
@@ -162,48 +154,37 @@ export async function planTraining(options: PlanTrainingOptions): Promise<Traini
   };
 }
 
-async function open(
-  options: PlanTrainingOptions,
-  loaded: LoadedData | undefined,
-  seed: number,
-): Promise<{ model: TaskModel; tokenizer?: Tokenizer; maxLength: number }> {
-  const { model: dir, task = 'sequence-classification', tokenizer, maxLength, ignoreMismatchedSizes } = options;
-  const { revision, token, cacheDir, offline, signal } = options;
-  const hub = {
-    ...(token !== undefined && { token }),
-    ...(cacheDir !== undefined && { cacheDir }),
-    ...(offline !== undefined && { offline }),
-    signal,
+interface OpenedModel {
+  model: TaskModel;
+  tokenizer?: Tokenizer;
+  maxLength: number;
+}
+
+async function open(source: string, run: ResolvedFineTune, loaded: LoadedData | undefined): Promise<OpenedModel> {
+  const { tokenizer, ...settings } = run.modelSettings;
+  const { task, maxLength, ignoreMismatchedSizes: _, ...ofConfig } = settings;
+  const namesFor = async (folder: string) => {
+    const labelNames =
+      run.labelNames ?? (loaded && (await chooseLabels({ ...DATA, ...loaded, train: loaded.examples }, task, folder)));
+    return labelNames && { labelNames };
   };
-  const labelsFor = async (folder: string) =>
-    options.labelNames ??
-    (loaded && (await chooseLabels({ ...DATA, ...loaded, train: loaded.examples }, task, folder)));
-  if (!dir.endsWith('.json')) {
-    const { folder } = await findModel(dir, { ...hub, revision });
-    const labelNames = await labelsFor(folder);
-    return openTextModel(dir, {
-      ...hub,
-      revision,
-      task,
-      seed,
-      tokenizer,
-      maxLength,
-      ignoreMismatchedSizes,
-      ...(labelNames && task !== 'regression' && { labelNames }),
-    });
+  if (!source.endsWith('.json')) {
+    const folders = await locateModel(source, { revision: run.revision, tokenizer }, run.hub);
+    return openFolders(folders, { ...settings, ...(await namesFor(folders.base.folder)) });
   }
   if (loaded && tokenizer === undefined) {
     throw new FusedLoraError(
       'INVALID_ARGUMENT',
-      `${dir}: a configuration has no tokenizer for train; give its folder (--tokenizer, tokenizer)`,
+      `${source}: a configuration has no tokenizer for train; give its folder (--tokenizer, tokenizer)`,
     );
   }
-  const json = readJsonObject(dir, 'to build the model', 'INVALID_CONFIG');
-  const model = createModel(json, { task, seed, labelNames: await labelsFor(path.dirname(dir)) });
+  const json = readJsonObject(source, 'to build the model', 'INVALID_CONFIG');
+  const model = createModel(json, { task, ...ofConfig, ...(await namesFor(path.dirname(source))) });
+  const found = tokenizer === undefined ? undefined : await findModel(tokenizer, { ...run.hub, tokenizerOnly: true });
   return {
     model,
-    maxLength: Math.min(maxLength ?? 128, model.maxLength),
-    ...(tokenizer !== undefined && { tokenizer: loadTokenizer(tokenizer) }),
+    maxLength: Math.min(maxLength ?? DEFAULT_MAX_LENGTH, model.maxLength),
+    ...(found && { tokenizer: loadTokenizer(found.folder) }),
   };
 }
 
@@ -249,20 +230,19 @@ function planBatch(
   };
 }
 
-function stepsOf(
-  { epochs = FINE_TUNE_DEFAULTS.epochs, maxSteps, gradientAccumulation = 1 }: PlanTrainingOptions,
-  batches: number,
-): number {
+function stepsOf({ epochs, maxSteps, gradientAccumulation }: TrainerSettings, batches: number): number {
   return maxSteps ?? Math.ceil(Math.ceil(batches / gradientAccumulation) * epochs);
 }
 
-/** Steps with a learning rate of 0 on the batch whose size is nearest to the mean, after one that is not counted. */
+/**
+ * Steps with a learning rate of 0 on the batch whose size is nearest to the mean, after one that is
+ * not counted.
+ */
 async function measure(
   program: Program,
   epoch: ReturnType<EncodedSource['epoch']>,
   { mean, flops, steps }: PlannedBatch,
-  { gradientAccumulation = 1, signal }: PlanTrainingOptions,
-  seconds: number,
+  { gradientAccumulation, signal, seconds }: TrainerSettings & { seconds: number },
 ): Promise<NonNullable<PlannedBatch['measured']>> {
   let nearest = 0;
   const distance = (i: number) => Math.abs(epoch.at(i).sizes.T - mean.T);

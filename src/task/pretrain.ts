@@ -1,8 +1,11 @@
-/** Masked-LM pretraining in one call: from a configuration, or on from a model folder (domain adaptation). */
+/**
+ * Masked-LM pretraining in one call: from a configuration, or on from a model folder (domain
+ * adaptation). Pieces of text and their masks are made in src/data/batch/masked_source.ts.
+ */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { FusedLoraError } from '../base/errors';
-import { checkKeys } from '../base/options';
+import { checkKeys, compact } from '../base/options';
 import { cutPieces, MaskedSource } from '../data/batch/masked_source';
 import { readDocuments } from '../data/read/text_documents';
 import { loadTokenizer, type Tokenizer } from '../data/tokenize/tokenizer';
@@ -12,18 +15,22 @@ import { readJsonObject } from '../io/json';
 import { createModel, loadModel, saveModel, type TaskModel } from '../models';
 import { trace } from '../nn';
 import { RunLog } from '../report/run_log';
-import { TRAINING_KEYS, type TrainerOptions, trainerOptionsOf } from '../train/options';
+import { checkTrainerValues, TRAINING_KEYS, type TrainerOptions, trainerOptionsOf } from '../train/options';
 import { EVENTS, prepareOutput } from '../train/output';
 import { runIdentity } from '../train/run_identity';
 import { Trainer, type TrainResult } from '../train/trainer';
 import { findModel } from './model_folder';
+import { DEFAULT_MAX_LENGTH } from './options/defaults';
 import { dataFacts, settingsFrom, startEvent } from './run_facts';
 import { copyTokenizer } from './text_model';
 
 /** Of {@link pretrain}. */
 export interface PretrainOptions
   extends Omit<TrainerOptions, 'trace' | 'backend' | 'evaluate' | 'outputDir' | 'learningRate' | 'identity'> {
-  /** A config.json to start from random values, or a Hugging Face model folder, or a name on the hub, to go on from. */
+  /**
+   * A config.json to start from random values, or a Hugging Face model folder, or a name on the
+   * hub, to go on from.
+   */
   model: string;
   /** Folder of the tokenizer. Default: the model folder. */
   tokenizer?: string;
@@ -32,7 +39,10 @@ export interface PretrainOptions
   /** Read no more documents than this. Default: all. */
   maxDocuments?: number;
   outputDir: string;
-  /** Tokens of a piece of text, special tokens counted. Default: what the model has positions for, at most 128. */
+  /**
+   * Tokens of a piece of text, special tokens counted. Default: what the model has positions for,
+   * at most 128.
+   */
   maxLength?: number;
   /** Tokens a batch. Default 4096. */
   tokenBudget?: number;
@@ -99,15 +109,16 @@ export const PRETRAIN_DEFAULTS = {
   checkpointEvery: 500,
   checkpointLimit: 2,
   seed: 0,
+  tokenBudget: 4096,
+  maskProbability: 0.15,
 } as const;
-const DEFAULT_TOKEN_BUDGET = 4096;
-const DEFAULT_MASK_PROBABILITY = 0.15;
 
 /**
- * Trains a masked language model and writes it, with its tokenizer, as a Hugging Face folder. AdamW as RoBERTa's: beta2 0.98,
- * eps 1e-6.
+ * Trains a masked language model and writes it, with its tokenizer, as a Hugging Face folder. AdamW
+ * as RoBERTa's: beta2 0.98, eps 1e-6.
  *
- * @throws FusedLoraError INVALID_TOKENIZER without a mask token, or when it has more ids than the model; what reading and training throw.
+ * @throws FusedLoraError INVALID_TOKENIZER without a mask token, or when it has more ids than the
+ * model; what reading and training throw.
  */
 export async function pretrain(options: PretrainOptions): Promise<PretrainResult> {
   checkKeys('pretrain', options, PRETRAIN_KEYS);
@@ -115,6 +126,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   if (!(options.text?.length > 0)) {
     throw new FusedLoraError('INVALID_ARGUMENT', 'text is empty; give one or more text files, one document a line');
   }
+  checkTrainerValues({ ...PRETRAIN_DEFAULTS, ...compact(options) }, false);
   const { backend, reason } = chooseDevice(options.device);
   const precision = choosePrecision(options.precision, backend);
   onNotice(`device: ${reason}, precision ${precision}`);
@@ -132,15 +144,9 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
     readSource(options, tokenizer, model, seed, signal),
   );
   onNotice(`${documents} documents, ${source.numExamples} pieces, ${source.numTokens} tokens`);
-  const effective = {
-    tokenBudget: DEFAULT_TOKEN_BUDGET,
-    maskProbability: DEFAULT_MASK_PROBABILITY,
-    maxLength: maxLengthOf(options, model),
-  };
 
   using trainer = new Trainer({
-    ...PRETRAIN_DEFAULTS,
-    ...trainerOptionsOf(options),
+    ...trainerOptionsOf({ ...PRETRAIN_DEFAULTS, ...compact(options) }),
     outputDir,
     seed,
     identity: runIdentity(model, {}),
@@ -158,7 +164,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
       device: reason,
       settings: settingsFrom(
         PRETRAIN_DEFAULTS,
-        effective,
+        { maxLength: maxLengthOf(options, model) },
         options,
         { precision },
         options.maxSteps === undefined ? {} : { epochs: undefined },
@@ -196,7 +202,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
 
 /** Tokens of a piece of text. */
 function maxLengthOf({ maxLength }: PretrainOptions, model: TaskModel): number {
-  return maxLength ?? Math.min(128, model.maxLength);
+  return maxLength ?? Math.min(DEFAULT_MAX_LENGTH, model.maxLength);
 }
 
 function open({ model, dropout }: PretrainOptions, seed: number): TaskModel {
@@ -230,7 +236,7 @@ async function readSource(
   const maxLength = maxLengthOf(options, model);
   const pieces = cutPieces(documents, { maxLength, beginTokenId: clsId, endTokenId: sepId });
   const source = new MaskedSource(pieces, {
-    tokenBudget: options.tokenBudget ?? DEFAULT_TOKEN_BUDGET,
+    tokenBudget: options.tokenBudget ?? PRETRAIN_DEFAULTS.tokenBudget,
     seed,
     positions: { offset: model.positionOffset, maxPositions: model.config.maxPositionEmbeddings },
     vocabulary: { maskTokenId: maskId, vocabSize, specialTokenIds: specialIds },
@@ -239,7 +245,9 @@ async function readSource(
   return { source, documents: documents.length, pieces: pieces.map(({ inputIds }) => inputIds.length) };
 }
 
-/** The mean loss of each hundredth of the run, from its log: a resumed run's log has all its steps. */
+/**
+ * The mean loss of each hundredth of the run, from its log: a resumed run's log has all its steps.
+ */
 function curveOf(events: string, steps: number): { step: number; loss: number }[] {
   const losses = new Map<number, number>();
   for (const line of fs.readFileSync(events, 'utf8').split('\n')) {

@@ -1,21 +1,25 @@
-/** A model folder or an adapter folder with its tokenizer: what text goes into and what names come out. */
+/**
+ * A model or adapter with its tokenizer: what text goes into and what names come out.
+ * Where their folders are is found in model_folder.ts, and asked of the hub once.
+ */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { z } from 'zod';
 import { FusedLoraError } from '../base/errors';
-import { checkKeys } from '../base/options';
+import { checkKeys, compact } from '../base/options';
 import { TASKS, type Task } from '../base/tasks';
 import { loadTokenizer, type Tokenizer } from '../data/tokenize/tokenizer';
 import type { Precision } from '../graph/precision';
 import { writeFileAtomic } from '../io/atomic';
-import { HUB_KEYS, type HubOptions } from '../io/hub';
+import { type FetchOptions, HUB_KEYS, type HubOptions } from '../io/hub';
 import { type JsonObject, readJsonObject } from '../io/json';
 import { SETTINGS, TOKENIZER_FILES } from '../io/model_files';
 import { expected, validate } from '../io/validate';
 import { loadAdapter } from '../lora';
 import { type LoadModelOptions, type LoadReport, loadModel, type TaskModel } from '../models';
 import { LOAD_KEYS } from '../models/auto';
-import { findBaseModel, findModel, isAdapter } from './model_folder';
+import { findBaseModel, findModel, isAdapter, type ModelFolder } from './model_folder';
+import { DEFAULT_MAX_LENGTH } from './options/defaults';
 
 const settingsFields = z.object({
   task: expected.oneOf(TASKS).optional(),
@@ -25,15 +29,24 @@ const settingsFields = z.object({
 
 /** Of {@link openTextModel}. */
 export interface OpenTextModelOptions extends LoadModelOptions, HubOptions {
-  /** A PEFT adapter to put on the model: a folder, or a name on the hub. Default: `model` itself where it is one. */
+  /**
+   * A PEFT adapter to put on the model: a folder, or a name on the hub. Default: `model` itself
+   * where it is one.
+   */
   adapter?: string | undefined;
-  /** The base model of an adapter folder. Default: the base_model_name_or_path in its adapter_config.json. */
+  /**
+   * The base model of an adapter folder. Default: the base_model_name_or_path in its
+   * adapter_config.json.
+   */
   baseModel?: string | undefined;
   /** Branch, tag or commit of `model` on the hub. Default: main. */
   revision?: string | undefined;
   /** Folder of the tokenizer, or its name on the hub. Default: the base model's. */
   tokenizer?: string | undefined;
-  /** Most tokens of a text, special tokens counted. Default: what the folder says, else 128, at most what the model takes. */
+  /**
+   * Most tokens of a text, special tokens counted. Default: what the folder says, else 128, at most
+   * what the model takes.
+   */
   maxLength?: number | undefined;
   signal?: AbortSignal | undefined;
   /** Told what is downloaded. */
@@ -61,7 +74,10 @@ export interface TextModel {
   report: LoadReport;
   /** Folder of the (base) model. */
   baseModel: string;
-  /** What an adapter on it names as its base model, with the revision where it is of the hub: see `saveAdapter`. */
+  /**
+   * What an adapter on it names as its base model, with the revision where it is of the hub: see
+   * `saveAdapter`.
+   */
   baseModelName: string;
   baseModelRevision: string | undefined;
   /** Folder of the adapter that is on it. */
@@ -77,8 +93,8 @@ function readSettings(dir: string): z.output<typeof settingsFields> {
 /**
  * Opens a model, or a PEFT adapter with the base model that it names.
  *
- * @param model a Hugging Face model folder or PEFT adapter folder, or the name of one on the hub (`roberta-base`, `owner/name`), which is downloaded
- * once: see `fetchModel`.
+ * @param model a Hugging Face model folder or PEFT adapter folder, or the name of one on the hub
+ * (`roberta-base`, `owner/name`), which is downloaded once: see `fetchModel`.
  * @throws FusedLoraError what `fetchModel`, `loadModel`, `loadAdapter` and `loadTokenizer` throw.
  */
 export async function openTextModel(model: string, options: OpenTextModelOptions = {}): Promise<TextModel> {
@@ -86,6 +102,32 @@ export async function openTextModel(model: string, options: OpenTextModelOptions
   const { adapter, baseModel, revision, tokenizer, maxLength, ...others } = options;
   const { token, cacheDir, offline, signal, onNotice, ...modelOptions } = others;
   const hub = compact({ token, cacheDir, offline, signal, onNotice });
+  const folders = await locateModel(model, { adapter, baseModel, revision, tokenizer }, hub);
+  return openFolders(folders, { ...modelOptions, maxLength });
+}
+
+/** Where the parts of a text model are. */
+export interface ModelFolders {
+  /** The model, or the one that the adapter belongs on. */
+  base: ModelFolder;
+  /** Folder of the adapter. */
+  adapter: string | undefined;
+  /** Folder of the tokenizer. */
+  tokenizer: string;
+}
+
+/**
+ * Finds the folders of a model, each name asked of the hub once: what is read later is what was
+ * found now.
+ *
+ * @throws FusedLoraError what `fetchModel` throws.
+ */
+export async function locateModel(
+  model: string,
+  parts: Pick<OpenTextModelOptions, 'adapter' | 'baseModel' | 'revision' | 'tokenizer'>,
+  hub: FetchOptions,
+): Promise<ModelFolders> {
+  const { adapter, baseModel, revision, tokenizer } = parts;
   const given = await findModel(model, { ...hub, revision });
   const adapterDir =
     adapter !== undefined ? (await findModel(adapter, hub)).folder : isAdapter(given.folder) ? given.folder : undefined;
@@ -95,34 +137,42 @@ export async function openTextModel(model: string, options: OpenTextModelOptions
       : adapterDir === given.folder
         ? await findBaseModel(given.folder, hub)
         : given;
-  const settings = readSettings(adapterDir ?? base.folder);
+  const tokenizerDir =
+    tokenizer === undefined ? base.folder : (await findModel(tokenizer, { ...hub, tokenizerOnly: true })).folder;
+  return { base, adapter: adapterDir, tokenizer: tokenizerDir };
+}
+
+/**
+ * Opens what {@link locateModel} found.
+ *
+ * @throws FusedLoraError what `loadModel`, `loadAdapter` and `loadTokenizer` throw.
+ */
+export function openFolders(
+  { base, adapter, tokenizer }: ModelFolders,
+  options: LoadModelOptions & Pick<OpenTextModelOptions, 'maxLength'>,
+): TextModel {
+  const { maxLength, ...modelOptions } = options;
+  const settings = readSettings(adapter ?? base.folder);
   const loaded = loadModel(base.folder, {
     ...modelOptions,
     task: modelOptions.task ?? settings.task,
     labelNames: modelOptions.labelNames ?? (modelOptions.numLabels === undefined ? settings.labelNames : undefined),
   });
-  if (adapterDir !== undefined) loadAdapter(loaded.model, adapterDir);
-  const tokenizerDir =
-    tokenizer === undefined ? base.folder : (await findModel(tokenizer, { ...hub, tokenizerOnly: true })).folder;
+  if (adapter !== undefined) loadAdapter(loaded.model, adapter);
   return {
     model: loaded.model,
-    tokenizer: loadTokenizer(tokenizerDir),
+    tokenizer: loadTokenizer(tokenizer),
     maxLength: checkedMaxLength(maxLength ?? settings.maxLength, loaded.model),
     report: loaded.report,
     baseModel: base.folder,
     baseModelName: base.name,
     baseModelRevision: base.revision,
-    adapter: adapterDir,
+    adapter,
   };
 }
 
-/** Leaves out what is undefined. */
-function compact<T extends object>(options: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as never;
-}
-
 function checkedMaxLength(maxLength: number | undefined, model: TaskModel): number {
-  if (maxLength === undefined) return Math.min(128, model.maxLength);
+  if (maxLength === undefined) return Math.min(DEFAULT_MAX_LENGTH, model.maxLength);
   if (Number.isSafeInteger(maxLength) && maxLength >= 3 && maxLength <= model.maxLength) return maxLength;
   throw new FusedLoraError(
     'INVALID_ARGUMENT',

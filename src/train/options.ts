@@ -8,8 +8,8 @@ import type { BackendName } from '../graph/parameter';
 import type { PrecisionOption } from '../graph/precision';
 import type { Graph } from '../graph/value';
 import type { TrainerCallbacks } from './events';
-import type { AdamWOptions } from './parameter_groups';
-import type { ScheduleOptions } from './schedule';
+import { type AdamWOptions, checkAdamW } from './parameter_groups';
+import { checkSchedule, type ScheduleOptions } from './schedule';
 
 /** Of {@link Trainer}. */
 export interface TrainerOptions extends AdamWOptions, ScheduleOptions {
@@ -19,9 +19,14 @@ export interface TrainerOptions extends AdamWOptions, ScheduleOptions {
   backend?: BackendName;
   /** Of products: fp32, bf16, or bf16 where the device has instructions for it. Default auto. */
   precision?: PrecisionOption;
-  /** Whether LoRA layers, activations and norms run as fused ops. Default true; false is for comparison. */
+  /**
+   * Whether LoRA layers, activations and norms run as fused ops. Default true; false is for
+   * comparison.
+   */
   fused?: boolean;
-  /** Passes over the data; a fraction stops inside one. Default 3. Ignored when maxSteps is given. */
+  /**
+   * Passes over the data; a fraction stops inside one. Default 3. Ignored when maxSteps is given.
+   */
   epochs?: number;
   /** Optimizer steps. */
   maxSteps?: number;
@@ -51,7 +56,10 @@ export interface TrainerOptions extends AdamWOptions, ScheduleOptions {
   checkpointLimit?: number;
   /** Go on from the newest checkpoint in outputDir if there is one. Default false. */
   resume?: boolean;
-  /** What must be the same to go on from a checkpoint, beside what the trainer knows itself: the model that was begun with, say. */
+  /**
+   * What must be the same to go on from a checkpoint, beside what the trainer knows itself: the
+   * model that was begun with, say.
+   */
   identity?: Readonly<Record<string, string | number>>;
   callbacks?: readonly TrainerCallbacks[];
   /** Stops the run between two ops; a checkpoint of the last whole step is written first. */
@@ -105,7 +113,19 @@ export function trainerOptionsOf<T extends object>(options: T): Pick<T, keyof T 
 /** Throws INVALID_ARGUMENT naming the option, its value and what it takes. */
 export function checkTrainerOptions(options: TrainerOptions): void {
   checkKeys('Trainer', options, TRAINER_KEYS);
-  const whole = (name: keyof TrainerOptions, low: number) => {
+  checkTrainerValues(options, options.evaluate !== undefined);
+}
+
+/**
+ * What can be told of a trainer's options before there is a graph.
+ *
+ * @param measured whether there will be something that measures.
+ * @throws FusedLoraError INVALID_ARGUMENT naming the option, its value and what it takes.
+ */
+export function checkTrainerValues(options: Omit<TrainerOptions, 'trace' | 'evaluate'>, measured: boolean): void {
+  checkAdamW(options);
+  checkSchedule(options);
+  const whole = (name: keyof typeof options, low: number) => {
     const value = options[name];
     if (value === undefined || value === 'epoch') return;
     if (!(typeof value === 'number' && Number.isSafeInteger(value) && value >= low)) {
@@ -132,7 +152,7 @@ export function checkTrainerOptions(options: TrainerOptions): void {
       'earlyStoppingPatience needs metricForBest: which metric must improve?',
     );
   }
-  if (options.metricForBest !== undefined && !options.evaluate) {
+  if (options.metricForBest !== undefined && !measured) {
     throw new FusedLoraError('INVALID_ARGUMENT', 'metricForBest needs evaluate: there is nothing that measures it');
   }
 }

@@ -41,32 +41,17 @@ export function isDecayed(name: string): boolean {
  * regex or matches nothing.
  */
 export function groupParameters(trained: readonly Parameter[], options: AdamWOptions): ParameterGroups {
-  const { beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weightDecay = 0 } = options;
-  // AdamW moves every weight by about the rate: above 1 nothing can be learnt, and at 0 nothing is.
-  if (!(options.learningRate > 0 && options.learningRate <= 1)) {
+  const { beta1, beta2, eps, weightDecay, patterns } = checkAdamW(options);
+  const unmatched = patterns.find(({ regex }) => !trained.some((p) => regex.test(p.name)));
+  if (unmatched) {
     throw new FusedLoraError(
       'INVALID_ARGUMENT',
-      `learningRate is ${options.learningRate}, expected above 0 and at most 1 (usual are 1e-5 to 1e-2)`,
+      `the rate pattern '${unmatched.pattern}' matches no trained parameter; trained are for example ${trained
+        .slice(0, 3)
+        .map((p) => p.name)
+        .join(', ')}`,
     );
   }
-  requireRange('weightDecay', weightDecay, 0, Number.POSITIVE_INFINITY);
-  requireRange('beta1', beta1, 0, 1);
-  requireRange('beta2', beta2, 0, 1);
-  requireRange('eps', eps, 0, Number.POSITIVE_INFINITY);
-  const patterns = (options.ratePatterns ?? []).map(({ pattern, learningRate }) => {
-    requireRange(`the rate for '${pattern}'`, learningRate, 0, Number.POSITIVE_INFINITY);
-    const regex = compile(pattern);
-    if (!trained.some((p) => regex.test(p.name))) {
-      throw new FusedLoraError(
-        'INVALID_ARGUMENT',
-        `the rate pattern '${pattern}' matches no trained parameter; trained are for example ${trained
-          .slice(0, 3)
-          .map((p) => p.name)
-          .join(', ')}`,
-      );
-    }
-    return { regex, learningRate };
-  });
 
   const groups: OptimizerGroup[] = [];
   const indexByKey = new Map<string, number>();
@@ -84,6 +69,32 @@ export function groupParameters(trained: readonly Parameter[], options: AdamWOpt
     groupOf.set(parameter, index);
   }
   return { groups, groupOf };
+}
+
+/**
+ * The options with their defaults, patterns compiled, before there is a model.
+ *
+ * @throws INVALID_ARGUMENT for a rate or decay that is negative or not finite, and a pattern that
+ * is no regex.
+ */
+export function checkAdamW(options: AdamWOptions) {
+  const { beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weightDecay = 0 } = options;
+  // AdamW moves every weight by about the rate: above 1 nothing can be learnt, and at 0 nothing is.
+  if (!(options.learningRate > 0 && options.learningRate <= 1)) {
+    throw new FusedLoraError(
+      'INVALID_ARGUMENT',
+      `learningRate is ${options.learningRate}, expected above 0 and at most 1 (usual are 1e-5 to 1e-2)`,
+    );
+  }
+  requireRange('weightDecay', weightDecay, 0, Number.POSITIVE_INFINITY);
+  requireRange('beta1', beta1, 0, 1);
+  requireRange('beta2', beta2, 0, 1);
+  requireRange('eps', eps, 0, Number.POSITIVE_INFINITY);
+  const patterns = (options.ratePatterns ?? []).map(({ pattern, learningRate }) => {
+    requireRange(`the rate for '${pattern}'`, learningRate, 0, Number.POSITIVE_INFINITY);
+    return { pattern, regex: compile(pattern), learningRate };
+  });
+  return { beta1, beta2, eps, weightDecay, patterns };
 }
 
 function compile(pattern: string): RegExp {

@@ -5,8 +5,9 @@
  */
 import { FusedLoraError } from '../base/errors';
 
+export const SCHEDULES = ['linear', 'cosine', 'constant'] as const;
 /** How the learning rate goes on after its warm-up. */
-export type ScheduleName = 'linear' | 'cosine' | 'constant';
+export type ScheduleName = (typeof SCHEDULES)[number];
 
 export interface ScheduleOptions {
   /** linear: falls to 0; cosine: half a cosine to 0; constant. Default linear. */
@@ -35,11 +36,22 @@ export function scheduleFactor(options: ScheduleOptions, step: number, totalStep
     case 'cosine':
       return Math.max(0, 0.5 * (1 + Math.cos(Math.PI * progress)));
     default:
-      throw new FusedLoraError(
-        'INVALID_ARGUMENT',
-        `there is no schedule '${String(schedule)}'; use linear, cosine or constant`,
-      );
+      throw unknownSchedule(schedule);
   }
+}
+
+function unknownSchedule(schedule: unknown): FusedLoraError {
+  return new FusedLoraError(
+    'INVALID_ARGUMENT',
+    `there is no schedule '${String(schedule)}'; use linear, cosine or constant`,
+  );
+}
+
+/** Throws INVALID_ARGUMENT naming the option, before there is a number of steps. */
+export function checkSchedule(options: ScheduleOptions): void {
+  const { schedule = 'linear' } = options;
+  if (!SCHEDULES.includes(schedule)) throw unknownSchedule(schedule);
+  warmupStepsOf(options, 1);
 }
 
 /** Warm-up steps that the options mean for a run of `totalSteps`. */

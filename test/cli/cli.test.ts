@@ -177,7 +177,7 @@ describe('bad input ends with code 1, one line that says what to do, and nothing
     ['r over min(in, out)', () => ['--r', '33'], /INVALID_LORA.*33/],
     ['a pattern that matches nothing', () => ['--target-modules', 'quary'], /INVALID_LORA.*quary.*query/],
     ['a pattern that matches no Linear', () => ['--target-modules', 'LayerNorm'], /INVALID_LORA.*LayerNorm/],
-    ['a rate that no training survives', () => ['--lr', '1e30'], /INVALID_ARGUMENT.*learningRate is 1e\+30.*usual/],
+    ['a rate that no training survives', () => ['--lr', '1e30'], /INVALID_ARGUMENT.*--lr is 1e\+30.*usual/],
     ['an option with a typo', () => ['--epoch', '3'], /INVALID_ARGUMENT.*--epoch.*\n?.*--epochs/],
     [
       'truncated weights',

@@ -34,22 +34,11 @@ export interface TrainingData {
 export const isStream = (train: TrainingData['train']): train is DataStream => 'shards' in train;
 
 /**
- * @throws FusedLoraError what reading throws; INVALID_ARGUMENT for options that exclude each other.
+ * @param options that do not exclude each other: see src/task/options/check_options.ts.
+ * @throws FusedLoraError what reading throws.
  */
 export async function openTrainingData(options: TrainingDataOptions, task: Task, seed: number): Promise<TrainingData> {
   const { devSplit, stream = false } = options;
-  const refuse = (problem: string) => new FusedLoraError('INVALID_ARGUMENT', problem);
-  if (devSplit !== undefined && options.dev !== undefined) {
-    throw refuse(
-      'devSplit and dev are both given; leave devSplit out to measure on dev, or dev to set a share of train aside',
-    );
-  }
-  if (devSplit !== undefined && stream) {
-    throw refuse('devSplit needs the data in memory; with stream give a dev set of its own');
-  }
-  if (options.shuffleWindow !== undefined && !stream) {
-    throw refuse('shuffleWindow is for stream: true; without it all examples are shuffled');
-  }
   const load = async () => {
     if (options.dev === undefined) return undefined;
     return (await loadExamples(task, options.dev, options, { name: 'dev' })).examples;

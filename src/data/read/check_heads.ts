@@ -1,0 +1,38 @@
+/**
+ * A look at the beginning of each data file, so that a column that is not there is told before much
+ * is read. The files themselves are read by read_examples.ts and, of sentences in words, by the
+ * reader of tokens.
+ */
+import { isHubUrl } from '../../io/hub';
+import type { ColumnOptions } from './columns';
+import { findColumn, LABEL_COLUMNS, TEXT_COLUMNS } from './columns';
+import { type DataFile, type DataFiles, resolveFiles } from './files';
+import { openParquet } from './parquet';
+import { readTextPieces } from './read_examples';
+import { readTokenPieces } from './read_token_examples';
+
+/**
+ * @param words whether they hold sentences in words.
+ * @throws FusedLoraError INVALID_DATA naming file and column; what finding files throws. Files of
+ * the hub are not looked at: they come when they are read.
+ */
+export async function checkHeads(files: DataFiles, words: boolean, options: ColumnOptions): Promise<void> {
+  const here = (typeof files === 'string' ? [files] : files).filter((file) => !isHubUrl(file));
+  if (here.length === 0) return;
+  for (const file of await resolveFiles(here, words)) await checkHead(file, words, options);
+}
+
+async function checkHead(file: DataFile, words: boolean, options: ColumnOptions): Promise<void> {
+  if (file.format === 'parquet' && !words) {
+    // Its footer tells the columns, and the first rows would be a whole row group.
+    const { columns } = await openParquet(file);
+    const { textColumn, textPairColumn, labelColumn } = options;
+    findColumn(columns, textColumn, TEXT_COLUMNS, 'text', 'textColumn');
+    if (textPairColumn !== undefined) findColumn(columns, textPairColumn, [], 'second text', 'textPairColumn');
+    findColumn(columns, labelColumn, LABEL_COLUMNS, 'label', 'labelColumn');
+    return;
+  }
+  const pieces = words ? readTokenPieces(file, options, true) : readTextPieces(file, options, true);
+  await pieces.next();
+  await pieces.return(undefined);
+}

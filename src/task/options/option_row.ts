@@ -1,0 +1,53 @@
+/**
+ * The form of a line of the option table: what is told about one option.
+ * The lines are in input_rows.ts, method_rows.ts and training_rows.ts; option_table.ts joins them.
+ */
+
+/**
+ * How a value is written on a command line: a whole number from a bound, a list with commas,
+ * several arguments, one of few words, a flag without a value (`off`: one that takes something
+ * away), and so on. `code`: a function or an object, which no command line has.
+ */
+export type OptionKind =
+  | { whole: number }
+  | { oneOf: readonly string[] }
+  | 'number'
+  | 'numbers'
+  | 'text'
+  | 'texts'
+  | 'names'
+  | 'targets'
+  | 'rates'
+  | 'steps'
+  | 'flag'
+  | 'off'
+  | 'code';
+
+/** A line of the table. */
+export interface OptionRow {
+  /**
+   * In the library; `lora.r` is a field of the option lora. Empty: the command line alone has it.
+   */
+  name: string;
+  /** On the command line, with the name of its value. Absent: the library alone has it. */
+  flags?: string;
+  kind: OptionKind;
+  /** The value that holds where it is not given. */
+  default?: string | number | boolean;
+  /** The default in words, where it is no fixed value. */
+  says?: string;
+  help: string;
+  /** What is seen to change with it. */
+  effect: string;
+  required?: true;
+  /** Further options of the library that the flag sets. */
+  also?: readonly string[];
+  /** Not written to run_config.json where it was not given, though it has a default. */
+  unrecorded?: true;
+}
+
+/** Rows by the heading under which the help has them. */
+export type OptionGroups = Readonly<Record<string, readonly OptionRow[]>>;
+
+/** What most options change in the end. */
+export const BITS = 'bits of the adapter or model';

@@ -1,0 +1,14 @@
+/** The names of metrics are those that the metrics have. */
+import { classificationMetrics, entityMetrics, multiLabelMetrics, regressionMetrics } from '../../src';
+import { metricNames } from '../../src/metrics/metric_names';
+
+test('of every task', () => {
+  const classes = Object.keys(classificationMetrics([0, 1], [0, 1], 2));
+  expect(metricNames('sequence-classification')).toEqual(['loss', ...classes]);
+  expect(metricNames('token-classification', ['x', 'y'])).toEqual(['loss', ...classes]);
+  const entities = ['loss', 'accuracy', ...Object.keys(entityMetrics([['O']], [['O']]))];
+  expect(metricNames('token-classification', ['O', 'B-PER'])).toEqual(entities);
+  expect(new Set(metricNames('token-classification'))).toEqual(new Set(['loss', ...classes, ...entities]));
+  expect(metricNames('multi-label-classification')).toEqual(['loss', ...Object.keys(multiLabelMetrics([[1]], [[1]]))]);
+  expect(metricNames('regression')).toEqual(['loss', ...Object.keys(regressionMetrics([1], [1]))]);
+});
