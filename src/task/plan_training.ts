@@ -16,13 +16,13 @@ import { type Plan, plan as planGraph } from '../graph/plan';
 import type { Precision } from '../graph/precision';
 import { Program } from '../graph/program';
 import type { Sizes } from '../graph/value';
+import { findModel } from '../io/find_model';
 import { readJsonObject } from '../io/json';
 import { type ParameterTable, parameterTable } from '../lora';
 import { createModel, type TaskModel } from '../models';
 import { trace } from '../nn';
 import { flagTree } from '../nn/flag_tree';
 import { applyMethod, nameOfMethod } from './method';
-import { findModel } from './model_folder';
 import { DEFAULT_BATCH_SIZE, DEFAULT_MAX_LENGTH } from './options/defaults';
 import {
   type ResolvedFineTune,

@@ -11,6 +11,7 @@ import { readDocuments } from '../data/read/text_documents';
 import { loadTokenizer, type Tokenizer } from '../data/tokenize/tokenizer';
 import { chooseDevice, type DeviceOption } from '../graph/device';
 import { choosePrecision, type Precision } from '../graph/precision';
+import { findModel } from '../io/find_model';
 import { readJsonObject } from '../io/json';
 import { createModel, loadModel, saveModel, type TaskModel } from '../models';
 import { trace } from '../nn';
@@ -19,7 +20,6 @@ import { checkTrainerValues, TRAINING_KEYS, type TrainerOptions, trainerOptionsO
 import { EVENTS, prepareOutput } from '../train/output';
 import { runIdentity } from '../train/run_identity';
 import { Trainer, type TrainResult } from '../train/trainer';
-import { findModel } from './model_folder';
 import { DEFAULT_MAX_LENGTH } from './options/defaults';
 import { dataFacts, settingsFrom, startEvent } from './run_facts';
 import { copyTokenizer } from './text_model';

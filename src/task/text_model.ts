@@ -1,6 +1,6 @@
 /**
  * A model or adapter with its tokenizer: what text goes into and what names come out.
- * Where their folders are is found in model_folder.ts, and asked of the hub once.
+ * Where their folders are is found in src/io/find_model.ts, and asked of the hub once.
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
@@ -11,6 +11,7 @@ import { TASKS, type Task } from '../base/tasks';
 import { loadTokenizer, type Tokenizer } from '../data/tokenize/tokenizer';
 import type { Precision } from '../graph/precision';
 import { writeFileAtomic } from '../io/atomic';
+import { type FoundModel, findBaseModel, findModel, isAdapter } from '../io/find_model';
 import { type FetchOptions, HUB_KEYS, type HubOptions } from '../io/hub';
 import { type JsonObject, readJsonObject } from '../io/json';
 import { SETTINGS, TOKENIZER_FILES } from '../io/model_files';
@@ -18,7 +19,6 @@ import { expected, validate } from '../io/validate';
 import { loadAdapter } from '../lora';
 import { type LoadModelOptions, type LoadReport, loadModel, type TaskModel } from '../models';
 import { LOAD_KEYS } from '../models/auto';
-import { findBaseModel, findModel, isAdapter, type ModelFolder } from './model_folder';
 import { DEFAULT_MAX_LENGTH } from './options/defaults';
 
 const settingsFields = z.object({
@@ -109,7 +109,7 @@ export async function openTextModel(model: string, options: OpenTextModelOptions
 /** Where the parts of a text model are. */
 export interface ModelFolders {
   /** The model, or the one that the adapter belongs on. */
-  base: ModelFolder;
+  base: FoundModel;
   /** Folder of the adapter. */
   adapter: string | undefined;
   /** Folder of the tokenizer. */

@@ -1,15 +1,15 @@
 /**
  * Where a model is: a folder here, or a name on the Hugging Face hub, which is downloaded.
- * What is in the folder is opened by text_model.ts; downloads themselves are in src/io/hub.
+ * What is in the folder is opened by model_folder.ts; downloads themselves are in src/io/hub.
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { FusedLoraError } from '../base/errors';
-import { type FetchModelOptions, fetchModel, hubModelOf } from '../io/hub';
-import { readJsonObject } from '../io/json';
-import { ADAPTER_CONFIG } from '../io/model_files';
+import { type FetchModelOptions, fetchModel, hubModelOf } from './hub';
+import { readJsonObject } from './json';
+import { ADAPTER_CONFIG } from './model_files';
 
-export interface ModelFolder {
+export interface FoundModel {
   folder: string;
   /**
    * What was given, or what an adapter should name as its base model: the name on the hub rather
@@ -28,7 +28,7 @@ export interface ModelFolder {
  * @throws FusedLoraError what `fetchModel` throws. A path that is no folder is returned as it is,
  * for whoever reads it to tell.
  */
-export async function findModel(model: string, options: FetchModelOptions = {}): Promise<ModelFolder> {
+export async function findModel(model: string, options: FetchModelOptions = {}): Promise<FoundModel> {
   const onHub = hubModelOf(model);
   if (!onHub) return { folder: model, name: model, revision: undefined };
   const revision = onHub.revision ?? options.revision;
@@ -42,7 +42,7 @@ export const isAdapter = (dir: string) => fs.existsSync(path.join(dir, ADAPTER_C
  * The model that an adapter says it was trained on: as it stands, beside the adapter, or on the
  * hub.
  */
-export async function findBaseModel(adapter: string, options: FetchModelOptions): Promise<ModelFolder> {
+export async function findBaseModel(adapter: string, options: FetchModelOptions): Promise<FoundModel> {
   const config = readJsonObject(path.join(adapter, ADAPTER_CONFIG), 'to find the base model', 'INVALID_CONFIG');
   const { base_model_name_or_path: name, revision } = config;
   if (typeof name === 'string') {
