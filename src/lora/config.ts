@@ -1,3 +1,7 @@
+/**
+ * The configuration of an adapter as a caller gives it, its defaults and its checks by itself. What it matches in a model is in match.ts;
+ * PEFT's form of it in peft_config.ts.
+ */
 import { FusedLoraError } from '../base/errors';
 import { nearNames } from '../base/near';
 
@@ -12,7 +16,7 @@ export interface LoraConfig {
   /** Dropout on the adapter's input, in [0, 1). Default 0, which is the fast path. */
   loraDropout?: number | undefined;
   /**
-   * Which Linear modules are adapted: a regular expression that matches the whole path, a list of paths or their last parts
+   * Which Linear modules are adapted: a regular expression (Python's) that matches the whole path, a list of paths or their last parts
    * (`['query', 'output.dense']`), or 'all-linear' (all but the output layer). Default ['query', 'value'].
    */
   targetModules?: string | readonly string[] | undefined;
@@ -23,7 +27,7 @@ export interface LoraConfig {
   pattern?: string | undefined;
   /** Paths or last parts, or a regular expression, of modules that are left out. */
   excludeModules?: string | readonly string[] | undefined;
-  /** Numbers of the layers that are adapted; only with a list of target modules. */
+  /** Numbers of the layers that are adapted; only with a list of target modules, of which whole paths are taken in any layer. */
   layersToTransform?: number | readonly number[] | undefined;
   /** Name of the list of layers, where a path holds several numbers; only with layersToTransform. */
   layersPattern?: string | readonly string[] | undefined;
@@ -31,7 +35,10 @@ export interface LoraConfig {
   rankPattern?: Readonly<Record<string, number>> | undefined;
   /** Alphas of modules whose path ends in a match of the key. */
   alphaPattern?: Readonly<Record<string, number>> | undefined;
-  /** Modules that are trained and saved whole. Default: those of the model's children that are named classifier or score. */
+  /**
+   * Modules that are trained and saved whole: ends of their paths (`Norm` is every LayerNorm). Default: those of the model's children
+   * that are named classifier or score.
+   */
   modulesToSave?: readonly string[] | undefined;
   /** Which biases are trained: none, all, or those of adapted modules (lora_only). Default none. */
   bias?: LoraBias | undefined;
@@ -81,8 +88,25 @@ const FIELDS = [
 /** The most that the kernels take. */
 const MAX_RANK = 256;
 
+const START = 'LoRA configuration: ';
+
 export function invalidLora(problem: string): FusedLoraError {
-  return new FusedLoraError('INVALID_LORA', `LoRA configuration: ${problem}`);
+  return new FusedLoraError('INVALID_LORA', START + problem);
+}
+
+const snakeCase = (name: string) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+
+/** Runs what reads a configuration out of a file: its errors name the file, and the fields as they stand there. */
+export function readingFrom<T>(file: string, run: () => T): T {
+  try {
+    return run();
+  } catch (error) {
+    if (!(error instanceof FusedLoraError && error.code === 'INVALID_LORA' && error.message.startsWith(START)))
+      throw error;
+    const names = new RegExp(`\\b(${FIELDS.join('|')})\\b`, 'g');
+    const problem = error.message.slice(START.length).replace(names, snakeCase);
+    throw new FusedLoraError('INVALID_LORA', `${file}: ${problem}`, { cause: error.cause });
+  }
 }
 
 function checkRank(name: string, r: unknown): void {
@@ -93,7 +117,8 @@ function checkRank(name: string, r: unknown): void {
   }
 }
 
-function checkAlpha(name: string, alpha: unknown): void {
+function checkAlpha(name: string, alpha: unknown, anyNumber: boolean): void {
+  if (anyNumber && Number.isFinite(alpha)) return;
   if (typeof alpha !== 'number' || !Number.isFinite(alpha) || alpha <= 0) {
     throw invalidLora(
       `${name} is ${String(alpha)}; it must be a number above 0. The adapter is scaled by loraAlpha / r.`,
@@ -124,9 +149,11 @@ const asList = <T>(value: T | readonly T[] | undefined): readonly T[] | undefine
 /**
  * Checks a configuration by itself and fills in the defaults. Whether it fits a model is seen when it is added to one.
  *
+ * @param options.anyAlpha takes an alpha of 0 or below too, as an adapter's file may hold it.
  * @throws FusedLoraError INVALID_LORA naming the field, its value and what is expected.
  */
-export function resolveLoraConfig(config: LoraConfig): ResolvedLoraConfig {
+export function resolveLoraConfig(config: LoraConfig, options: { anyAlpha?: boolean } = {}): ResolvedLoraConfig {
+  const { anyAlpha = false } = options;
   for (const field of Object.keys(config)) {
     if ((FIELDS as readonly string[]).includes(field)) continue;
     const [near] = nearNames(field, FIELDS, 1);
@@ -135,8 +162,9 @@ export function resolveLoraConfig(config: LoraConfig): ResolvedLoraConfig {
   const { r = 8, loraDropout = 0, bias = 'none', initLoraWeights = true, useRslora = false, pattern } = config;
   checkRank('r', r);
   for (const [key, rank] of Object.entries(config.rankPattern ?? {})) checkRank(`rankPattern["${key}"]`, rank);
-  if (config.loraAlpha !== undefined) checkAlpha('loraAlpha', config.loraAlpha);
-  for (const [key, alpha] of Object.entries(config.alphaPattern ?? {})) checkAlpha(`alphaPattern["${key}"]`, alpha);
+  if (config.loraAlpha !== undefined) checkAlpha('loraAlpha', config.loraAlpha, anyAlpha);
+  for (const [key, alpha] of Object.entries(config.alphaPattern ?? {}))
+    checkAlpha(`alphaPattern["${key}"]`, alpha, anyAlpha);
   if (!(loraDropout >= 0 && loraDropout < 1)) {
     throw invalidLora(`loraDropout is ${loraDropout}; it must be at least 0 and below 1.`);
   }

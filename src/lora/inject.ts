@@ -1,8 +1,12 @@
+/**
+ * Adapters put into a model's tree, chosen, switched off and taken out again. What a configuration matches is found in match.ts; which
+ * adapters a model has is kept in registry.ts.
+ */
 import type { Module } from '../nn';
 import { fixInitialValues } from '../nn/init';
 import { invalidLora, type LoraConfig, type ResolvedLoraConfig, resolveLoraConfig } from './config';
 import { LoraLinear } from './lora_linear';
-import { findModulesToSave, findTargets, type Target } from './match';
+import { findModulesToSave, findTargets, type MatchOptions, type Target } from './match';
 import { ModulesToSave } from './modules_to_save';
 import { adapterEntry, adaptersOf, applyAdapters, loraLinears, savedModules } from './registry';
 
@@ -21,10 +25,20 @@ export interface AdapterPlan {
   config: ResolvedLoraConfig;
   targets: Target[];
   saved: string[];
+  /** Rows of saved embeddings that have another number of them than the model's, by path. */
+  rows?: ReadonlyMap<string, number>;
+}
+
+/** Of {@link planAdapter}: what is known beside the configuration. */
+export interface PlanOptions extends MatchOptions {
+  /** Takes any alpha: see `resolveLoraConfig`. */
+  anyAlpha?: boolean;
+  /** Modules that the adapter's file holds whole though the configuration does not name them. */
+  implied?: (saved: readonly string[]) => string[];
 }
 
 /** Checks an adapter's name and configuration against a model. */
-export function planAdapter(model: Module, config: LoraConfig, name: string): AdapterPlan {
+export function planAdapter(model: Module, config: LoraConfig, name: string, options: PlanOptions = {}): AdapterPlan {
   const { entries } = adaptersOf(model);
   if (entries.has(name)) {
     throw invalidLora(`the model already has an adapter "${name}". Give another name, or delete that one first.`);
@@ -34,7 +48,7 @@ export function planAdapter(model: Module, config: LoraConfig, name: string): Ad
       `"${name}" can not name an adapter: it becomes part of parameter paths and folders. Take letters, digits, _ and -.`,
     );
   }
-  const resolved = resolveLoraConfig(config);
+  const resolved = resolveLoraConfig(config, options);
   if (entries.size > 0 && [resolved, ...[...entries.values()].map((e) => e.config)].some((c) => c.bias !== 'none')) {
     throw invalidLora(
       'several adapters can not be used with bias other than none: they would share the trained biases.',
@@ -42,8 +56,12 @@ export function planAdapter(model: Module, config: LoraConfig, name: string): Ad
   }
   const merged = loraLinears(model).find(([, module]) => module.merged.length > 0);
   if (merged) throw invalidLora(`adapters are merged into "${merged[0]}". Call unmerge(model) first.`);
-  const saved = findModulesToSave(model, resolved);
-  return { config: resolved, targets: findTargets(model, resolved, saved), saved };
+  const saved = findModulesToSave(model, resolved, options);
+  const implied = options.implied?.(saved) ?? [];
+  // As paths from here on, which is how they are written again.
+  if (implied.length > 0) resolved.modulesToSave = [...saved, ...implied];
+  saved.push(...implied);
+  return { config: resolved, targets: findTargets(model, resolved, saved, options), saved };
 }
 
 /**
@@ -81,7 +99,7 @@ export function applyPlan(model: Module, plan: AdapterPlan, name: string, option
     const module = model.getSubmodule(path);
     const wrapped = module instanceof ModulesToSave ? module : new ModulesToSave(module);
     if (wrapped !== module) model.replaceChild(path, wrapped);
-    wrapped.addAdapter(name);
+    wrapped.addAdapter(name, plan.rows?.get(path));
   }
   const adapters = adaptersOf(model);
   adapters.entries.set(name, {

@@ -1,3 +1,7 @@
+/**
+ * The layer of LoRA: a Linear with its adapters, in the graph and merged into its weight. Where it is put: inject.ts; what changes it in a
+ * whole model: merge.ts.
+ */
 import { FusedLoraError } from '../base/errors';
 import { add, dropout, linear, loraLinear, scale } from '../graph/ops';
 import { isSource, type Parameter, type ParameterSource } from '../graph/parameter';

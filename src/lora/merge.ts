@@ -1,3 +1,6 @@
+/**
+ * Adapters added to the base weights of a whole model, and taken out again. The sum for one layer is in lora_linear.ts.
+ */
 import { FusedLoraError } from '../base/errors';
 import type { Module } from '../nn';
 import { activeAdapters, adapterEntry, adaptersOf, loraLinears, savedModules } from './registry';

@@ -1,3 +1,6 @@
+/**
+ * How many parameters there are and which learn, as the article's table. What makes them learn is registry.ts.
+ */
 import type { Module } from '../nn';
 import type { ParameterRow } from '../nn/fold_layers';
 

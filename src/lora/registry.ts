@@ -1,3 +1,6 @@
+/**
+ * Which adapters a model has, which are active and what is trained then. They come and go in inject.ts and peft_files.ts.
+ */
 import { FusedLoraError } from '../base/errors';
 import type { JsonObject } from '../io/json';
 import type { Module } from '../nn';

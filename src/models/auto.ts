@@ -1,3 +1,7 @@
+/**
+ * Models from config.json and checkpoints, by architecture and task, and back to a folder. How tensors find their places: weights.ts; what
+ * config.json may hold: config.ts.
+ */
 import * as path from 'node:path';
 import { FusedLoraError } from '../base/errors';
 import { checkKeys } from '../base/options';
@@ -191,6 +195,7 @@ export function configOf(model: TaskModel): JsonObject {
     layer_norm_eps: config.layerNormEps,
     pad_token_id: config.padTokenId,
     type_vocab_size: config.typeVocabSize,
+    vocab_size: model.vocabSize,
   };
   for (const field of [
     'num_labels',

@@ -1,3 +1,7 @@
+/**
+ * BERT with a head for each task: pooler or none, then the head. The encoder is in encoder.ts; RoBERTa, which pools in its head, in
+ * roberta.ts.
+ */
 import type { TaskSettings } from '../base/tasks';
 import type { Value } from '../graph/value';
 import { type Dropout, Linear } from '../nn';

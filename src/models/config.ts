@@ -1,3 +1,6 @@
+/**
+ * config.json of an encoder, checked and with transformers' defaults, and what follows from it for positions. A task is chosen in auto.ts.
+ */
 import { z } from 'zod';
 import { FusedLoraError } from '../base/errors';
 import type { ActivationKind } from '../graph/ops';

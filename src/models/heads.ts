@@ -1,3 +1,6 @@
+/**
+ * What stands on an encoder: RoBERTa's classification head and both families' masked-LM heads. Which model has which: roberta.ts, bert.ts.
+ */
 import type { Parameter } from '../graph/parameter';
 import type { Value } from '../graph/value';
 import { Activation, Dropout, initializedParameter, LayerNorm, Linear, Module } from '../nn';

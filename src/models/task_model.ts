@@ -1,3 +1,7 @@
+/**
+ * What all encoders with a head share: the task, the labels, and which rows of the hidden states a head reads. The heads themselves are in
+ * heads.ts; the two families in roberta.ts and bert.ts.
+ */
 import type { Task, TaskSettings } from '../base/tasks';
 import { gatherRows } from '../graph/ops';
 import type { Graph, Value } from '../graph/value';
@@ -30,6 +34,11 @@ export abstract class TaskModel extends Model implements TaskSettings {
   /** The position id of a sequence's first token: pad_token_id + 1 for RoBERTa, 0 for BERT. */
   get positionOffset(): number {
     return positionOffsetOf(this.config);
+  }
+
+  /** Token ids that the word embedding has rows for: config.json's, unless an adapter brought an embedding of another size. */
+  get vocabSize(): number {
+    return this.encoderModel.embeddings.word_embeddings.weight.shape[0] as number;
   }
 
   /** Most tokens of a sequence, special tokens counted. */

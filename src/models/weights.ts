@@ -1,3 +1,7 @@
+/**
+ * A checkpoint's tensors brought to their places in a model, by old names and new. Which model it is was decided in auto.ts; adapters
+ * have files of their own (src/lora).
+ */
 import { FusedLoraError } from '../base/errors';
 import { listNames, nearNames } from '../base/near';
 import type { Parameter } from '../graph/parameter';
