@@ -1,6 +1,7 @@
 /**
- * The one place that matches names by patterns: what PEFT's fields, the article's patterns, presets and our own options hold, in
- * Python's syntax. Its grammar is in python_regex.ts; what each field asks of a pattern, in lora/match.ts and where it is used.
+ * The one place that matches names by patterns: what PEFT's fields, the article's patterns, presets
+ * and our own options hold, in Python's syntax. Its grammar is in python_regex.ts; what each field
+ * asks of a pattern, in lora/match.ts and where it is used.
  */
 import { RE2JS } from 're2js';
 import { type ErrorCode, FusedLoraError } from './errors';
@@ -34,7 +35,10 @@ function emitSet({ ranges, negated }: CharacterSet): string {
   return `[${negated ? '^' : ''}${body}]`;
 }
 
-/** Writes a tree in the syntax that JavaScript and RE2 share; look-around, atoms and references are JavaScript's alone. */
+/**
+ * Writes a tree in the syntax that JavaScript and RE2 share; look-around, atoms and references are
+ * JavaScript's alone.
+ */
 class Emitter {
   private atoms = 0;
   private readonly referenced = new Set<number>();
@@ -46,8 +50,8 @@ class Emitter {
   }
 
   /**
-   * Groups that have surely matched where a reference to them is read: where one may not have, Python fails and JavaScript matches
-   * nothing.
+   * Groups that have surely matched where a reference to them is read: where one may not have,
+   * Python fails and JavaScript matches nothing.
    * @returns groups that have matched behind the node.
    */
   private check(node: RegexNode, before: ReadonlySet<number>): ReadonlySet<number> {
@@ -125,7 +129,10 @@ class Emitter {
 const known = new Map<string, Pattern>();
 const GROUP = 'n_';
 
-/** The engine of a pattern: RE2's, linear in the text, wherever it takes it, else the backtracking one of JavaScript. */
+/**
+ * The engine of a pattern: RE2's, linear in the text, wherever it takes it, else the backtracking
+ * one of JavaScript.
+ */
 function engineOf(text: string, linear: boolean): Pattern {
   if (linear) {
     try {
@@ -163,7 +170,8 @@ function named(groups: [string, string | null | undefined][]): Record<string, st
  * Reads a pattern in Python's syntax.
  *
  * @param where what holds it, for errors: `adapter_config.json: field "target_modules"`.
- * @throws FusedLoraError of `code`, naming `where`, the pattern and what is wrong or not supported in it.
+ * @throws FusedLoraError of `code`, naming `where`, the pattern and what is wrong or not supported
+ * in it.
  */
 export function compilePattern(source: string, where: string, options: PatternOptions = {}): Pattern {
   const { mode = 'search', code = 'INVALID_ARGUMENT' } = options;

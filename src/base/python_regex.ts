@@ -1,6 +1,6 @@
 /**
- * Python's regular expressions (module re, 3.11 to 3.14) read into a tree, by the grammar of Lib/re/_parser.py.
- * What the tree becomes here, and what asks for it: patterns.ts.
+ * Python's regular expressions (module re, 3.11 to 3.14) read into a tree, by the grammar of
+ * Lib/re/_parser.py. What the tree becomes here, and what asks for it: patterns.ts.
  */
 
 /** Code points, as ranges from and to, both included; `negated` takes all others. */
@@ -359,7 +359,8 @@ class Parser {
 }
 
 /**
- * Reads a Python regular expression. Flags such as (?i) hold for the whole pattern wherever they stand, as up to Python 3.10.
+ * Reads a Python regular expression. Flags such as (?i) hold for the whole pattern wherever they
+ * stand, as up to Python 3.10.
  *
  * @throws PatternProblem saying what is wrong, and where.
  */

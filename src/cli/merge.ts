@@ -6,6 +6,7 @@ import { Command } from 'commander';
 import { FusedLoraError } from '../base/errors';
 import { mergeAndUnload } from '../lora';
 import { saveModel } from '../models';
+import { checkMergeOutput } from '../task/model_folder';
 import { copyTokenizer, writeSettings } from '../task/text_model';
 import { requiredOption } from './config_file';
 import { showFigures } from './figures';
@@ -33,6 +34,7 @@ export function mergeCommand(): Command {
       if (adapter === undefined) {
         throw new FusedLoraError('INVALID_ARGUMENT', 'there is no adapter to merge: give --adapter DIR');
       }
+      checkMergeOutput(options.output, { baseModel, adapter });
       mergeAndUnload(model);
       saveModel(model, options.output, {
         dtype: options.saveDtype,

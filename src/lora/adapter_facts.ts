@@ -1,6 +1,7 @@
 /**
- * What an adapter's folder says of itself before any model is built: its task, base, head and vocabulary.
- * Who decides by it what a model means is src/task; the adapter's values are read by peft_files.ts.
+ * What an adapter's folder says of itself before any model is built: its task, base, head and
+ * vocabulary. Who decides by it what a model means is src/task; the adapter's values are read by
+ * peft_files.ts.
  */
 import * as path from 'node:path';
 import { isJsonObject, readJsonObject } from '../io/json';
@@ -18,19 +19,25 @@ export interface AdapterFacts {
   /** PEFT's word: SEQ_CLS, TOKEN_CLS, FEATURE_EXTRACTION, … */
   taskType: string | undefined;
   /**
-   * The task by task_type, else by the class that PEFT put the adapter on, else by the form of the head. SEQ_CLS is
-   * sequence-classification, though it may also be regression or several labels: PEFT does not tell.
+   * The task by task_type, else by the class that PEFT put the adapter on, else by the form of the
+   * head. SEQ_CLS is sequence-classification, though it may also be regression or several labels:
+   * PEFT does not tell.
    */
   task: 'sequence-classification' | 'token-classification' | undefined;
   /** base_model_name_or_path: a folder or a name on the hub. */
   baseModel: string | undefined;
   /** The base's revision on the hub. */
   revision: string | undefined;
-  /** The class that the adapter was put on (auto_mapping), e.g. RobertaForSequenceClassification. */
+  /**
+   * The class that the adapter was put on (auto_mapping), e.g. RobertaForSequenceClassification.
+   */
   baseClass: string | undefined;
   /** Whether the file holds a head whole. */
   hasHead: boolean;
-  /** Tensors of the head with their shapes, by path in the model: `classifier.out_proj.weight` → [3, 768]. */
+  /**
+   * Tensors of the head with their shapes, by path in the model: `classifier.out_proj.weight` → [3,
+   * 768].
+   */
   head: ReadonlyMap<string, readonly number[]>;
   /** Outputs of the head: rows of its last matrix, or of the LoRA matrix on it. */
   numLabels: number | undefined;

@@ -1,6 +1,7 @@
 /**
- * The keys of adapter_model.safetensors in all the forms that PEFT and others wrote: what they become in our tree, and which modules
- * they hold whole. Reading and writing of the folder itself: peft_files.ts.
+ * The keys of adapter_model.safetensors in all the forms that PEFT and others wrote: what they
+ * become in our tree, and which modules they hold whole. Reading and writing of the folder itself:
+ * peft_files.ts.
  */
 import type { TensorInfo } from '../io/safetensors';
 import type { Module } from '../nn';
@@ -15,8 +16,9 @@ const LORA = /\.lora_[AB]\.weight$/;
 const TRAINING_BUFFER = /\.lora_(?:velora_embed|monteclora_sampler\..+)$/;
 
 /**
- * The tensors by their plain keys: without the adapter's name, wrapper names, copies of originals, and without what is for training
- * alone. PEFT with bias "all" writes copies of the head's biases under more names.
+ * The tensors by their plain keys: without the adapter's name, wrapper names, copies of originals,
+ * and without what is for training alone. PEFT with bias "all" writes copies of the head's biases
+ * under more names.
  */
 export function plainKeys(tensors: ReadonlyMap<string, TensorInfo>): Map<string, TensorInfo> {
   const found = new Map<string, TensorInfo>();
@@ -35,8 +37,9 @@ const within = (path: string, outer: string) => path === outer || path.startsWit
 const firstName = (path: string) => path.slice(0, path.indexOf('.'));
 
 /**
- * The module that an adapter's paths start from: '' for the model itself; the encoder for an adapter that was put on it alone
- * (task_type FEATURE_EXTRACTION), whose keys have no `roberta.` or `bert.`.
+ * The module that an adapter's paths start from: '' for the model itself; the encoder for an
+ * adapter that was put on it alone (task_type FEATURE_EXTRACTION), whose keys have no `roberta.` or
+ * `bert.`.
  */
 export function rootOf(model: Module, keys: Iterable<string>): string {
   const starts = new Set([...keys].map((key) => firstName(withoutPrefix(key))));
@@ -53,8 +56,8 @@ export function rooted(tensors: ReadonlyMap<string, TensorInfo>, root: string): 
 }
 
 /**
- * Modules that a file holds whole though its configuration does not say so: the head, in files of PEFT before 0.7 and of others, and
- * the embedding, which PEFT saves when it was resized.
+ * Modules that a file holds whole though its configuration does not say so: the head, in files of
+ * PEFT before 0.7 and of others, and the embedding, which PEFT saves when it was resized.
  *
  * @param saved paths that the configuration names.
  * @param bias whether biases may stand in the file by themselves.

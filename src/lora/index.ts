@@ -1,6 +1,6 @@
 /**
- * What src/lora gives to the rest: configurations, adapters in a model, merging, PEFT's and loralib's files. Each line names the file that
- * has it.
+ * What src/lora gives to the rest: configurations, adapters in a model, merging, PEFT's and
+ * loralib's files. Each line names the file that has it.
  */
 export { type AdapterFacts, adapterFacts } from './adapter_facts';
 export { type LoraBias, type LoraConfig, type ResolvedLoraConfig, resolveLoraConfig } from './config';
@@ -34,4 +34,4 @@ export {
   saveAdapter,
 } from './peft_files';
 export { CLASSIFIER_ONLY, LORA_PRESETS } from './presets';
-export { activeAdapters, adapterNames } from './registry';
+export { activeAdapters, adapterNames, notReplaced } from './registry';

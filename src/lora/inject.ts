@@ -1,6 +1,6 @@
 /**
- * Adapters put into a model's tree, chosen, switched off and taken out again. What a configuration matches is found in match.ts; which
- * adapters a model has is kept in registry.ts.
+ * Adapters put into a model's tree, chosen, switched off and taken out again. What a configuration
+ * matches is found in match.ts; which adapters a model has is kept in registry.ts.
  */
 import type { Module } from '../nn';
 import { fixInitialValues } from '../nn/init';
@@ -14,7 +14,10 @@ import { adapterEntry, adaptersOf, applyAdapters, loraLinears, savedModules } fr
 export interface AddAdapterOptions {
   /** Of the adapter, for several on one model. Default: `default`. */
   name?: string;
-  /** Seed of the initial A (and B), with each parameter's path; an integer from 0 to 2^53 - 1. Default 0. */
+  /**
+   * Seed of the initial A (and B), with each parameter's path; an integer from 0 to 2^53 - 1.
+   * Default 0.
+   */
   seed?: number;
   /** Whether it is trained while it is active. Default true. */
   trainable?: boolean;
@@ -65,8 +68,9 @@ export function planAdapter(model: Module, config: LoraConfig, name: string, opt
 }
 
 /**
- * Adds a LoRA adapter to a model: all is frozen, the matched Linear modules are wrapped, and the adapter and its copy of the head (or of
- * modulesToSave) are trained. It becomes the one active adapter. The model computes what it computed before, until B is trained.
+ * Adds a LoRA adapter to a model: all is frozen, the matched Linear modules are wrapped, and the
+ * adapter and its copy of the head (or of modulesToSave) are trained. It becomes the one active
+ * adapter. The model computes what it computed before, until B is trained.
  *
  * @param options the adapter's name, or name, seed and whether it is trained.
  * @returns paths of the adapted modules.
@@ -117,8 +121,9 @@ export function applyPlan(model: Module, plan: AdapterPlan, name: string, option
 }
 
 /**
- * Chooses the adapters whose sum is added to the base model, in this order. Of several with a copy of the head, the first one's is used.
- * Active adapters are trained unless they were added or loaded with `trainable: false`. Graphs traced before are not changed.
+ * Chooses the adapters whose sum is added to the base model, in this order. Of several with a copy
+ * of the head, the first one's is used. Active adapters are trained unless they were added or
+ * loaded with `trainable: false`. Graphs traced before are not changed.
  */
 export function setActiveAdapters(model: Module, names: string | readonly string[]): void {
   const list = typeof names === 'string' ? [names] : [...names];
@@ -130,7 +135,10 @@ export function setActiveAdapters(model: Module, names: string | readonly string
   applyAdapters(model);
 }
 
-/** Makes the model compute what its base does, and trains nothing, until {@link enableAdapters} or {@link setActiveAdapters}. */
+/**
+ * Makes the model compute what its base does, and trains nothing, until {@link enableAdapters} or
+ * {@link setActiveAdapters}.
+ */
 export function disableAdapters(model: Module): void {
   adaptersOf(model).disabled = true;
   applyAdapters(model);

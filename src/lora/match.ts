@@ -1,6 +1,7 @@
 /**
- * What a configuration means in a model: which modules are adapted, with which rank and alpha, and which are saved whole. The rules are
- * those of PEFT 0.21.2 (check_target_module_exists, get_pattern_key, _set_trainable); patterns themselves are in base/patterns.ts.
+ * What a configuration means in a model: which modules are adapted, with which rank and alpha, and
+ * which are saved whole. The rules are those of PEFT 0.21.2 (check_target_module_exists,
+ * get_pattern_key, _set_trainable); patterns themselves are in base/patterns.ts.
  */
 import { listNames, nearNames } from '../base/near';
 import { Linear, type Module } from '../nn';
@@ -22,9 +23,13 @@ export interface Target {
 
 /** What an adapter's file says beside its configuration. */
 export interface MatchOptions {
-  /** The module that the paths of the configuration start from: see `rootOf`. Default: the model. */
+  /**
+   * The module that the paths of the configuration start from: see `rootOf`. Default: the model.
+   */
   root?: string;
-  /** Whether all-linear takes the head too, which PEFT leaves out for SEQ_CLS alone. Default false. */
+  /**
+   * Whether all-linear takes the head too, which PEFT leaves out for SEQ_CLS alone. Default false.
+   */
   headIsTarget?: boolean;
   /** More names of modules that are never targets, saved whole or not. */
   keptOff?: readonly string[];
@@ -45,7 +50,10 @@ function matcher(spec: string | readonly string[], field: string): (path: string
   return (path) => regex.test(path);
 }
 
-/** The value whose key (a regular expression) matches the end of a path; the first that does, as in PEFT. */
+/**
+ * The value whose key (a regular expression) matches the end of a path; the first that does, as in
+ * PEFT.
+ */
 function byPattern(patterns: Readonly<Record<string, number>>, path: string, field: string): number | undefined {
   return Object.entries(patterns).find(([key]) => compiled(`(.*\\.)?(${key})$`, field, 'match').test(path))?.[1];
 }
@@ -181,8 +189,9 @@ function namedTargets(
  * The modules that a configuration adapts, in the order of the model.
  *
  * @param saved paths of {@link findModulesToSave}; nothing in them is adapted.
- * @throws FusedLoraError INVALID_LORA when nothing matches (but for the preset clf_only), when a match is no Linear, shares its weight with
- * another module, is saved whole by a name that is no whole part of its path, or is smaller than its rank.
+ * @throws FusedLoraError INVALID_LORA when nothing matches (but for the preset clf_only), when a
+ * match is no Linear, shares its weight with another module, is saved whole by a name that is no
+ * whole part of its path, or is smaller than its rank.
  */
 export function findTargets(
   model: Module,

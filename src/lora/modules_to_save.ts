@@ -1,14 +1,16 @@
 /**
- * PEFT's modules_to_save in the tree: a wrapper with one copy of a module for each adapter. Which modules get one is found in match.ts.
+ * PEFT's modules_to_save in the tree: a wrapper with one copy of a module for each adapter. Which
+ * modules get one is found in match.ts.
  */
 import type { Value } from '../graph/value';
 import { Embedding, Module, ModuleDict } from '../nn';
 import { cloneModule } from '../nn/clone';
 
 /**
- * A module that each adapter trains a copy of (the head, an embedding), in its place in the tree. The original is kept aside: it is
- * neither counted nor saved, and comes back when adapters are disabled or unloaded. What else the original has (the table of an embedding,
- * the parts of an encoder) is that of the module that is used now.
+ * A module that each adapter trains a copy of (the head, an embedding), in its place in the tree.
+ * The original is kept aside: it is neither counted nor saved, and comes back when adapters are
+ * disabled or unloaded. What else the original has (the table of an embedding, the parts of an
+ * encoder) is that of the module that is used now.
  */
 export class ModulesToSave extends Module {
   /** Copies by adapter. */

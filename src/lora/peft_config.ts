@@ -1,6 +1,6 @@
 /**
- * adapter_config.json: the fields that are computed, between PEFT's form and ours. What becomes of all the others, and of values that
- * are refused, is the table of peft_fields.ts.
+ * adapter_config.json: the fields that are computed, between PEFT's form and ours. What becomes of
+ * all the others, and of values that are refused, is the table of peft_fields.ts.
  */
 import { z } from 'zod';
 import type { JsonObject } from '../io/json';
@@ -38,7 +38,10 @@ const fields = z.object({
 /** Tasks whose head PEFT trains and saves without being asked. */
 const HEADED = ['SEQ_CLS', 'TOKEN_CLS'];
 
-/** Whether PEFT's all-linear takes the head too: it leaves it out for SEQ_CLS, and keeps off what it saves whole. */
+/**
+ * Whether PEFT's all-linear takes the head too: it leaves it out for SEQ_CLS, and keeps off what it
+ * saves whole.
+ */
 export const headIsTarget = (json: JsonObject) => !HEADED.includes(String(json['task_type']));
 
 /**
@@ -76,7 +79,10 @@ const TASK_TYPES: Readonly<Record<string, string>> = {
   'token-classification': 'TOKEN_CLS',
 };
 
-/** What the configuration says of target modules, in PEFT's words: patterns and all-linear become paths, with ranks and alphas by path. */
+/**
+ * What the configuration says of target modules, in PEFT's words: patterns and all-linear become
+ * paths, with ranks and alphas by path.
+ */
 function peftTargets(config: ResolvedLoraConfig, targets: AdapterEntry['targets']): JsonObject {
   const byPath = config.pattern !== undefined;
   const allLinear = typeof config.targetModules === 'string' && config.targetModules.toLowerCase() === 'all-linear';
@@ -110,7 +116,10 @@ export interface PeftConfigOptions {
   task?: string | undefined;
 }
 
-/** adapter_config.json of an adapter, keys in PEFT's (alphabetical) order; fields of the file it came from are kept. */
+/**
+ * adapter_config.json of an adapter, keys in PEFT's (alphabetical) order; fields of the file it
+ * came from are kept.
+ */
 export function configToPeft(entry: AdapterEntry, options: PeftConfigOptions): JsonObject {
   const { config, json, saved } = entry;
   // PEFT looks for the head in the file of an adapter of such a task, and fails without one.

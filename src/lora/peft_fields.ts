@@ -1,14 +1,16 @@
 /**
- * Every field of PEFT's LoraConfig, and what becomes of it when an adapter is read: the one table, from which docs/peft.md is made too.
- * How the fields that are computed are read and written: peft_config.ts. The list is that of PEFT 0.21.2, with two of its first versions.
+ * Every field of PEFT's LoraConfig, and what becomes of it when an adapter is read: the one table,
+ * from which docs/peft.md is made too. How the fields that are computed are read and written:
+ * peft_config.ts. The list is that of PEFT 0.21.2, with two of its first versions.
  */
 import { FusedLoraError } from '../base/errors';
 import type { JsonObject } from '../io/json';
 
 /**
- * computed: it decides what is computed. record: it says where an adapter comes from. no effect: on Linear layers of an encoder, or once
- * the values are in the file. told: evaluation is that of plain LoRA, and a line says what is not. refused: it changes the numbers in a
- * way that is not computed here.
+ * computed: it decides what is computed. record: it says where an adapter comes from. no effect: on
+ * Linear layers of an encoder, or once the values are in the file. told: evaluation is that of
+ * plain LoRA, and a line says what is not. refused: it changes the numbers in a way that is not
+ * computed here.
  */
 export type Treatment = 'computed' | 'record' | 'no effect' | 'told' | 'refused';
 
@@ -139,7 +141,8 @@ function shown(value: unknown): string {
 }
 
 /**
- * Refuses what changes the numbers and is not computed here, and fields that nobody knows, unless they are switched off.
+ * Refuses what changes the numbers and is not computed here, and fields that nobody knows, unless
+ * they are switched off.
  *
  * @param json content of adapter_config.json.
  * @param training whether the adapter is to be trained on.
@@ -189,7 +192,9 @@ export function checkPeftFields(json: JsonObject, file: string, training: boolea
 
 const INITIAL_WORDS = 'true, false, "gaussian", "eva", "orthogonal" or "mica"';
 
-/** Fields of methods whose training is not done here: switched off when an adapter is saved again. */
+/**
+ * Fields of methods whose training is not done here: switched off when an adapter is saved again.
+ */
 export const TRAINING_ONLY = PEFT_FIELDS.filter(({ treatment }) => treatment === 'told').map(({ name }) => name);
 
 /** The tables of docs/peft.md: options of both, and fields of a file without an option here. */

@@ -1,6 +1,7 @@
 /**
- * PEFT adapter folders: adapter_config.json and adapter_model.safetensors put on a model, and written from one. The forms of their keys
- * are in adapter_keys.ts, the configuration in peft_config.ts; what a folder says before a model is built, in adapter_facts.ts.
+ * PEFT adapter folders: adapter_config.json and adapter_model.safetensors put on a model, and
+ * written from one. The forms of their keys are in adapter_keys.ts, the configuration in
+ * peft_config.ts; what a folder says before a model is built, in adapter_facts.ts.
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
@@ -28,7 +29,10 @@ export function peftNameOf(parameterPath: string): string {
   );
 }
 
-/** The parameters that belong to an adapter, by their keys in its file: A and B, copies of saved modules, trained biases. */
+/**
+ * The parameters that belong to an adapter, by their keys in its file: A and B, copies of saved
+ * modules, trained biases.
+ */
 export function adapterParameters(model: Module, name: string): Map<string, Parameter> {
   const { config, targets } = adapterEntry(model, name);
   const found = new Map<string, Parameter>();
@@ -72,7 +76,10 @@ function expectedShapes(model: Module, plan: AdapterPlan): Map<string, readonly 
 export interface SaveAdapterOptions {
   /** Default: `default`. Any other name becomes a sub-folder, as in PEFT. */
   name?: string;
-  /** Written as base_model_name_or_path, which PEFT and people read. Default: what the adapter was loaded with, else null. */
+  /**
+   * Written as base_model_name_or_path, which PEFT and people read. Default: what the adapter was
+   * loaded with, else null.
+   */
   baseModel?: string;
   /** Its revision on the hub, where it is of there. */
   revision?: string | undefined;
@@ -81,8 +88,8 @@ export interface SaveAdapterOptions {
 }
 
 /**
- * Writes an adapter as PEFT does: adapter_config.json and adapter_model.safetensors (F32) with A, B, the copy of the head and trained
- * biases. The files are seen whole or not at all.
+ * Writes an adapter as PEFT does: adapter_config.json and adapter_model.safetensors (F32) with A,
+ * B, the copy of the head and trained biases. The files are seen whole or not at all.
  *
  * @returns the folder: dir, or dir/name for a name other than default.
  * @throws FusedLoraError FILE_NOT_WRITABLE; INVALID_ARGUMENT for an adapter that is not there.
@@ -111,7 +118,9 @@ export interface LoadAdapterOptions {
   name?: string;
   /** Whether it is trained further. Default false. */
   trainable?: boolean;
-  /** Told what is taken in another way than the file may mean it. Default: a warning of the process. */
+  /**
+   * Told what is taken in another way than the file may mean it. Default: a warning of the process.
+   */
   onNotice?: ((line: string) => void) | undefined;
 }
 
@@ -170,7 +179,10 @@ function leaveOut(model: Module, tensors: Map<string, TensorInfo>, root: string)
   return left;
 }
 
-/** The configuration of an adapter of a bare encoder, in paths from the model: as it is written again. */
+/**
+ * The configuration of an adapter of a bare encoder, in paths from the model: as it is written
+ * again.
+ */
 function inPaths({ config, targets }: AdapterPlan): void {
   config.targetModules = targets.map(({ path: at }) => at);
   config.rankPattern = Object.fromEntries(targets.filter((t) => t.rank !== config.r).map((t) => [t.path, t.rank]));
@@ -239,13 +251,15 @@ function checkTying(model: Module, json: JsonObject, saved: readonly string[], f
 }
 
 /**
- * Adds the adapter of a PEFT folder to a model. It becomes the one active adapter, frozen unless `trainable`. An adapter that was put on
- * a bare encoder goes to the encoder of this model; a word embedding of another size takes the place of the model's.
+ * Adds the adapter of a PEFT folder to a model. It becomes the one active adapter, frozen unless
+ * `trainable`. An adapter that was put on a bare encoder goes to the encoder of this model; a word
+ * embedding of another size takes the place of the model's.
  *
- * @param dir folder with adapter_config.json, or one that has it in a sub-folder of the adapter's name.
+ * @param dir folder with adapter_config.json, or one that has it in a sub-folder of the adapter's
+ * name.
  * @returns paths of the adapted modules.
- * @throws FusedLoraError FILE_NOT_FOUND, INVALID_CONFIG, INVALID_CHECKPOINT, INVALID_LORA; STATE_MISMATCH when the tensors do not fit
- * the model. The model is unchanged then.
+ * @throws FusedLoraError FILE_NOT_FOUND, INVALID_CONFIG, INVALID_CHECKPOINT, INVALID_LORA;
+ * STATE_MISMATCH when the tensors do not fit the model. The model is unchanged then.
  */
 export function loadAdapter(model: Module, dir: string, options: string | LoadAdapterOptions = {}): string[] {
   const given = typeof options === 'string' ? { name: options } : options;

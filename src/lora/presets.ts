@@ -1,11 +1,15 @@
 /**
- * The named target patterns of Mariano Kamp's article "A Winding Road to Parameter Efficiency": which parts of RoBERTa carry adapters,
- * by component (vertical) or by layer (horizontal); and how a pattern with ranks is read. PEFT's way to name targets: match.ts.
+ * The named target patterns of Mariano Kamp's article "A Winding Road to Parameter Efficiency":
+ * which parts of RoBERTa carry adapters, by component (vertical) or by layer (horizontal); and how
+ * a pattern with ranks is read. PEFT's way to name targets: match.ts.
  */
 import { compilePattern, type Pattern, type PatternMode } from '../base/patterns';
 import { invalidLora } from './config';
 
-/** `count` layer numbers evenly spread from `first` to `last`, both included, as alternatives of a path's number. */
+/**
+ * `count` layer numbers evenly spread from `first` to `last`, both included, as alternatives of a
+ * path's number.
+ */
 function layers(first: number, last: number, count: number): string {
   const step = (last - first) / (count - 1);
   return Array.from({ length: count }, (_, i) => `\\.${Math.round(first + i * step)}\\.`).join('|');
@@ -75,10 +79,12 @@ function alternatives(pattern: string): string[] {
 }
 
 /**
- * Reads a pattern `regex(rank)|regex|…` or the name of a preset; the regular expressions are searched in a module's path.
+ * Reads a pattern `regex(rank)|regex|…` or the name of a preset; the regular expressions are
+ * searched in a module's path.
  *
  * @returns no parts for clf_only.
- * @throws FusedLoraError INVALID_LORA for an unreadable regular expression or a rank that is not from 1 to 256.
+ * @throws FusedLoraError INVALID_LORA for an unreadable regular expression or a rank that is not
+ * from 1 to 256.
  */
 export function parsePattern(pattern: string): PatternPart[] {
   const named = Object.hasOwn(LORA_PRESETS, pattern) ? (LORA_PRESETS[pattern] as string) : pattern;

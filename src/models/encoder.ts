@@ -1,5 +1,6 @@
 /**
- * Embeddings, the stack of layers and BERT's pooler, under transformers' names. One layer is nn/encoder_layer.ts; heads are in heads.ts.
+ * Embeddings, the stack of layers and BERT's pooler, under transformers' names. One layer is
+ * nn/encoder_layer.ts; heads are in heads.ts.
  */
 import { embeddingSum } from '../graph/ops';
 import type { Graph, Value } from '../graph/value';

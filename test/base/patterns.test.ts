@@ -1,4 +1,7 @@
-/** Patterns in Python's syntax: what Python's own re finds, from stored results; errors that name the place and the pattern. */
+/**
+ * Patterns in Python's syntax: what Python's own re finds, from stored results; errors that name
+ * the place and the pattern.
+ */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { compilePattern, type PatternMode } from '../../src/base/patterns';
@@ -35,7 +38,8 @@ it("finds what Python's re finds, or says what it does not support", () => {
       const got = attempt(pattern, mode);
       if (typeof got === 'string' && want === got) same++;
       else if (want === null || want === undefined) {
-        // More is taken than by Python 3.11: flags behind the start, look-behind of any width, names without P.
+        // More is taken than by Python 3.11: flags behind the start, look-behind of any width,
+        // names without P.
         if (typeof got === 'string' && !/\(\?i\)|\(\?</.test(pattern)) wrong.push([pattern, mode, want, got]);
       } else if (typeof got === 'string' || !NOT_SUPPORTED.test(got.message)) {
         wrong.push([pattern, mode, want, got instanceof Error ? got.message : got]);

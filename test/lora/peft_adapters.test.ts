@@ -1,4 +1,7 @@
-/** Adapters of every form that PEFT 0.21.2 reads (test/fixtures/adapters): the same logits, or a refusal that names the field. */
+/**
+ * Adapters of every form that PEFT 0.21.2 reads (test/fixtures/adapters): the same logits, or a
+ * refusal that names the field.
+ */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { plan } from '../../src/graph/plan';
