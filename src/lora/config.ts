@@ -133,8 +133,8 @@ function checkRank(name: string, r: unknown): void {
   }
 }
 
-function checkAlpha(name: string, alpha: unknown, anyNumber: boolean): void {
-  if (anyNumber && Number.isFinite(alpha)) return;
+function checkAlpha(name: string, alpha: unknown, zero: boolean): void {
+  if (zero && alpha === 0) return;
   if (typeof alpha !== 'number' || !Number.isFinite(alpha) || alpha <= 0) {
     throw invalidLora(
       `${name} is ${String(alpha)}; it must be a number above 0. The adapter is scaled by loraAlpha / r.`,
@@ -166,11 +166,11 @@ const asList = <T>(value: T | readonly T[] | undefined): readonly T[] | undefine
  * Checks a configuration by itself and fills in the defaults. Whether it fits a model is seen when
  * it is added to one.
  *
- * @param options.anyAlpha takes an alpha of 0 or below too, as an adapter's file may hold it.
+ * @param options.zeroAlpha takes an alpha of 0 too, as an adapter's file may hold it.
  * @throws FusedLoraError INVALID_LORA naming the field, its value and what is expected.
  */
-export function resolveLoraConfig(config: LoraConfig, options: { anyAlpha?: boolean } = {}): ResolvedLoraConfig {
-  const { anyAlpha = false } = options;
+export function resolveLoraConfig(config: LoraConfig, options: { zeroAlpha?: boolean } = {}): ResolvedLoraConfig {
+  const { zeroAlpha = false } = options;
   for (const field of Object.keys(config)) {
     if ((FIELDS as readonly string[]).includes(field)) continue;
     const [near] = nearNames(field, FIELDS, 1);
@@ -179,9 +179,9 @@ export function resolveLoraConfig(config: LoraConfig, options: { anyAlpha?: bool
   const { r = 8, loraDropout = 0, bias = 'none', initLoraWeights = true, useRslora = false, pattern } = config;
   checkRank('r', r);
   for (const [key, rank] of Object.entries(config.rankPattern ?? {})) checkRank(`rankPattern["${key}"]`, rank);
-  if (config.loraAlpha !== undefined) checkAlpha('loraAlpha', config.loraAlpha, anyAlpha);
+  if (config.loraAlpha !== undefined) checkAlpha('loraAlpha', config.loraAlpha, zeroAlpha);
   for (const [key, alpha] of Object.entries(config.alphaPattern ?? {}))
-    checkAlpha(`alphaPattern["${key}"]`, alpha, anyAlpha);
+    checkAlpha(`alphaPattern["${key}"]`, alpha, zeroAlpha);
   if (!(loraDropout >= 0 && loraDropout < 1)) {
     throw invalidLora(`loraDropout is ${loraDropout}; it must be at least 0 and below 1.`);
   }

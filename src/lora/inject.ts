@@ -34,8 +34,8 @@ export interface AdapterPlan {
 
 /** Of {@link planAdapter}: what is known beside the configuration. */
 export interface PlanOptions extends MatchOptions {
-  /** Takes any alpha: see `resolveLoraConfig`. */
-  anyAlpha?: boolean;
+  /** Takes an alpha of 0: see `resolveLoraConfig`. */
+  zeroAlpha?: boolean;
   /** Modules that the adapter's file holds whole though the configuration does not name them. */
   implied?: (saved: readonly string[]) => string[];
 }

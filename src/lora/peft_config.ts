@@ -15,20 +15,22 @@ const names = z.union([expected.string(), z.array(expected.string())], { error: 
 const numbers = z.union([expected.integer(0), z.array(expected.integer(0))], {
   error: 'a number or a list of numbers',
 });
-const byPattern = z.record(z.string(), z.number({ error: 'a number' }), { error: 'an object from names to numbers' });
+const alpha = expected.number(0, 1e9);
+const byPattern = <T extends z.ZodType>(value: T) =>
+  z.record(z.string(), value, { error: 'an object from patterns to numbers' });
 
 /** Fields not named here are judged by checkPeftFields. */
 const fields = z.object({
   peft_type: z.literal('LORA', { error: '"LORA", the only method that is supported' }),
   r: expected.integer(1).default(8),
-  lora_alpha: z.number({ error: 'a number' }).default(8),
+  lora_alpha: alpha.default(8),
   lora_dropout: expected.number(0, 1).default(0),
   target_modules: names.nullish(),
   exclude_modules: names.nullish(),
   layers_to_transform: numbers.nullish(),
   layers_pattern: names.nullish(),
-  rank_pattern: byPattern.nullish(),
-  alpha_pattern: byPattern.nullish(),
+  rank_pattern: byPattern(expected.integer(1)).nullish(),
+  alpha_pattern: byPattern(alpha).nullish(),
   modules_to_save: z.array(expected.string(), { error: 'a list of names' }).nullish(),
   bias: expected.oneOf(['none', 'all', 'lora_only']).default('none'),
   use_rslora: expected.boolean().default(false),

@@ -25,6 +25,8 @@ export interface PeftField {
   about: string;
   /** For a refusal: the value that is taken. */
   off?: string;
+  /** Told only where the adapter is to be trained on. */
+  training?: true;
 }
 
 const computed = (name: string, option: string, flag: string, about: string): PeftField => ({
@@ -36,13 +38,12 @@ const computed = (name: string, option: string, flag: string, about: string): Pe
 });
 const record = (name: string, about: string): PeftField => ({ name, treatment: 'record', about });
 const idle = (name: string, about: string): PeftField => ({ name, treatment: 'no effect', about });
-const told = (name: string, about: string): PeftField => ({ name, treatment: 'told', about });
 const refused = (name: string, off: string, about: string): PeftField => ({ name, treatment: 'refused', about, off });
 
 /** The table, in the order of docs/peft.md. */
 export const PEFT_FIELDS: readonly PeftField[] = [
   computed('r', 'r', '--r', '1 to 256, at most min(in, out) of the module; a file may hold more than that'),
-  computed('lora_alpha', 'loraAlpha', '--alpha', 'a file may hold any number, 0 and negative ones too'),
+  computed('lora_alpha', 'loraAlpha', '--alpha', 'above 0; a file may hold 0 too'),
   computed('use_rslora', 'useRslora', '--rslora', ''),
   computed('lora_dropout', 'loraDropout', '--lora-dropout', '0 is the fast path'),
   computed(
@@ -71,7 +72,7 @@ export const PEFT_FIELDS: readonly PeftField[] = [
   computed('init_lora_weights', 'initLoraWeights', '', 'true, false, gaussian; what a file may say besides: below'),
   computed('task_type', 'task', '--task', "written from the model's task; read where nothing else says the task"),
   computed('peft_type', '', '', 'LORA'),
-  record('base_model_name_or_path', 'a folder as given or from the adapter’s folder up, else a name on the hub'),
+  record('base_model_name_or_path', "a folder as given or from the adapter's folder up, else a name on the hub"),
   record('revision', 'of the base model on the hub'),
   record('inference_mode', '`trainable` of `loadAdapter` decides'),
   record('auto_mapping', 'the class that the adapter was put on'),
@@ -87,8 +88,17 @@ export const PEFT_FIELDS: readonly PeftField[] = [
   idle('corda_config', 'of initial values'),
   idle('lora_ga_config', 'of initial values'),
   idle('qalora_group_size', 'of use_qalora'),
-  told('velora_config', 'VeLoRA compresses what training keeps; training on from here is plain LoRA'),
-  told('monteclora_config', 'MonteCLoRA draws noise in training; its sampler is left out, here and when saved again'),
+  {
+    name: 'velora_config',
+    treatment: 'told',
+    training: true,
+    about: 'VeLoRA compresses what training keeps; training on from here is plain LoRA',
+  },
+  {
+    name: 'monteclora_config',
+    treatment: 'told',
+    about: 'MonteCLoRA draws noise in training; its sampler is left out, here and when saved again',
+  },
   refused('use_dora', 'false', 'DoRA'),
   refused('use_qalora', 'false', 'QALoRA'),
   refused('use_bdlora', 'null', 'BD-LoRA, of block-diagonal matrices,'),
@@ -169,7 +179,7 @@ export function checkPeftFields(json: JsonObject, file: string, training: boolea
           'Where PEFT can merge it (merge_and_unload), open the merged model.',
       );
     }
-    if (field.treatment === 'told') notices.push(`${file}: ${name}: ${field.about}`);
+    if (field.treatment === 'told' && (training || !field.training)) notices.push(`${file}: ${name}: ${field.about}`);
   }
   const init = json['init_lora_weights'] ?? true;
   const known = initialValues(init);

@@ -282,7 +282,7 @@ export function loadAdapter(model: Module, dir: string, options: string | LoadAd
     return impliedModules(model, tensors.keys(), saved, config.bias !== 'none');
   };
   const heads = headIsTarget(json);
-  const plan = { root, headIsTarget: heads, keptOff: heads ? [] : HEADS, anyRank: true, anyAlpha: true, implied };
+  const plan = { root, headIsTarget: heads, keptOff: heads ? [] : HEADS, anyRank: true, zeroAlpha: true, implied };
   const kept = root === '' ? json : { ...json, task_type: null, auto_mapping: null };
   const adapted = readingFrom(file, () =>
     addLoadedAdapter(model, config, tensors, weights, { ...given, json: kept, plan }),

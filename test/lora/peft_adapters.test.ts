@@ -70,9 +70,18 @@ describe.each(readable.map((stored) => [stored.name, stored] as const))('%s', (n
 
 const NOTICES: Readonly<Record<string, unknown[]>> = {
   'init-lora-ga': [expect.stringContaining('LoRA-GA took its initial values out of the base weights')],
-  velora: [expect.stringContaining('velora_config: VeLoRA compresses what training keeps')],
   monteclora: [expect.stringContaining('monteclora_config: MonteCLoRA draws noise in training')],
 };
+
+it.each([
+  ['velora', 'velora_config: VeLoRA compresses what training keeps'],
+  ['init-mica', 'init_lora_weights: MiCA keeps B as it was made'],
+])('%s is told of when it is to be trained on', (name, text) => {
+  const notices: string[] = [];
+  const model = base(cases.find((stored) => stored.name === name) as StoredAdapter);
+  loadAdapter(model, folderOf(name), { trainable: true, onNotice: (line) => notices.push(line) });
+  expect(notices).toEqual([expect.stringContaining(text)]);
+});
 
 it.each(cases.filter(({ refused }) => refused).map((stored) => [stored.name, stored] as const))(
   '%s is refused by name',
