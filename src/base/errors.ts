@@ -26,7 +26,7 @@ export type ErrorCode =
   | 'STATE_MISMATCH'
   /** A LoRA configuration is impossible or matches nothing. */
   | 'INVALID_LORA'
-  /** The loss or the gradient norm is NaN or infinite; nothing was changed. */
+  /** The loss, the gradient norm or a prediction is NaN or infinite; nothing was changed. */
   | 'NON_FINITE_LOSS'
   /** The source file of a frozen parameter changed since it was read. */
   | 'SOURCE_CHANGED'

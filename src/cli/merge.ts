@@ -4,6 +4,7 @@
  */
 import { Command } from 'commander';
 import { FusedLoraError } from '../base/errors';
+import { checkMergeOutput } from '../io/find_model';
 import { mergeAndUnload } from '../lora';
 import { saveModel } from '../models';
 import { copyTokenizer, writeSettings } from '../task/text_model';
@@ -33,6 +34,7 @@ export function mergeCommand(): Command {
       if (adapter === undefined) {
         throw new FusedLoraError('INVALID_ARGUMENT', 'there is no adapter to merge: give --adapter DIR');
       }
+      checkMergeOutput(options.output, { baseModel, adapter });
       mergeAndUnload(model);
       saveModel(model, options.output, {
         dtype: options.saveDtype,

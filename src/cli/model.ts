@@ -48,7 +48,11 @@ export async function openModel(
       `${dir}: is a masked language model, which has no trained head for sentences. Give --adapter DIR with one, or train it first.`,
     );
   }
-  const untrained = opened.adapter === undefined ? opened.report.initialized : [];
+  // A pooler that neither file has is told, and computed as it was: with the values of its seed.
+  const ofEncoder = `${opened.model.config.family}.`;
+  const untrained = opened.report.initialized.filter(
+    (name) => opened.adapter === undefined || !name.startsWith(ofEncoder),
+  );
   if (untrained.length > 0) {
     throw new FusedLoraError(
       'INVALID_ARGUMENT',

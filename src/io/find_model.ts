@@ -5,9 +5,9 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { FusedLoraError } from '../base/errors';
-import { type FetchModelOptions, fetchModel, hubModelOf } from './hub';
+import { type FetchModelOptions, fetchModel, hubModelOf, isHubUrl } from './hub';
 import { readJsonObject } from './json';
-import { ADAPTER_CONFIG } from './model_files';
+import { ADAPTER_CONFIG, CONFIG } from './model_files';
 
 export interface FoundModel {
   folder: string;
@@ -30,31 +30,80 @@ export interface FoundModel {
  */
 export async function findModel(model: string, options: FetchModelOptions = {}): Promise<FoundModel> {
   const onHub = hubModelOf(model);
-  if (!onHub) return { folder: model, name: model, revision: undefined };
+  if (!onHub) return { folder: model, name: pathName(model), revision: undefined };
   const revision = onHub.revision ?? options.revision;
   const folder = await fetchModel(onHub.name, { ...options, revision });
   return { folder, name: onHub.name, revision };
 }
 
+/**
+ * A folder as an adapter should name it: `models/base` would be read as the name of a repository.
+ */
+function pathName(folder: string): string {
+  return path.isAbsolute(folder) || folder.startsWith('.') || !fs.existsSync(folder) ? folder : `./${folder}`;
+}
+
 export const isAdapter = (dir: string) => fs.existsSync(path.join(dir, ADAPTER_CONFIG));
 
 /**
- * The model that an adapter says it was trained on: as it stands, beside the adapter, or on the
- * hub.
+ * Folders that a relative path may mean: from here, from the adapter, and from the folders that
+ * hold it, the nearest first.
+ */
+function candidates(name: string, adapter: string): string[] {
+  if (path.isAbsolute(name)) return [name];
+  const found = [name];
+  for (let folder = path.resolve(adapter); ; folder = path.dirname(folder)) {
+    found.push(path.join(folder, name));
+    if (folder === path.dirname(folder)) return found;
+  }
+}
+
+const isModel = (dir: string) => fs.existsSync(path.join(dir, CONFIG));
+
+/**
+ * The model that an adapter says it was trained on: a folder as it stands, or seen from the
+ * adapter's folder or one that holds it; else a repository of the hub, where it is the name of one.
  */
 export async function findBaseModel(adapter: string, options: FetchModelOptions): Promise<FoundModel> {
-  const config = readJsonObject(path.join(adapter, ADAPTER_CONFIG), 'to find the base model', 'INVALID_CONFIG');
+  const file = path.join(adapter, ADAPTER_CONFIG);
+  const config = readJsonObject(file, 'to find the base model', 'INVALID_CONFIG');
   const { base_model_name_or_path: name, revision } = config;
-  if (typeof name === 'string') {
-    const folder = [name, path.resolve(adapter, name)].find((dir) => fs.existsSync(dir));
-    if (folder !== undefined) return { folder, name, revision: undefined };
-    if (hubModelOf(name)) {
+  if (typeof name === 'string' && name !== '') {
+    const folder = isHubUrl(name) ? undefined : candidates(name, adapter).find(isModel);
+    if (folder !== undefined) {
+      if (folder !== name) options.onNotice?.(`base model of ${adapter}: ${folder}`);
+      return { folder, name, revision: undefined };
+    }
+    if (!fs.existsSync(name) && hubModelOf(name)) {
       return findModel(name, { ...options, revision: typeof revision === 'string' ? revision : undefined });
     }
   }
+  const problem =
+    typeof name === 'string' && name !== ''
+      ? `field "base_model_name_or_path" is "${name}", and neither here nor from the adapter's folder up is there a model folder of that name`
+      : 'field "base_model_name_or_path" names no model';
   throw new FusedLoraError(
     'FILE_NOT_FOUND',
-    `${adapter}: is an adapter of ${typeof name === 'string' ? `"${name}", which is no folder here` : 'a model that it does not name'}. ` +
-      'Give the folder of its base model (--model DIR with --adapter, baseModel in code).',
+    `${file}: ${problem}. Give the folder of the base model (--model DIR with --adapter, baseModel in code).`,
   );
+}
+
+/**
+ * Refuses to write a merged model over what it is made of: the adapter would be merged twice from
+ * then on, and the base is lost.
+ *
+ * @throws FusedLoraError INVALID_ARGUMENT.
+ */
+export function checkMergeOutput(output: string, from: { baseModel: string; adapter: string }): void {
+  const real = (dir: string) => (fs.existsSync(dir) ? fs.realpathSync(dir) : path.resolve(dir));
+  const fail = (problem: string) =>
+    new FusedLoraError('INVALID_ARGUMENT', `${output}: ${problem}. Give another folder to write the merged model to.`);
+  if (real(output) === real(from.baseModel)) {
+    throw fail(
+      'is the folder of the base model, which the adapter needs as it is; a merged model in its place would get the adapter twice',
+    );
+  }
+  if (real(output) === real(from.adapter) || isAdapter(output)) {
+    throw fail('holds an adapter, which whoever loads the folder would put on the merged model once more');
+  }
 }

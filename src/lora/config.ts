@@ -1,3 +1,7 @@
+/**
+ * The configuration of an adapter as a caller gives it, its defaults and its checks by itself. What
+ * it matches in a model is in match.ts; PEFT's form of it in peft_config.ts.
+ */
 import { FusedLoraError } from '../base/errors';
 import { nearNames } from '../base/near';
 
@@ -5,37 +9,53 @@ import { nearNames } from '../base/near';
 export interface LoraConfig {
   /** Rank of the adapters, 1 to min(in, out) of each module and at most 256. Default 8. */
   r?: number | undefined;
-  /** The adapter is scaled by loraAlpha / r. Default 8; with `pattern`, the rank of each module (scale 1). */
+  /**
+   * The adapter is scaled by loraAlpha / r. Default 8; with `pattern`, the rank of each module
+   * (scale 1).
+   */
   loraAlpha?: number | undefined;
   /** Scales by loraAlpha / √r. Default false. */
   useRslora?: boolean | undefined;
   /** Dropout on the adapter's input, in [0, 1). Default 0, which is the fast path. */
   loraDropout?: number | undefined;
   /**
-   * Which Linear modules are adapted: a regular expression that matches the whole path, a list of paths or their last parts
-   * (`['query', 'output.dense']`), or 'all-linear' (all but the output layer). Default ['query', 'value'].
+   * Which Linear modules are adapted: a regular expression (Python's) that matches the whole path,
+   * a list of paths or their last parts (`['query', 'output.dense']`), or 'all-linear' (all but the
+   * output layer). Default ['query', 'value'].
    */
   targetModules?: string | readonly string[] | undefined;
   /**
-   * In place of targetModules: regular expressions found anywhere in the path, joined by |, each with an optional rank:
-   * `query(4)|layer.\d+.output(8)`; or the name of a preset ({@link LORA_PRESETS}). The first that matches gives the rank.
+   * In place of targetModules: regular expressions found anywhere in the path, joined by |, each
+   * with an optional rank: `query(4)|layer.\d+.output(8)`; or the name of a preset ({@link
+   * LORA_PRESETS}). The first that matches gives the rank.
    */
   pattern?: string | undefined;
   /** Paths or last parts, or a regular expression, of modules that are left out. */
   excludeModules?: string | readonly string[] | undefined;
-  /** Numbers of the layers that are adapted; only with a list of target modules. */
+  /**
+   * Numbers of the layers that are adapted; only with a list of target modules, of which whole
+   * paths are taken in any layer.
+   */
   layersToTransform?: number | readonly number[] | undefined;
-  /** Name of the list of layers, where a path holds several numbers; only with layersToTransform. */
+  /**
+   * Name of the list of layers, where a path holds several numbers; only with layersToTransform.
+   */
   layersPattern?: string | readonly string[] | undefined;
   /** Ranks of modules whose path ends in a match of the key. */
   rankPattern?: Readonly<Record<string, number>> | undefined;
   /** Alphas of modules whose path ends in a match of the key. */
   alphaPattern?: Readonly<Record<string, number>> | undefined;
-  /** Modules that are trained and saved whole. Default: those of the model's children that are named classifier or score. */
+  /**
+   * Modules that are trained and saved whole: ends of their paths (`Norm` is every LayerNorm).
+   * Default: those of the model's children that are named classifier or score.
+   */
   modulesToSave?: readonly string[] | undefined;
   /** Which biases are trained: none, all, or those of adapted modules (lora_only). Default none. */
   bias?: LoraBias | undefined;
-  /** true: A uniform in ±1/√in, B zero. gaussian: A normal with deviation 1/r, B zero. false: both uniform, B too. Default true. */
+  /**
+   * true: A uniform in ±1/√in, B zero. gaussian: A normal with deviation 1/r, B zero. false: both
+   * uniform, B too. Default true.
+   */
   initLoraWeights?: boolean | 'gaussian' | undefined;
 }
 
@@ -81,8 +101,28 @@ const FIELDS = [
 /** The most that the kernels take. */
 const MAX_RANK = 256;
 
+const START = 'LoRA configuration: ';
+
 export function invalidLora(problem: string): FusedLoraError {
-  return new FusedLoraError('INVALID_LORA', `LoRA configuration: ${problem}`);
+  return new FusedLoraError('INVALID_LORA', START + problem);
+}
+
+const snakeCase = (name: string) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+
+/**
+ * Runs what reads a configuration out of a file: its errors name the file, and the fields as they
+ * stand there.
+ */
+export function readingFrom<T>(file: string, run: () => T): T {
+  try {
+    return run();
+  } catch (error) {
+    if (!(error instanceof FusedLoraError && error.code === 'INVALID_LORA' && error.message.startsWith(START)))
+      throw error;
+    const names = new RegExp(`\\b(${FIELDS.join('|')})\\b`, 'g');
+    const problem = error.message.slice(START.length).replace(names, snakeCase);
+    throw new FusedLoraError('INVALID_LORA', `${file}: ${problem}`, { cause: error.cause });
+  }
 }
 
 function checkRank(name: string, r: unknown): void {
@@ -93,7 +133,8 @@ function checkRank(name: string, r: unknown): void {
   }
 }
 
-function checkAlpha(name: string, alpha: unknown): void {
+function checkAlpha(name: string, alpha: unknown, zero: boolean): void {
+  if (zero && alpha === 0) return;
   if (typeof alpha !== 'number' || !Number.isFinite(alpha) || alpha <= 0) {
     throw invalidLora(
       `${name} is ${String(alpha)}; it must be a number above 0. The adapter is scaled by loraAlpha / r.`,
@@ -122,11 +163,14 @@ const asList = <T>(value: T | readonly T[] | undefined): readonly T[] | undefine
   value === undefined || Array.isArray(value) ? (value as readonly T[] | undefined) : [value as T];
 
 /**
- * Checks a configuration by itself and fills in the defaults. Whether it fits a model is seen when it is added to one.
+ * Checks a configuration by itself and fills in the defaults. Whether it fits a model is seen when
+ * it is added to one.
  *
+ * @param options.zeroAlpha takes an alpha of 0 too, as an adapter's file may hold it.
  * @throws FusedLoraError INVALID_LORA naming the field, its value and what is expected.
  */
-export function resolveLoraConfig(config: LoraConfig): ResolvedLoraConfig {
+export function resolveLoraConfig(config: LoraConfig, options: { zeroAlpha?: boolean } = {}): ResolvedLoraConfig {
+  const { zeroAlpha = false } = options;
   for (const field of Object.keys(config)) {
     if ((FIELDS as readonly string[]).includes(field)) continue;
     const [near] = nearNames(field, FIELDS, 1);
@@ -135,8 +179,9 @@ export function resolveLoraConfig(config: LoraConfig): ResolvedLoraConfig {
   const { r = 8, loraDropout = 0, bias = 'none', initLoraWeights = true, useRslora = false, pattern } = config;
   checkRank('r', r);
   for (const [key, rank] of Object.entries(config.rankPattern ?? {})) checkRank(`rankPattern["${key}"]`, rank);
-  if (config.loraAlpha !== undefined) checkAlpha('loraAlpha', config.loraAlpha);
-  for (const [key, alpha] of Object.entries(config.alphaPattern ?? {})) checkAlpha(`alphaPattern["${key}"]`, alpha);
+  if (config.loraAlpha !== undefined) checkAlpha('loraAlpha', config.loraAlpha, zeroAlpha);
+  for (const [key, alpha] of Object.entries(config.alphaPattern ?? {}))
+    checkAlpha(`alphaPattern["${key}"]`, alpha, zeroAlpha);
   if (!(loraDropout >= 0 && loraDropout < 1)) {
     throw invalidLora(`loraDropout is ${loraDropout}; it must be at least 0 and below 1.`);
   }

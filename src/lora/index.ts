@@ -1,3 +1,8 @@
+/**
+ * What src/lora gives to the rest: configurations, adapters in a model, merging, PEFT's and
+ * loralib's files. Each line names the file that has it.
+ */
+export { type AdapterFacts, adapterFacts } from './adapter_facts';
 export { type LoraBias, type LoraConfig, type ResolvedLoraConfig, resolveLoraConfig } from './config';
 export {
   type AddAdapterOptions,
@@ -19,6 +24,7 @@ export {
   type ParameterTable,
   parameterTable,
 } from './parameter_table';
+export { PEFT_FIELDS, type PeftField, peftFieldTables } from './peft_fields';
 export {
   adapterParameters,
   type LoadAdapterOptions,
@@ -28,4 +34,4 @@ export {
   saveAdapter,
 } from './peft_files';
 export { CLASSIFIER_ONLY, LORA_PRESETS } from './presets';
-export { activeAdapters, adapterNames } from './registry';
+export { activeAdapters, adapterNames, notReplaced } from './registry';

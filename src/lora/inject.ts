@@ -1,8 +1,12 @@
+/**
+ * Adapters put into a model's tree, chosen, switched off and taken out again. What a configuration
+ * matches is found in match.ts; which adapters a model has is kept in registry.ts.
+ */
 import type { Module } from '../nn';
 import { fixInitialValues } from '../nn/init';
 import { invalidLora, type LoraConfig, type ResolvedLoraConfig, resolveLoraConfig } from './config';
 import { LoraLinear } from './lora_linear';
-import { findModulesToSave, findTargets, type Target } from './match';
+import { findModulesToSave, findTargets, type MatchOptions, type Target } from './match';
 import { ModulesToSave } from './modules_to_save';
 import { adapterEntry, adaptersOf, applyAdapters, loraLinears, savedModules } from './registry';
 
@@ -10,7 +14,10 @@ import { adapterEntry, adaptersOf, applyAdapters, loraLinears, savedModules } fr
 export interface AddAdapterOptions {
   /** Of the adapter, for several on one model. Default: `default`. */
   name?: string;
-  /** Seed of the initial A (and B), with each parameter's path; an integer from 0 to 2^53 - 1. Default 0. */
+  /**
+   * Seed of the initial A (and B), with each parameter's path; an integer from 0 to 2^53 - 1.
+   * Default 0.
+   */
   seed?: number;
   /** Whether it is trained while it is active. Default true. */
   trainable?: boolean;
@@ -21,10 +28,20 @@ export interface AdapterPlan {
   config: ResolvedLoraConfig;
   targets: Target[];
   saved: string[];
+  /** Rows of saved embeddings that have another number of them than the model's, by path. */
+  rows?: ReadonlyMap<string, number>;
+}
+
+/** Of {@link planAdapter}: what is known beside the configuration. */
+export interface PlanOptions extends MatchOptions {
+  /** Takes an alpha of 0: see `resolveLoraConfig`. */
+  zeroAlpha?: boolean;
+  /** Modules that the adapter's file holds whole though the configuration does not name them. */
+  implied?: (saved: readonly string[]) => string[];
 }
 
 /** Checks an adapter's name and configuration against a model. */
-export function planAdapter(model: Module, config: LoraConfig, name: string): AdapterPlan {
+export function planAdapter(model: Module, config: LoraConfig, name: string, options: PlanOptions = {}): AdapterPlan {
   const { entries } = adaptersOf(model);
   if (entries.has(name)) {
     throw invalidLora(`the model already has an adapter "${name}". Give another name, or delete that one first.`);
@@ -34,7 +51,7 @@ export function planAdapter(model: Module, config: LoraConfig, name: string): Ad
       `"${name}" can not name an adapter: it becomes part of parameter paths and folders. Take letters, digits, _ and -.`,
     );
   }
-  const resolved = resolveLoraConfig(config);
+  const resolved = resolveLoraConfig(config, options);
   if (entries.size > 0 && [resolved, ...[...entries.values()].map((e) => e.config)].some((c) => c.bias !== 'none')) {
     throw invalidLora(
       'several adapters can not be used with bias other than none: they would share the trained biases.',
@@ -42,13 +59,18 @@ export function planAdapter(model: Module, config: LoraConfig, name: string): Ad
   }
   const merged = loraLinears(model).find(([, module]) => module.merged.length > 0);
   if (merged) throw invalidLora(`adapters are merged into "${merged[0]}". Call unmerge(model) first.`);
-  const saved = findModulesToSave(model, resolved);
-  return { config: resolved, targets: findTargets(model, resolved, saved), saved };
+  const saved = findModulesToSave(model, resolved, options);
+  const implied = options.implied?.(saved) ?? [];
+  // As paths from here on, which is how they are written again.
+  if (implied.length > 0) resolved.modulesToSave = [...saved, ...implied];
+  saved.push(...implied);
+  return { config: resolved, targets: findTargets(model, resolved, saved, options), saved };
 }
 
 /**
- * Adds a LoRA adapter to a model: all is frozen, the matched Linear modules are wrapped, and the adapter and its copy of the head (or of
- * modulesToSave) are trained. It becomes the one active adapter. The model computes what it computed before, until B is trained.
+ * Adds a LoRA adapter to a model: all is frozen, the matched Linear modules are wrapped, and the
+ * adapter and its copy of the head (or of modulesToSave) are trained. It becomes the one active
+ * adapter. The model computes what it computed before, until B is trained.
  *
  * @param options the adapter's name, or name, seed and whether it is trained.
  * @returns paths of the adapted modules.
@@ -81,7 +103,7 @@ export function applyPlan(model: Module, plan: AdapterPlan, name: string, option
     const module = model.getSubmodule(path);
     const wrapped = module instanceof ModulesToSave ? module : new ModulesToSave(module);
     if (wrapped !== module) model.replaceChild(path, wrapped);
-    wrapped.addAdapter(name);
+    wrapped.addAdapter(name, plan.rows?.get(path));
   }
   const adapters = adaptersOf(model);
   adapters.entries.set(name, {
@@ -99,8 +121,9 @@ export function applyPlan(model: Module, plan: AdapterPlan, name: string, option
 }
 
 /**
- * Chooses the adapters whose sum is added to the base model, in this order. Of several with a copy of the head, the first one's is used.
- * Active adapters are trained unless they were added or loaded with `trainable: false`. Graphs traced before are not changed.
+ * Chooses the adapters whose sum is added to the base model, in this order. Of several with a copy
+ * of the head, the first one's is used. Active adapters are trained unless they were added or
+ * loaded with `trainable: false`. Graphs traced before are not changed.
  */
 export function setActiveAdapters(model: Module, names: string | readonly string[]): void {
   const list = typeof names === 'string' ? [names] : [...names];
@@ -112,7 +135,10 @@ export function setActiveAdapters(model: Module, names: string | readonly string
   applyAdapters(model);
 }
 
-/** Makes the model compute what its base does, and trains nothing, until {@link enableAdapters} or {@link setActiveAdapters}. */
+/**
+ * Makes the model compute what its base does, and trains nothing, until {@link enableAdapters} or
+ * {@link setActiveAdapters}.
+ */
 export function disableAdapters(model: Module): void {
   adaptersOf(model).disabled = true;
   applyAdapters(model);

@@ -1,3 +1,7 @@
+/**
+ * The layer of LoRA: a Linear with its adapters, in the graph and merged into its weight. Where it
+ * is put: inject.ts; what changes it in a whole model: merge.ts.
+ */
 import { FusedLoraError } from '../base/errors';
 import { add, dropout, linear, loraLinear, scale } from '../graph/ops';
 import { isSource, type Parameter, type ParameterSource } from '../graph/parameter';
@@ -31,8 +35,9 @@ function initializers(inFeatures: number, { rank, initLoraWeights }: AdapterSett
  *
  *     y = x Wᵀ + b + Σ s · dropout(x) Aᵀ Bᵀ   over the active adapters
  *
- * W and b are those of `base_layer`, frozen. Names of children are PEFT's: `lora_A.<adapter>.weight` [r, in], `lora_B.<adapter>.weight`
- * [out, r]. The first active adapter runs in one fused op with the base product.
+ * W and b are those of `base_layer`, frozen. Names of children are PEFT's:
+ * `lora_A.<adapter>.weight` [r, in], `lora_B.<adapter>.weight` [out, r]. The first active adapter
+ * runs in one fused op with the base product.
  */
 export class LoraLinear extends Module {
   readonly base_layer: Linear;
@@ -140,6 +145,14 @@ export class LoraLinear extends Module {
         }
       }
       values.set(row, offset);
+    }
+    if (!values.every(Number.isFinite)) {
+      if (this.merged.length === 0) this.unmergedWeight = undefined;
+      throw new FusedLoraError(
+        'INVALID_ARGUMENT',
+        `merge: the merged weight of "${this.path}" would hold NaN or infinite values: the base holds such, or the sum is above what ` +
+          'float32 can hold. Nothing was changed.',
+      );
     }
     weight.setData(values);
     this.merged = merged;

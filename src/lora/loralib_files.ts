@@ -1,12 +1,13 @@
 /**
- * Adapters of loralib, the code of the LoRA paper (microsoft/LoRA), converted to safetensors. Its names, and what they become:
+ * Adapters of loralib, the code of the LoRA paper (microsoft/LoRA), converted to safetensors. Its
+ * names, and what they become:
  *
- *     roberta.encoder.layer.0.attention.self.query.lora_A [r, in]  →  base_model.model.<path>.lora_A.weight
- *     roberta.encoder.layer.0.attention.self.query.lora_B [out, r] →  base_model.model.<path>.lora_B.weight
- *     classifier.dense.weight, classifier.out_proj.bias, …         →  base_model.model.<same>, trained and saved whole
+ *     roberta.encoder….query.lora_A [r, in]   →  base_model.model.<path>.lora_A.weight
+ *     roberta.encoder….query.lora_B [out, r]  →  base_model.model.<path>.lora_B.weight
+ *     classifier.dense.weight, …              →  base_model.model.<same>, trained and saved whole
  *
- * Shapes, order and values are PEFT's. The file holds no alpha: the training script does (the paper's RoBERTa scripts take
- * `--lora_alpha 16` with r = 8, a scaling of 2).
+ * Shapes, order and values are PEFT's. The file holds no alpha: the training script does (the
+ * paper's RoBERTa scripts take `--lora_alpha 16` with r = 8, a scaling of 2).
  */
 import { SafetensorsFile, type TensorInfo } from '../io/safetensors';
 import type { Module } from '../nn';
@@ -20,8 +21,8 @@ export interface LoralibOptions extends LoadAdapterOptions {
 }
 
 /**
- * Adds a loralib adapter to a model; the rank of each module is that of its lora_A. It becomes the one active adapter, frozen unless
- * `trainable`.
+ * Adds a loralib adapter to a model; the rank of each module is that of its lora_A. It becomes the
+ * one active adapter, frozen unless `trainable`.
  *
  * @param file safetensors with loralib's names.
  * @returns paths of the adapted modules.

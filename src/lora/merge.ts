@@ -1,14 +1,19 @@
+/**
+ * Adapters added to the base weights of a whole model, and taken out again. The sum for one layer
+ * is in lora_linear.ts.
+ */
 import { FusedLoraError } from '../base/errors';
 import type { Module } from '../nn';
 import { activeAdapters, adapterEntry, adaptersOf, loraLinears, savedModules } from './registry';
 
 /**
- * Adds adapters to the base weights, W = W₀ + s B A (in float64, rounded once), so that the model runs at the base's cost. The originals are
- * kept, or read again from their file, for {@link unmerge}.
+ * Adds adapters to the base weights, W = W₀ + s B A (in float64, rounded once), so that the model
+ * runs at the base's cost. The originals are kept, or read again from their file, for {@link
+ * unmerge}.
  *
  * @param names default: the active adapters.
- * @throws FusedLoraError INVALID_ARGUMENT when there is no adapter to merge, or one is not there or holds a value that is not
- * finite; nothing is changed then.
+ * @throws FusedLoraError INVALID_ARGUMENT when there is no adapter to merge, one is not there, or it
+ * or the sum holds a value that is not finite; nothing is changed then.
  */
 export function merge(model: Module, names: readonly string[] = activeAdapters(model)): void {
   if (names.length === 0) {
@@ -29,10 +34,23 @@ export function merge(model: Module, names: readonly string[] = activeAdapters(m
       );
     }
   }
-  for (const [, module] of wrapped) module.merge(names.filter((name) => module.adapters.has(name)));
+  const before = wrapped.map(([, module]) => [module, module.merged] as const);
+  try {
+    for (const [, module] of wrapped) module.merge(names.filter((name) => module.adapters.has(name)));
+  } catch (error) {
+    for (const [module, merged] of before) {
+      if (module.merged.length === merged.length) continue;
+      module.unmerge();
+      module.merge(merged);
+    }
+    throw error;
+  }
 }
 
-/** Takes all merged adapters out of the base weights again, which are then what they were, bit for bit. */
+/**
+ * Takes all merged adapters out of the base weights again, which are then what they were, bit for
+ * bit.
+ */
 export function unmerge(model: Module): void {
   for (const [, module] of loraLinears(model)) module.unmerge();
 }
@@ -50,15 +68,18 @@ function unwrap(model: Module, keepHead: boolean): void {
   model.nameTree();
 }
 
-/** Takes all adapters out: the base model with its own head. Its parameters stay frozen; see `requiresGrad_`. */
+/**
+ * Takes all adapters out: the base model with its own head. Its parameters stay frozen; see
+ * `requiresGrad_`.
+ */
 export function unload(model: Module): void {
   unmerge(model);
   unwrap(model, false);
 }
 
 /**
- * Merges the active adapters and takes the wrappers out: a plain model with the adapter in its weights and the adapter's head, which
- * `saveModel` writes.
+ * Merges the active adapters and takes the wrappers out: a plain model with the adapter in its
+ * weights and the adapter's head, which `saveModel` writes.
  */
 export function mergeAndUnload(model: Module, names: readonly string[] = activeAdapters(model)): void {
   unmerge(model);

@@ -1,3 +1,7 @@
+/**
+ * How many parameters there are and which learn, as the article's table. What makes them learn is
+ * registry.ts.
+ */
 import type { Module } from '../nn';
 import type { ParameterRow } from '../nn/fold_layers';
 
@@ -12,14 +16,19 @@ export interface ParameterTable {
   learnable: number;
 }
 
-/** Names without what wrapping brought: `query.weight`, `query.lora_A`, `classifier.dense.weight`. */
+/**
+ * Names without what wrapping brought: `query.weight`, `query.lora_A`, `classifier.dense.weight`.
+ */
 function shortName(path: string, adapters: readonly string[]): string {
   const plain = path.replace('.base_layer.', '.');
   if (adapters.length !== 1) return plain;
   return plain.replace(/\.(lora_[AB])\.[^.]+\.weight$/, '.$1').replace(/\.modules_to_save\.[^.]+\./, '.');
 }
 
-/** Every parameter with its count and whether it is trained; a shared one once. Counting reads no values. */
+/**
+ * Every parameter with its count and whether it is trained; a shared one once. Counting reads no
+ * values.
+ */
 export function parameterTable(model: Module): ParameterTable {
   const adapters = adapterNames(model);
   const rows = model.namedParameters().map(([path, parameter]) => ({
@@ -38,7 +47,10 @@ export function formatTotals({ total, learnable }: ParameterTable): string {
   return `Total parameters: ${number(total)}, thereof learnable: ${number(learnable)} (${percent.toFixed(4)}%)`;
 }
 
-/** The table of the article: name, 1 for what is trained and 0 for what is frozen, count; then the totals. */
+/**
+ * The table of the article: name, 1 for what is trained and 0 for what is frozen, count; then the
+ * totals.
+ */
 export function formatParameterTable(table: ParameterTable): string {
   const width = Math.max(4, ...table.rows.map(({ name }) => name.length));
   const lines = table.rows.map(

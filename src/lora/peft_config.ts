@@ -1,52 +1,53 @@
-/** adapter_config.json: PEFT's form of a configuration, read and written. */
+/**
+ * adapter_config.json: the fields that are computed, between PEFT's form and ours. What becomes of
+ * all the others, and of values that are refused, is the table of peft_fields.ts.
+ */
 import { z } from 'zod';
 import type { JsonObject } from '../io/json';
 import { expected, validate } from '../io/validate';
+import { HEADS } from './adapter_keys';
 import type { LoraConfig, ResolvedLoraConfig } from './config';
 import { DUMMY_TARGET } from './match';
+import { TRAINING_ONLY } from './peft_fields';
 import type { AdapterEntry } from './registry';
 
 const names = z.union([expected.string(), z.array(expected.string())], { error: 'a string or a list of strings' });
 const numbers = z.union([expected.integer(0), z.array(expected.integer(0))], {
   error: 'a number or a list of numbers',
 });
-const byPattern = z.record(z.string(), z.number({ error: 'a number' }), { error: 'an object from names to numbers' });
+const alpha = expected.number(0, 1e9);
+const byPattern = <T extends z.ZodType>(value: T) =>
+  z.record(z.string(), value, { error: 'an object from patterns to numbers' });
 
-/** A field that changes what an adapter computes, in a way that is not implemented. */
-const off = (error: string) => z.union([z.null(), z.literal(false)], { error }).optional();
-const empty = (error: string) => z.union([z.null(), z.array(z.unknown()).max(0)], { error }).optional();
-
-/** Fields not named here are tolerated: PEFT gains some with every version. */
+/** Fields not named here are judged by checkPeftFields. */
 const fields = z.object({
   peft_type: z.literal('LORA', { error: '"LORA", the only method that is supported' }),
   r: expected.integer(1).default(8),
-  lora_alpha: expected.number(0, 1e9).default(8),
+  lora_alpha: alpha.default(8),
   lora_dropout: expected.number(0, 1).default(0),
   target_modules: names.nullish(),
   exclude_modules: names.nullish(),
   layers_to_transform: numbers.nullish(),
   layers_pattern: names.nullish(),
-  rank_pattern: byPattern.nullish(),
-  alpha_pattern: byPattern.nullish(),
+  rank_pattern: byPattern(expected.integer(1)).nullish(),
+  alpha_pattern: byPattern(alpha).nullish(),
   modules_to_save: z.array(expected.string(), { error: 'a list of names' }).nullish(),
   bias: expected.oneOf(['none', 'all', 'lora_only']).default('none'),
   use_rslora: expected.boolean().default(false),
-  init_lora_weights: z
-    .union([z.boolean(), z.enum(['gaussian', 'eva', 'orthogonal'])], {
-      error: 'true, false, "gaussian", "eva" or "orthogonal"; the other methods change the base weights',
-    })
-    .default(true),
-  use_dora: off('false: DoRA is not supported'),
-  use_qalora: off('false: QALoRA is not supported'),
-  lora_bias: off('false: a bias of lora_B is not supported'),
-  layer_replication: empty('null: replicated layers are not supported'),
-  target_parameters: empty('null: only modules can be targets'),
-  trainable_token_indices: empty('null: trainable tokens are not supported'),
-  alora_invocation_tokens: empty('null: activated LoRA is not supported'),
+  task_type: expected.string().nullish(),
 });
 
+/** Tasks whose head PEFT trains and saves without being asked. */
+const HEADED = ['SEQ_CLS', 'TOKEN_CLS'];
+
 /**
- * Reads adapter_config.json.
+ * Whether PEFT's all-linear takes the head too: it leaves it out for SEQ_CLS, and keeps off what it
+ * saves whole.
+ */
+export const headIsTarget = (json: JsonObject) => !HEADED.includes(String(json['task_type']));
+
+/**
+ * Reads the fields of adapter_config.json that are computed.
  *
  * @throws FusedLoraError INVALID_CONFIG naming the field, its value and what is expected.
  */
@@ -55,7 +56,7 @@ export function configFromPeft(json: JsonObject, file: string): LoraConfig {
   const some = <T>(value: T | null | undefined) => value ?? undefined;
   const layers = some(c.layers_to_transform);
   const layersPattern = some(c.layers_pattern);
-  const init = c.init_lora_weights;
+  const init = json['init_lora_weights'];
   return {
     r: c.r,
     loraAlpha: c.lora_alpha,
@@ -69,7 +70,7 @@ export function configFromPeft(json: JsonObject, file: string): LoraConfig {
     alphaPattern: some(c.alpha_pattern),
     modulesToSave: c.modules_to_save ?? [],
     bias: c.bias,
-    initLoraWeights: init === 'eva' || init === 'orthogonal' ? true : init,
+    initLoraWeights: init === false ? false : String(init).toLowerCase() === 'gaussian' ? 'gaussian' : true,
   };
 }
 
@@ -80,7 +81,10 @@ const TASK_TYPES: Readonly<Record<string, string>> = {
   'token-classification': 'TOKEN_CLS',
 };
 
-/** What the configuration says of target modules, in PEFT's words: patterns and all-linear become paths, with ranks and alphas by path. */
+/**
+ * What the configuration says of target modules, in PEFT's words: patterns and all-linear become
+ * paths, with ranks and alphas by path.
+ */
 function peftTargets(config: ResolvedLoraConfig, targets: AdapterEntry['targets']): JsonObject {
   const byPath = config.pattern !== undefined;
   const allLinear = typeof config.targetModules === 'string' && config.targetModules.toLowerCase() === 'all-linear';
@@ -114,9 +118,14 @@ export interface PeftConfigOptions {
   task?: string | undefined;
 }
 
-/** adapter_config.json of an adapter, keys in PEFT's (alphabetical) order; fields of the file it came from are kept. */
+/**
+ * adapter_config.json of an adapter, keys in PEFT's (alphabetical) order; fields of the file it
+ * came from are kept.
+ */
 export function configToPeft(entry: AdapterEntry, options: PeftConfigOptions): JsonObject {
   const { config, json, saved } = entry;
+  // PEFT looks for the head in the file of an adapter of such a task, and fails without one.
+  const taskType = TASK_TYPES[options.task ?? ''] ?? null;
   const all: JsonObject = {
     auto_mapping: null,
     base_model_name_or_path: null,
@@ -132,12 +141,14 @@ export function configToPeft(entry: AdapterEntry, options: PeftConfigOptions): J
     inference_mode: true,
     init_lora_weights: config.initLoraWeights,
     lora_dropout: config.loraDropout,
-    modules_to_save: config.modulesToSave ?? (saved.length > 0 ? saved : null),
+    modules_to_save: saved.length > 0 ? (config.modulesToSave ?? saved) : null,
     peft_type: 'LORA',
     r: config.r,
-    task_type: json?.['task_type'] ?? TASK_TYPES[options.task ?? ''] ?? null,
+    task_type: json?.['task_type'] ?? (saved.some((path) => HEADS.includes(path)) ? taskType : null),
     use_rslora: config.useRslora,
   };
+  // The adapter is plain LoRA from here on, and its file has no tensors of these.
+  for (const name of TRAINING_ONLY) if (all[name]) all[name] = null;
   if (options.baseModel !== undefined) {
     all['base_model_name_or_path'] = options.baseModel;
     all['revision'] = options.revision ?? null;

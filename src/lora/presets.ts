@@ -1,10 +1,15 @@
 /**
- * The named target patterns of Mariano Kamp's article "A Winding Road to Parameter Efficiency": which parts of RoBERTa carry adapters,
- * by component (vertical) or by layer (horizontal).
+ * The named target patterns of Mariano Kamp's article "A Winding Road to Parameter Efficiency":
+ * which parts of RoBERTa carry adapters, by component (vertical) or by layer (horizontal); and how
+ * a pattern with ranks is read. PEFT's way to name targets: match.ts.
  */
+import { compilePattern, type Pattern, type PatternMode } from '../base/patterns';
 import { invalidLora } from './config';
 
-/** `count` layer numbers evenly spread from `first` to `last`, both included, as alternatives of a path's number. */
+/**
+ * `count` layer numbers evenly spread from `first` to `last`, both included, as alternatives of a
+ * path's number.
+ */
 function layers(first: number, last: number, count: number): string {
   const step = (last - first) / (count - 1);
   return Array.from({ length: count }, (_, i) => `\\.${Math.round(first + i * step)}\\.`).join('|');
@@ -50,7 +55,7 @@ export const LORA_PRESETS: Readonly<Record<string, string>> = {
 /** One alternative of a pattern. */
 export interface PatternPart {
   text: string;
-  regex: RegExp;
+  regex: Pattern;
   /** The rank in parentheses behind it; undefined takes the configuration's. */
   rank: number | undefined;
 }
@@ -74,10 +79,12 @@ function alternatives(pattern: string): string[] {
 }
 
 /**
- * Reads a pattern `regex(rank)|regex|…` or the name of a preset; the regular expressions are searched in a module's path.
+ * Reads a pattern `regex(rank)|regex|…` or the name of a preset; the regular expressions are
+ * searched in a module's path.
  *
  * @returns no parts for clf_only.
- * @throws FusedLoraError INVALID_LORA for an unreadable regular expression or a rank that is not from 1 to 256.
+ * @throws FusedLoraError INVALID_LORA for an unreadable regular expression or a rank that is not
+ * from 1 to 256.
  */
 export function parsePattern(pattern: string): PatternPart[] {
   const named = Object.hasOwn(LORA_PRESETS, pattern) ? (LORA_PRESETS[pattern] as string) : pattern;
@@ -90,22 +97,11 @@ export function parsePattern(pattern: string): PatternPart[] {
     }
     if (body === '')
       throw invalidLora(`pattern "${pattern}" has an empty alternative, which would match every module.`);
-    return { text, regex: toRegExp(body, 'pattern'), rank };
+    return { text, regex: compiled(body, 'pattern'), rank };
   });
 }
 
-/**
- * A Python regular expression as JavaScript's; `(?P<name>` is the one difference that is translated.
- *
- * @param where it must match: anywhere in a path, the whole path, or its end from the start or a dot on.
- */
-export function toRegExp(source: string, field: string, where: 'anywhere' | 'whole' | 'end' = 'anywhere'): RegExp {
-  const inner = source.replaceAll('(?P<', '(?<');
-  try {
-    const plain = new RegExp(inner);
-    if (where === 'anywhere') return plain;
-    return new RegExp(`^${where === 'end' ? '(?:.*\\.)?' : ''}(?:${inner})$`);
-  } catch (cause) {
-    throw invalidLora(`${field} holds "${source}", which is no regular expression: ${(cause as Error).message}`);
-  }
+/** A pattern of a field of the configuration, in Python's syntax. */
+export function compiled(source: string, field: string, mode: PatternMode = 'search'): Pattern {
+  return compilePattern(source, `LoRA configuration: ${field}`, { mode, code: 'INVALID_LORA' });
 }

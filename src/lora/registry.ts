@@ -1,3 +1,7 @@
+/**
+ * Which adapters a model has, which are active and what is trained then. They come and go in
+ * inject.ts and peft_files.ts.
+ */
 import { FusedLoraError } from '../base/errors';
 import type { JsonObject } from '../io/json';
 import type { Module } from '../nn';
@@ -93,4 +97,10 @@ export function applyAdapters(model: Module): void {
       if (/(^|\.)bias$/.test(path) && !path.includes('.modules_to_save.')) parameter.requiresGrad = true;
     }
   }
+}
+
+/** Of parameters by the paths that the base model has, those that no active adapter's own copy replaces. */
+export function notReplaced(model: Module, names: readonly string[]): string[] {
+  const replaced = savedModules(model).filter(([, module]) => module.active !== undefined);
+  return names.filter((name) => !replaced.some(([path]) => name.startsWith(`${path}.`)));
 }

@@ -1,8 +1,14 @@
+/**
+ * Models from config.json and checkpoints, by architecture and task, and back to a folder. How
+ * tensors find their places: weights.ts; what config.json may hold: config.ts.
+ */
+import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { FusedLoraError } from '../base/errors';
 import { checkKeys } from '../base/options';
 import { TASKS, type Task, type TaskSettings } from '../base/tasks';
 import type { JsonObject } from '../io/json';
+import { ADAPTER_CONFIG } from '../io/model_files';
 import { openModelFolder, type WriteModelFolderOptions, writeModelFolder } from '../io/model_folder';
 import type { TensorData } from '../io/safetensors';
 import { BertForMaskedLM, BertForSequenceClassification, BertForTokenClassification } from './bert';
@@ -15,7 +21,10 @@ import { fitCheckpoint, type LoadReport } from './weights';
 export interface ModelOptions {
   /** What the head is for. Default: what config.json's `architectures` says. */
   task?: Task | undefined;
-  /** Outputs of the head. Default: the number of labelNames, else what config.json says, else 2 (regression: 1). */
+  /**
+   * Outputs of the head. Default: the number of labelNames, else what config.json says, else 2
+   * (regression: 1).
+   */
   numLabels?: number | undefined;
   /** Names of the labels by id. Default: those of config.json, else LABEL_0, LABEL_1, … */
   labelNames?: readonly string[] | undefined;
@@ -147,8 +156,9 @@ function build(json: JsonObject, options: ModelOptions, source: ParseConfigOptio
 }
 
 /**
- * A model with initial values, as transformers gives them: weights N(0, initializer_range²), biases 0, LayerNorm 1 and 0, the padding
- * row 0. They are a function of the seed and each parameter's path alone, and made when they are needed.
+ * A model with initial values, as transformers gives them: weights N(0, initializer_range²), biases
+ * 0, LayerNorm 1 and 0, the padding row 0. They are a function of the seed and each parameter's
+ * path alone, and made when they are needed.
  *
  * @param config the content of a config.json.
  * @throws FusedLoraError INVALID_CONFIG, INVALID_ARGUMENT.
@@ -159,11 +169,14 @@ export function createModel(config: JsonObject, options: ModelOptions = {}): Tas
 }
 
 /**
- * Loads a Hugging Face model folder of the RoBERTa or BERT family: config.json and model.safetensors, or shards with their index, in F32,
- * F16 or BF16, of a model with or without a head. Tensors are read when they are needed.
+ * Loads a Hugging Face model folder of the RoBERTa or BERT family: config.json and
+ * model.safetensors, or shards with their index, in F32, F16 or BF16, of a model with or without a
+ * head. Tensors are read when they are needed.
  *
- * @returns the model, and what the checkpoint did not decide: parameters that it lacks (a new head), and tensors that found no place.
- * @throws FusedLoraError FILE_NOT_FOUND, INVALID_CONFIG, INVALID_CHECKPOINT, STATE_MISMATCH, INVALID_ARGUMENT.
+ * @returns the model, and what the checkpoint did not decide: parameters that it lacks (a new
+ * head), and tensors that found no place.
+ * @throws FusedLoraError FILE_NOT_FOUND, INVALID_CONFIG, INVALID_CHECKPOINT, STATE_MISMATCH,
+ * INVALID_ARGUMENT.
  */
 export function loadModel(dir: string, options: LoadModelOptions = {}): { model: TaskModel; report: LoadReport } {
   checkKeys('loadModel', options, LOAD_KEYS);
@@ -178,7 +191,10 @@ export function loadModel(dir: string, options: LoadModelOptions = {}): { model:
   return { model, report };
 }
 
-/** config.json of a model, as transformers writes it; fields of the original that are not known here are kept. */
+/**
+ * config.json of a model, as transformers writes it; fields of the original that are not known here
+ * are kept.
+ */
 export function configOf(model: TaskModel): JsonObject {
   const { config, task, labelNames, numLabels } = model;
   const json: JsonObject = {
@@ -191,6 +207,7 @@ export function configOf(model: TaskModel): JsonObject {
     layer_norm_eps: config.layerNormEps,
     pad_token_id: config.padTokenId,
     type_vocab_size: config.typeVocabSize,
+    vocab_size: model.vocabSize,
   };
   for (const field of [
     'num_labels',
@@ -221,12 +238,27 @@ export interface SaveModelOptions extends WriteModelFolderOptions {
 
 const TORCH_DTYPES = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' } as const;
 
+/** From here on a value rounds to infinity. */
+const OVERFLOW = { F32: Number.POSITIVE_INFINITY, F16: 65520, BF16: 2 ** 128 * (1 - 2 ** -9) } as const;
+
+/** Values that stay finite in a type; INVALID_ARGUMENT names the tensor and the value that does not. */
+function finiteIn(dtype: keyof typeof TORCH_DTYPES, name: string, values: Float32Array): Float32Array {
+  const limit = OVERFLOW[dtype];
+  const wrong = values.find((value) => !(Math.abs(value) < limit));
+  if (wrong === undefined) return values;
+  const problem = Number.isFinite(wrong)
+    ? `which is beyond the range of ${dtype} and would become infinite. Save it as F32 or BF16`
+    : 'which no model should hold. Train or fetch it again';
+  throw new FusedLoraError('INVALID_ARGUMENT', `saveModel: "${name}" holds ${wrong}, ${problem}.`);
+}
+
 /**
- * Writes a model as a Hugging Face folder that transformers loads: config.json and model.safetensors, a tied parameter once.
- * The folder is seen whole or not at all.
+ * Writes a model as a Hugging Face folder that transformers loads: config.json and
+ * model.safetensors, a tied parameter once. The folder is seen whole or not at all.
  *
- * @throws FusedLoraError FILE_NOT_WRITABLE; INVALID_ARGUMENT when adapters are in the model (merge or unload them first, or save them
- * alone with `saveAdapter`).
+ * @throws FusedLoraError FILE_NOT_WRITABLE; INVALID_ARGUMENT when adapters are in the model (merge
+ * or unload them first, or save them alone with `saveAdapter`), when a value is not finite or not in
+ * the range of `dtype`, or when the folder holds an adapter. Nothing is written then.
  */
 export function saveModel(model: TaskModel, dir: string, options: SaveModelOptions = {}): void {
   const { dtype = 'F32', ...folderOptions } = options;
@@ -241,7 +273,14 @@ export function saveModel(model: TaskModel, dir: string, options: SaveModelOptio
   }
   const tensors = parameters.map(([name, parameter]): [string, TensorData] => [
     name,
-    { dtype, shape: parameter.shape, data: () => parameter.data() },
+    { dtype, shape: parameter.shape, data: () => finiteIn(dtype, name, parameter.data()) },
   ]);
+  if (fs.existsSync(path.join(dir, ADAPTER_CONFIG))) {
+    throw new FusedLoraError(
+      'INVALID_ARGUMENT',
+      `saveModel: ${dir} holds an adapter (${ADAPTER_CONFIG}), which whoever loads the folder would put on the model once more. ` +
+        'Give another folder.',
+    );
+  }
   writeModelFolder(dir, { ...configOf(model), torch_dtype: TORCH_DTYPES[dtype] }, tensors, folderOptions);
 }

@@ -1,3 +1,7 @@
+/**
+ * BERT with a head for each task: pooler or none, then the head. The encoder is in encoder.ts;
+ * RoBERTa, which pools in its head, in roberta.ts.
+ */
 import type { TaskSettings } from '../base/tasks';
 import type { Value } from '../graph/value';
 import { type Dropout, Linear } from '../nn';
@@ -23,7 +27,10 @@ abstract class BertTaskModel extends TaskModel {
   }
 }
 
-/** BERT with a label, or regression targets, for each sequence: pooler, dropout, classifier. Logits [S, numLabels]. */
+/**
+ * BERT with a label, or regression targets, for each sequence: pooler, dropout, classifier. Logits
+ * [S, numLabels].
+ */
 export class BertForSequenceClassification extends BertTaskModel {
   readonly dropout: Dropout;
   readonly classifier: Linear;

@@ -1,10 +1,17 @@
+/**
+ * config.json of an encoder, checked and with transformers' defaults, and what follows from it for
+ * positions. A task is chosen in auto.ts.
+ */
 import { z } from 'zod';
 import { FusedLoraError } from '../base/errors';
 import type { ActivationKind } from '../graph/ops';
 import type { JsonObject } from '../io/json';
 import { expected, validate } from '../io/validate';
 
-/** What the encoders differ in: RoBERTa counts positions from pad_token_id + 1 and has another head; BERT has a pooler. */
+/**
+ * What the encoders differ in: RoBERTa counts positions from pad_token_id + 1 and has another head;
+ * BERT has a pooler.
+ */
 export type ModelFamily = 'roberta' | 'bert';
 
 /** config.json, checked. */
@@ -54,7 +61,10 @@ const ACTIVATIONS: Readonly<Record<string, ActivationKind>> = {
 const size = expected.integer(1);
 const dropout = expected.number(0, 1);
 
-/** Fields that transformers always writes are required; the others have the defaults of its BertConfig and RobertaConfig. */
+/**
+ * Fields that transformers always writes are required; the others have the defaults of its
+ * BertConfig and RobertaConfig.
+ */
 const fields = z.object({
   vocab_size: size,
   hidden_size: size,
@@ -98,7 +108,10 @@ function familyOf(modelType: string, file: string, field: string): ModelFamily {
   );
 }
 
-/** model_type, or for early files (which lack it): architectures, then tensor names, then what only one family has. */
+/**
+ * model_type, or for early files (which lack it): architectures, then tensor names, then what only
+ * one family has.
+ */
 function findModelType(json: JsonObject, options: ParseConfigOptions): string {
   const { file, modelType } = options;
   if (modelType !== undefined) {
@@ -194,7 +207,9 @@ export function parseConfig(json: JsonObject, options: ParseConfigOptions): Enco
   };
 }
 
-/** Positions that a sequence may have: RoBERTa's table has pad_token_id + 1 rows that no token uses. */
+/**
+ * Positions that a sequence may have: RoBERTa's table has pad_token_id + 1 rows that no token uses.
+ */
 export function maxLengthOf(config: EncoderConfig): number {
   return config.maxPositionEmbeddings - positionOffsetOf(config);
 }

@@ -1,3 +1,7 @@
+/**
+ * Embeddings, the stack of layers and BERT's pooler, under transformers' names. One layer is
+ * nn/encoder_layer.ts; heads are in heads.ts.
+ */
 import { embeddingSum } from '../graph/ops';
 import type { Graph, Value } from '../graph/value';
 import { Dropout, Embedding, EncoderLayer, LayerNorm, Linear, Module, ModuleList } from '../nn';

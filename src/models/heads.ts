@@ -1,3 +1,7 @@
+/**
+ * What stands on an encoder: RoBERTa's classification head and both families' masked-LM heads.
+ * Which model has which: roberta.ts, bert.ts.
+ */
 import type { Parameter } from '../graph/parameter';
 import type { Value } from '../graph/value';
 import { Activation, Dropout, initializedParameter, LayerNorm, Linear, Module } from '../nn';
@@ -8,7 +12,10 @@ export function headDropout(config: EncoderConfig): Dropout {
   return new Dropout(config.classifierDropout ?? config.hiddenDropout);
 }
 
-/** RoBERTa's classification head on the first token of each sequence: dropout, dense, tanh, dropout, out_proj. */
+/**
+ * RoBERTa's classification head on the first token of each sequence: dropout, dense, tanh, dropout,
+ * out_proj.
+ */
 export class ClassificationHead extends Module {
   readonly dense: Linear;
   readonly activation = new Activation('tanh');
@@ -52,7 +59,10 @@ export class PredictionTransform extends Module {
   }
 }
 
-/** The decoder to the vocabulary: its weight is the word embedding, its bias that of the head. One parameter each, at two paths. */
+/**
+ * The decoder to the vocabulary: its weight is the word embedding, its bias that of the head. One
+ * parameter each, at two paths.
+ */
 function tiedDecoder(words: Parameter, bias: Parameter): Linear {
   const [vocabSize, hiddenSize] = words.shape as [number, number];
   return new Linear(hiddenSize, vocabSize, { weight: words, bias });
@@ -95,7 +105,10 @@ export class BertLmHead extends Module {
   }
 }
 
-/** RoBERTa's masked-LM head: dense, gelu (whatever hidden_act is, as in transformers), layer_norm, tied decoder. */
+/**
+ * RoBERTa's masked-LM head: dense, gelu (whatever hidden_act is, as in transformers), layer_norm,
+ * tied decoder.
+ */
 export class RobertaLmHead extends Module {
   readonly dense: Linear;
   readonly activation = new Activation('gelu');

@@ -1,3 +1,7 @@
+/**
+ * What src/models gives to the rest: model classes, their configuration, loading and saving.
+ * Adapters on them are src/lora.
+ */
 export { TASKS, type Task, type TaskSettings } from '../base/tasks';
 export {
   configOf,

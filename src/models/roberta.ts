@@ -1,3 +1,7 @@
+/**
+ * RoBERTa, XLM-RoBERTa and CamemBERT with a head for each task. The encoder is in encoder.ts;
+ * BERT's models in bert.ts.
+ */
 import type { TaskSettings } from '../base/tasks';
 import type { Value } from '../graph/value';
 import { type Dropout, Linear } from '../nn';

@@ -1,3 +1,7 @@
+/**
+ * What all encoders with a head share: the task, the labels, and which rows of the hidden states a
+ * head reads. The heads themselves are in heads.ts; the two families in roberta.ts and bert.ts.
+ */
 import type { Task, TaskSettings } from '../base/tasks';
 import { gatherRows } from '../graph/ops';
 import type { Graph, Value } from '../graph/value';
@@ -32,12 +36,23 @@ export abstract class TaskModel extends Model implements TaskSettings {
     return positionOffsetOf(this.config);
   }
 
+  /**
+   * Token ids that the word embedding has rows for: config.json's, unless an adapter brought an
+   * embedding of another size.
+   */
+  get vocabSize(): number {
+    return this.encoderModel.embeddings.word_embeddings.weight.shape[0] as number;
+  }
+
   /** Most tokens of a sequence, special tokens counted. */
   get maxLength(): number {
     return maxLengthOf(this.config);
   }
 
-  /** @param x hidden states of all tokens [T, hiddenSize]; batch inputs come from its graph. @returns the logits */
+  /**
+   * @param x hidden states of all tokens [T, hiddenSize]; batch inputs come from its graph.
+   * @returns the logits
+   */
   abstract override forward(x: Value): Value;
 
   forwardLogits(graph: Graph): Value {
@@ -57,7 +72,9 @@ export function firstTokens(x: Value): { rows: Value; firstToken: Value } {
   return { rows: gatherRows(x, firstToken), firstToken };
 }
 
-/** The hidden states of the masked tokens, and which tokens these are: only they pay for the head. */
+/**
+ * The hidden states of the masked tokens, and which tokens these are: only they pay for the head.
+ */
 export function maskedTokens(x: Value): { rows: Value; rowIndex: Value } {
   const rowIndex = x.graph.input('rowIndex', 'i32', ['M']);
   return { rows: gatherRows(x, rowIndex), rowIndex };

@@ -1,3 +1,7 @@
+/**
+ * A checkpoint's tensors brought to their places in a model, by old names and new. Which model it
+ * is was decided in auto.ts; adapters have files of their own (src/lora).
+ */
 import { FusedLoraError } from '../base/errors';
 import { listNames, nearNames } from '../base/near';
 import type { Parameter } from '../graph/parameter';
@@ -8,7 +12,10 @@ import { stateMismatch } from '../nn/state';
 
 /** What a checkpoint did not decide. */
 export interface LoadReport {
-  /** Parameters that the checkpoint lacks (a new head), which got initial values as transformers gives them. */
+  /**
+   * Parameters that the checkpoint lacks (a new head), which got initial values as transformers
+   * gives them.
+   */
   initialized: string[];
   /** Tensors of the checkpoint that this model has no place for (another task's head). */
   unused: string[];
@@ -17,7 +24,10 @@ export interface LoadReport {
 /** Buffers that old versions of transformers saved; they are computed, not learnt. */
 const BUFFERS = /(^|\.)(position_ids|token_type_ids)$/;
 
-/** The name that a tensor has in a model with a head: base models are saved without the prefix, old ones with gamma and beta. */
+/**
+ * The name that a tensor has in a model with a head: base models are saved without the prefix, old
+ * ones with gamma and beta.
+ */
 function modernName(name: string, prefix: string): string {
   const renamed = name.replace(/LayerNorm\.gamma$/, 'LayerNorm.weight').replace(/LayerNorm\.beta$/, 'LayerNorm.bias');
   return /^(embeddings|encoder|pooler)\./.test(renamed) ? `${prefix}.${renamed}` : renamed;
@@ -33,10 +43,11 @@ export interface FitOptions {
 }
 
 /**
- * Makes the tensors of a checkpoint the sources of a model's parameters; their values are read when they are needed.
+ * Makes the tensors of a checkpoint the sources of a model's parameters; their values are read when
+ * they are needed.
  *
- * @throws FusedLoraError STATE_MISMATCH when a shape differs; INVALID_CHECKPOINT when a part of the encoder is missing or not of a
- * floating-point type.
+ * @throws FusedLoraError STATE_MISMATCH when a shape differs; INVALID_CHECKPOINT when a part of the
+ * encoder is missing or not of a floating-point type.
  */
 export function fitCheckpoint(model: Module, tensors: Map<string, TensorInfo>, options: FitOptions): LoadReport {
   const { prefix, dir } = options;

@@ -4,6 +4,7 @@
  */
 import { FusedLoraError } from '../base/errors';
 import { nearNames } from '../base/near';
+import { compilePattern } from '../base/patterns';
 import { addAdapter, CLASSIFIER_ONLY, type LoraConfig } from '../lora';
 import type { TaskModel } from '../models';
 import { LEARNING_RATES } from './options/defaults';
@@ -32,7 +33,7 @@ export function defaultLearningRate(method: Method): number {
 export function checkMethod(method: Method): void {
   if (typeof method === 'string' && Object.hasOwn(LEARNING_RATES, method)) return;
   if (typeof method === 'object' && typeof method?.trainable === 'string') {
-    compile(method.trainable);
+    compilePattern(method.trainable, 'trainable');
     return;
   }
   throw new FusedLoraError(
@@ -66,16 +67,8 @@ export function applyMethod(
   return 'model';
 }
 
-function compile(pattern: string): RegExp {
-  try {
-    return new RegExp(pattern);
-  } catch (cause) {
-    throw new FusedLoraError('INVALID_ARGUMENT', `trainable: ${(cause as Error).message}`, { cause });
-  }
-}
-
 function trainOnly(model: TaskModel, pattern: string): void {
-  const regex = compile(pattern);
+  const regex = compilePattern(pattern, 'trainable');
   const parameters = model.namedParameters();
   const matched = parameters.filter(([path]) => regex.test(path));
   if (matched.length === 0) {

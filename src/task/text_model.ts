@@ -16,7 +16,7 @@ import { type FetchOptions, HUB_KEYS, type HubOptions } from '../io/hub';
 import { type JsonObject, readJsonObject } from '../io/json';
 import { SETTINGS, TOKENIZER_FILES } from '../io/model_files';
 import { expected, validate } from '../io/validate';
-import { loadAdapter } from '../lora';
+import { loadAdapter, notReplaced } from '../lora';
 import { type LoadModelOptions, type LoadReport, loadModel, type TaskModel } from '../models';
 import { LOAD_KEYS } from '../models/auto';
 import { DEFAULT_MAX_LENGTH } from './options/defaults';
@@ -103,7 +103,7 @@ export async function openTextModel(model: string, options: OpenTextModelOptions
   const { token, cacheDir, offline, signal, onNotice, ...modelOptions } = others;
   const hub = compact({ token, cacheDir, offline, signal, onNotice });
   const folders = await locateModel(model, { adapter, baseModel, revision, tokenizer }, hub);
-  return openFolders(folders, { ...modelOptions, maxLength });
+  return openFolders(folders, { ...modelOptions, maxLength, onNotice });
 }
 
 /** Where the parts of a text model are. */
@@ -149,16 +149,21 @@ export async function locateModel(
  */
 export function openFolders(
   { base, adapter, tokenizer }: ModelFolders,
-  options: LoadModelOptions & Pick<OpenTextModelOptions, 'maxLength'>,
+  options: LoadModelOptions & Pick<OpenTextModelOptions, 'maxLength' | 'onNotice'>,
 ): TextModel {
-  const { maxLength, ...modelOptions } = options;
+  const { maxLength, onNotice, ...modelOptions } = options;
   const settings = readSettings(adapter ?? base.folder);
   const loaded = loadModel(base.folder, {
     ...modelOptions,
     task: modelOptions.task ?? settings.task,
     labelNames: modelOptions.labelNames ?? (modelOptions.numLabels === undefined ? settings.labelNames : undefined),
   });
-  if (adapter !== undefined) loadAdapter(loaded.model, adapter);
+  if (adapter !== undefined) {
+    loadAdapter(loaded.model, adapter, { onNotice });
+    loaded.report.initialized = notReplaced(loaded.model, loaded.report.initialized);
+    const lacking = loaded.report.initialized.join(', ');
+    if (lacking !== '') onNotice?.(`new and untrained, in neither the base model nor the adapter: ${lacking}`);
+  }
   return {
     model: loaded.model,
     tokenizer: loadTokenizer(tokenizer),

@@ -2,6 +2,7 @@
  * Runs a model over a data set without dropout: logits in the order of the examples, and the mean loss.
  * What is made of them is in src/metrics; src/task/model_evaluator.ts calls it with examples in the place of batches.
  */
+import { FusedLoraError } from '../base/errors';
 import type { BatchSource } from '../data/batch/batch';
 import type { BackendName } from '../graph/parameter';
 import { plan } from '../graph/plan';
@@ -19,6 +20,14 @@ export interface EvaluatorOptions {
   precision?: PrecisionOption;
   /** Whether batches have labels, so that there is a loss. Default true. */
   loss?: boolean;
+}
+
+function notFinite(example: number): FusedLoraError {
+  return new FusedLoraError(
+    'NON_FINITE_LOSS',
+    `the model's outputs for example ${example} (counted from 0) hold NaN or infinite values. Its weights hold such values, or are too large: ` +
+      'train it again with a smaller learning rate, or fetch it again.',
+  );
 }
 
 /** Kept between evaluations, so that weights are packed once. */
@@ -58,7 +67,10 @@ export class Evaluator {
       const offsets = batch.tensors['cuSeqlens'] as Int32Array;
       for (let s = 0; s < batch.sizes.S; s++) {
         const [first, last] = this.rows === 'S' ? [s, s + 1] : [offsets[s] as number, offsets[s + 1] as number];
-        logits[batch.exampleIndices[s] as number] = values.slice(first * this.numOutputs, last * this.numOutputs);
+        const example = batch.exampleIndices[s] as number;
+        const own = values.slice(first * this.numOutputs, last * this.numOutputs);
+        if (!own.every(Number.isFinite)) throw notFinite(example);
+        logits[example] = own;
       }
     }
     return { loss: rowSum > 0 ? lossSum / rowSum : Number.NaN, logits, numOutputs: this.numOutputs };

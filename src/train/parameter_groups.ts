@@ -3,6 +3,7 @@
  * How the rate changes over the steps is in schedule.ts; the step itself is native/ops/optimizer.h.
  */
 import { FusedLoraError } from '../base/errors';
+import { compilePattern } from '../base/patterns';
 import type { Parameter } from '../graph/parameter';
 import type { OptimizerGroup } from '../graph/program';
 
@@ -92,19 +93,9 @@ export function checkAdamW(options: AdamWOptions) {
   requireRange('eps', eps, 0, Number.POSITIVE_INFINITY);
   const patterns = (options.ratePatterns ?? []).map(({ pattern, learningRate }) => {
     requireRange(`the rate for '${pattern}'`, learningRate, 0, Number.POSITIVE_INFINITY);
-    return { pattern, regex: compile(pattern), learningRate };
+    return { pattern, regex: compilePattern(pattern, 'ratePatterns'), learningRate };
   });
   return { beta1, beta2, eps, weightDecay, patterns };
-}
-
-function compile(pattern: string): RegExp {
-  try {
-    return new RegExp(pattern);
-  } catch (cause) {
-    throw new FusedLoraError('INVALID_ARGUMENT', `'${pattern}' is not a regular expression: ${String(cause)}`, {
-      cause,
-    });
-  }
 }
 
 function requireRange(name: string, value: number, low: number, high: number): void {

@@ -133,6 +133,22 @@ describe('merging', () => {
     expect(valuesOf(model)).toEqual(before);
   });
 
+  it('beyond float32 is an error, and what was merged before stays merged', () => {
+    const model = tinyRoberta();
+    addAdapter(model, { r: 2, targetModules: ['query'] }, 'small');
+    addAdapter(model, { r: 2, targetModules: ['query', 'key'] }, 'huge');
+    fillAdapters(model, 0.5);
+    const [, parameter] = model.namedParameters().find(([name]) => name.includes('1.attention.self.key.lora_B'))!;
+    parameter.setData(new Float32Array(32).fill(3e38));
+    merge(model, ['small']);
+    const before = valuesOf(model);
+    const message = errorMessage('INVALID_ARGUMENT', () => merge(model, ['huge']));
+    expect(message).toContain('"roberta.encoder.layer.1.attention.self.key" would hold NaN or infinite values');
+    expect(valuesOf(model)).toEqual(before);
+    unmerge(model);
+    expect(errorMessage('INVALID_ARGUMENT', () => mergeAndUnload(model, ['huge']))).toContain('infinite');
+  });
+
   it('must be undone before adapters are added or deleted', () => {
     const model = tinyRoberta();
     addAdapter(model, { r: 2 });

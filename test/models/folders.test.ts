@@ -188,6 +188,49 @@ describe('config.json of a saved model', () => {
   });
 });
 
+describe('a model that should not be written', () => {
+  const bert = () => createModel(TINY_BERT, classification);
+  const withValue = (value: number) => {
+    const model = bert();
+    const [name, parameter] = model.namedParameters().find(([path]) => path.endsWith('layer.1.output.dense.weight'))!;
+    parameter.setData(parameter.data().map((old, i) => (i === 7 ? value : old)));
+    return { model, name };
+  };
+
+  it.each<['F32' | 'F16' | 'BF16', number, boolean]>([
+    ['F16', 65519, true],
+    ['F16', 65520, false],
+    ['F16', -1e5, false],
+    ['BF16', 1e5, true],
+    ['BF16', 3.4e38, false],
+    ['F32', 3.4e38, true],
+    ['F32', Number.NaN, false],
+    ['F32', Number.NEGATIVE_INFINITY, false],
+  ])('as %s with %s: written %s', (dtype, value, fits) => {
+    const dir = path.join(temporaryFolder(), 'saved');
+    const { model, name } = withValue(value);
+    if (fits) {
+      saveModel(model, dir, { dtype });
+      expect(
+        loadModel(dir)
+          .model.namedParameters()
+          .every(([, p]) => p.data().every(Number.isFinite)),
+      ).toBe(true);
+      return;
+    }
+    const message = errorMessage('INVALID_ARGUMENT', () => saveModel(model, dir, { dtype }));
+    expect(message).toContain(`"${name}" holds ${Math.fround(value)}`);
+    expect(fs.existsSync(dir)).toBe(false);
+  });
+
+  it('beside an adapter: whoever loads the folder would put it on the model', () => {
+    const dir = temporaryFolder();
+    fs.writeFileSync(path.join(dir, 'adapter_config.json'), '{}');
+    expect(errorMessage('INVALID_ARGUMENT', () => saveModel(bert(), dir))).toContain('holds an adapter');
+    expect(fs.readdirSync(dir)).toEqual(['adapter_config.json']);
+  });
+});
+
 describe('a source that changes', () => {
   it('is an error at the next read', () => {
     const dir = path.join(temporaryFolder(), 'saved');

@@ -36,7 +36,10 @@ test.each([
   [{ learningRate: Number.NaN }, /learningRate is NaN/],
   [{ learningRate: 1, weightDecay: -0.1 }, /weightDecay is -0.1/],
   [{ learningRate: 1, beta1: 1 }, /beta1 is 1/],
-  [{ learningRate: 1, ratePatterns: [{ pattern: '(', learningRate: 1 }] }, /not a regular expression/],
+  [
+    { learningRate: 1, ratePatterns: [{ pattern: '(', learningRate: 1 }] },
+    /ratePatterns holds "\(", which is no regular expression/,
+  ],
   [
     { learningRate: 1, ratePatterns: [{ pattern: 'nothing', learningRate: 1 }] },
     /matches no trained parameter.*weight/,

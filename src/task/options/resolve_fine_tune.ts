@@ -12,7 +12,7 @@ import type { BackendName } from '../../graph/parameter';
 import { choosePrecision, type Precision } from '../../graph/precision';
 import { type FetchOptions, HUB_KEYS } from '../../io/hub';
 import { type LoraConfig, type ResolvedLoraConfig, resolveLoraConfig } from '../../lora';
-import { parsePattern, toRegExp } from '../../lora/presets';
+import { compiled, parsePattern } from '../../lora/presets';
 import { checkModelOptions } from '../../models/auto';
 import { checkTrainerValues, TRAINING_KEYS, type TrainerOptions } from '../../train/options';
 import { checkMethod, defaultLearningRate, type Method } from '../method';
@@ -154,8 +154,8 @@ function resolveLora(given: LoraConfig | undefined): NonNullable<ResolvedFineTun
   const resolved = resolveLoraConfig(config);
   const { pattern, targetModules, excludeModules } = resolved;
   if (pattern !== undefined) parsePattern(pattern);
-  if (typeof targetModules === 'string') toRegExp(targetModules, 'targetModules', 'whole');
-  if (typeof excludeModules === 'string') toRegExp(excludeModules, 'excludeModules', 'whole');
+  if (typeof targetModules === 'string') compiled(targetModules, 'targetModules', 'fullmatch');
+  if (typeof excludeModules === 'string') compiled(excludeModules, 'excludeModules', 'fullmatch');
   return { config, resolved };
 }
 
