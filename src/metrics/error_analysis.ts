@@ -4,7 +4,7 @@
  */
 import type { TaskSettings } from '../base/tasks';
 import { type Example, isTokenExample } from '../data/examples/example';
-import type { EncodedExample, EncodedSentence } from '../data/tokenize/encoded_example';
+import { type EncodedExample, type EncodedSentence, IGNORE_LABEL } from '../data/tokenize/encoded_example';
 import { areEntityTags } from './entities';
 import type { Evaluation } from './evaluation';
 import { confusionMatrix } from './metrics';
@@ -126,7 +126,10 @@ function analyzeWords(
     const example = examples[i] as Example;
     const tokens = isTokenExample(example) ? example.tokens : [];
     return [...firstPieces.keys()]
-      .filter((word) => (firstPieces[word] as number) >= 0)
+      .filter((word) => {
+        const t = firstPieces[word] as number;
+        return t >= 0 && tokenLabels?.[t] !== IGNORE_LABEL;
+      })
       .map((word) => {
         const t = firstPieces[word] as number;
         const of = logSoftmax((logits[i] as Float32Array).subarray(t * numLabels, (t + 1) * numLabels));

@@ -5,7 +5,7 @@
  */
 import type { TaskSettings } from '../../base/tasks';
 import { type Example, textExamples, tokenExamples } from '../examples/example';
-import { classIds, labelEncoder } from '../examples/labels';
+import { classIds, labelEncoder, listFormOf } from '../examples/labels';
 import { encodeExamples, type TextEncoder } from './encode';
 import { encodeTokenExamples, type WordEncoder } from './encode_words';
 import type { EncodedExample } from './encoded_example';
@@ -33,6 +33,8 @@ export async function encodeFor(
     const label = classIds(model.labelNames);
     return encodeTokenExamples(tokenExamples(examples), tokenizer, { maxLength, label, signal, numbers });
   }
-  const label = labelEncoder(model);
-  return encodeExamples(textExamples(examples, model.task), tokenizer, { maxLength, label, signal, numbers });
+  const texts = textExamples(examples, model.task);
+  const several = model.task === 'multi-label-classification';
+  const label = labelEncoder(model, several ? listFormOf(texts, model.numLabels, numbers?.[0]) : undefined);
+  return encodeExamples(texts, tokenizer, { maxLength, label, signal, numbers });
 }
