@@ -8,7 +8,7 @@ import { type BatchSizes, sourceOf, sourceOfTraining } from '../data/batch/sourc
 import type { ColumnOptions } from '../data/read/columns';
 import type { ExampleData } from '../data/read/load';
 import { chooseLabels, openTrainingData, type TrainingData } from '../data/read/training_data';
-import { encodeFor } from '../data/tokenize/encode_for_task';
+import { encodeFor, noteOnEmptyTexts } from '../data/tokenize/encode_for_task';
 import { chooseDevice, type DeviceOption } from '../graph/device';
 import { Parameter } from '../graph/parameter';
 import { choosePrecision, type Precision } from '../graph/precision';
@@ -179,7 +179,10 @@ export async function fineTune(options: FineTuneOptions): Promise<FineTuneResult
   const train = await log.timed('encoding', () =>
     sourceOfTraining(data, textModel, { ...sizes, seed, shuffleWindow }, signal),
   );
-  const dev = data.dev && (await log.timed('encoding', () => encodeFor(textModel, data.dev!, signal)));
+  const dev =
+    data.dev && (await log.timed('encoding', () => encodeFor(textModel, data.dev!, signal, undefined, 'take')));
+  const note = noteOnEmptyTexts(data.dev ?? []);
+  if (note) onNotice(note);
   const evaluation = dev && sourceOf(model, dev, { ...sizes, shuffle: false });
   const learningRate = options.learningRate ?? defaultLearningRate(method);
   const examples = { train: train.singlePass ? null : train.numExamples, dev: dev?.length ?? 0 };

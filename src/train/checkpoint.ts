@@ -135,8 +135,7 @@ export function loadCheckpoint(
     if (before !== value) {
       throw new FusedLoraError(
         'STATE_MISMATCH',
-        `${folder} is of another run: its ${key} is ${before ?? 'not said'}, here it is ${value}. Resume with the settings it was ` +
-          'made with, or start anew in another output folder',
+        `${folder} is of another run: its ${key} is ${before ?? 'not said'}, here it is ${value}. ${remedyFor(key)}`,
       );
     }
   }
@@ -153,6 +152,14 @@ export function loadCheckpoint(
     });
   }
   return { state, best };
+}
+
+function remedyFor(key: string): string {
+  // The rate falls over the steps that were planned, so a longer run is another run from its first step on.
+  return key === 'totalSteps' || key === 'warmupSteps'
+    ? 'Steps come from epochs, maxSteps, batch sizes and the data, and the schedule of the rate is made for them: resume with the same epochs ' +
+        '(--epochs, --max-steps); to train longer, start anew in another output folder'
+    : 'Resume with the settings it was made with, or start anew in another output folder';
 }
 
 function readState(folder: string): StateFile {
