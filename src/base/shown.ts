@@ -1,5 +1,6 @@
 /**
- * A value of any kind as it stands in an error: short, and never an error itself. Names that are near a mistyped one are in near.ts.
+ * A value of any kind as it stands in an error: short, and never an error itself.
+ * Names that are near a mistyped one are in near.ts, the errors' codes in errors.ts.
  */
 export function shown(value: unknown): string {
   let text: string | undefined;

@@ -1,6 +1,6 @@
 /**
- * Entities in the tags of a sentence (B-PER I-PER O), and how many of them were found: what seqeval computes.
- * Which labels are tags is in entity_schemes.ts, each entity type by itself in scores.ts.
+ * Entities in the tags of a sentence (B-PER I-PER O), and how many of them were found: what seqeval
+ * computes. Which labels are tags is in entity_schemes.ts, each entity type by itself in scores.ts.
  */
 import { FusedLoraError } from '../base/errors';
 import { parseTag } from './entity_schemes';
@@ -18,8 +18,9 @@ export interface Entity {
 }
 
 /**
- * The entities of a sentence, by the rules of the CoNLL-2000 evaluation: a prediction need not be well formed, and an I that follows no entity of
- * its type begins one. Tags of BILOU and BMES are taken as those of IOBES that they stand for: seqeval's rules for these.
+ * The entities of a sentence, by the rules of the CoNLL-2000 evaluation: a prediction need not be
+ * well formed, and an I that follows no entity of its type begins one. Tags of BILOU and BMES are
+ * taken as those of IOBES that they stand for: seqeval's rules for these.
  */
 export function findEntities(tags: readonly string[]): Entity[] {
   const entities: Entity[] = [];

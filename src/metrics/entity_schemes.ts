@@ -1,6 +1,6 @@
 /**
- * The ways in which labels of words mark entities (IOB1, IOB2, IOE, IOBES, BILOU, BMES, BMEWO), and how a set of labels shows which it is.
- * What is then found and counted: entities.ts.
+ * The ways in which labels of words mark entities (IOB1, IOB2, IOE, IOBES, BILOU, BMES, BMEWO), and
+ * how a set of labels shows which it is. What is then found and counted: entities.ts.
  */
 
 /** Where in an entity a word stands: its begin, inside, end, or a single word that is all of it. */
@@ -8,7 +8,10 @@ export type Part = 'B' | 'I' | 'E' | 'S';
 
 const PARTS: Readonly<Record<string, Part>> = { B: 'B', I: 'I', E: 'E', S: 'S', L: 'E', U: 'S', M: 'I', W: 'S' };
 
-/** The prefixes of each scheme, O left out: IOB1, IOB2, IOE and IOBES; BILOU (spaCy, Prodigy); BMES (Chinese data) with M or I; BMEWO. */
+/**
+ * The prefixes of each scheme, O left out: IOB1, IOB2, IOE and IOBES; BILOU (spaCy, Prodigy); BMES
+ * (Chinese data) with M or I; BMEWO.
+ */
 const SCHEMES = ['BIES', 'BILU', 'BMES', 'BIMES', 'BMEW'].map((prefixes) => new Set(prefixes));
 
 /** Of a tag without a type, as in labels B, I, O: what seqeval calls it. */
@@ -23,8 +26,9 @@ export function parseTag(tag: string): { part: Part; type: string } | undefined 
 }
 
 /**
- * Whether labels mark entities: each is O or a prefix with a type, all prefixes are of one scheme, and one is not O. Prefixes that are no more
- * than letters elsewhere (S, M, L are sizes too) need a B beside them; so do labels without a type (B, I, O; B, M, E, S), and an inside or end.
+ * Whether labels mark entities: each is O or a prefix with a type, all prefixes are of one scheme,
+ * and one is not O. Prefixes that are no more than letters elsewhere (S, M, L are sizes too) need a
+ * B beside them; so do labels without a type (B, I, O; B, M, E, S), and an inside or end.
  */
 export function areEntityTags(labelNames: readonly string[]): boolean {
   const tags = labelNames.filter((name) => name !== 'O');

@@ -1,6 +1,7 @@
 /**
- * One objective whatever the split: the loss of an optimizer step is that of all its rows as one batch, so each micro-batch counts by
- * the denominator of its own mean. The formulas are those of native/ops/loss.h; the trainer and the evaluator add up by this.
+ * One objective whatever the split: the loss of an optimizer step is that of all its rows as one
+ * batch, so each micro-batch counts by the denominator of its own mean. The formulas are those of
+ * native/ops/loss.h; the trainer and the evaluator add up by this.
  */
 import { FusedLoraError } from '../base/errors';
 import type { Batch } from '../data/batch/batch';
@@ -8,11 +9,12 @@ import { IGNORE_LABEL } from '../data/tokenize/encoded_example';
 import type { Plan } from '../graph/plan';
 
 /**
- * D of a batch, where its loss is (Σ l_i) / D: the number of rows that count or, of a cross-entropy with class weights, the sum of
- * w[label] over them, as in PyTorch's CrossEntropyLoss(weight, label_smoothing). The step's loss is then Σ D_b loss_b / Σ D_b.
+ * D of a batch, where its loss is (Σ l_i) / D: the number of rows that count or, of a cross-entropy
+ * with class weights, the sum of w[label] over them, as in PyTorch's CrossEntropyLoss(weight,
+ * label_smoothing). The step's loss is then Σ D_b loss_b / Σ D_b.
  *
- * @throws FusedLoraError INVALID_ARGUMENT for a class weight of 0 with label smoothing: rows of that class have a loss and no share in D,
- * so that a batch of them alone would have none either.
+ * @throws FusedLoraError INVALID_ARGUMENT for a class weight of 0 with label smoothing: rows of
+ * that class have a loss and no share in D, so that a batch of them alone would have none either.
  */
 export function lossDenominatorOf(plan: Plan): (batch: Batch) => number {
   const node = plan.instructions.find(({ op }) => op === 'crossEntropy');

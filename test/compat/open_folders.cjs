@@ -1,6 +1,8 @@
 /**
- * A fresh process that opens folders written at 92a1661 and goes on from their checkpoints; opens_as_before.test.ts starts it.
- * node --require tsx/cjs open_folders.cjs FOLDER: FOLDER holds bases/ and runs/ as they were then; prints JSON.
+ * A fresh process that opens folders written at 92a1661 and goes on from their checkpoints;
+ * opens_as_before.test.ts starts it.
+ * node --require tsx/cjs open_folders.cjs FOLDER: FOLDER holds bases/ and runs/ as they were then;
+ * prints JSON.
  */
 const fs = require('node:fs');
 const path = require('node:path');

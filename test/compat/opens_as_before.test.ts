@@ -1,6 +1,7 @@
 /**
- * Folders and checkpoints that commit 92a1661 wrote open as before, with the same bits of logits: every task, family, method, and bases
- * with and without pooler, head and key prefix. test/fixtures/compat/make.cjs made them; recipes.cjs says of what.
+ * Folders and checkpoints that commit 92a1661 wrote open as before, with the same bits of logits:
+ * every task, family, method, and bases with and without pooler, head and key prefix.
+ * test/fixtures/compat/make.cjs made them; recipes.cjs says of what.
  */
 import { spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';

@@ -1,6 +1,7 @@
 /**
- * What the folders of 92a1661 were made from: tiny base models, a few rows a task, and the runs on them. Shared by the script that
- * made them (test/fixtures/compat/make.cjs) and by the test that opens them, so that both mean the same by a name.
+ * What the folders of 92a1661 were made from: tiny base models, a few rows a task, and the runs on
+ * them. Shared by the script that made them (test/fixtures/compat/make.cjs) and by the test that
+ * opens them, so that both mean the same by a name.
  */
 const fs = require('node:fs');
 const path = require('node:path');
@@ -54,7 +55,10 @@ const rowsOf = (task) => ROWS[task].map(([text, label]) => exampleOf(task, text,
 const textsOf = (task) =>
   TEXTS.map((text) => (task === 'token-classification' ? { tokens: text.split(' ') } : { text }));
 
-/** Bases: family × keys with or without the encoder's prefix × head of the task or none × (BERT) pooler or none. */
+/**
+ * Bases: family × keys with or without the encoder's prefix × head of the task or none × (BERT)
+ * pooler or none.
+ */
 function basesOf(task) {
   const bases = [];
   for (const family of ['roberta', 'bert'])
@@ -71,7 +75,10 @@ const nameOfBase = ({ task, family, prefix, head, pooler }) =>
     .filter(Boolean)
     .join('-');
 
-/** LoRA on every base; full and head, whose folders differ less, on those that have both prefix and head or neither. */
+/**
+ * LoRA on every base; full and head, whose folders differ less, on those that have both prefix and
+ * head or neither.
+ */
 function runsOf(task) {
   return basesOf(task).flatMap((base) =>
     ['lora', 'full', 'head']

@@ -1,4 +1,7 @@
-/** What stands in CoNLL files beside words: comments and document marks, told; and words that begin with #. */
+/**
+ * What stands in CoNLL files beside words: comments and document marks, told; and words that begin
+ * with #.
+ */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import type { ReadOptions } from '../../src/data/read/read_examples';

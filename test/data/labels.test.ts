@@ -1,4 +1,7 @@
-/** The names that data give their classes: as written, in a stated order; spellings, numbers, -100; and ids by name. */
+/**
+ * The names that data give their classes: as written, in a stated order; spellings, numbers, -100;
+ * and ids by name.
+ */
 import { classIds, LabelCollector, labelEncoder, listFormOf } from '../../src/data/examples/labels';
 
 type Label = string | number | (string | number)[];

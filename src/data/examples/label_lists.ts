@@ -1,6 +1,7 @@
 /**
- * The labels of a text that may have several, in the forms that data have them: lists, multi-hot lists, names with commas between, and lists
- * written as text by pandas or numpy. What the labels then are called and their ids: labels.ts.
+ * The labels of a text that may have several, in the forms that data have them: lists, multi-hot
+ * lists, names with commas between, and lists written as text by pandas or numpy. What the labels
+ * then are called and their ids: labels.ts.
  */
 import { FusedLoraError } from '../../base/errors';
 import { shown } from '../../base/shown';
@@ -27,7 +28,10 @@ export function labelList(label: unknown, place: string): readonly Item[] | unde
     .filter((name) => name !== '');
 }
 
-/** An item of a list in text: a string in quotes with escapes, or what stands there without; then a comma, a blank or the end. */
+/**
+ * An item of a list in text: a string in quotes with escapes, or what stands there without; then a
+ * comma, a blank or the end.
+ */
 const ITEM = /\s*(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"|([^\s,'"[\](){}]+))\s*(?:,|(?=\s|['"]|$))/sy;
 const ESCAPES: Readonly<Record<string, string>> = { n: '\n', t: '\t', r: '\r' };
 
@@ -36,7 +40,10 @@ const unescaped = (text: string) =>
     one === undefined ? String.fromCharCode(Number.parseInt((u ?? x) as string, 16)) : (ESCAPES[one] ?? one),
   );
 
-/** `["a", "b"]`, `['a', 'b']`, `['a' 'b']`, `[0, 1]`, `[0 1]`; items without quotes are numbers or truth values, kept as they are written. */
+/**
+ * `["a", "b"]`, `['a', 'b']`, `['a' 'b']`, `[0, 1]`, `[0 1]`; items without quotes are numbers or
+ * truth values, kept as they are written.
+ */
 function parseList(text: string, place: string): Item[] {
   const inside = text.slice(1, -1);
   const items: Item[] = [];
@@ -63,8 +70,9 @@ const isBinary = (item: Item) => item !== '' && (Number(item) === 0 || Number(it
 const isRepeated = (list: readonly Item[]) => new Set(list.map(Number)).size < list.length;
 
 /**
- * Tells by all lists of a data set whether they are multi-hot ([0, 0, 1] is the third label) or name labels: multi-hot are those of one length, of at
- * least two, with nothing but 0 and 1, of which one has a number twice (as class ids it would not) or both orders of 0 and 1 come.
+ * Tells by all lists of a data set whether they are multi-hot ([0, 0, 1] is the third label) or
+ * name labels: multi-hot are those of one length, of at least two, with nothing but 0 and 1, of
+ * which one has a number twice (as class ids it would not) or both orders of 0 and 1 come.
  */
 export class ListForms {
   private length: number | undefined;
@@ -90,8 +98,8 @@ export class ListForms {
   /**
    * @param numLabels where it is known.
    * @returns the form, and the length of multi-hot lists.
-   * @throws FusedLoraError INVALID_DATA for lists of both forms, for multi-hot lists of another length than there are labels, and for those that may
-   * be either.
+   * @throws FusedLoraError INVALID_DATA for lists of both forms, for multi-hot lists of another
+   * length than there are labels, and for those that may be either.
    */
   done(numLabels?: number): { form: ListForm; length: number } {
     const { length = 0, repeated, other, first } = this;

@@ -1,9 +1,13 @@
 /**
- * The names of classes as data write them: their order, and two spellings of one name. How labels are found in examples, and their ids: labels.ts.
+ * The names of classes as data write them: their order, and two spellings of one name. How labels
+ * are found in examples, and their ids: labels.ts.
  */
 import { FusedLoraError } from '../../base/errors';
 
-/** Whether a word's label says that the word counts for nothing, as in data sets prepared for PyTorch: -100. */
+/**
+ * Whether a word's label says that the word counts for nothing, as in data sets prepared for
+ * PyTorch: -100.
+ */
 export function isIgnoredLabel(label: unknown): boolean {
   return label === -100 || label === '-100';
 }
@@ -16,7 +20,10 @@ export interface NameUse {
 
 const NUMBER = /^[+-]?\d+(\.\d+)?$/;
 
-/** A number in the one form that numbers are printed in: "00" and "1.0" are names that look like numbers. */
+/**
+ * A number in the one form that numbers are printed in: "00" and "1.0" are names that look like
+ * numbers.
+ */
 const isPlainNumber = (name: string) => NUMBER.test(name) && String(Number(name)) === name;
 
 /** By size where all are plain numbers, else by code point. */
@@ -26,7 +33,10 @@ export function inOrder(names: Iterable<string>): string[] {
   return list.sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
 }
 
-/** What two names have in common that differ in case, blanks, a number's zeros or Unicode's form of an accent alone. */
+/**
+ * What two names have in common that differ in case, blanks, a number's zeros or Unicode's form of
+ * an accent alone.
+ */
 function spelling(name: string): string {
   const plain = name.normalize('NFC').trim().replace(/\s+/g, ' ').toLowerCase();
   if (!NUMBER.test(plain)) return plain;
@@ -54,7 +64,10 @@ export function otherSpelling(name: string, names: Iterable<string>): { name: st
   return undefined;
 }
 
-/** @throws FusedLoraError INVALID_DATA naming two names that are one but for case, blanks or zeros, with the rows that have them. */
+/**
+ * @throws FusedLoraError INVALID_DATA naming two names that are one but for case, blanks or zeros,
+ * with the rows that have them.
+ */
 export function refuseTwoSpellings(names: ReadonlyMap<string, NameUse>): void {
   const seen = new Map<string, string>();
   for (const name of names.keys()) {
@@ -73,7 +86,10 @@ export function refuseTwoSpellings(names: ReadonlyMap<string, NameUse>): void {
   }
 }
 
-/** @throws FusedLoraError INVALID_DATA where all names are numbers and some have a fraction: those are measured, not told apart. */
+/**
+ * @throws FusedLoraError INVALID_DATA where all names are numbers and some have a fraction: those
+ * are measured, not told apart.
+ */
 export function refuseFractions(names: readonly string[]): void {
   const fractions = names.filter((name) => NUMBER.test(name) && !Number.isInteger(Number(name)));
   if (fractions.length === 0 || !names.every((name) => NUMBER.test(name))) return;

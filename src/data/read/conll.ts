@@ -1,6 +1,7 @@
 /**
- * CoNLL files: a word a line with its columns, an empty line after each sentence, and lines that are neither (document marks, comments). Rows
- * with lists of words are read in the same form by jsonl.ts and parquet.ts.
+ * CoNLL files: a word a line with its columns, an empty line after each sentence, and lines that
+ * are neither (document marks, comments). Rows with lists of words are read in the same form by
+ * jsonl.ts and parquet.ts.
  */
 import { invalidData } from './bytes';
 import type { ColumnOptions } from './columns';
@@ -24,7 +25,10 @@ interface Line {
   number: number;
 }
 
-/** Columns are between tabs where a line has one, so that a word may hold a blank; else between blanks. */
+/**
+ * Columns are between tabs where a line has one, so that a word may hold a blank; else between
+ * blanks.
+ */
 function lineOf(text: string, number: number): Line {
   const tabs = text.includes('\t');
   const cells = tabs ? text.split(/\t+/).map((cell) => cell.trim()) : text.split(/ +/);
@@ -43,7 +47,10 @@ class SentenceReader {
   width: number | undefined;
   private tabs = false;
   private sentence: ConllSentence | undefined;
-  /** Lines at the head of a sentence that begin with #: comments, or words that do; the first other line shows which. */
+  /**
+   * Lines at the head of a sentence that begin with #: comments, or words that do; the first other
+   * line shows which.
+   */
   private doubtful: Line[] = [];
 
   constructor(
@@ -111,7 +118,10 @@ function leaveOut(lines: { count: number; first: number }, number: number): void
   if (lines.count++ === 0) lines.first = number;
 }
 
-/** @throws FusedLoraError INVALID_DATA naming file and line for a word without a label, and for columns that are not there. */
+/**
+ * @throws FusedLoraError INVALID_DATA naming file and line for a word without a label, and for
+ * columns that are not there.
+ */
 export async function* readConll(
   file: DataFile,
   options: ColumnOptions & { notes?: ReadNotes | undefined },

@@ -1,6 +1,6 @@
 /**
- * What readers pass over in data files, told with file and line: columns that nobody asked for, blank rows, comments. What can not be read at all
- * is an error (bytes.ts: invalidData).
+ * What readers pass over in data files, told with file and line: columns that nobody asked for,
+ * blank rows, comments. What can not be read at all is an error (bytes.ts: invalidData).
  */
 import { listNames } from '../../base/near';
 import type { DataFile } from './files';
@@ -40,7 +40,10 @@ export class ReadNotes {
   }
 }
 
-/** Lines of one kind in a file that are passed over; those at its very end, which nothing follows, are not counted. */
+/**
+ * Lines of one kind in a file that are passed over; those at its very end, which nothing follows,
+ * are not counted.
+ */
 export class LeftOutLines {
   private waiting: number[] = [];
   count = 0;
