@@ -1,6 +1,7 @@
 /**
- * Metrics from labels and predictions: accuracy, F1, Matthews, correlations, over a whole evaluation set.
- * Which of them a task has is decided in measure.ts; whole entities are counted in entities.ts.
+ * Metrics from labels and predictions: accuracy, F1, Matthews, correlations, over a whole
+ * evaluation set. Which of them a task has is decided in measure.ts; whole entities are counted in
+ * entities.ts.
  */
 import { FusedLoraError } from '../base/errors';
 
@@ -8,11 +9,15 @@ import { FusedLoraError } from '../base/errors';
 export interface ClassificationMetrics {
   accuracy: number;
   /**
-   * Of class 1 for two classes (scikit-learn's binary F1); otherwise the unweighted mean over the classes that are expected or predicted
-   * somewhere, as scikit-learn's macro F1: a class that the data do not have counts for nothing.
+   * Of class 1 for two classes (scikit-learn's binary F1); otherwise the unweighted mean over the
+   * classes that are expected or predicted somewhere, as scikit-learn's macro F1: a class that the
+   * data do not have counts for nothing.
    */
   f1: number;
-  /** Matthews correlation coefficient, any number of classes (Gorodkin 2004). 0 where it is undefined. */
+  /**
+   * Matthews correlation coefficient, any number of classes (Gorodkin 2004). 0 where it is
+   * undefined.
+   */
   matthews: number;
 }
 
@@ -70,7 +75,9 @@ export function classificationMetrics(
 export interface MultiLabelMetrics {
   /** Of all decisions about a label together. */
   microF1: number;
-  /** The unweighted mean of each label's F1; 0 for a label that is neither expected nor predicted. */
+  /**
+   * The unweighted mean of each label's F1; 0 for a label that is neither expected nor predicted.
+   */
   macroF1: number;
   /** Share of the examples whose labels are all right. */
   exactMatch: number;

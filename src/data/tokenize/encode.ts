@@ -20,9 +20,15 @@ export interface TextEncoder {
 export interface EncodeOptions {
   /** Most tokens of an example, special tokens counted; longer ones are cut. */
   maxLength: number;
-  /** Turns labels into class ids or targets; throws for those it does not know. Default: labels are left out. */
+  /**
+   * Turns labels into class ids or targets; throws for those it does not know. Default: labels are
+   * left out.
+   */
   label?: (example: TextExample, place: string) => Pick<EncodedExample, 'label' | 'targets'>;
-  /** Of a labelled text that is empty: an error, as in training, or encoded like any other, as a prediction is. Default refuse. */
+  /**
+   * Of a labelled text that is empty: an error, as in training, or encoded like any other, as a
+   * prediction is. Default refuse.
+   */
   emptyTexts?: 'refuse' | 'take' | undefined;
   /** Numbers of the examples in the data, for errors. Default: from 0. */
   numbers?: readonly number[] | undefined;
@@ -63,8 +69,8 @@ export function isEmptyText({ text, textPair = '' }: Pick<TextExample, 'text' | 
 /**
  * Encodes a data set, in its order.
  *
- * @throws FusedLoraError INVALID_DATA naming the row for a text that is no string, a labelled one that is empty, or a label that is not known;
- * ABORTED.
+ * @throws FusedLoraError INVALID_DATA naming the row for a text that is no string, a labelled one
+ * that is empty, or a label that is not known; ABORTED.
  */
 export async function encodeExamples(
   examples: readonly TextExample[],

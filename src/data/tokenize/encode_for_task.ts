@@ -41,7 +41,10 @@ export async function encodeFor(
   return encodeExamples(texts, tokenizer, { maxLength, label, signal, numbers, emptyTexts });
 }
 
-/** A line about the texts of a data set that are measured though they are empty; undefined where none is. */
+/**
+ * A line about the texts of a data set that are measured though they are empty; undefined where
+ * none is.
+ */
 export function noteOnEmptyTexts(examples: readonly Example[]): string | undefined {
   const empty = [...examples.entries()].filter(([, example]) => !isTokenExample(example) && isEmptyText(example));
   if (empty.length === 0) return undefined;

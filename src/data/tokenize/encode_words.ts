@@ -11,7 +11,10 @@ import { type EncodedSentence, IGNORE_LABEL } from './encoded_example';
 
 /** What encoding needs of a tokenizer. */
 export interface WordEncoder {
-  /** Token ids with special tokens, cut to `maxLength`, and the word that each is a piece of (-1: none). */
+  /**
+   * Token ids with special tokens, cut to `maxLength`, and the word that each is a piece of (-1:
+   * none).
+   */
   encodeWords(
     words: readonly string[],
     maxLength: number,
@@ -22,7 +25,10 @@ export interface WordEncoder {
 export interface EncodeWordsOptions {
   /** Most tokens of a sentence, special tokens counted; what is beyond is cut. */
   maxLength: number;
-  /** Turns a word's label into a class id; throws for those it does not know. Not asked of -100. Default: labels are left out. */
+  /**
+   * Turns a word's label into a class id; throws for those it does not know. Not asked of -100.
+   * Default: labels are left out.
+   */
   label?: (label: string | number, place: string) => number;
   /** Numbers of the sentences in the data, for errors. Default: from 0. */
   numbers?: readonly number[] | undefined;
@@ -30,10 +36,12 @@ export interface EncodeWordsOptions {
 }
 
 /**
- * Encodes sentences in words, in their order. The first piece of a word has its label; other pieces and special tokens have
+ * Encodes sentences in words, in their order. The first piece of a word has its label; other pieces
+ * and special tokens have
  * {@link IGNORE_LABEL}, as in transformers' run_ner.
  *
- * @throws FusedLoraError INVALID_DATA naming the row: a word that is no string, labels of another number or not known; ABORTED.
+ * @throws FusedLoraError INVALID_DATA naming the row: a word that is no string, labels of another
+ * number or not known; ABORTED.
  */
 export async function encodeTokenExamples(
   examples: readonly TokenExample[],
