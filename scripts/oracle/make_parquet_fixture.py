@@ -48,6 +48,11 @@ def main():
     tags = {"feature": class_label(["O", "B-PER", "B-LOC"]), "_type": "Sequence"}
     write("words.parquet", words, features(tokens={"feature": {"dtype": "string", "_type": "Value"}, "_type": "Sequence"}, ner_tags=tags))
     write("nulls.parquet", {"text": ["a", None], "label": pa.array([1, 0], pa.int64())})
+    # What JSON has no form for: 64-bit numbers in structs and maps, and lists of truth values.
+    struct = pa.array([{"id": 1}, {"id": 2**60}], pa.struct([("id", pa.int64())]))
+    pairs = pa.array([[("a", 1)], []], pa.map_(pa.string(), pa.int64()))
+    flags = pa.array([[False, True], [True, True]], pa.list_(pa.bool_()))
+    write("nested.parquet", {"text": ["a", "b"], "struct": struct, "map": pairs, "flags": flags})
     write("unlabelled.parquet", {"sentence": SENTENCES[:2], "label": pa.array([-1, -1], pa.int64())}, named)
 
 

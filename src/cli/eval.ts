@@ -52,6 +52,7 @@ export function evalCommand(): Command {
         ...columnsOf(options),
         ...compact({ batchSize, tokenBudget, threshold, offline, device, precision }),
         signal: context.signal,
+        onNotice: context.say,
       });
       textModel.model.dispose();
       const lines = Object.entries(result.metrics).map(([name, value]) => `${name} ${value.toFixed(4)}\n`);

@@ -105,7 +105,10 @@ async function* inputOf(
   } else {
     for (const file of options.file) {
       if (file.endsWith('.txt')) yield* exampleLines(linePieces(openText(file), file, signal), file, 'text', options);
-      else yield* inPieces(streamFile(task, file, { ...columnsOf(options), ...compact({ offline: options.offline }) }));
+      else {
+        const reading = { ...columnsOf(options), ...compact({ offline: options.offline }), onNotice: say };
+        yield* inPieces(streamFile(task, file, reading));
+      }
     }
   }
 }

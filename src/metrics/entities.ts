@@ -1,12 +1,15 @@
 /**
- * Entities in tags of the kind B-PER I-PER O, and how many of them were found: what seqeval computes by default.
- * Each entity type by itself is in scores.ts; accuracy over words is in metrics.ts.
+ * Entities in the tags of a sentence (B-PER I-PER O), and how many of them were found: what seqeval
+ * computes. Which labels are tags is in entity_schemes.ts, each entity type by itself in scores.ts.
  */
 import { FusedLoraError } from '../base/errors';
+import { parseTag } from './entity_schemes';
+
+export { areEntityTags } from './entity_schemes';
 
 /** Words `start` to `end` (not included) that are one entity. */
 export interface Entity {
-  /** PER of B-PER. */
+  /** PER of B-PER; `_` of a tag without a type. */
   type: string;
   /** Of the first word. */
   start: number;
@@ -14,31 +17,26 @@ export interface Entity {
   end: number;
 }
 
-const TAG = /^([BIES])-(.+)$/s;
-
-/** Whether labels mark entities: each is O or a prefix (B, I; E and S of IOBES) with a type, and one is not O. */
-export function areEntityTags(labelNames: readonly string[]): boolean {
-  return labelNames.some((name) => name !== 'O') && labelNames.every((name) => name === 'O' || TAG.test(name));
-}
-
 /**
- * The entities of a sentence, by the rules of the CoNLL-2000 evaluation: a prediction need not be well formed, and an I that follows no entity of
- * its type begins one.
+ * The entities of a sentence, by the rules of the CoNLL-2000 evaluation: a prediction need not be
+ * well formed, and an I that follows no entity of its type begins one. Tags of BILOU and BMES are
+ * taken as those of IOBES that they stand for: seqeval's rules for these.
  */
 export function findEntities(tags: readonly string[]): Entity[] {
   const entities: Entity[] = [];
   let open: Entity | undefined;
-  tags.forEach((tag, i) => {
-    const [, prefix, type] = TAG.exec(tag) ?? [];
-    if (prefix === undefined || type === undefined) {
+  tags.forEach((name, i) => {
+    const tag = parseTag(name);
+    if (!tag) {
       open = undefined;
       return;
     }
-    if (!open || open.type !== type || prefix === 'B' || prefix === 'S') {
+    const { part, type } = tag;
+    if (!open || open.type !== type || part === 'B' || part === 'S') {
       open = { type, start: i, end: i + 1 };
       entities.push(open);
     } else open.end = i + 1;
-    if (prefix === 'E' || prefix === 'S') open = undefined;
+    if (part === 'E' || part === 'S') open = undefined;
   });
   return entities;
 }

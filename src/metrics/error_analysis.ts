@@ -1,10 +1,11 @@
 /**
- * What a model does on a dev set beyond its metrics: who is taken for whom, and which examples are hardest.
- * The log and the report show it (the line "details" of events.jsonl: src/report/record.ts); metrics are in measure.ts.
+ * What a model does on a dev set beyond its metrics: who is taken for whom, and which examples are
+ * hardest. The log and the report show it (the line "details" of events.jsonl:
+ * src/report/record.ts); metrics are in measure.ts.
  */
 import type { TaskSettings } from '../base/tasks';
 import { type Example, isTokenExample } from '../data/examples/example';
-import type { EncodedExample, EncodedSentence } from '../data/tokenize/encoded_example';
+import { type EncodedExample, type EncodedSentence, IGNORE_LABEL } from '../data/tokenize/encoded_example';
 import { areEntityTags } from './entities';
 import type { Evaluation } from './evaluation';
 import { confusionMatrix } from './metrics';
@@ -28,7 +29,10 @@ export interface HardExample {
   textPair?: string;
   label: string;
   prediction: string;
-  /** That the model gives to its prediction; of a sentence in words, the smallest among the wrong ones; absent for regression. */
+  /**
+   * That the model gives to its prediction; of a sentence in words, the smallest among the wrong
+   * ones; absent for regression.
+   */
   probability?: number;
   loss: number;
 }
@@ -55,8 +59,8 @@ type LogDistribution = ReturnType<typeof logSoftmax>;
 type Judged = Pick<HardExample, 'label' | 'prediction' | 'probability' | 'loss'>;
 
 /**
- * Losses are each example's own, without label smoothing and class weights: −ln p(label); the mean over labels or words; the squared
- * error.
+ * Losses are each example's own, without label smoothing and class weights: −ln p(label); the mean
+ * over labels or words; the squared error.
  *
  * @param encoded, examples in the order of the data set.
  */
@@ -126,7 +130,10 @@ function analyzeWords(
     const example = examples[i] as Example;
     const tokens = isTokenExample(example) ? example.tokens : [];
     return [...firstPieces.keys()]
-      .filter((word) => (firstPieces[word] as number) >= 0)
+      .filter((word) => {
+        const t = firstPieces[word] as number;
+        return t >= 0 && tokenLabels?.[t] !== IGNORE_LABEL;
+      })
       .map((word) => {
         const t = firstPieces[word] as number;
         const of = logSoftmax((logits[i] as Float32Array).subarray(t * numLabels, (t + 1) * numLabels));
@@ -191,7 +198,8 @@ function judgeClass(label: number, { best, log }: LogDistribution, names: readon
 
 function judgeLabels(target: readonly number[], probabilities: readonly number[], names: readonly string[]): Judged {
   const named = (chosen: (c: number) => boolean) => names.filter((_, c) => chosen(c)).join(', ') || 'none';
-  // Of a wrong decision the probability that the model gives to it: p for a label too many, 1 − p for one too few.
+  // Of a wrong decision the probability that the model gives to it: p for a label too many, 1 − p
+  // for one too few.
   const decided = probabilities.map((p) => Math.max(p, 1 - p));
   const wrong = decided.filter((_, c) => (probabilities[c] as number) > DEFAULT_THRESHOLD !== (target[c] === 1));
   return {

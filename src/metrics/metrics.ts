@@ -1,15 +1,23 @@
 /**
- * Metrics from labels and predictions: accuracy, F1, Matthews, correlations, over a whole evaluation set.
- * Which of them a task has is decided in measure.ts; whole entities are counted in entities.ts.
+ * Metrics from labels and predictions: accuracy, F1, Matthews, correlations, over a whole
+ * evaluation set. Which of them a task has is decided in measure.ts; whole entities are counted in
+ * entities.ts.
  */
 import { FusedLoraError } from '../base/errors';
 
 /** Of one class a text or word. */
 export interface ClassificationMetrics {
   accuracy: number;
-  /** Of class 1 for two classes (scikit-learn's binary F1); the unweighted mean over classes otherwise. */
+  /**
+   * Of class 1 for two classes (scikit-learn's binary F1); otherwise the unweighted mean over the
+   * classes that are expected or predicted somewhere, as scikit-learn's macro F1: a class that the
+   * data do not have counts for nothing.
+   */
   f1: number;
-  /** Matthews correlation coefficient, any number of classes (Gorodkin 2004). 0 where it is undefined. */
+  /**
+   * Matthews correlation coefficient, any number of classes (Gorodkin 2004). 0 where it is
+   * undefined.
+   */
   matthews: number;
 }
 
@@ -49,7 +57,9 @@ export function classificationMetrics(
     const both = (rowSums[c] as number) + (columnSums[c] as number);
     return both === 0 ? 0 : (2 * (matrix[c]?.[c] as number)) / both;
   };
-  const f1 = classes === 2 ? f1Of(1) : matrix.reduce((sum, _, c) => sum + f1Of(c), 0) / classes;
+  const present = [...matrix.keys()].filter((c) => (rowSums[c] as number) + (columnSums[c] as number) > 0);
+  const macro = present.reduce((sum, c) => sum + f1Of(c), 0) / Math.max(1, present.length);
+  const f1 = classes === 2 ? f1Of(1) : macro;
 
   const covariance = correct * total - rowSums.reduce((sum, r, c) => sum + r * (columnSums[c] as number), 0);
   const spread = (sums: number[]) => total * total - sums.reduce((sum, x) => sum + x * x, 0);
@@ -65,7 +75,9 @@ export function classificationMetrics(
 export interface MultiLabelMetrics {
   /** Of all decisions about a label together. */
   microF1: number;
-  /** The unweighted mean of each label's F1; 0 for a label that is neither expected nor predicted. */
+  /**
+   * The unweighted mean of each label's F1; 0 for a label that is neither expected nor predicted.
+   */
   macroF1: number;
   /** Share of the examples whose labels are all right. */
   exactMatch: number;

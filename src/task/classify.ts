@@ -2,7 +2,9 @@
  * Predictions of a trained model for texts, or for sentences in words, in their order. What logits
  * mean is in src/metrics/predictions.ts; predictions against labels are measured by evaluate.ts.
  */
+import { FusedLoraError } from '../base/errors';
 import { checkKeys } from '../base/options';
+import { shown } from '../base/shown';
 import { type Example, isTokenExample, requireObject, type TokenExample, textExamples } from '../data/examples/example';
 import { encodeExamples } from '../data/tokenize/encode';
 import { encodeTokenExamples } from '../data/tokenize/encode_words';
@@ -57,10 +59,18 @@ export class Classifier {
    * @param texts texts or pairs; labels are not read. A token classifier takes `{ tokens: [...] }`,
    * or a text, whose words are what blanks divide. What is longer than the model's maxLength is
    * cut.
+   * @throws FusedLoraError INVALID_ARGUMENT for what is no list; INVALID_DATA naming the text that
+   * is none.
    * @returns one prediction a text, in their order. The same text gives the same bits in whatever
    * company it comes.
    */
   async predict(texts: readonly (string | Example)[], signal?: AbortSignal): Promise<Prediction[]> {
+    if (!Array.isArray(texts)) {
+      throw new FusedLoraError(
+        'INVALID_ARGUMENT',
+        `predict: texts is ${shown(texts)}; it must be a list, of one text too: predict(['a text'])`,
+      );
+    }
     if (texts.length === 0) return [];
     const { model, tokenizer, maxLength } = this.textModel;
     if (model.task === 'token-classification') {

@@ -9,7 +9,7 @@ import { sourceOf, sourceOfTraining } from '../data/batch/sources';
 import { checkHeads } from '../data/read/check_heads';
 import type { DataFiles } from '../data/read/files';
 import { chooseLabels, openTrainingData, type TrainingData } from '../data/read/training_data';
-import { encodeFor } from '../data/tokenize/encode_for_task';
+import { encodeFor, noteOnEmptyTexts } from '../data/tokenize/encode_for_task';
 import { Parameter } from '../graph/parameter';
 import type { Precision } from '../graph/precision';
 import { parameterTable, saveAdapter } from '../lora';
@@ -95,7 +95,10 @@ export async function fineTune(options: FineTuneOptions): Promise<FineTuneResult
   const train = await log.timed('encoding', () =>
     sourceOfTraining(data, textModel, { ...sizes, seed, shuffleWindow }, signal),
   );
-  const dev = data.dev && (await log.timed('encoding', () => encodeFor(textModel, data.dev!, signal)));
+  const dev =
+    data.dev && (await log.timed('encoding', () => encodeFor(textModel, data.dev!, signal, undefined, 'take')));
+  const note = noteOnEmptyTexts(data.dev ?? []);
+  if (note) onNotice(note);
   const evaluation = dev && sourceOf(model, dev, { ...sizes, shuffle: false });
   const examples = { train: train.singlePass ? null : train.numExamples, dev: dev?.length ?? 0 };
   if (data.split) onNotice(`${examples.dev} of ${examples.dev + train.numExamples} examples set aside to measure on`);

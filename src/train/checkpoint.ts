@@ -64,7 +64,10 @@ export function listCheckpoints(dir: string): { step: number; path: string }[] {
     .sort((a, b) => a.step - b.step);
 }
 
-/** Removes what was left of checkpoints in whose midst a process was killed. Of a folder that no other run writes to. */
+/**
+ * Removes what was left of checkpoints in whose midst a process was killed. Of a folder that no
+ * other run writes to.
+ */
 export function removeUnfinished(dir: string): void {
   for (const name of fs.readdirSync(dir)) {
     if (/^\.checkpoint-\d+\.tmp-/.test(name)) fs.rmSync(path.join(dir, name), { recursive: true, force: true });
@@ -115,8 +118,8 @@ export function saveCheckpoint(
 
 /**
  * Loads a checkpoint into the program's parameters and moments.
- * @throws INVALID_CHECKPOINT when a file is damaged or missing, STATE_MISMATCH when it is of another run: other model, data,
- * seed, precision or length. Nothing is changed then.
+ * @throws INVALID_CHECKPOINT when a file is damaged or missing, STATE_MISMATCH when it is of
+ * another run: other model, data, seed, precision or length. Nothing is changed then.
  */
 export function loadCheckpoint(
   folder: string,
@@ -135,8 +138,7 @@ export function loadCheckpoint(
     if (before !== value) {
       throw new FusedLoraError(
         'STATE_MISMATCH',
-        `${folder} is of another run: its ${key} is ${before ?? 'not said'}, here it is ${value}. Resume with the settings it was ` +
-          'made with, or start anew in another output folder',
+        `${folder} is of another run: its ${key} is ${before ?? 'not said'}, here it is ${value}. ${remedyFor(key)}`,
       );
     }
   }
@@ -153,6 +155,15 @@ export function loadCheckpoint(
     });
   }
   return { state, best };
+}
+
+function remedyFor(key: string): string {
+  // The rate falls over the steps that were planned, so a longer run is another run from its first
+  // step on.
+  return key === 'totalSteps' || key === 'warmupSteps'
+    ? 'Steps come from epochs, maxSteps, batch sizes and the data, and the schedule of the rate is made for them: resume with the same epochs ' +
+        '(--epochs, --max-steps); to train longer, start anew in another output folder'
+    : 'Resume with the settings it was made with, or start anew in another output folder';
 }
 
 function readState(folder: string): StateFile {

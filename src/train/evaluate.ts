@@ -3,13 +3,14 @@
  * What is made of them is in src/metrics; src/task/model_evaluator.ts calls it with examples in the place of batches.
  */
 import { FusedLoraError } from '../base/errors';
-import type { BatchSource } from '../data/batch/batch';
+import type { Batch, BatchSource } from '../data/batch/batch';
 import type { BackendName } from '../graph/parameter';
 import { plan } from '../graph/plan';
 import { choosePrecision, type PrecisionOption } from '../graph/precision';
 import { Program } from '../graph/program';
 import type { Graph } from '../graph/value';
 import type { Evaluation } from '../metrics/evaluation';
+import { lossDenominatorOf } from './loss_share';
 
 /** Of {@link Evaluator}. */
 export interface EvaluatorOptions {
@@ -34,6 +35,7 @@ function notFinite(example: number): FusedLoraError {
 export class Evaluator {
   private readonly program: Program;
   private readonly withLoss: boolean;
+  private readonly lossDenominator: (batch: Batch) => number;
   private readonly numOutputs: number;
   /** Which rows the logits have: one a token, a sequence, or a gathered row. */
   private readonly rows: 'T' | 'S' | 'M';
@@ -46,21 +48,24 @@ export class Evaluator {
     this.rows = (logits?.shape[0] ?? 'S') as 'T' | 'S' | 'M';
     const { backend = 'cpu' } = options;
     const precision = choosePrecision(options.precision, backend);
-    this.program = new Program(plan(graph, { train: false, precision }), { backend });
+    const planned = plan(graph, { train: false, precision });
+    this.lossDenominator = lossDenominatorOf(planned);
+    this.program = new Program(planned, { backend });
   }
 
   /** Runs all batches of epoch 0. */
   async run(source: BatchSource, signal?: AbortSignal): Promise<Evaluation> {
     const logits = new Array<Float32Array>(source.numExamples);
     let lossSum = 0;
-    let rowSum = 0;
+    let denominators = 0;
     const batches = source.epoch(0);
     for (let i = 0; i < batches.length; i++) {
       const batch = await batches.at(i);
       await this.program.forward(batch, { signal });
       if (this.withLoss) {
-        lossSum += this.program.scalar('loss') * batch.lossRows;
-        rowSum += batch.lossRows;
+        const denominator = this.lossDenominator(batch);
+        lossSum += this.program.scalar('loss') * denominator;
+        denominators += denominator;
       }
       if (this.rows === 'M') continue;
       const values = this.program.read('logits') as Float32Array;
@@ -73,7 +78,7 @@ export class Evaluator {
         logits[example] = own;
       }
     }
-    return { loss: rowSum > 0 ? lossSum / rowSum : Number.NaN, logits, numOutputs: this.numOutputs };
+    return { loss: denominators > 0 ? lossSum / denominators : Number.NaN, logits, numOutputs: this.numOutputs };
   }
 
   /** Frees the program; the model stays. */

@@ -17,6 +17,7 @@ import {
   takeSnapshot,
 } from './checkpoint';
 import type { StepEvent, TrainerCallbacks } from './events';
+import { lossDenominatorOf } from './loss_share';
 import { checkTrainerOptions, type TrainerOptions } from './options';
 import { groupParameters, type ParameterGroups } from './parameter_groups';
 import { scheduleFactor, warmupStepsOf } from './schedule';
@@ -46,6 +47,7 @@ export class Trainer {
   readonly precision: Precision;
   private readonly program: Program;
   private readonly parameterGroups: ParameterGroups;
+  private readonly lossDenominator: (batch: Batch) => number;
   private readonly throughput = new Throughput();
   private best: TensorSnapshot | undefined;
   private metrics: Record<string, number> | undefined;
@@ -67,7 +69,9 @@ export class Trainer {
     const graph = options.trace({ training: true, loss: true });
     const { backend = 'cpu', fused = true } = options;
     this.precision = choosePrecision(options.precision, backend);
-    this.program = new Program(plan(graph, { train: true, fused, precision: this.precision }), { backend });
+    const planned = plan(graph, { train: true, fused, precision: this.precision });
+    this.lossDenominator = lossDenominatorOf(planned);
+    this.program = new Program(planned, { backend });
     this.parameterGroups = groupParameters(this.program.plan.trained, options);
   }
 
@@ -155,12 +159,13 @@ export class Trainer {
       micro.push(await batches.at(state.microBatch + micro.length));
     }
     const count = micro.length;
-    const rows = micro.reduce((sum, batch) => sum + batch.lossRows, 0);
+    const denominators = micro.map(this.lossDenominator);
+    const whole = denominators.reduce((sum, one) => sum + one, 0);
     for (const [i, batch] of micro.entries()) {
       await program.accumulate(batch, {
         seed: BigInt(seed),
         forwardNumber: state.forwardNumber + i,
-        lossScale: rows === 0 ? 0 : batch.lossRows / rows,
+        lossScale: whole === 0 ? 0 : (denominators[i] as number) / whole,
         zeroGradients: i === 0,
         signal,
       });

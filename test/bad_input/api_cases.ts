@@ -158,6 +158,22 @@ export const API_CASES: readonly BadInput[] = [
     'await it',
   ),
   misuse(
+    'a text where a list is needed',
+    'INVALID_ARGUMENT',
+    async (dir) => classify(await open(dir), 'abc' as never),
+    'texts is "abc"',
+    "predict(['a text'])",
+  ),
+  misuse(
+    'no texts at all',
+    'INVALID_ARGUMENT',
+    async (dir) => {
+      using classifier = new Classifier(await open(dir));
+      await classifier.predict(undefined as never);
+    },
+    'texts is missing',
+  ),
+  misuse(
     'texts that are no texts',
     'INVALID_DATA',
     async (dir) => classify(await open(dir), [3 as never]),

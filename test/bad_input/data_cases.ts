@@ -224,6 +224,12 @@ export const DATA_CASES: readonly BadInput[] = [
     says: ['reviews-zstd.parquet', 'no column "sentnece"', 'was "sentence" meant'],
     run: () => readExamples(path.join(PARQUET, 'reviews-zstd.parquet'), { textColumn: 'sentnece' }),
   },
+  ...(['struct', 'map'] as const).map((labelColumn) => ({
+    name: `a.parquet: a label that is a ${labelColumn} with a 64-bit number`,
+    code: 'INVALID_DATA' as const,
+    says: ['nested.parquet: row 0', `column "${labelColumn}" is `, 'a label is a string, a number or a list'],
+    run: () => readExamples(path.join(PARQUET, 'nested.parquet'), { labelColumn }),
+  })),
   {
     name: 'a.parquet: texts where words should be',
     code: 'INVALID_DATA',
@@ -259,6 +265,24 @@ export const DATA_CASES: readonly BadInput[] = [
     'example 4',
     'text is empty',
     'leave the row out',
+  ]),
+  trained('a label that is a BigInt', () => [{ text: 'x', label: 5n as never }, ...SENTENCES], [
+    'example 0',
+    'has no label',
+  ]),
+  trained('a target that is a BigInt', () => [{ text: 'x', label: 5n as never }], ['example 0', 'finite number'], {
+    task: 'regression',
+  }),
+  trained('labels in two spellings', () => [...SENTENCES, { text: 'x', label: 'Good' }], [
+    '"good" (example 0 and 1 more)',
+    '"Good" (example 4)',
+    'upper and lower case',
+    '--labels',
+  ]),
+  trained('numbers with fractions as labels', () => SENTENCES.map(({ text }, i) => ({ text, label: i / 4 })), [
+    'fractions (0.25, 0.5, 0.75)',
+    '--task regression',
+    '--labels',
   ]),
   trained('an empty label', () => [...SENTENCES, { text: 'x', label: '' }], ['example 4', 'has no label']),
   trained('a second text that is a number', () => [{ ...SENTENCES[0], textPair: 5 } as never, ...SENTENCES], [

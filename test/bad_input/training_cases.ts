@@ -235,6 +235,7 @@ export const TRAINING_CASES: readonly BadInput[] = [
     { lora: { ...LORA.lora, loraAlpha: 8 } },
     LORA,
   ),
+  resumed('resuming with more steps', ['Steps come from epochs', '--epochs', 'start anew'], { maxSteps: 40 }),
   resumed('resuming with another weight decay', ['its weightDecay is 0.01, here it is 0.5'], { weightDecay: 0.5 }),
   resumed('resuming with dropout', ['its dropout is'], { classifierDropout: 0.3 }),
   ...FULL_DISK,

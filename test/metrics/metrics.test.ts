@@ -27,6 +27,15 @@ describe('classificationMetrics', () => {
     expect(matthews).toBeCloseTo((4 * 6 - 12) / Math.sqrt((36 - 14) * (36 - 12)), 12);
   });
 
+  it('a class that is neither expected nor predicted counts for nothing', () => {
+    // f1_score(labels, predicted, average='macro') of 1..5 with 3 absent: (1 + 2/3 + 2/3 + 1) / 4
+    const { f1 } = classificationMetrics([1, 1, 2, 2, 4, 5], [1, 1, 2, 4, 4, 5], 6);
+    expect(f1).toBeCloseTo((1 + 2 / 3 + 2 / 3 + 1) / 4, 12);
+    // One that is predicted alone, or expected alone, has an F1 of 0.
+    expect(classificationMetrics([0, 0, 1], [0, 3, 1], 4).f1).toBeCloseTo((2 / 3 + 1 + 0) / 3, 12);
+    expect(classificationMetrics([], [], 3).f1).toBe(0);
+  });
+
   it('one class predicted only: Matthews is 0, not NaN', () => {
     expect(classificationMetrics([0, 1], [1, 1], 2).matthews).toBe(0);
   });

@@ -2,9 +2,10 @@ import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { FusedLoraError } from '../../src/base/errors';
+import { Parameter } from '../../src/graph/parameter';
 import { argmaxRows } from '../../src/metrics/metrics';
 import { native } from '../../src/native';
-import { trace } from '../../src/nn';
+import { type LossOptions, trace } from '../../src/nn';
 import { listCheckpoints } from '../../src/train/checkpoint';
 import { Evaluator } from '../../src/train/evaluate';
 import type { StepEvent } from '../../src/train/events';
@@ -189,6 +190,83 @@ describe('Trainer', () => {
     for (const [i, norm] of norms[0]!.entries()) expect(norms[1]![i]).toBeCloseTo(norm, 4);
   });
 
+  describe('one objective whatever the split', () => {
+    const weights = [0.25, 9, 1, 2.5, 0.5];
+    /** Loss and gradient norm of the first step on 8 rows, cut into micro-batches. */
+    async function firstStep(lossOptions: LossOptions, cuts: readonly number[]): Promise<[number, number]> {
+      const model = tinyModel({ dropout: 0 });
+      const batch = tinyData(8, model.numLabels).epoch(0).at(0);
+      const pieces = cuts.map((size, i) => {
+        const before = cuts.slice(0, i).reduce((sum, x) => sum + x, 0);
+        return slice(batch, before, before + size);
+      });
+      const seen: StepEvent[] = [];
+      using trainer = new Trainer({
+        ...tinyOptions(model),
+        trace: (o) => trace(model, { ...o, lossOptions }),
+        precision: 'fp32',
+        maxSteps: 1,
+        gradientAccumulation: cuts.length,
+        callbacks: [{ onStep: (e) => void seen.push(e) }],
+      });
+      await trainer.train({
+        numExamples: 8,
+        fingerprint: 'pieces',
+        epoch: () => ({ length: pieces.length, at: (i) => pieces[i]! }),
+      });
+      return [seen[0]!.loss, seen[0]!.gradientNorm];
+    }
+    const classWeights = (values: number[]) =>
+      new Parameter([values.length], Float32Array.from(values), { requiresGrad: false, name: 'classWeights' });
+
+    it.each([
+      ['plain', {}],
+      ['label smoothing', { labelSmoothing: 0.2 }],
+      ['class weights', { weighted: true }],
+      ['class weights and label smoothing', { labelSmoothing: 0.2, weighted: true }],
+    ])('%s', async (_, { weighted = false, ...options }: { labelSmoothing?: number; weighted?: boolean }) => {
+      const { numLabels } = tinyModel();
+      const lossOptions = { ...options, ...(weighted && { classWeights: classWeights(weights.slice(0, numLabels)) }) };
+      const [loss, norm] = await firstStep(lossOptions, [8]);
+      for (const cuts of [
+        [4, 4],
+        [1, 1, 1, 1, 1, 1, 1, 1],
+        [5, 3],
+        [1, 6, 1],
+      ]) {
+        const [again, normAgain] = await firstStep(lossOptions, cuts);
+        expect(Math.abs(again - loss) / loss).toBeLessThan(1e-6);
+        expect(Math.abs(normAgain - norm) / norm).toBeLessThan(1e-5);
+      }
+    });
+
+    it('the evaluator measures the same loss in batches of any size', async () => {
+      const model = tinyModel();
+      const lossOptions = { classWeights: classWeights(weights.slice(0, model.numLabels)), labelSmoothing: 0.1 };
+      const batch = tinyData(8, model.numLabels).epoch(0).at(0);
+      const losses: number[] = [];
+      for (const size of [8, 3, 1]) {
+        const pieces = cut(batch, size);
+        using evaluator = new Evaluator({ trace: (o) => trace(model, { ...o, lossOptions }), precision: 'fp32' });
+        const source = {
+          numExamples: 8,
+          fingerprint: '',
+          epoch: () => ({ length: pieces.length, at: (i: number) => pieces[i]! }),
+        };
+        losses.push((await evaluator.run(source)).loss);
+      }
+      for (const loss of losses) expect(Math.abs(loss - losses[0]!) / losses[0]!).toBeLessThan(1e-6);
+    });
+
+    it('a class weight of 0 beside smoothing is refused by name', () => {
+      const model = tinyModel();
+      const lossOptions = { classWeights: classWeights([1, 0, 1].slice(0, model.numLabels)), labelSmoothing: 0.1 };
+      expect(() => new Trainer({ ...tinyOptions(model), trace: (o) => trace(model, { ...o, lossOptions }) })).toThrow(
+        /classWeights has a 0 \(class 1\) beside labelSmoothing 0.1/,
+      );
+    });
+  });
+
   it.each([
     [{ epochs: 0 }, /epochs is 0/],
     [{ maxSteps: 0 }, /maxSteps is 0/],
@@ -210,29 +288,32 @@ describe('Trainer', () => {
   });
 });
 
+type TinyBatch = ReturnType<ReturnType<ReturnType<typeof tinyData>['epoch']>['at']>;
+
 /** A batch as several of `size` sequences. */
-function cut(batch: ReturnType<ReturnType<ReturnType<typeof tinyData>['epoch']>['at']>, size: number) {
+function cut(batch: TinyBatch, size: number) {
+  const { S } = batch.sizes;
+  return Array.from({ length: Math.ceil(S / size) }, (_, p) => slice(batch, p * size, Math.min(S, (p + 1) * size)));
+}
+
+/** Sequences `first` to `last` (not included) of a batch. */
+function slice(batch: TinyBatch, first: number, last: number): TinyBatch {
   const offsets = batch.tensors['cuSeqlens'] as Int32Array;
-  const S = batch.sizes.S;
-  return Array.from({ length: Math.ceil(S / size) }, (_, p) => {
-    const first = p * size;
-    const last = Math.min(S, first + size);
-    const [from, to] = [offsets[first]!, offsets[last]!];
-    const tokens = (name: string) => (batch.tensors[name] as Int32Array).slice(from, to);
-    return {
-      tensors: {
-        inputIds: tokens('inputIds'),
-        positionIds: tokens('positionIds'),
-        tokenTypeIds: tokens('tokenTypeIds'),
-        cuSeqlens: offsets.slice(first, last + 1).map((o) => o - from),
-        firstToken: offsets.slice(first, last).map((o) => o - from),
-        labels: (batch.tensors['labels'] as Int32Array).slice(first, last),
-      },
-      sizes: { T: to - from, S: last - first, M: 0 },
-      exampleIndices: batch.exampleIndices.slice(first, last),
-      lossRows: last - first,
-    };
-  });
+  const [from, to] = [offsets[first]!, offsets[last]!];
+  const tokens = (name: string) => (batch.tensors[name] as Int32Array).slice(from, to);
+  return {
+    tensors: {
+      inputIds: tokens('inputIds'),
+      positionIds: tokens('positionIds'),
+      tokenTypeIds: tokens('tokenTypeIds'),
+      cuSeqlens: offsets.slice(first, last + 1).map((o) => o - from),
+      firstToken: offsets.slice(first, last).map((o) => o - from),
+      labels: (batch.tensors['labels'] as Int32Array).slice(first, last),
+    },
+    sizes: { T: to - from, S: last - first, M: 0 },
+    exampleIndices: batch.exampleIndices.slice(first, last),
+    lossRows: last - first,
+  };
 }
 
 describe('programs that share frozen weights', () => {

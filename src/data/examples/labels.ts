@@ -6,9 +6,19 @@
 import * as path from 'node:path';
 import { FusedLoraError } from '../../base/errors';
 import { listNames, nearNames } from '../../base/near';
+import { shown } from '../../base/shown';
 import type { Task, TaskSettings } from '../../base/tasks';
 import { isJsonObject, readJsonObject } from '../../io/json';
 import { type Example, isTokenExample, type TextExample } from './example';
+import { type ListForm, ListForms, labelList } from './label_lists';
+import {
+  inOrder,
+  isIgnoredLabel,
+  type NameUse,
+  otherSpelling,
+  refuseFractions,
+  refuseTwoSpellings,
+} from './label_names';
 
 /** What a loss takes for a text. */
 export interface TextTarget {
@@ -22,18 +32,11 @@ export type LabelEncoder = (example: TextExample, place: string) => TextTarget;
 
 const isWhole = (text: string) => /^\d+$/.test(text);
 
-/**
- * The labels of a text that may have several: a list, or names with commas between; none is a label
- * set too.
- */
-function labelSet(label: TextExample['label'], place: string): readonly unknown[] {
-  if (Array.isArray(label)) return label;
-  if (typeof label === 'number') return [label];
-  if (typeof label !== 'string') throw noLabel(place);
-  return label
-    .split(',')
-    .map((name) => name.trim())
-    .filter((name) => name !== '');
+/** The labels of a text that may have several. */
+function labelSet(label: TextExample['label'], place: string): readonly (string | number)[] {
+  const list = labelList(label, place);
+  if (list === undefined) throw noLabel(place);
+  return list;
 }
 
 /** All labels of a data set with the place of each: one a text, several a text, one a word. */
@@ -47,50 +50,81 @@ function* labelsOf(
     if (!isTokenExample(example)) {
       if (task !== 'multi-label-classification') yield [example.label, place];
       else for (const label of labelSet(example.label, place)) yield [label, place];
-    } else if (example.labels) for (const label of example.labels) yield [label, place];
-    else yield [undefined, place];
+    } else if (example.labels) {
+      for (const label of example.labels) if (!isIgnoredLabel(label)) yield [label, place];
+    } else yield [undefined, place];
   }
 }
 
 /** Distinct labels of examples that come one group after the other. */
 export class LabelCollector {
-  private readonly names = new Set<string>();
+  private readonly uses = new Map<string, NameUse>();
+  private readonly forms = new ListForms();
   private count = 0;
 
   constructor(private readonly task: Task) {}
 
-  /** @throws FusedLoraError INVALID_DATA for a row without a label. */
+  /** @throws FusedLoraError INVALID_DATA for a row without a label, or with one that is none. */
   add(examples: readonly Example[]): void {
+    if (this.task === 'multi-label-classification') {
+      for (const [i, example] of examples.entries()) {
+        const place = example.place ?? `example ${this.count + i}`;
+        if (!isTokenExample(example)) this.forms.add(labelSet(example.label, place), place);
+      }
+    }
     for (const [label, place] of labelsOf(examples, this.task, this.count)) {
-      if (Array.isArray(label)) throw severalLabels(place);
-      if ((typeof label !== 'string' && typeof label !== 'number') || label === '') throw noLabel(place);
-      this.names.add(String(label));
+      const name = nameOf(label, place);
+      const use = this.uses.get(name);
+      if (use) use.count++;
+      else this.uses.set(name, { place, count: 1 });
     }
     this.count += examples.length;
   }
 
   /**
-   * The labels, whole numbers by size, others by code point. Numbers name the classes up to the
-   * largest one, so that class ids are the numbers themselves.
+   * The labels as they are written, those that are numbers by size, others by code point. Of
+   * multi-hot lists they are called 0, 1, 2 and so on.
    *
-   * @throws FusedLoraError INVALID_DATA for fewer than two classes (multi-label: none).
+   * @throws FusedLoraError INVALID_DATA for fewer than two classes (multi-label: none), for two
+   * spellings of one name, and for numbers with fractions.
    */
   done(): string[] {
-    const sorted = [...this.names].sort((a, b) => (a < b ? -1 : 1));
-    const least = this.task === 'multi-label-classification' ? 1 : 2;
-    if (sorted.length < least) {
+    const severals = this.task === 'multi-label-classification';
+    if (severals && this.uses.size > 0) {
+      const { form, length } = this.forms.done();
+      if (form === 'multi-hot') return Array.from({ length }, (_, i) => String(i));
+    }
+    const names = inOrder(this.uses.keys());
+    if (names.length < (severals ? 1 : 2)) {
       throw new FusedLoraError(
         'INVALID_DATA',
-        `the data has ${sorted.length === 1 ? `the one label "${sorted[0]}"` : 'no labels'}; a classifier needs at least ${least === 1 ? 'one' : 'two'}. ` +
+        `the data has ${names.length === 1 ? `the one label "${names[0]}"` : 'no labels'}; a classifier needs at least ${severals ? 'one' : 'two'}. ` +
           'Was another column meant?',
       );
     }
-    if (!sorted.every(isWhole)) return sorted;
-    const largest = Math.max(...sorted.map(Number));
-    // 1..5 has a class 0 that never comes; 17 and 100,000 are no class ids.
-    if (largest >= 2 * sorted.length + 1) return sorted.sort((a, b) => Number(a) - Number(b));
-    return Array.from({ length: largest + 1 }, (_, i) => String(i));
+    if (!severals) refuseFractions(names);
+    refuseTwoSpellings(this.uses);
+    return names;
   }
+}
+
+/** @throws FusedLoraError INVALID_DATA for what is no label. */
+function nameOf(label: unknown, place: string): string {
+  if (Array.isArray(label)) throw severalLabels(place);
+  if (isIgnoredLabel(label)) {
+    throw new FusedLoraError(
+      'INVALID_DATA',
+      `${place}: the label is ${label}, which marks what is left out of training; leave the row out`,
+    );
+  }
+  if (typeof label === 'number' && Number.isInteger(label) && !Number.isSafeInteger(label)) {
+    throw new FusedLoraError(
+      'INVALID_DATA',
+      `${place}: the label ${label} is a number of more digits than are kept; write it as a string`,
+    );
+  }
+  if ((typeof label !== 'string' && typeof label !== 'number') || label === '') throw noLabel(place);
+  return String(label);
 }
 
 function noLabel(place: string): FusedLoraError {
@@ -116,27 +150,49 @@ export function classIds(labelNames: readonly string[]): (label: unknown, place:
   return (label, place) => {
     const id = typeof label === 'string' || typeof label === 'number' ? idOf.get(String(label)) : undefined;
     if (id !== undefined) return id;
-    if (label === undefined || label === '') throw noLabel(place);
-    if (Array.isArray(label)) throw severalLabels(place);
-    const [near] = nearNames(String(label), labelNames, 1);
+    const name = nameOf(label, place);
+    const other = otherSpelling(name, labelNames);
+    const [near] = other ? [] : nearNames(name, labelNames, 1);
+    const hint = other
+      ? `; "${other.name}" differs from it in ${other.difference} alone.`
+      : near
+        ? `; was "${near}" meant?`
+        : '.';
     throw new FusedLoraError(
       'INVALID_DATA',
-      `${place}: unknown label "${label}"${near ? `; was "${near}" meant?` : '.'} The labels are ${listNames(labelNames)}.`,
+      `${place}: unknown label ${JSON.stringify(name)}${hint} The labels are ${listNames(labelNames)}. ` +
+        'Correct the row or, to train with it, give all names with labelNames (--labels).',
     );
   };
 }
 
 /**
+ * How the lists of labels of a data set are to be read, for {@link labelEncoder}.
+ *
+ * @throws FusedLoraError INVALID_DATA as `ListForms.done`.
+ */
+export function listFormOf(examples: readonly TextExample[], numLabels: number, first = 0): ListForm {
+  const forms = new ListForms();
+  for (const [i, { label, place = `example ${first + i}` }] of examples.entries()) {
+    const list = labelList(label, place);
+    if (list) forms.add(list, place);
+  }
+  return forms.done(numLabels).form;
+}
+
+/**
  * What turns the label of a text into what the model is trained on.
  *
+ * @param form of the lists of labels of multi-label classification.
  * @returns for classes: see {@link classIds}; for multi-label classification a list of them, or a
  * string with commas between them, becomes a 0 or 1 for each label; for regression: a number, or as
  * many as the model has outputs.
  */
-export function labelEncoder(model: TaskSettings): LabelEncoder {
+export function labelEncoder(model: TaskSettings, form: ListForm = 'labels'): LabelEncoder {
   if (model.task === 'regression') return regressionLabels(model.numLabels);
   const idOf = classIds(model.labelNames);
   if (model.task === 'multi-label-classification') {
+    if (form === 'multi-hot') return ({ label }, place) => ({ targets: labelSet(label, place).map(Number) });
     return ({ label }, place) => {
       const targets = new Array<number>(model.numLabels).fill(0);
       for (const name of labelSet(label, place)) targets[idOf(name, place)] = 1;
@@ -161,7 +217,7 @@ function regressionLabels(numTargets: number): LabelEncoder {
     }
     throw new FusedLoraError(
       'INVALID_DATA',
-      `${place}: the label is ${JSON.stringify(label)}; regression needs ${numTargets === 1 ? 'a finite number' : `a list of ${numTargets} finite numbers`}`,
+      `${place}: the label is ${shown(label)}; regression needs ${numTargets === 1 ? 'a finite number' : `a list of ${numTargets} finite numbers`}`,
     );
   };
 }

@@ -2,6 +2,7 @@
  * Values of data files as texts, words and labels, or an error that names the row. Which column
  * they stand in is found in columns.ts; labels become ids in src/data/examples/labels.ts.
  */
+import { shown } from '../../base/shown';
 import { invalidData } from './bytes';
 
 export type Label = string | number | readonly (string | number)[];
@@ -30,7 +31,10 @@ export function labelOf(
         : className(value, what, place, classNames);
   if (typeof value === 'string' || typeof value === 'number') return value;
   if (typeof value === 'boolean') return Number(value);
-  if (Array.isArray(value) && value.every((x) => typeof x === 'number' || typeof x === 'string')) return value;
+  if (Array.isArray(value)) {
+    const list = value.map((x) => (typeof x === 'boolean' ? Number(x) : x));
+    if (list.every((x) => typeof x === 'number' || typeof x === 'string')) return list;
+  }
   throw invalidData(place, `${what} is ${shown(value)}; a label is a string, a number or a list of them`);
 }
 
@@ -56,7 +60,8 @@ export function wordLabelsOf(
   classNames?: readonly string[],
 ): (string | number)[] {
   const labels = listOf(value, what, place);
-  if (classNames) return labels.map((id) => className(id, what, place, classNames));
+  // -100 marks a word that counts for nothing, whatever the classes are called.
+  if (classNames) return labels.map((id) => (id === -100 ? id : className(id, what, place, classNames)));
   const wrong = labels.findIndex((label) => typeof label !== 'string' && typeof label !== 'number');
   if (wrong < 0) return labels as (string | number)[];
   throw invalidData(place, `${what} has ${shown(labels[wrong])} at ${wrong}; labels are names or class ids`);
@@ -65,10 +70,4 @@ export function wordLabelsOf(
 function listOf(value: unknown, what: string, place: string): unknown[] {
   if (Array.isArray(value)) return value;
   throw invalidData(place, `${what} is ${shown(value)}; it must be a list with one entry a word`);
-}
-
-/** A value in an error, not longer than a line. */
-function shown(value: unknown): string {
-  const text = value === undefined ? 'missing' : (JSON.stringify(value) ?? String(value));
-  return text.length > 100 ? `${text.slice(0, 100)}…` : text;
 }

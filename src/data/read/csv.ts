@@ -8,6 +8,7 @@ import { FusedLoraError } from '../../base/errors';
 import { invalidData } from './bytes';
 import type { ColumnOptions } from './columns';
 import type { DataFile } from './files';
+import type { ReadNotes } from './notes';
 import type { Row, Table } from './table';
 import { readTextPieces } from './text_lines';
 
@@ -20,7 +21,10 @@ interface Line {
  * @throws FusedLoraError INVALID_DATA naming file and line: a quote that is not closed, a row with
  * more or fewer fields than the first.
  */
-export async function openCsv(file: DataFile, options: ColumnOptions): Promise<Table> {
+export async function openCsv(
+  file: DataFile,
+  options: ColumnOptions & { notes?: ReadNotes | undefined },
+): Promise<Table> {
   const hasHeader = options.header ?? true;
   const delimiter = options.delimiter ?? (await findDelimiter(file));
   if (delimiter.length !== 1 || /["\r\n]/.test(delimiter)) {
@@ -38,7 +42,7 @@ export async function openCsv(file: DataFile, options: ColumnOptions): Promise<T
       place: `${file.name}:${first.line}`,
     },
     classNames: () => undefined,
-    rows: (columns) => rows(lines(file, delimiter), file.name, columns, first.cells.length, hasHeader),
+    rows: (columns) => rows(lines(file, delimiter, options.notes), file.name, columns, first.cells.length, hasHeader),
   };
 }
 
@@ -88,14 +92,17 @@ const PIECE = 1024;
  */
 const MAX_RECORD_CHARACTERS = 1 << 26;
 
-async function* lines(file: DataFile, delimiter: string): AsyncGenerator<Line[]> {
+async function* lines(file: DataFile, delimiter: string, notes?: ReadNotes): AsyncGenerator<Line[]> {
   let done = 0;
+  const blank = { count: 0, first: 0 };
   const options = {
     delimiter,
     relax_column_count: true,
     skip_empty_lines: true,
     max_record_size: MAX_RECORD_CHARACTERS,
-    on_record: (cells: string[], { lines }: { lines: number }): Line => {
+    on_record: (cells: string[], { lines, empty_lines }: { lines: number; empty_lines: number }): Line => {
+      if (empty_lines > 0 && blank.count === 0) blank.first = done + 1;
+      blank.count = empty_lines;
       // `lines` is where the record ends; a place is where it begins.
       done = lines;
       return { cells, line: lines - cells.reduce((sum, cell) => sum + lineEnds(cell), 0) };
@@ -121,6 +128,7 @@ async function* lines(file: DataFile, delimiter: string): AsyncGenerator<Line[]>
     source.destroy();
   }
   if (piece.length > 0) yield piece;
+  notes?.leftOut(file, blank.count, 'blank line', blank.first);
 }
 
 async function* texts(file: DataFile): AsyncGenerator<string> {

@@ -5,6 +5,7 @@
 import { nearNames } from '../../base/near';
 import { invalidData } from './bytes';
 import type { DataFile } from './files';
+import { LeftOutLines, type ReadNotes } from './notes';
 import { readLines } from './text_lines';
 
 export type JsonRow = Record<string, unknown>;
@@ -16,16 +17,22 @@ export interface PlacedRow {
 }
 
 /** @throws FusedLoraError INVALID_DATA naming file and line for what is no JSON object. */
-export async function* readJsonl(file: DataFile): AsyncGenerator<PlacedRow[]> {
+export async function* readJsonl(file: DataFile, notes?: ReadNotes): AsyncGenerator<PlacedRow[]> {
+  const blank = new LeftOutLines();
   for await (const { lines, firstLine } of readLines(file)) {
     const rows: PlacedRow[] = [];
     lines.forEach((line, i) => {
-      if (line.trim() === '') return;
+      if (line.trim() === '') {
+        blank.add(firstLine + i);
+        return;
+      }
+      blank.followed();
       const place = `${file.name}:${firstLine + i}`;
       rows.push({ row: parseRow(line, place), place });
     });
     yield rows;
   }
+  notes?.leftOut(file, blank.count, 'blank line', blank.first);
 }
 
 function parseRow(line: string, place: string): JsonRow {

@@ -9,7 +9,7 @@ import type { FetchOptions } from '../../io/hub';
 import { checkExamples, type Example } from '../examples/example';
 import type { ColumnOptions } from './columns';
 import { type DataFile, type DataFiles, resolveFiles } from './files';
-import { type ExamplePiece, readTextPieces } from './read_examples';
+import { type ExamplePiece, notesOf, type ReaderOptions, readTextPieces } from './read_examples';
 import { readTokenPieces } from './read_token_examples';
 
 /**
@@ -47,7 +47,7 @@ const PIECE = 1024;
 function piecesOf(
   task: Task,
   file: DataFile,
-  options: ColumnOptions,
+  options: ReaderOptions,
   labelled: boolean,
 ): AsyncGenerator<ExamplePiece<Example>> {
   return task === 'token-classification'
@@ -118,8 +118,9 @@ export async function loadExamples(
     for (const example of piece) examples.push(example);
   };
   if (isFiles(data)) {
+    const reader = { ...options, notes: notesOf(options) };
     for (const file of await resolveFiles(data, task === 'token-classification', options)) {
-      for await (const piece of piecesOf(task, file, options, labelled)) {
+      for await (const piece of piecesOf(task, file, reader, labelled)) {
         add(piece.examples);
         classNames ??= piece.classNames;
       }
@@ -130,8 +131,9 @@ export async function loadExamples(
 
 /** Examples of a data file one by one, for predictions. */
 export async function* streamFile(task: Task, data: DataFiles, options: LoadOptions): AsyncGenerator<Example> {
+  const reader = { ...options, notes: notesOf(options) };
   for (const file of await resolveFiles(data, task === 'token-classification', options)) {
-    for await (const { examples } of piecesOf(task, file, options, false)) yield* examples;
+    for await (const { examples } of piecesOf(task, file, reader, false)) yield* examples;
   }
 }
 
@@ -149,10 +151,11 @@ export interface DataStream {
 export async function openStream(task: Task, data: ExampleData, options: LoadOptions): Promise<DataStream> {
   if (!isList(data) && isFiles(data)) {
     const files = await resolveFiles(data, task === 'token-classification', options);
+    const reader = { ...options, notes: notesOf(options) };
     const shards = files.map(
       (file): Shard<Example> =>
         async function* () {
-          for await (const { examples } of piecesOf(task, file, options, true)) yield examples;
+          for await (const { examples } of piecesOf(task, file, reader, true)) yield examples;
         },
     );
     return { shards, replayable: true };

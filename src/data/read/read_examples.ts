@@ -12,14 +12,28 @@ import { COLUMN_KEYS, type ColumnOptions, findColumn, LABEL_COLUMNS, TEXT_COLUMN
 import { openCsv } from './csv';
 import { type DataFile, type DataFiles, resolveFiles } from './files';
 import { fieldOf, readJsonl } from './jsonl';
+import { ReadNotes } from './notes';
 import { openParquet } from './parquet';
 import type { Table } from './table';
 import { openTsv } from './tsv';
 
 /** Column options, and for data on the hub `token` and the like. */
-export interface ReadOptions extends ColumnOptions, HubOptions {}
+export interface ReadOptions extends ColumnOptions, HubOptions {
+  /** Told what is passed over: columns that are not read, blank lines, comments. */
+  onNotice?: ((line: string) => void) | undefined;
+}
 
-export const READ_KEYS: Record<keyof ReadOptions, true> = { ...COLUMN_KEYS, ...HUB_KEYS };
+export const READ_KEYS: Record<keyof ReadOptions, true> = { ...COLUMN_KEYS, ...HUB_KEYS, onNotice: true };
+
+/** What readers of single files take. */
+export interface ReaderOptions extends ColumnOptions {
+  notes?: ReadNotes | undefined;
+}
+
+/** For one reading of a data set, of all its files and as often as it is read. */
+export function notesOf({ onNotice }: Pick<ReadOptions, 'onNotice'>): ReadNotes | undefined {
+  return onNotice && new ReadNotes(onNotice);
+}
 
 /** Examples that are read together. */
 export interface ExamplePiece<T> {
@@ -31,7 +45,7 @@ export interface ExamplePiece<T> {
 /** @throws FusedLoraError as {@link readExamples}. */
 export async function* readTextPieces(
   file: DataFile,
-  options: ColumnOptions,
+  options: ReaderOptions,
   labelled: boolean,
 ): AsyncGenerator<ExamplePiece<TextExample>> {
   let rows = 0;
@@ -46,7 +60,7 @@ export async function* readTextPieces(
 
 async function* tablePieces(
   file: DataFile,
-  options: ColumnOptions,
+  options: ReaderOptions,
   labelled: boolean,
 ): AsyncGenerator<ExamplePiece<TextExample>> {
   const table = await openTable(file, options);
@@ -60,6 +74,9 @@ async function* tablePieces(
   const wanted = [text, pair, label].filter((column) => column !== undefined);
   const nameOf = (column: number) => `column ${columns.names ? `"${columns.names[column]}"` : column}`;
   const classNames = label === undefined ? undefined : table.classNames(label);
+  const unread = [...new Array(columns.width).keys()].filter((column) => !wanted.includes(column));
+  const names = unread.map((column) => columns.names?.[column] ?? String(column));
+  options.notes?.unread(file, labelled ? names : withoutLabels(names, options), pair !== undefined);
   for await (const rows of table.rows(wanted)) {
     const examples = rows.map(({ cells, place }): TextExample => {
       const example: TextExample = { text: textOf(cells[0], nameOf(text), place) };
@@ -75,20 +92,31 @@ async function* tablePieces(
   }
 }
 
+/** A prediction asks for no label. */
+const withoutLabels = (names: readonly string[], { labelColumn }: ColumnOptions) =>
+  names.filter((name) => !LABEL_COLUMNS.includes(name as never) && name !== String(labelColumn));
+
 async function* jsonlPieces(
   file: DataFile,
-  options: ColumnOptions,
+  options: ReaderOptions,
   labelled: boolean,
 ): AsyncGenerator<ExamplePiece<TextExample>> {
   const { textColumn, textPairColumn, labelColumn } = options;
-  for await (const rows of readJsonl(file)) {
+  const fields = new Set<string>();
+  const read = new Set<string>();
+  const used = (field: string) => {
+    read.add(field);
+    return field;
+  };
+  for await (const rows of readJsonl(file, options.notes)) {
     const examples = rows.map((placed): TextExample => {
       const { row, place } = placed;
+      for (const name of Object.keys(row)) fields.add(name);
       const string = (field: string) => textOf(row[field], `field "${field}"`, place);
-      const example: TextExample = { text: string(fieldOf(placed, textColumn, TEXT_COLUMNS)) };
-      if (textPairColumn !== undefined) example.textPair = string(fieldOf(placed, textPairColumn, []));
+      const example: TextExample = { text: string(used(fieldOf(placed, textColumn, TEXT_COLUMNS))) };
+      if (textPairColumn !== undefined) example.textPair = string(used(fieldOf(placed, textPairColumn, [])));
       if (labelled) {
-        const field = fieldOf(placed, labelColumn, LABEL_COLUMNS);
+        const field = used(fieldOf(placed, labelColumn, LABEL_COLUMNS));
         example.label = labelOf(row[field], `field "${field}"`, place);
       }
       example.place = place;
@@ -96,9 +124,11 @@ async function* jsonlPieces(
     });
     yield { examples, classNames: undefined };
   }
+  const names = [...fields].filter((name) => !read.has(name));
+  options.notes?.unread(file, labelled ? names : withoutLabels(names, options), textPairColumn !== undefined);
 }
 
-function openTable(file: DataFile, options: ColumnOptions): Promise<Table> {
+function openTable(file: DataFile, options: ReaderOptions): Promise<Table> {
   if (file.format === 'parquet') return openParquet(file);
   return file.format === 'csv' ? openCsv(file, options) : openTsv(file, options);
 }
@@ -121,8 +151,9 @@ export async function* streamExamples(
   labelled = true,
 ): AsyncGenerator<TextExample> {
   checkKeys('readExamples', options, READ_KEYS);
+  const reader = { ...options, notes: notesOf(options) };
   for (const file of await resolveFiles(files, false, options)) {
-    for await (const { examples } of readTextPieces(file, options, labelled)) yield* examples;
+    for await (const { examples } of readTextPieces(file, reader, labelled)) yield* examples;
   }
 }
 
@@ -133,9 +164,10 @@ export async function readExamples(
   labelled = true,
 ): Promise<TextExample[]> {
   checkKeys('readExamples', options, READ_KEYS);
+  const reader = { ...options, notes: notesOf(options) };
   const all: TextExample[] = [];
   for (const file of await resolveFiles(files, false, options)) {
-    for await (const { examples } of readTextPieces(file, options, labelled)) for (const one of examples) all.push(one);
+    for await (const { examples } of readTextPieces(file, reader, labelled)) for (const one of examples) all.push(one);
   }
   return all;
 }

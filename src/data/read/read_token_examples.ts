@@ -6,12 +6,12 @@ import { checkKeys } from '../../base/options';
 import type { TokenExample } from '../examples/example';
 import { invalidData } from './bytes';
 import { wordLabelsOf, wordsOf } from './cells';
-import { type ColumnOptions, findColumn } from './columns';
+import { findColumn } from './columns';
+import { readConll } from './conll';
 import { type DataFile, type DataFiles, resolveFiles } from './files';
 import { fieldOf, readJsonl } from './jsonl';
 import { openParquet } from './parquet';
-import { type ExamplePiece, READ_KEYS, type ReadOptions } from './read_examples';
-import { readLines } from './text_lines';
+import { type ExamplePiece, notesOf, READ_KEYS, type ReaderOptions, type ReadOptions } from './read_examples';
 
 /** Columns under which words and labels are looked for, in this order. */
 const TOKEN_COLUMNS = ['tokens', 'words'] as const;
@@ -20,7 +20,7 @@ const LABEL_COLUMNS = ['labels', 'ner_tags', 'tags', 'pos_tags', 'chunk_tags'] a
 /** @throws FusedLoraError as {@link readTokenExamples}. */
 export async function* readTokenPieces(
   file: DataFile,
-  options: ColumnOptions,
+  options: ReaderOptions,
   labelled: boolean,
 ): AsyncGenerator<ExamplePiece<TokenExample>> {
   const pieces = { jsonl: jsonlPieces, parquet: parquetPieces, conll: conllPieces } as const;
@@ -48,25 +48,29 @@ function sentence(
 
 async function* jsonlPieces(
   file: DataFile,
-  options: ColumnOptions,
+  options: ReaderOptions,
   labelled: boolean,
 ): AsyncGenerator<ExamplePiece<TokenExample>> {
-  for await (const rows of readJsonl(file)) {
+  const unread = new Set<string>();
+  for await (const rows of readJsonl(file, options.notes)) {
     const examples = rows.map((placed) => {
       const { row, place } = placed;
       const words = fieldOf(placed, options.textColumn, TOKEN_COLUMNS);
       const tokens = wordsOf(row[words], `field "${words}"`, place);
+      for (const name of Object.keys(row)) if (name !== words) unread.add(name);
       if (!labelled) return { tokens, place };
       const field = fieldOf(placed, options.labelColumn, LABEL_COLUMNS);
+      unread.delete(field);
       return sentence(tokens, wordLabelsOf(row[field], `field "${field}"`, place), [words, field], place);
     });
     yield { examples, classNames: undefined };
   }
+  if (labelled) options.notes?.unread(file, [...unread], true);
 }
 
 async function* parquetPieces(
   file: DataFile,
-  options: ColumnOptions,
+  options: ReaderOptions,
   labelled: boolean,
 ): AsyncGenerator<ExamplePiece<TokenExample>> {
   const table = await openParquet(file);
@@ -76,6 +80,8 @@ async function* parquetPieces(
   const classNames = label === undefined ? undefined : table.classNames(label);
   const nameOf = (column: number | undefined) => columns.names?.[column ?? 0] as string;
   const names: [string, string] = [nameOf(words), nameOf(label)];
+  const unread = (columns.names ?? []).filter((name) => !names.includes(name));
+  if (labelled) options.notes?.unread(file, unread, true);
   for await (const rows of table.rows(label === undefined ? [words] : [words, label])) {
     const examples = rows.map(({ cells, place }) => {
       const tokens = wordsOf(cells[0], `column "${names[0]}"`, place);
@@ -88,59 +94,18 @@ async function* parquetPieces(
 
 async function* conllPieces(
   file: DataFile,
-  options: ColumnOptions,
+  options: ReaderOptions,
   labelled: boolean,
 ): AsyncGenerator<ExamplePiece<TokenExample>> {
-  let tokens: string[] = [];
-  let labels: string[] = [];
-  let first = 0;
-  let examples: TokenExample[] = [];
-  const end = () => {
-    if (tokens.length > 0) examples.push({ tokens, ...(labelled && { labels }), place: `${file.name}:${first}` });
-    [tokens, labels] = [[], []];
-  };
-  for await (const { lines, firstLine } of readLines(file)) {
-    lines.forEach((line, i) => {
-      const cells = line.trim().split(/[ \t]+/);
-      if (cells[0] === '' || cells[0] === '-DOCSTART-') {
-        end();
-        return;
-      }
-      const place = `${file.name}:${firstLine + i}`;
-      if (tokens.length === 0) first = firstLine + i;
-      tokens.push(cellOf(cells, options.textColumn, 0, 'textColumn', place));
-      if (!labelled) return;
-      if (cells.length < 2) throw invalidData(place, `has "${line.trim()}" alone; a line is a word and its label`);
-      labels.push(cellOf(cells, options.labelColumn, cells.length - 1, 'labelColumn', place));
-    });
-    yield { examples, classNames: undefined };
-    examples = [];
-  }
-  end();
-  yield { examples, classNames: undefined };
-}
-
-function cellOf(
-  cells: string[],
-  wanted: string | number | undefined,
-  usual: number,
-  option: string,
-  place: string,
-): string {
-  const index = wanted === undefined ? usual : Number(wanted);
-  const cell = wanted === undefined || /^\d+$/.test(String(wanted)) ? cells[index] : undefined;
-  if (cell !== undefined) return cell;
-  throw invalidData(
-    place,
-    `has no column ${wanted}; it has ${cells.length}, from 0. Columns of CoNLL files go by number (${option}).`,
-  );
+  for await (const examples of readConll(file, options, labelled)) yield { examples, classNames: undefined };
 }
 
 /**
  * Reads sentences in words, all of them into memory. Files ending in .jsonl (also .ndjson, .json)
  * have one object a line with a list of words and one of labels, Parquet files such columns; any
- * other is read as CoNLL: a word a line with its columns, blank (or tab) between them, an empty
- * line after each sentence. Each may be gzipped.
+ * other is read as CoNLL: a word a line with its columns, tabs (or else blanks) between them, an
+ * empty line after each sentence; -DOCSTART- lines and comments (# sent_id = 1) are left out. Each
+ * may be gzipped.
  *
  * @param files as for `streamExamples`.
  * @param options textColumn and labelColumn are fields of rows (default: tokens or words; labels,
@@ -156,9 +121,9 @@ export async function readTokenExamples(
 ): Promise<TokenExample[]> {
   checkKeys('readTokenExamples', options, READ_KEYS);
   const all: TokenExample[] = [];
+  const reader = { ...options, notes: notesOf(options) };
   for (const file of await resolveFiles(files, true, options)) {
-    for await (const { examples } of readTokenPieces(file, options, labelled))
-      for (const one of examples) all.push(one);
+    for await (const { examples } of readTokenPieces(file, reader, labelled)) for (const one of examples) all.push(one);
   }
   return all;
 }

@@ -6,17 +6,22 @@
 import { invalidData } from './bytes';
 import type { ColumnOptions } from './columns';
 import type { DataFile } from './files';
+import { LeftOutLines, type ReadNotes } from './notes';
 import type { Row, Table } from './table';
 import { readLines } from './text_lines';
 
 /** @throws FusedLoraError INVALID_DATA naming file and line: a row that is too short. */
-export async function openTsv(file: DataFile, options: ColumnOptions): Promise<Table> {
+export async function openTsv(
+  file: DataFile,
+  options: ColumnOptions & { notes?: ReadNotes | undefined },
+): Promise<Table> {
   const hasHeader = options.header ?? true;
   const cells = (await firstLine(file)).split('\t');
+  const { notes } = options;
   return {
     columns: { names: hasHeader ? cells : undefined, width: cells.length, place: `${file.name}:1` },
     classNames: () => undefined,
-    rows: (columns) => rows(file, columns, hasHeader ? 1 : 0),
+    rows: (columns) => rows(file, columns, { width: cells.length, skipped: hasHeader ? 1 : 0, notes }),
   };
 }
 
@@ -25,12 +30,24 @@ async function firstLine(file: DataFile): Promise<string> {
   return '';
 }
 
-async function* rows(file: DataFile, columns: readonly number[], skipped: number): AsyncGenerator<Row[]> {
+async function* rows(
+  file: DataFile,
+  columns: readonly number[],
+  { width, skipped, notes }: { width: number; skipped: number; notes: ReadNotes | undefined },
+): AsyncGenerator<Row[]> {
   const needed = Math.max(...columns) + 1;
+  const blank = new LeftOutLines();
   for await (const { lines, firstLine } of readLines(file)) {
     const piece: Row[] = [];
     for (let i = firstLine === 1 ? skipped : 0; i < lines.length; i++) {
-      const cells = (lines[i] as string).split('\t');
+      const line = lines[i] as string;
+      // Of one column, it is a row whose text is empty.
+      if (width > 1 && line.trim() === '' && !line.includes('\t')) {
+        blank.add(firstLine + i);
+        continue;
+      }
+      blank.followed();
+      const cells = line.split('\t');
       const place = `${file.name}:${firstLine + i}`;
       if (cells.length < needed) {
         throw invalidData(
@@ -42,6 +59,7 @@ async function* rows(file: DataFile, columns: readonly number[], skipped: number
     }
     yield piece;
   }
+  notes?.leftOut(file, blank.count, 'blank line', blank.first);
 }
 
 /** GLUE's sentences end in a space, which is not theirs. */

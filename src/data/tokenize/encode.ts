@@ -20,8 +20,16 @@ export interface TextEncoder {
 export interface EncodeOptions {
   /** Most tokens of an example, special tokens counted; longer ones are cut. */
   maxLength: number;
-  /** Turns labels into class ids or targets; throws for those it does not know. Default: labels are left out. */
+  /**
+   * Turns labels into class ids or targets; throws for those it does not know. Default: labels are
+   * left out.
+   */
   label?: (example: TextExample, place: string) => Pick<EncodedExample, 'label' | 'targets'>;
+  /**
+   * Of a labelled text that is empty: an error, as in training, or encoded like any other, as a
+   * prediction is. Default refuse.
+   */
+  emptyTexts?: 'refuse' | 'take' | undefined;
   /** Numbers of the examples in the data, for errors. Default: from 0. */
   numbers?: readonly number[] | undefined;
   signal?: AbortSignal | undefined;
@@ -53,11 +61,16 @@ export async function inChunks<T, U>(
   return encoded;
 }
 
+/** Whether there is nothing to read in a text, or in both of a pair. */
+export function isEmptyText({ text, textPair = '' }: Pick<TextExample, 'text' | 'textPair'>): boolean {
+  return text.trim() === '' && textPair.trim() === '';
+}
+
 /**
  * Encodes a data set, in its order.
  *
- * @throws FusedLoraError INVALID_DATA naming the row for a text that is no string, a labelled one that is empty, or a label that is not known;
- * ABORTED.
+ * @throws FusedLoraError INVALID_DATA naming the row for a text that is no string, a labelled one
+ * that is empty, or a label that is not known; ABORTED.
  */
 export async function encodeExamples(
   examples: readonly TextExample[],
@@ -73,8 +86,8 @@ export async function encodeExamples(
       if (typeof text === 'string') continue;
       throw new FusedLoraError('INVALID_DATA', `${place}: its ${what} is ${typeof text}; it must be a string`);
     }
-    // Nothing can be learnt from it, and a metric on it says nothing. A prediction is given all the same.
-    if (options.label && example.text.trim() === '' && (example.textPair ?? '').trim() === '') {
+    // Nothing can be learnt from it.
+    if (options.label && options.emptyTexts !== 'take' && isEmptyText(example)) {
       throw new FusedLoraError('INVALID_DATA', `${place}: its text is empty; fill it, or leave the row out`);
     }
     const { inputIds, tokenTypeIds } = tokenizer.encode(example.text, {

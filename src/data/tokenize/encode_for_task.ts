@@ -4,9 +4,9 @@
  * src/data/examples/labels.ts.
  */
 import type { TaskSettings } from '../../base/tasks';
-import { type Example, textExamples, tokenExamples } from '../examples/example';
-import { classIds, labelEncoder } from '../examples/labels';
-import { encodeExamples, type TextEncoder } from './encode';
+import { type Example, isTokenExample, textExamples, tokenExamples } from '../examples/example';
+import { classIds, labelEncoder, listFormOf } from '../examples/labels';
+import { encodeExamples, isEmptyText, type TextEncoder } from './encode';
 import { encodeTokenExamples, type WordEncoder } from './encode_words';
 import type { EncodedExample } from './encoded_example';
 
@@ -22,17 +22,33 @@ export interface TaskEncoder {
  * Token ids and labels of a data set for a model.
  *
  * @param numbers of the examples in the data, for errors. Default: from 0.
+ * @param emptyTexts what a text without a word is: an error, or measured like any other.
  */
 export async function encodeFor(
   { model, tokenizer, maxLength }: TaskEncoder,
   examples: readonly Example[],
   signal?: AbortSignal,
   numbers?: readonly number[],
+  emptyTexts?: 'refuse' | 'take',
 ): Promise<EncodedExample[]> {
   if (model.task === 'token-classification') {
     const label = classIds(model.labelNames);
     return encodeTokenExamples(tokenExamples(examples), tokenizer, { maxLength, label, signal, numbers });
   }
-  const label = labelEncoder(model);
-  return encodeExamples(textExamples(examples, model.task), tokenizer, { maxLength, label, signal, numbers });
+  const texts = textExamples(examples, model.task);
+  const several = model.task === 'multi-label-classification';
+  const label = labelEncoder(model, several ? listFormOf(texts, model.numLabels, numbers?.[0]) : undefined);
+  return encodeExamples(texts, tokenizer, { maxLength, label, signal, numbers, emptyTexts });
+}
+
+/**
+ * A line about the texts of a data set that are measured though they are empty; undefined where
+ * none is.
+ */
+export function noteOnEmptyTexts(examples: readonly Example[]): string | undefined {
+  const empty = [...examples.entries()].filter(([, example]) => !isTokenExample(example) && isEmptyText(example));
+  if (empty.length === 0) return undefined;
+  const [[number, { place = `example ${number}` }]] = empty as [[number, Example]];
+  const more = empty.length > 1 ? ` (and ${empty.length - 1} more)` : '';
+  return `${place}${more}: its text is empty; it is measured all the same`;
 }

@@ -3,13 +3,18 @@
  * Texts are encoded in encode.ts; scores over words are in src/metrics/measure.ts.
  */
 import { FusedLoraError } from '../../base/errors';
+import { shown } from '../../base/shown';
 import type { TokenExample } from '../examples/example';
+import { isIgnoredLabel } from '../examples/label_names';
 import { inChunks } from './encode';
 import { type EncodedSentence, IGNORE_LABEL } from './encoded_example';
 
 /** What encoding needs of a tokenizer. */
 export interface WordEncoder {
-  /** Token ids with special tokens, cut to `maxLength`, and the word that each is a piece of (-1: none). */
+  /**
+   * Token ids with special tokens, cut to `maxLength`, and the word that each is a piece of (-1:
+   * none).
+   */
   encodeWords(
     words: readonly string[],
     maxLength: number,
@@ -20,7 +25,10 @@ export interface WordEncoder {
 export interface EncodeWordsOptions {
   /** Most tokens of a sentence, special tokens counted; what is beyond is cut. */
   maxLength: number;
-  /** Turns a word's label into a class id; throws for those it does not know. Default: labels are left out. */
+  /**
+   * Turns a word's label into a class id; throws for those it does not know. Not asked of -100.
+   * Default: labels are left out.
+   */
   label?: (label: string | number, place: string) => number;
   /** Numbers of the sentences in the data, for errors. Default: from 0. */
   numbers?: readonly number[] | undefined;
@@ -28,10 +36,12 @@ export interface EncodeWordsOptions {
 }
 
 /**
- * Encodes sentences in words, in their order. The first piece of a word has its label; other pieces and special tokens have
+ * Encodes sentences in words, in their order. The first piece of a word has its label; other pieces
+ * and special tokens have
  * {@link IGNORE_LABEL}, as in transformers' run_ner.
  *
- * @throws FusedLoraError INVALID_DATA naming the row: a word that is no string, labels of another number or not known; ABORTED.
+ * @throws FusedLoraError INVALID_DATA naming the row: a word that is no string, labels of another
+ * number or not known; ABORTED.
  */
 export async function encodeTokenExamples(
   examples: readonly TokenExample[],
@@ -50,6 +60,7 @@ export async function encodeTokenExamples(
     if (!labels) throw new FusedLoraError('INVALID_DATA', `${place}: has no labels; give every word one`);
     const tokenLabels = new Int32Array(encoded.inputIds.length).fill(IGNORE_LABEL);
     labels.forEach((label, word) => {
+      if (isIgnoredLabel(label)) return;
       // Words that were cut off have labels too, which must be known all the same.
       const id = options.label?.(label, `${place}, word ${word} ("${tokens[word]}")`) as number;
       const t = firstPieces[word] as number;
@@ -61,10 +72,7 @@ export async function encodeTokenExamples(
 
 function checked({ tokens, labels }: TokenExample, place: string): Pick<TokenExample, 'tokens' | 'labels'> {
   if (!Array.isArray(tokens)) {
-    throw new FusedLoraError(
-      'INVALID_DATA',
-      `${place}: its tokens are ${JSON.stringify(tokens)}; expected a list of words`,
-    );
+    throw new FusedLoraError('INVALID_DATA', `${place}: its tokens are ${shown(tokens)}; expected a list of words`);
   }
   const wrong = tokens.findIndex((token) => typeof token !== 'string');
   if (wrong >= 0) {

@@ -1,0 +1,99 @@
+/**
+ * Data of unusual kinds from file to metrics: empty texts, words that count for nothing, multi-hot lists,
+ * stars. What each reader makes of a file is in test/data; refusals are in test/bad_input.
+ */
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+import { evaluate, type FineTuneOptions, fineTune } from '../../src';
+import { temporaryFolder } from '../io/temporary';
+import { TINY } from './tasks';
+
+jest.setTimeout(120_000);
+
+const dir = temporaryFolder();
+const write = (name: string, content: string) => {
+  fs.writeFileSync(path.join(dir, name), content);
+  return path.join(dir, name);
+};
+const lines = (rows: object[]) => rows.map((row) => `${JSON.stringify(row)}\n`).join('');
+
+async function run(name: string, options: Partial<FineTuneOptions> & Pick<FineTuneOptions, 'train'>) {
+  const notices: string[] = [];
+  const result = await fineTune({
+    model: TINY,
+    outputDir: path.join(dir, name),
+    method: 'head',
+    maxSteps: 1,
+    batchSize: 4,
+    maxLength: 16,
+    device: 'cpu',
+    report: true,
+    onNotice: (line) => notices.push(line),
+    ...options,
+  });
+  return { ...result, notices };
+}
+
+it('an empty text is measured and told, and nothing to train on', async () => {
+  const train = write('train.csv', 'text,label\ngood,pos\nbad,neg\n');
+  const dev = write('dev.csv', 'text,label\ngood,pos\n,neg\n" ",neg\n');
+  const note = `${dev}:3 (and 1 more): its text is empty; it is measured all the same`;
+  const { textModel, notices, examples } = await run('empty', { train, dev });
+  expect(examples).toEqual({ train: 2, dev: 3 });
+  expect(notices).toContain(note);
+  const told: string[] = [];
+  const { metrics, ...result } = await evaluate(textModel, dev, { device: 'cpu', onNotice: (line) => told.push(line) });
+  expect(result.examples).toBe(3);
+  expect(Number.isFinite(metrics['loss'])).toBe(true);
+  expect(told).toEqual([note]);
+  textModel.model.dispose();
+  await expect(run('empty-train', { train: dev })).rejects.toThrow(/dev.csv:3: its text is empty/);
+});
+
+it('words of -100 are in no class, no loss and no metric', async () => {
+  const rows = [
+    { tokens: ['Ann', 'met', 'Bob'], labels: [1, 0, -100] },
+    { tokens: ['Bob', 'ran'], labels: [-100, 0] },
+  ];
+  const train = write('words.jsonl', lines(rows));
+  const one = await run('words', { task: 'token-classification', train, dev: train });
+  expect(one.labelNames).toEqual(['0', '1']);
+  // The same words, with anything in the place of the label that counts for nothing.
+  const { metrics } = await evaluate(one.textModel, train, { device: 'cpu' });
+  expect(metrics['loss']).toBeCloseTo(one.metrics!['loss']!, 6);
+  expect([0, 1 / 3, 2 / 3, 1].some((share) => Math.abs(share - metrics['accuracy']!) < 1e-12)).toBe(true);
+  one.textModel.model.dispose();
+});
+
+it('multi-hot lists, of numbers, truth values or text, are the labels that they mark', async () => {
+  const names = lines([
+    { text: 'a', label: ['z'] },
+    { text: 'b', label: ['x', 'z'] },
+  ]);
+  const numbers = lines([
+    { text: 'a', label: [0, 0, 1] },
+    { text: 'b', label: [1, 0, 1] },
+  ]);
+  const flags = lines([
+    { text: 'a', label: [false, false, true] },
+    { text: 'b', label: [true, false, true] },
+  ]);
+  const text = 'text,label\na,"[0, 0, 1]"\nb,"[1, 0, 1]"\n';
+  const files = { 'n.jsonl': names, '0.jsonl': numbers, 'f.jsonl': flags, 't.csv': text };
+  const losses: number[] = [];
+  for (const [name, content] of Object.entries(files)) {
+    const train = write(name, content);
+    const options = { task: 'multi-label-classification', labelNames: ['x', 'y', 'z'], train, dev: train } as const;
+    const { textModel, metrics } = await run(`of-${name}`, options);
+    losses.push(metrics!['loss']!);
+    textModel.model.dispose();
+  }
+  expect(losses).toEqual(losses.map(() => losses[0]));
+});
+
+it('stars are five classes', async () => {
+  const rows = [1, 2, 3, 4, 5].map((label) => ({ text: `number ${label}`, label }));
+  const { labelNames, textModel } = await run('stars', { train: rows, dev: rows });
+  expect(labelNames).toEqual(['1', '2', '3', '4', '5']);
+  textModel.model.dispose();
+});
