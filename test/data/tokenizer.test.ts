@@ -152,7 +152,7 @@ describe('files that can not be used', () => {
       /tokenizer_config.json: is not JSON/,
     ],
     ['vocab.json without merges.txt', { 'vocab.json': '{}' }, /has no tokenizer.json/],
-    ['ids that are no numbers', { 'vocab.json': '{"a": "b"}', 'merges.txt': '' }, /the id of "a" is b/],
+    ['ids that are no numbers', { 'vocab.json': '{"a": "b"}', 'merges.txt': '' }, /vocab.json: the id of "a" is "b"/],
     ['a merge of three', { 'vocab.json': '{"<s>": 0, "</s>": 2}', 'merges.txt': 'a b c\n' }, /merge 1 is "a b c"/],
     ['no <s>', { 'vocab.json': '{"a": 0}', 'merges.txt': '' }, /has no "<s>"/],
     ['no [CLS]', { 'vocab.txt': 'a\nb\n' }, /has no line "\[CLS\]"/],

@@ -1,14 +1,17 @@
 /**
  * SentencePiece's text normalization as tokenizer.json carries it (`precompiled_charsmap`): a double-array trie of UTF-8 sequences, and what each
- * becomes. `@huggingface/tokenizers` approximates it by NFKC; this is the lookup that the `tokenizers` library does (crate spm_precompiled).
+ * becomes. The lookup is that of the crate spm_precompiled, which Python's tokenizers uses in normalizers.ts's `Precompiled`.
  */
 
 /** Graphemes below this many bytes are looked up whole, as the library does. */
 const MAX_GRAPHEME_BYTES = 6;
+const PRINTABLE = Array.from({ length: 95 }, (_, i) => String.fromCharCode(0x20 + i));
 
 export class PrecompiledCharsmap {
   private readonly trie: Uint32Array;
   private readonly replacements: Uint8Array;
+  /** Whether letters, digits and signs of ASCII stay as they are, each a grapheme of its own; maps that fold case change capitals. */
+  private readonly keepsAscii: boolean;
   private readonly encoder = new TextEncoder();
   private readonly decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
   private readonly graphemes = new Intl.Segmenter('en', { granularity: 'grapheme' });
@@ -25,11 +28,11 @@ export class PrecompiledCharsmap {
     }
     this.trie = Uint32Array.from({ length: size / 4 }, (_, i) => bytes.readUInt32LE(4 + 4 * i));
     this.replacements = bytes.subarray(4 + size);
+    this.keepsAscii = !PRINTABLE.some((character) => this.replacementOf(this.encoder.encode(character)) !== undefined);
   }
 
   normalize(text: string): string {
-    // ASCII but for control characters stays as it is, one grapheme a character.
-    if (/^[\x20-\x7e]*$/.test(text)) return text;
+    if (this.keepsAscii && /^[\x20-\x7e]*$/.test(text)) return text;
     let out = '';
     for (const { segment } of this.graphemes.segment(text)) {
       const bytes = this.encoder.encode(segment);

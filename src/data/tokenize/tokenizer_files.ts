@@ -1,14 +1,31 @@
-/** The files that tokenizers come in, as the content of one tokenizer.json. */
+/**
+ * The files that tokenizers come in, as one tokenizer.json with the options and tokens that stand beside it.
+ * Word lists are made into one by vocabulary_files.ts; added tokens of the other files are read by folder_tokens.ts.
+ */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { FusedLoraError } from '../../base/errors';
+import type { GivenToken } from './added_tokens';
+import { folderTokens } from './folder_tokens';
+import { short } from './refused';
+import { checkedId } from './vocabulary';
+import { byteLevelBpe, mergesIn, wordPiece } from './vocabulary_files';
 
 export interface TokenizerFiles {
+  /** tokenizer.json. */
   tokenizer: Record<string, unknown>;
+  /** tokenizer_config.json. */
   config: Record<string, unknown>;
   /** For errors: the file that `tokenizer` came from. */
   source: string;
+  /** What other files add to the `added_tokens` of `tokenizer`, in order. Default: nothing. */
+  addedTokens?: GivenToken[][];
+  /** Whether the model is given token types; else all are 0. Default: true. */
+  tokenTypes?: boolean;
 }
+
+/** Of tokenizer_config.json: options of the class that its tokenizer.json does not depend on. */
+const GENERIC_CLASS = /^(PreTrainedTokenizer(Fast)?|TokenizersBackend)$/;
 
 function invalid(source: string, problem: string, cause?: unknown): FusedLoraError {
   return new FusedLoraError('INVALID_TOKENIZER', `${source}: ${problem}`, { cause });
@@ -19,15 +36,35 @@ export function readTokenizerFiles(dir: string): TokenizerFiles {
   const at = (name: string) => path.join(dir, name);
   const has = (name: string) => fs.existsSync(at(name));
   if (!has('')) throw invalid(dir, 'there is no such folder; give the folder of a model or of its tokenizer');
-  const config = has('tokenizer_config.json') ? readObject(at('tokenizer_config.json')) : {};
-  if (has('tokenizer.json')) {
-    return { tokenizer: readObject(at('tokenizer.json')), config, source: at('tokenizer.json') };
-  }
+  const optional = (name: string) => (has(name) ? readObject(at(name)) : undefined);
+  const config = optional('tokenizer_config.json') ?? {};
+  const special = optional('special_tokens_map.json');
+  // Newer transformers has all of them in tokenizer_config.json, and passes over the older files.
+  const named = config['added_tokens_decoder'] === undefined ? { ...config, ...special } : config;
+  const [source, tokenizer] = mainFile(dir, named);
+  const whole = { tokenizer: withOptions(tokenizer, config, dir, source), config: named, source };
+  const addedTokens = folderTokens(named, optional('added_tokens.json'), (file, problem) => invalid(at(file), problem));
+  return { ...whole, addedTokens, tokenTypes: hasTokenTypes(config) };
+}
+
+function mainFile(dir: string, config: Record<string, unknown>): [source: string, tokenizer: Record<string, unknown>] {
+  const at = (name: string) => path.join(dir, name);
+  const has = (name: string) => fs.existsSync(at(name));
+  if (has('tokenizer.json')) return [at('tokenizer.json'), readObject(at('tokenizer.json'))];
   if (has('vocab.json') && has('merges.txt')) {
-    return { tokenizer: byteLevelBpe(at('vocab.json'), at('merges.txt'), config), config, source: at('vocab.json') };
+    const file = at('vocab.json');
+    const vocab = readObject(file);
+    for (const [token, id] of Object.entries(vocab)) checkedId(id, token, (problem) => invalid(file, problem));
+    const lines = mergesIn(readText(at('merges.txt')), (problem) => invalid(at('merges.txt'), problem));
+    return [file, byteLevelBpe(vocab, lines, config, (problem) => invalid(file, problem))];
   }
-  if (has('vocab.txt')) return { tokenizer: wordPiece(at('vocab.txt'), config), config, source: at('vocab.txt') };
-  const sentencePiece = fs.readdirSync(dir).find((name) => /^(sentencepiece|spiece).*\.model$/.test(name));
+  if (has('vocab.txt')) {
+    const vocab = at('vocab.txt');
+    return [vocab, wordPiece(readText(vocab), config, (problem) => invalid(vocab, problem))];
+  }
+  const sentencePiece = fs
+    .readdirSync(dir)
+    .find((name) => /^(sentencepiece|spiece|spm|tokenizer).*\.model$/.test(name));
   if (sentencePiece !== undefined) {
     throw invalid(
       dir,
@@ -43,7 +80,7 @@ export function readTokenizerFiles(dir: string): TokenizerFiles {
 
 function readText(file: string): string {
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(fs.readFileSync(file));
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(fs.readFileSync(file));
   } catch (cause) {
     throw invalid(file, `can not be read (${(cause as Error).message}); copy it again from the model`, cause);
   }
@@ -63,100 +100,60 @@ function readObject(file: string): Record<string, unknown> {
   return value as Record<string, unknown>;
 }
 
-function added(vocabulary: Record<string, number>, contents: string[], lstrip: string): object[] {
-  return contents.flatMap((content) =>
-    vocabulary[content] === undefined
-      ? []
-      : [
-          {
-            id: vocabulary[content],
-            content,
-            single_word: false,
-            lstrip: content === lstrip,
-            rstrip: false,
-            normalized: false,
-            special: true,
-          },
-        ],
-  );
+/** transformers passes token types to models whose tokenizer class has them; RoBERTa's has not. */
+function hasTokenTypes(config: Record<string, unknown>): boolean {
+  const names = config['model_input_names'];
+  if (Array.isArray(names)) return names.includes('token_type_ids');
+  return !/Roberta/.test(String(config['tokenizer_class'] ?? ''));
 }
 
-/** RoBERTa's tokenizer, as transformers builds it from its two files. */
-function byteLevelBpe(vocabFile: string, mergesFile: string, config: Record<string, unknown>): Record<string, unknown> {
-  const vocab = readObject(vocabFile) as Record<string, number>;
-  for (const [token, id] of Object.entries(vocab)) {
-    if (!Number.isInteger(id) || id < 0)
-      throw invalid(vocabFile, `the id of "${token}" is ${String(id)}, expected a whole number`);
+type Fields = Record<string, unknown>;
+
+/**
+ * tokenizer.json with the options that classes of transformers put over it: of BERT's normalizer, and the blank before byte-level words.
+ * A class that has no options of its own takes the file as it stands.
+ */
+function withOptions(tokenizer: Fields, config: Fields, dir: string, source: string): Fields {
+  const name = config['tokenizer_class'];
+  if (typeof name === 'string' && GENERIC_CLASS.test(name)) return tokenizer;
+  const over = (fields: Fields, options: Record<string, string>): Fields => {
+    const given = Object.entries(options).filter(([option]) => config[option] !== undefined);
+    return { ...fields, ...Object.fromEntries(given.map(([option, key]) => [key, config[option]])) };
+  };
+  const out = { ...tokenizer };
+  const normalizer = tokenizer['normalizer'] as Fields | null | undefined;
+  if (normalizer?.['type'] === 'BertNormalizer') {
+    if (
+      /^(Bert|DistilBert|Electra)Tokenizer(Fast)?$/.test(String(name)) &&
+      normalizer['lowercase'] === false &&
+      config['do_lower_case'] === undefined
+    ) {
+      throw invalid(
+        path.join(dir, 'tokenizer_config.json'),
+        `names the class ${String(name)}, which takes texts in small letters, without do_lower_case, and ${source} keeps capitals. ` +
+          'Say which is meant: "do_lower_case": false or true',
+      );
+    }
+    out['normalizer'] = over(normalizer, {
+      do_lower_case: 'lowercase',
+      strip_accents: 'strip_accents',
+      tokenize_chinese_chars: 'handle_chinese_chars',
+    });
   }
-  const merges = readText(mergesFile)
-    .split('\n')
-    .filter((line) => line !== '' && !line.startsWith('#version'));
-  const wrong = merges.findIndex((line) => line.split(' ').length !== 2);
-  if (wrong >= 0) throw invalid(mergesFile, `merge ${wrong + 1} is "${merges[wrong]}", expected two symbols`);
-  const [cls, sep] = ['<s>', '</s>'].map((token) => {
-    if (vocab[token] === undefined) throw invalid(vocabFile, `has no "${token}", which RoBERTa puts around every text`);
-    return [token, vocab[token]] as const;
-  });
-  const addPrefixSpace = config['add_prefix_space'] === true;
-  return {
-    version: '1.0',
-    added_tokens: added(vocab, ['<s>', '<pad>', '</s>', '<unk>', '<mask>'], '<mask>'),
-    normalizer: null,
-    pre_tokenizer: { type: 'ByteLevel', add_prefix_space: addPrefixSpace, trim_offsets: true, use_regex: true },
-    post_processor: { type: 'RobertaProcessing', sep, cls, trim_offsets: true, add_prefix_space: addPrefixSpace },
-    decoder: { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true, use_regex: true },
-    model: {
-      type: 'BPE',
-      dropout: null,
-      unk_token: null,
-      continuing_subword_prefix: '',
-      end_of_word_suffix: '',
-      fuse_unk: false,
-      vocab,
-      merges,
-    },
+  const prefix = config['add_prefix_space'];
+  if (prefix === undefined) return out;
+  if (typeof prefix !== 'boolean') {
+    throw invalid(
+      path.join(dir, 'tokenizer_config.json'),
+      `its add_prefix_space is ${short(prefix)}; expected true or false`,
+    );
+  }
+  const step = (value: unknown): unknown => {
+    const fields = value as Fields | null;
+    if (fields?.['type'] === 'ByteLevel') return { ...fields, add_prefix_space: prefix };
+    const inner = fields?.['type'] === 'Sequence' ? fields['pretokenizers'] : undefined;
+    return Array.isArray(inner) ? { ...fields, pretokenizers: inner.map(step) } : value;
   };
-}
-
-/** BERT's tokenizer from its word list; cased or not as tokenizer_config.json says (`do_lower_case`, default true). */
-function wordPiece(vocabFile: string, config: Record<string, unknown>): Record<string, unknown> {
-  const lines = readText(vocabFile).replace(/\n$/, '').split('\n');
-  const vocab = Object.fromEntries(lines.map((line, id) => [line.replace(/\r$/, ''), id]));
-  const ids = ['[CLS]', '[SEP]', '[UNK]'].map((token) => {
-    const id = vocab[token];
-    if (id === undefined) throw invalid(vocabFile, `has no line "${token}", which BERT needs`);
-    return id;
-  });
-  const [cls, sep] = ids;
-  const piece = (id: string, type: number) => ({ SpecialToken: { id, type_id: type } });
-  const text = (id: string, type: number) => ({ Sequence: { id, type_id: type } });
-  return {
-    version: '1.0',
-    added_tokens: added(vocab, ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]'], ''),
-    normalizer: {
-      type: 'BertNormalizer',
-      clean_text: true,
-      handle_chinese_chars: config['tokenize_chinese_chars'] !== false,
-      strip_accents: config['strip_accents'] ?? null,
-      lowercase: config['do_lower_case'] !== false,
-    },
-    pre_tokenizer: { type: 'BertPreTokenizer' },
-    post_processor: {
-      type: 'TemplateProcessing',
-      single: [piece('[CLS]', 0), text('A', 0), piece('[SEP]', 0)],
-      pair: [piece('[CLS]', 0), text('A', 0), piece('[SEP]', 0), text('B', 1), piece('[SEP]', 1)],
-      special_tokens: {
-        '[CLS]': { id: '[CLS]', ids: [cls], tokens: ['[CLS]'] },
-        '[SEP]': { id: '[SEP]', ids: [sep], tokens: ['[SEP]'] },
-      },
-    },
-    decoder: { type: 'WordPiece', prefix: '##', cleanup: true },
-    model: {
-      type: 'WordPiece',
-      unk_token: '[UNK]',
-      continuing_subword_prefix: '##',
-      max_input_chars_per_word: 100,
-      vocab,
-    },
-  };
+  if (tokenizer['pre_tokenizer']) out['pre_tokenizer'] = step(tokenizer['pre_tokenizer']);
+  return out;
 }
