@@ -5,9 +5,9 @@
  */
 import { FusedLoraError } from '../base/errors';
 
-export const SCHEDULES = ['linear', 'cosine', 'constant'] as const;
 /** How the learning rate goes on after its warm-up. */
-export type ScheduleName = (typeof SCHEDULES)[number];
+export type ScheduleName = 'linear' | 'cosine' | 'constant';
+export const SCHEDULES: readonly ScheduleName[] = ['linear', 'cosine', 'constant'];
 
 export interface ScheduleOptions {
   /** linear: falls to 0; cosine: half a cosine to 0; constant. Default linear. */
