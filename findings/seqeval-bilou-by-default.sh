@@ -1,8 +1,8 @@
 #!/bin/bash
-# seqeval 1.2.2 on Python 3.11: f1_score(y_true, y_pred) reads tags of BILOU (spaCy, Prodigy) as part of
-# one entity instead of refusing them. Its default mode knows B, I, E and S; of L and U it warns
-# ("U-PER seems not to be NE tag") and goes on, and joins entities of one type that stand side by side.
-# Three entities (B I L, U, U) become one, so a score over them is another number:
+# seqeval 1.2.2 on Python 3.11: f1_score(y_true, y_pred) reads tags of BILOU (spaCy, Prodigy) as
+# part of one entity instead of refusing them. Its default mode knows B, I, E and S; of L and U it
+# warns ("U-PER seems not to be NE tag"), goes on, and joins entities of one type that stand side by
+# side. Three entities (B I L, U, U) become one, so a score over them is another number:
 #
 #   default: [('PER', 0, 4)]
 #   scheme BILOU: [('PER', 0, 3), ('PER', 3, 4), ('PER', 4, 5)]

@@ -1,6 +1,7 @@
 /**
- * Runs a model over a data set without dropout: logits in the order of the examples, and the mean loss.
- * What is made of them is in src/metrics; src/task/model_evaluator.ts calls it with examples in the place of batches.
+ * Runs a model over a data set without dropout: logits in the order of the examples, and the mean
+ * loss. What is made of them is in src/metrics; src/task/model_evaluator.ts calls it with examples
+ * in the place of batches.
  */
 import { FusedLoraError } from '../base/errors';
 import type { Batch, BatchSource } from '../data/batch/batch';

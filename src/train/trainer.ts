@@ -1,6 +1,6 @@
 /**
- * The training loop: batches → accumulate → clip and AdamW → evaluate → checkpoint. It knows graphs,
- * programs and batches (src/data/batch/batch.ts), never a model.
+ * The training loop: batches → accumulate → clip and AdamW → evaluate → checkpoint. It knows
+ * graphs, programs and batches (src/data/batch/batch.ts), never a model.
  */
 import { FusedLoraError } from '../base/errors';
 import type { Batch, BatchSource, EpochBatches } from '../data/batch/batch';
@@ -35,13 +35,19 @@ export interface TrainResult {
   bestStep: number | null;
   /** Whether early stopping ended the run. */
   stoppedEarly: boolean;
-  /** Seconds spent in steps, evaluation and checkpoints left out; of this process alone when resumed. */
+  /**
+   * Seconds spent in steps, evaluation and checkpoints left out; of this process alone when
+   * resumed.
+   */
   seconds: number;
   tokensPerSecond: number;
   samplesPerSecond: number;
 }
 
-/** Trains what a graph holds on a source of batches: AdamW, schedules, evaluation, checkpoints with exact resume. */
+/**
+ * Trains what a graph holds on a source of batches: AdamW, schedules, evaluation, checkpoints with
+ * exact resume.
+ */
 export class Trainer {
   /** What products are computed in. */
   readonly precision: Precision;
@@ -82,7 +88,8 @@ export class Trainer {
 
   /**
    * Trains to the end, to early stopping, or until the signal.
-   * @throws NON_FINITE_LOSS with step and example numbers (nothing was changed by that step); ABORTED after a checkpoint.
+   * @throws NON_FINITE_LOSS with step and example numbers (nothing was changed by that step);
+   * ABORTED after a checkpoint.
    */
   async train(source: BatchSource): Promise<TrainResult> {
     const { options, state } = this;
