@@ -24,7 +24,6 @@ export {
   type ParameterTable,
   parameterTable,
 } from './parameter_table';
-export { PEFT_FIELDS, type PeftField, peftFieldTables } from './peft_fields';
 export {
   adapterParameters,
   type LoadAdapterOptions,
@@ -34,4 +33,4 @@ export {
   saveAdapter,
 } from './peft_files';
 export { CLASSIFIER_ONLY, LORA_PRESETS } from './presets';
-export { activeAdapters, adapterNames, notReplaced } from './registry';
+export { activeAdapters, adapterNames } from './registry';

@@ -2,7 +2,8 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { type JsonObject, readJsonObject } from '../../src/io/json';
-import { addAdapter, loadAdapter, PEFT_FIELDS, peftFieldTables, saveAdapter } from '../../src/lora';
+import { addAdapter, loadAdapter, saveAdapter } from '../../src/lora';
+import { PEFT_FIELDS, peftFieldTables } from '../../src/lora/peft_fields';
 import { errorMessage, temporaryFolder } from '../io/temporary';
 import { fillAdapters, tinyRoberta } from './models';
 
