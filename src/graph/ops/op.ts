@@ -1,7 +1,7 @@
 /**
  * What every op of the graph has in common: its signature, which is that of its header in
- * native/ops (signatures.ts, generated), the shape rule that follows from it, its gradient rule, its
- * FLOPs and its bytes.
+ * native/ops (signatures.ts, generated), the shape rule that follows from it, its gradient rule,
+ * its FLOPs and its bytes.
  * How one becomes a node: `apply`. All ops by name: registry.ts.
  */
 import { FusedLoraError } from '../../base/errors';
