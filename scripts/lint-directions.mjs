@@ -164,7 +164,7 @@ function checkCircles() {
 
 function checkCpp() {
   const includes = /^[ \t]*#[ \t]*include[ \t]*(["<])([^">]+)[">]/gm;
-  const sources = listFiles(['native'], root).filter((name) => /\.(cc|h|cu|cuh|inc)$/.test(name));
+  const sources = listFiles(['native'], root).filter((name) => /\.(cc|h|cu|cuh|inc|def)$/.test(name));
   for (const file of sources) {
     const path = relative(root, file);
     const from = layerOf(path);

@@ -117,6 +117,7 @@ check('direction of knowledge', process.execPath, ['scripts/lint-directions.mjs'
 const worded = ['src/graph', 'src/nn', 'src/io', 'src/report', 'scripts', 'benchmarks', 'examples', 'test'];
 const pages = ['docs', 'README.md', 'CHANGELOG.md', 'findings'];
 check('heads, comments and prose', process.execPath, ['scripts/lint-words.mjs', '--all', ...worded, ...pages]);
+check('op signatures', process.execPath, ['scripts/generate-ops.mjs', '--check']);
 check('instruction sets', process.execPath, ['scripts/lint-isa.mjs']);
 check('machine code', process.execPath, ['scripts/lint-sass.mjs']);
 clangFormat();

@@ -93,9 +93,19 @@ export interface NativeSizes {
  */
 export type NativeBatch = Record<string, Int32Array | Float32Array | Float64Array>;
 
+/** AdamW's settings for some of the parameters; as OptimizerGroup of native/ops/optimizer.h. */
+export interface OptimizerGroup {
+  learningRate: number;
+  beta1: number;
+  beta2: number;
+  eps: number;
+  /** Decoupled: p ← p · (1 − learningRate · weightDecay). */
+  weightDecay: number;
+}
+
 export interface NativeOptimizerStep {
+  groups: OptimizerGroup[];
   /** One group index a trained parameter, in the order of `trained`. */
-  groups: { learningRate: number; beta1: number; beta2: number; eps: number; weightDecay: number }[];
   groupOf: number[];
   /** t of AdamW's bias correction, from 1. */
   step: number;

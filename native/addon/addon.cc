@@ -1,4 +1,6 @@
-// Registration only.
+// What the module gives JavaScript: two classes (parameter_handle.cc, program_handle.cc) and
+// functions (functions.cc), registered in each environment that loads it. Types on the other side:
+// src/native.ts.
 #include "addon/addon.h"
 
 namespace fl::addon {

@@ -1,8 +1,10 @@
 // State of the addon in one environment (the main thread or a worker thread): nothing is static.
+// Values from JavaScript are checked in addon/arguments.h.
 #pragma once
 
 #define NODE_API_NO_EXTERNAL_BUFFERS_ALLOWED
-// An environment that is being torn down takes no exception any more: drop it, the process must not die of it.
+// An environment that is being torn down takes no exception any more: drop it, the process must not
+// die of it.
 #define NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS
 #include <napi.h>
 
@@ -16,7 +18,8 @@ struct Environment {
 
 Environment& environmentOf(Napi::Env env);
 
-/// Tells V8 of memory outside its heap. Never throws: it is called from destructors, also while an environment ends.
+/// Tells V8 of memory outside its heap. Never throws: it is called from destructors, also while an
+/// environment ends.
 inline void adjustExternalMemory(Napi::Env env, int64_t change) {
   int64_t total;
   napi_adjust_external_memory(env, change, &total);

@@ -1,3 +1,5 @@
+// Numbers, names, lists, attributes and typed arrays from JavaScript, copied or refused.
+// What they are for is said where they are declared: addon/arguments.h.
 #include "addon/arguments.h"
 
 #include <cmath>

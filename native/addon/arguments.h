@@ -1,5 +1,5 @@
-// JavaScript values to native ones. Everything that comes from JavaScript is checked here; a wrong one is an Error that
-// names the argument.
+// JavaScript values to native ones, and errors back. A wrong value is an Error that names the
+// argument; src/native.ts makes it a FusedLoraError. Whole operands of an op: addon/op_run.h.
 #pragma once
 
 #include <string>
@@ -10,7 +10,8 @@
 
 namespace fl::addon {
 
-/// Throws the JavaScript form of an exception: an Error with `code`, which src/native.ts turns into FusedLoraError.
+/// Throws the JavaScript form of an exception: an Error with `code`, which src/native.ts turns into
+/// FusedLoraError.
 Napi::Error toJavaScript(Napi::Env env, const Error& error);
 
 /// Calls `body`, turning fl::Error and every std::exception into a JavaScript exception.
@@ -47,7 +48,8 @@ struct TypedData {
   int64_t count;
 };
 TypedData typedDataOf(const Napi::Value& value, const char* name);
-/// Checks that `value` is a typed array of this dtype and count, and gives its memory for use within the current call.
+/// Checks that `value` is a typed array of this dtype and count, and gives its memory for use
+/// within the current call.
 void* typedMemory(const Napi::Value& value, const char* name, DType dtype, int64_t count);
 
 }  // namespace fl::addon

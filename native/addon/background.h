@@ -1,4 +1,5 @@
-// Work off the event loop, as a promise. The work sees no JavaScript value; the result is made back on the event loop.
+// Work off the event loop, as a promise. The work sees no JavaScript value; the result is made back
+// on the event loop. Who runs so: addon/functions.cc, addon/program_handle.cc.
 #pragma once
 
 #include <functional>
@@ -11,8 +12,8 @@ namespace fl::addon {
 
 class Background : public Napi::AsyncWorker {
  public:
-  /// `work` runs on another thread and may throw; then `result` (on success) or `failed` runs on the event loop, before
-  /// the promise is settled.
+  /// `work` runs on another thread and may throw; then `result` (on success) or `failed` runs on
+  /// the event loop, before the promise is settled.
   static Napi::Promise run(
       Napi::Env env, std::function<void()> work, std::function<Napi::Value(Napi::Env)> result,
       std::function<void()> finished = [] {}) {

@@ -1,4 +1,5 @@
-// The addon's free functions: single ops on typed arrays or device tensors, the arena's size, facts about the machine.
+// The addon's free functions: single ops on typed arrays or device tensors (addon/op_run.h), the
+// arena's size, facts about the machine.
 #include "addon/background.h"
 #include "addon/op_run.h"
 #include "addon/parameter_handle.h"
@@ -39,9 +40,9 @@ Napi::Value runOp(const Napi::CallbackInfo& info) {
   });
 }
 
-/// timeOps(backend, [[op, inputs, outputs, attributes], ...], step, flush?): seconds of the ops one after the other, by
-/// the device's clock. `flush`, a device tensor larger than the device's cache, is set to zero before, so that the
-/// operands come from memory.
+/// timeOps(backend, [[op, inputs, outputs, attributes], ...], step, flush?): seconds of the ops one
+/// after the other, by the device's clock. `flush`, a device tensor larger than the device's cache,
+/// is set to zero before, so that the operands come from memory.
 Napi::Value timeOps(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return guarded(env, [&]() -> Napi::Value {

@@ -1,6 +1,9 @@
+// Operands of one op from JavaScript, checked: shapes by the op's signature, indices by their rules
+// (ops/index_rule.h). Memory on the device for typed arrays, and their way back.
 #include "addon/op_run.h"
 
 #include "addon/parameter_handle.h"
+#include "ops/index_rule.h"
 
 namespace fl::addon {
 namespace {
@@ -38,53 +41,41 @@ Operand operandOf(Napi::Env env, const Napi::Value& value, Backend& backend, con
 
 /// Index operands are checked against what they index: ops trust them.
 void checkIndices(const OpRun& run) {
-  const auto check = [](const Operand& ids, int64_t limit, const char* name, bool ignored, int64_t ignore) {
-    const auto* values = reinterpret_cast<const int32_t*>(ids.host.bytes.data());
-    for (int64_t i = 0; i < ids.host.count; i++)
-      if ((values[i] < 0 || values[i] >= limit) && !(ignored && values[i] == ignore))
-        fail("INVALID_ARGUMENT", std::string(name) + "[" + std::to_string(i) + "] is " + std::to_string(values[i]) +
-                                     ", expected 0.." + std::to_string(limit - 1));
-  };
-  const auto at = [&](int i) -> const Operand& { return run.operands[i]; };
-  const int numInputs = run.call.numInputs;
-  for (int i = 0; i < numInputs; i++)
-    if (run.call.inputs[i].present() && run.call.inputs[i].dtype == DType::i32 && at(i).parameter)
-      fail("INVALID_ARGUMENT", "index operands must be Int32Arrays");
-  switch (run.call.op) {
-    case OpKind::embeddingSum:
-      for (int i = 0; i + 1 < numInputs; i += 2) check(at(i), at(i + 1).view.rows(), "ids", false, 0);
-      break;
-    case OpKind::embeddingBackward:
-      check(at(0), at(numInputs).view.rows(), "ids", false, 0);
-      break;
-    case OpKind::gatherRows:
-      check(at(1), at(0).view.rows(), "index", false, 0);
-      break;
-    case OpKind::gatherRowsBackward:
-      check(at(1), at(numInputs).view.rows(), "index", false, 0);
-      break;
-    case OpKind::crossEntropy:
-    case OpKind::crossEntropyBackward:
-      check(at(1), at(0).view.cols(), "labels", true, static_cast<int64_t>(run.attributes.number("ignoreIndex", -100)));
-      break;
-    case OpKind::attention:
-    case OpKind::attentionBackward: {
-      const bool forward = run.call.op == OpKind::attention;
-      const int offsetsAt = forward ? 3 : 6;
-      // The tokens are those of k: with queryRows there are fewer queries.
-      const int64_t tokens = at(forward ? 1 : 2).view.rows();
-      const Operand& offsets = at(offsetsAt);
-      const auto* values = reinterpret_cast<const int32_t*>(offsets.host.bytes.data());
-      bool ok = offsets.host.count > 0 && values[0] == 0 && values[offsets.host.count - 1] == tokens;
-      for (int64_t i = 0; i + 1 < offsets.host.count; i++) ok = ok && values[i] < values[i + 1];
-      if (!ok) fail("INVALID_ARGUMENT", "cuSeqlens must start at 0, rise strictly and end at the number of tokens");
-      if (numInputs > offsetsAt + 1 && run.call.inputs[offsetsAt + 1].present())
-        check(at(offsetsAt + 1), tokens, "queryRows", false, 0);
-      break;
-    }
-    default:
-      break;
+  const OpSignature& signature = signatureOf(run.call.op);
+  for (int i = 0; i < run.call.numInputs; i++) {
+    const OperandSpec& spec = signature.input(i);
+    const Operand& operand = run.operands[static_cast<size_t>(i)];
+    if (spec.kind != OperandSpec::Kind::index || !operand.view.present()) continue;
+    if (operand.parameter) fail("INVALID_ARGUMENT", "index operands must be Int32Arrays");
+    if (spec.rule == OperandSpec::Rule::none) continue;
+    const int at = spec.boundOperand;
+    const Tensor& bounding =
+        at < signature.numInputs ? run.call.inputs[at] : run.call.outputs[at - signature.numInputs];
+    const int64_t bound = bounding.dim[static_cast<size_t>(spec.boundAxis)];
+    const std::span values(reinterpret_cast<const int32_t*>(operand.host.bytes.data()),
+                           static_cast<size_t>(operand.host.count));
+    const int64_t wrong = IndexRule::of(run.call.op, spec, run.attributes).firstWrong(values, bound);
+    if (wrong < 0) continue;
+    const std::string name(spec.name);
+    if (spec.rule == OperandSpec::Rule::rising)
+      fail("INVALID_ARGUMENT", name + " must start at 0, rise strictly and end at the number of tokens");
+    fail("INVALID_ARGUMENT", name + "[" + std::to_string(wrong) + "] is " +
+                                 std::to_string(values[static_cast<size_t>(wrong)]) + ", expected 0.." +
+                                 std::to_string(bound - 1));
   }
+}
+
+/// The type that the op computes in: that of its floating operands, double where it always is left
+/// out.
+bool computesInDouble(const OpCall& call) {
+  const OpSignature& signature = signatureOf(call.op);
+  const auto isDouble = [](const OperandSpec& spec, const Tensor& t) {
+    return t.present() && t.dtype == DType::f64 && spec.kind == OperandSpec::Kind::floating;
+  };
+  bool found = false;
+  for (int i = 0; i < call.numInputs; i++) found = found || isDouble(signature.input(i), call.inputs[i]);
+  for (int i = 0; i < call.numOutputs; i++) found = found || isDouble(signature.output(i), call.outputs[i]);
+  return found;
 }
 
 }  // namespace
@@ -129,9 +120,8 @@ std::shared_ptr<OpRun> opRunOf(Napi::Env env, Backend& backend, const Napi::Valu
   run->call.step = stepOf(step);
   run->call.numInputs = static_cast<int>(inputs.Length());
   run->call.numOutputs = static_cast<int>(outputs.Length());
-  if (run->call.numInputs > OpCall::kMaxInputs || run->call.numOutputs > OpCall::kMaxOutputs)
+  if (run->call.numInputs > kMaxInputs || run->call.numOutputs > kMaxOutputs)
     fail("INVALID_ARGUMENT", "too many operands");
-  DType compute = DType::f32;
   for (int i = 0; i < run->call.numInputs + run->call.numOutputs; i++) {
     const bool input = i < run->call.numInputs;
     const Napi::Value value =
@@ -139,13 +129,13 @@ std::shared_ptr<OpRun> opRunOf(Napi::Env env, Backend& backend, const Napi::Valu
     run->operands.push_back(operandOf(env, value, *run->backend, input ? "input" : "output"));
     const Tensor& view = run->operands.back().view;
     (input ? run->call.inputs[i] : run->call.outputs[i - run->call.numInputs]) = view;
-    if (view.present() && view.dtype == DType::f64 && run->call.op != OpKind::squaredNorm) compute = DType::f64;
     run->arrays.push_back(!input && view.present() && !run->operands.back().parameter
                               ? Napi::Persistent(objectOf(value, "output").Get("data").As<Napi::Object>())
                               : Napi::ObjectReference());
   }
   validate(run->call);
   checkIndices(*run);
+  const DType compute = computesInDouble(run->call) ? DType::f64 : DType::f32;
   run->function = run->backend->require(run->call.op, compute, run->attributes);
   return run;
 }

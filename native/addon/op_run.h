@@ -1,4 +1,5 @@
-// One op on typed arrays or device tensors: what runOp and timeOps run.
+// One op on typed arrays or device tensors: what runOp and timeOps of addon/functions.cc run. A
+// model's ops run in a program (addon/program_handle.h).
 #pragma once
 
 #include <vector>
@@ -38,7 +39,8 @@ struct OpRun {
   void download();
 };
 
-/// Checks the operands against the op's contract. Throws INVALID_ARGUMENT, INVALID_SHAPE, UNSUPPORTED.
+/// Checks the operands against the op's contract. Throws INVALID_ARGUMENT, INVALID_SHAPE,
+/// UNSUPPORTED.
 std::shared_ptr<OpRun> opRunOf(Napi::Env env, Backend& backend, const Napi::Value& op, const Napi::Value& inputs,
                                const Napi::Value& outputs, const Napi::Value& attributes, const Napi::Value& step);
 

@@ -1,3 +1,5 @@
+// Tensors that JavaScript holds: slots read, written, restored and released, with V8 told of the
+// bytes. What a parameter is: runtime/parameter.h.
 #include "addon/parameter_handle.h"
 
 #include "addon/arguments.h"

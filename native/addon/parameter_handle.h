@@ -1,4 +1,5 @@
-// JavaScript's hold on a Parameter (src/native.ts: NativeParameter).
+// JavaScript's hold on a Parameter: NativeParameter of src/native.ts. A step that uses it is a
+// program's (addon/program_handle.h); meanwhile it can not be touched.
 #pragma once
 
 #include <memory>
@@ -13,7 +14,8 @@ class ParameterHandle : public Napi::ObjectWrap<ParameterHandle> {
   explicit ParameterHandle(const Napi::CallbackInfo& info);
   ~ParameterHandle() override;
 
-  /// The handle behind a JavaScript value; throws INVALID_ARGUMENT when it is none, DISPOSED when it was disposed.
+  /// The handle behind a JavaScript value; throws INVALID_ARGUMENT when it is none, DISPOSED when
+  /// it was disposed.
   static ParameterHandle& of(Napi::Env env, const Napi::Value& value, const char* name);
   std::shared_ptr<Parameter> parameter() const;
   /// Tells V8 how much memory this object holds now.

@@ -1,3 +1,5 @@
+// Programs as JavaScript sees them: the plan read from an object, steps off the event loop,
+// results. What a program does is program/program.h; single ops by themselves are addon/op_run.cc.
 #include "addon/program_handle.h"
 
 #include "addon/background.h"
@@ -41,7 +43,8 @@ ValueSpec valueOf(const Napi::Object& object, DType compute) {
   return value;
 }
 
-/// A function of JavaScript that is called with a parameter's index while the program is built, on its own thread.
+/// A function of JavaScript that is called with a parameter's index while the program is built, on
+/// its own thread.
 std::function<void(int)> callbackOf(const Napi::Value& value) {
   if (!value.IsFunction()) return nullptr;
   return [function = value.As<Napi::Function>()](int parameter) {
@@ -111,13 +114,13 @@ OptimizerStep optimizerOf(const Napi::Value& value) {
   const Napi::Array groups = arrayOf(object.Get("groups"), "groups");
   for (uint32_t i = 0; i < groups.Length(); i++) {
     const Napi::Object g = objectOf(groups.Get(i), "groups");
-    step.groups.push_back({numberOf(g.Get("learningRate"), "learningRate"), numberOf(g.Get("beta1"), "beta1"),
-                           numberOf(g.Get("beta2"), "beta2"), numberOf(g.Get("eps"), "eps"),
-                           numberOf(g.Get("weightDecay"), "weightDecay")});
+    step.settings.groups.push_back({numberOf(g.Get("learningRate"), "learningRate"), numberOf(g.Get("beta1"), "beta1"),
+                                    numberOf(g.Get("beta2"), "beta2"), numberOf(g.Get("eps"), "eps"),
+                                    numberOf(g.Get("weightDecay"), "weightDecay")});
   }
   step.groupOf = indicesOf(object.Get("groupOf"), "groupOf");
-  step.step = static_cast<double>(integerOf(object.Get("step"), "step", 1, int64_t{1} << 53));
-  step.maxGradNorm = numberOf(object.Get("maxGradNorm"), "maxGradNorm");
+  step.settings.step = static_cast<double>(integerOf(object.Get("step"), "step", 1, int64_t{1} << 53));
+  step.settings.maxGradNorm = numberOf(object.Get("maxGradNorm"), "maxGradNorm");
   return step;
 }
 

@@ -1,4 +1,5 @@
-// JavaScript's hold on a Program (src/native.ts: NativeProgram). One call at a time; a second one is refused with BUSY.
+// JavaScript's hold on a Program: NativeProgram of src/native.ts. One call at a time; a second one
+// is refused with BUSY. What a program does: program/program.h.
 #pragma once
 
 #include <memory>

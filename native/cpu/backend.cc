@@ -1,5 +1,6 @@
-// The CPU backend: f32 operands, products of both precisions, every instruction set of cpu/simd/isa.h, all threads of
-// runtime/thread_pool.h.
+// The CPU backend: f32 operands, products of both precisions, every instruction set of
+// cpu/simd/isa.h, all threads of runtime/thread_pool.h. What it calls is in cpu/ops/ and
+// cpu/attention/.
 #include "ops/backend.h"
 
 #include "cpu/dispatch.h"
@@ -11,66 +12,10 @@ namespace fl {
 namespace cpu {
 namespace {
 
-struct Entry {
-  OpKind kind;
-  OpFunction run;
+constexpr OpFunction kTable[] = {
+#define FL_OP(name, Contract) cpu::name,
+#include "ops/ops.def"
 };
-
-#define FL_ENTRY(op) \
-  { OpKind::op, cpu::op }
-constexpr Entry kTable[] = {
-    FL_ENTRY(activation),
-    FL_ENTRY(activationBackward),
-    FL_ENTRY(adamw),
-    FL_ENTRY(add),
-    FL_ENTRY(addLayerNorm),
-    FL_ENTRY(addLayerNormBackward),
-    FL_ENTRY(attention),
-    FL_ENTRY(attentionBackward),
-    FL_ENTRY(bceWithLogits),
-    FL_ENTRY(bceWithLogitsBackward),
-    FL_ENTRY(biasBackward),
-    FL_ENTRY(crossEntropy),
-    FL_ENTRY(crossEntropyBackward),
-    FL_ENTRY(dropout),
-    FL_ENTRY(embeddingBackward),
-    FL_ENTRY(embeddingSum),
-    FL_ENTRY(gatherRows),
-    FL_ENTRY(gatherRowsBackward),
-    FL_ENTRY(layerNorm),
-    FL_ENTRY(layerNormBackward),
-    FL_ENTRY(linear),
-    FL_ENTRY(linearBackwardInput),
-    FL_ENTRY(linearBackwardWeight),
-    FL_ENTRY(loraLinear),
-    FL_ENTRY(loraLinearBackward),
-    FL_ENTRY(mse),
-    FL_ENTRY(mseBackward),
-    FL_ENTRY(scale),
-    FL_ENTRY(squaredNorm),
-};
-#undef FL_ENTRY
-
-constexpr bool tableFollowsOpKind() {
-  for (int i = 0; i < kOpCount; i++)
-    if (kTable[i].kind != static_cast<OpKind>(i)) return false;
-  return true;
-}
-static_assert(sizeof(kTable) / sizeof(kTable[0]) == kOpCount && tableFollowsOpKind());
-
-/// W of an op whose products read packed copies only; -1 for an op without one.
-int packedInput(OpKind op) {
-  switch (op) {
-    case OpKind::linear:
-    case OpKind::linearBackwardInput:
-    case OpKind::loraLinear:
-      return 1;
-    case OpKind::loraLinearBackward:
-      return 3;
-    default:
-      return -1;
-  }
-}
 
 class CpuBackend final : public Backend {
  public:
@@ -80,15 +25,17 @@ class CpuBackend final : public Backend {
   bool hasBf16Instructions() const override { return selectedIsa() == Isa::avx512bf16; }
 
   OpFunction find(OpKind op, DType dtype, Precision) const override {
-    return dtype == DType::f32 ? kTable[static_cast<int>(op)].run : nullptr;
+    return dtype == DType::f32 ? kTable[static_cast<size_t>(op)] : nullptr;
   }
 
   bool prepare(const OpCall& call, int input) override {
+    using Packing = OperandSpec::Packing;
     const Tensor& W = call.inputs[static_cast<size_t>(input)];
-    if (input != packedInput(call.op) || W.parameter == nullptr || W.dtype != DType::f32) return false;
+    const Packing packing = signatureOf(call.op).input(input).packing;
+    if (packing == Packing::none || W.parameter == nullptr || W.dtype != DType::f32) return false;
     const Kernels& kernels = kernelsFor(bindPrecision(call.op, *call.attributes));
-    const bool forward = call.op == OpKind::linear || call.op == OpKind::loraLinear;
-    weightPanels(kernels, W, forward ? WeightUse::forward : WeightUse::backward, WorkspaceSlot::weightPanels);
+    weightPanels(kernels, W, packing == Packing::forward ? WeightUse::forward : WeightUse::backward,
+                 WorkspaceSlot::weightPanels);
     return true;
   }
 };

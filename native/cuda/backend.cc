@@ -1,69 +1,22 @@
+// The CUDA backend: fp32 operands on one GPU (cuda/device/), ops from cuda/ops/ and
+// cuda/attention/, steps recorded by cuda/graph/. What a caller may ask of it is cuda/backend.h.
 #include "cuda/backend.h"
 
 #include "cuda/device/device.h"
-#include "cuda/graph/graph.h"
 #include "cuda/device/memory.h"
-#include "cuda/ops.h"
 #include "cuda/gemm/cast_weights.h"
+#include "cuda/graph/graph.h"
 #include "cuda/graph/step.h"
+#include "cuda/ops.h"
 
 namespace fl {
 namespace cuda {
 namespace {
 
-struct Entry {
-  OpKind kind;
-  OpFunction run;
+constexpr OpFunction kTable[] = {
+#define FL_OP(name, Contract) cuda::name,
+#include "ops/ops.def"
 };
-
-#define FL_ENTRY(op) \
-  { OpKind::op, cuda::op }
-constexpr Entry kTable[] = {
-    FL_ENTRY(activation),
-    FL_ENTRY(activationBackward),
-    FL_ENTRY(adamw),
-    FL_ENTRY(add),
-    FL_ENTRY(addLayerNorm),
-    FL_ENTRY(addLayerNormBackward),
-    FL_ENTRY(attention),
-    FL_ENTRY(attentionBackward),
-    FL_ENTRY(bceWithLogits),
-    FL_ENTRY(bceWithLogitsBackward),
-    FL_ENTRY(biasBackward),
-    FL_ENTRY(crossEntropy),
-    FL_ENTRY(crossEntropyBackward),
-    FL_ENTRY(dropout),
-    FL_ENTRY(embeddingBackward),
-    FL_ENTRY(embeddingSum),
-    FL_ENTRY(gatherRows),
-    FL_ENTRY(gatherRowsBackward),
-    FL_ENTRY(layerNorm),
-    FL_ENTRY(layerNormBackward),
-    FL_ENTRY(linear),
-    FL_ENTRY(linearBackwardInput),
-    FL_ENTRY(linearBackwardWeight),
-    FL_ENTRY(loraLinear),
-    FL_ENTRY(loraLinearBackward),
-    FL_ENTRY(mse),
-    FL_ENTRY(mseBackward),
-    FL_ENTRY(scale),
-    FL_ENTRY(squaredNorm),
-};
-#undef FL_ENTRY
-
-/// W of an op that multiplies by its bf16 copy; -1 for an op without one.
-int weightInput(OpKind op) {
-  switch (op) {
-    case OpKind::linear:
-    case OpKind::linearBackwardInput:
-    case OpKind::loraLinear:
-      return 1;
-    case OpKind::loraLinearBackward:
-      return 3;
-    default:
-      return -1;
-  }
-}
 
 class CudaBackend final : public Backend {
  public:
@@ -82,16 +35,13 @@ class CudaBackend final : public Backend {
   double time(const std::function<void()>& work) override { return Device::instance().time(work); }
 
   OpFunction find(OpKind op, DType dtype, Precision) const override {
-    if (dtype != DType::f32) return nullptr;
-    for (const Entry& entry : kTable)
-      if (entry.kind == op) return entry.run;
-    return nullptr;
+    return dtype == DType::f32 ? kTable[static_cast<size_t>(op)] : nullptr;
   }
 
   bool prepare(const OpCall& call, int input) override {
     const Tensor& W = call.inputs[static_cast<size_t>(input)];
-    if (input != weightInput(call.op) || W.dtype != DType::f32 || W.parameter == nullptr || !keepsCastCopy(W) ||
-        bindPrecision(call.op, *call.attributes) != Precision::bf16)
+    if (signatureOf(call.op).input(input).packing == OperandSpec::Packing::none || W.dtype != DType::f32 ||
+        W.parameter == nullptr || !keepsCastCopy(W) || bindPrecision(call.op, *call.attributes) != Precision::bf16)
       return false;
     castCopy(W);
     return true;

@@ -1,18 +1,17 @@
-// attention: bidirectional self-attention inside each sequence of a ragged batch; no padding, no mask.
-// For every sequence s (rows cuSeqlens[s] .. cuSeqlens[s+1]) and head h (columns h D .. (h+1) D, D = H / numHeads):
-//   P = softmax(scale q k^T) [L, L];  y = dropout(P) v
-// inputs: q [Q, H], k [T, H], v [T, H], cuSeqlens [S + 1], queryRows? [Q]
-// outputs: y [Q, H], logsumexp? [Q, numHeads] (log of the softmax denominator, for backward)
-// attributes: numHeads, scale (default 1/sqrt D), dropout (default 0), site
-// queryRows: the token that each query is, where only some are asked for; it attends to all of its sequence. Absent: Q
-// = T, query i is token i. In any order, checked against T by whoever makes the batch. Dropout mask of P[i, j]: token =
-// that of query i, feature = head * 65536 + j (runtime/philox.h). source:
-// torch.nn.functional.scaled_dot_product_attention; BertSelfAttention of transformers
+// attention: bidirectional self-attention inside each sequence of a ragged batch; no padding, no
+// mask. Its kernels have rooms of their own: cpu/attention/ and cuda/attention/.
+// For every sequence s (rows cuSeqlens[s] .. cuSeqlens[s+1]) and head h (columns h D .. (h+1) D,
+// D = H / numHeads):
+//   P = softmax(scale q k^T) [L, L];  y = dropout(P) v;  logsumexp: log of the softmax denominator,
+//   for backward;  scale: 1/sqrt D by default
+// queryRows: the token that each query is, where only some are asked for, in any order; it attends
+// to all of its sequence. Absent: Q = T, query i is token i. Dropout mask of P[i, j]: token = that
+// of query i, feature = head * 65536 + j (runtime/philox.h).
+// source: torch.nn.functional.scaled_dot_product_attention; BertSelfAttention of transformers
 //
-// attentionBackward, with P recomputed from logsumexp, m the mask / (1 - p), delta = sum_row(dy * y):
+// attentionBackward, with P recomputed from logsumexp, m the mask / (1 - p),
+// delta = sum_row(dy * y):
 //   dv = (m P)^T dy;  dP = m (dy v^T);  dS = P (dP - delta);  dq = scale dS k;  dk = scale dS^T q
-// inputs: dy, q [Q, H], k, v [T, H], y [Q, H], logsumexp [Q, numHeads], cuSeqlens [S + 1], queryRows? [Q]
-// outputs: dq? [Q, H], dk? [T, H], dv? [T, H];  attributes: numHeads, scale, dropout, site
 // source: Dao et al. 2022 (FlashAttention), appendix B
 #pragma once
 
@@ -20,71 +19,68 @@
 
 namespace fl {
 
-struct AttentionOp {
-  Tensor q, k, v, cuSeqlens, queryRows, y, logsumexp;
+/// What both directions share.
+struct AttentionDims {
   int64_t numHeads, headDim, numSequences;
   double scale;
-  DropoutSpec dropout;
 
-  static AttentionOp bind(const OpCall& call) {
-    Contract c(call, 4, 5, 1, 2);
-    AttentionOp op{c.input(0),  c.input(1), c.input(2), c.input(3), c.input(4), c.output(0),
-                   c.output(1), 0,          0,          0,          0,          {}};
-    const int64_t queries = op.q.rows(), hidden = op.q.cols();
-    const int64_t tokens = op.queryRows.present() ? op.k.rows() : queries;
-    c.matrix(op.q, "q", queries, hidden);
-    op.numHeads = headsOf(c, hidden);
-    op.headDim = hidden / op.numHeads;
-    op.numSequences = op.cuSeqlens.rows() - 1;
-    op.scale = c.call().attributes->number("scale", 1.0 / std::sqrt(static_cast<double>(op.headDim)));
-    c.matrix(op.k, "k", tokens, hidden);
-    c.matrix(op.v, "v", tokens, hidden);
-    c.indices(op.cuSeqlens, "cuSeqlens", op.numSequences + 1);
-    c.optionalIndices(op.queryRows, "queryRows", queries);
-    c.matrix(op.y, "y", queries, hidden);
-    c.optionalMatrix(op.logsumexp, "logsumexp", queries, op.numHeads);
-    op.dropout = DropoutSpec::bind(c, op.queryRows, queries);
-    return op;
-  }
-
-  static int64_t headsOf(const Contract& c, int64_t hidden) {
-    const auto heads = static_cast<int64_t>(c.call().attributes->number("numHeads"));
+  static AttentionDims bind(const Contract& c, const Tensor& q, const Tensor& cuSeqlens, const Tensor& queryRows) {
+    const auto heads = static_cast<int64_t>(c.number("numHeads"));
+    const int64_t hidden = q.cols();
     if (heads < 1 || hidden % heads != 0)
       c.reject("hidden size " + std::to_string(hidden) + " is not divisible by " + std::to_string(heads) + " heads");
-    return heads;
+    c.expect("numHeads", heads);
+    if (!queryRows.present()) c.expect("T", q.rows());
+    const int64_t headDim = hidden / heads;
+    return {heads, headDim, cuSeqlens.rows() - 1,
+            c.call().attributes->number("scale", 1.0 / std::sqrt(static_cast<double>(headDim)))};
   }
 };
 
-struct AttentionBackwardOp {
+struct AttentionOp : AttentionDims {
+  static constexpr Signature signature{
+      "q [Q, H], k [T, H], v [T, H], cuSeqlens [S+1] i32 rising to T, queryRows? [Q] i32 < T",
+      "y [Q, H], logsumexp? [Q, numHeads]", "numHeads, scale?, dropout = 0, site = 0", "dropout in [0, 1)"};
+  Tensor q, k, v, cuSeqlens, queryRows, y, logsumexp;
+  DropoutSpec dropout;
+
+  static AttentionOp bind(const OpCall& call) {
+    const Contract c(call);
+    return {AttentionDims::bind(c, c.input(0), c.input(3), c.input(4)),
+            c.input(0),
+            c.input(1),
+            c.input(2),
+            c.input(3),
+            c.input(4),
+            c.output(0),
+            c.output(1),
+            DropoutSpec::bind(c, c.input(4))};
+  }
+};
+
+struct AttentionBackwardOp : AttentionDims {
+  static constexpr Signature signature{
+      "dy [Q, H], q [Q, H], k [T, H], v [T, H], y [Q, H], logsumexp [Q, numHeads], cuSeqlens [S+1] i32 rising to T, "
+      "queryRows? [Q] i32 < T",
+      "dq? [Q, H], dk? [T, H], dv? [T, H]", "numHeads, scale?, dropout = 0, site = 0", "dropout in [0, 1)"};
   Tensor dy, q, k, v, y, logsumexp, cuSeqlens, queryRows, dq, dk, dv;
-  int64_t numHeads, headDim, numSequences;
-  double scale;
   DropoutSpec dropout;
 
   static AttentionBackwardOp bind(const OpCall& call) {
-    Contract c(call, 7, 8, 1, 3);
-    AttentionBackwardOp op{c.input(0), c.input(1), c.input(2),  c.input(3),  c.input(4),  c.input(5),
-                           c.input(6), c.input(7), c.output(0), c.output(1), c.output(2), 0,
-                           0,          0,          0,           {}};
-    const int64_t queries = op.q.rows(), hidden = op.q.cols();
-    const int64_t tokens = op.queryRows.present() ? op.k.rows() : queries;
-    c.matrix(op.q, "q", queries, hidden);
-    op.numHeads = AttentionOp::headsOf(c, hidden);
-    op.headDim = hidden / op.numHeads;
-    op.numSequences = op.cuSeqlens.rows() - 1;
-    op.scale = c.call().attributes->number("scale", 1.0 / std::sqrt(static_cast<double>(op.headDim)));
-    c.matrix(op.dy, "dy", queries, hidden);
-    c.matrix(op.k, "k", tokens, hidden);
-    c.matrix(op.v, "v", tokens, hidden);
-    c.matrix(op.y, "y", queries, hidden);
-    c.matrix(op.logsumexp, "logsumexp", queries, op.numHeads);
-    c.indices(op.cuSeqlens, "cuSeqlens", op.numSequences + 1);
-    c.optionalIndices(op.queryRows, "queryRows", queries);
-    c.optionalMatrix(op.dq, "dq", queries, hidden);
-    c.optionalMatrix(op.dk, "dk", tokens, hidden);
-    c.optionalMatrix(op.dv, "dv", tokens, hidden);
-    op.dropout = DropoutSpec::bind(c, op.queryRows, queries);
-    return op;
+    const Contract c(call);
+    return {AttentionDims::bind(c, c.input(1), c.input(6), c.input(7)),
+            c.input(0),
+            c.input(1),
+            c.input(2),
+            c.input(3),
+            c.input(4),
+            c.input(5),
+            c.input(6),
+            c.input(7),
+            c.output(0),
+            c.output(1),
+            c.output(2),
+            DropoutSpec::bind(c, c.input(7))};
   }
 };
 

@@ -1,3 +1,5 @@
+// What backends have in common where they have nothing better: refusals, the note of a loss, a
+// clock. The class is ops/backend.h; which backends there are: program/backends.cc.
 #include "ops/backend.h"
 
 #include <chrono>

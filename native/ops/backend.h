@@ -1,4 +1,5 @@
-// One device's implementation of the op table, and its memory.
+// One device's implementation of the op table (ops/ops.def), and its memory, copies and clock.
+// The three: reference/backend.cc, cpu/backend.cc, cuda/backend.cc.
 #pragma once
 
 #include <functional>
@@ -35,8 +36,8 @@ struct RecordingKey {
   int entry = 0;
   /// T first. With the memory they give the place of every value.
   std::array<int64_t, 3> sizes{};
-  /// Where parameters and arena lie, and which values packed copies are of: once it has changed, what was there before
-  /// does not come back.
+  /// Where parameters and arena lie, and which values packed copies are of: once it has changed,
+  /// what was there before does not come back.
   std::vector<uint64_t> memory;
 };
 
@@ -44,14 +45,15 @@ struct RecordingKey {
 class Recorder {
  public:
   virtual ~Recorder() = default;
-  /// Does what `body` does: calls of this backend's ops, noteLoss and zero, nothing else, with `step` in every call.
-  /// It may have the effect of an earlier body of the same key instead.
+  /// Does what `body` does: calls of this backend's ops, noteLoss and zero, nothing else, with
+  /// `step` in every call. It may have the effect of an earlier body of the same key instead.
   virtual void run(const RecordingKey& key, const StepState& step, const std::function<void()>& body) = 0;
   /// Allocates what `body` needs besides its operands, and runs nothing. Throws OUT_OF_MEMORY.
   virtual void reserve(const std::function<void()>& body) = 0;
 
   struct Counts {
-    /// Steps launched as they were recorded; recorded and taken over by an older recording; recorded anew.
+    /// Steps launched as they were recorded; recorded and taken over by an older recording;
+    /// recorded anew.
     int64_t replayed = 0, updated = 0, made = 0;
   };
   virtual Counts counts() const = 0;
@@ -65,19 +67,22 @@ class Backend {
   /// What computes, for people: the GPU's name.
   virtual std::string_view device() const { return name(); }
 
-  /// The op for operands of this floating dtype, its products of this precision; null when the backend refuses it (the
-  /// program then fails to build).
+  /// The op for operands of this floating dtype, its products of this precision; null when the
+  /// backend refuses it (the program then fails to build).
   virtual OpFunction find(OpKind op, DType dtype, Precision precision) const = 0;
   OpFunction find(OpKind op, DType dtype) const { return find(op, dtype, Precision::fp32); }
 
-  /// find() with the precision that the attributes name; throws UNSUPPORTED saying what is refused, `where` at the end.
+  /// find() with the precision that the attributes name; throws UNSUPPORTED saying what is refused,
+  /// `where` at the end.
   OpFunction require(OpKind op, DType dtype, const Attributes& attributes, const std::string& where = "") const;
 
-  /// Whether its device multiplies bf16 by instructions of its own: what precision 'auto' takes it for.
+  /// Whether its device multiplies bf16 by instructions of its own: what precision 'auto' takes it
+  /// for.
   virtual bool hasBf16Instructions() const { return false; }
 
-  /// Called once for each instruction when a program is built: packs frozen weights. Returns true when, from now on,
-  /// the op reads only derived copies of input `i` and its value may be released.
+  /// Called once for each instruction when a program is built: packs frozen weights. Returns true
+  /// when, from now on, the op reads only derived copies of input `i` and its value may be
+  /// released.
   virtual bool prepare(const OpCall& call, int input) {
     (void)call;
     (void)input;
@@ -110,7 +115,8 @@ class Backend {
   virtual void synchronize() {}
 };
 
-/// 'cpu', 'reference', and 'cuda' where it was built in and can be used; else DEVICE_UNAVAILABLE with the reason.
+/// 'cpu', 'reference', and 'cuda' where it was built in and can be used; else DEVICE_UNAVAILABLE
+/// with the reason.
 Backend& backendByName(std::string_view name);
 Backend& referenceBackend();
 Backend& cpuBackend();

@@ -1,7 +1,5 @@
-// gatherRows: y[g] = x[index[g]].          inputs: x [R, N], index [G];  outputs: y [G, N]
-// gatherRowsBackward: dx = 0, then dx[index[g]] += dy[g] in the order of g.
-//                                          inputs: dy [G, N], index [G];  outputs: dx [R, N]
-// Indices are checked by whoever makes the batch, before the step.
+// gatherRows: y[g] = x[index[g]], and gatherRowsBackward: dx = 0, then dx[index[g]] += dy[g] in the
+// order of g. Lookups in tables of weights, summed: ops/embedding.h.
 // source: torch.index_select and its gradient
 #pragma once
 
@@ -10,28 +8,22 @@
 namespace fl {
 
 struct GatherRowsOp {
+  static constexpr Signature signature{"x [R, N], index [G] i32 < R", "y [G, N]"};
   Tensor x, index, y;
 
   static GatherRowsOp bind(const OpCall& call) {
-    Contract c(call, 2, 2, 1, 1);
-    GatherRowsOp op{c.input(0), c.input(1), c.output(0)};
-    c.matrix(op.x, "x", op.x.rows(), op.x.cols());
-    c.matrix(op.y, "y", op.y.rows(), op.x.cols());
-    c.indices(op.index, "index", op.y.rows());
-    return op;
+    const Contract c(call);
+    return {c.input(0), c.input(1), c.output(0)};
   }
 };
 
 struct GatherRowsBackwardOp {
+  static constexpr Signature signature{"dy [G, N], index [G] i32 < R", "dx [R, N]"};
   Tensor dy, index, dx;
 
   static GatherRowsBackwardOp bind(const OpCall& call) {
-    Contract c(call, 2, 2, 1, 1);
-    GatherRowsBackwardOp op{c.input(0), c.input(1), c.output(0)};
-    c.matrix(op.dy, "dy", op.dy.rows(), op.dy.cols());
-    c.indices(op.index, "index", op.dy.rows());
-    c.matrix(op.dx, "dx", op.dx.rows(), op.dy.cols());
-    return op;
+    const Contract c(call);
+    return {c.input(0), c.input(1), c.output(0)};
   }
 };
 

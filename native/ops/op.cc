@@ -1,16 +1,9 @@
+// The op table in C++ and the check of a call by its op's signature; what each op is: ops/ops.def.
+// Which function runs an op is each backend's: reference/, cpu/ and cuda/backend.cc.
 #include "ops/op.h"
 
-#include "ops/activation.h"
-#include "ops/add_layer_norm.h"
-#include "ops/attention.h"
-#include "ops/elementwise.h"
-#include "ops/embedding.h"
-#include "ops/gather_rows.h"
-#include "ops/layer_norm.h"
-#include "ops/linear.h"
-#include "ops/lora_linear.h"
-#include "ops/loss.h"
-#include "ops/optimizer.h"
+#define FL_OP_HEADERS
+#include "ops/ops.def"
 
 namespace fl {
 namespace {
@@ -21,112 +14,134 @@ void check(const OpCall& call) {
 }
 
 struct Entry {
-  OpKind kind;
   std::string_view name;
+  OpSignature signature;
   void (*check)(const OpCall&);
 };
 
 constexpr Entry kOps[] = {
-    {OpKind::activation, "activation", check<ActivationOp>},
-    {OpKind::activationBackward, "activationBackward", check<ActivationBackwardOp>},
-    {OpKind::adamw, "adamw", check<AdamWOp>},
-    {OpKind::add, "add", check<AddOp>},
-    {OpKind::addLayerNorm, "addLayerNorm", check<AddLayerNormOp>},
-    {OpKind::addLayerNormBackward, "addLayerNormBackward", check<AddLayerNormBackwardOp>},
-    {OpKind::attention, "attention", check<AttentionOp>},
-    {OpKind::attentionBackward, "attentionBackward", check<AttentionBackwardOp>},
-    {OpKind::bceWithLogits, "bceWithLogits", check<BceWithLogitsOp>},
-    {OpKind::bceWithLogitsBackward, "bceWithLogitsBackward", check<BceWithLogitsOp>},
-    {OpKind::biasBackward, "biasBackward", check<BiasBackwardOp>},
-    {OpKind::crossEntropy, "crossEntropy", check<CrossEntropyOp>},
-    {OpKind::crossEntropyBackward, "crossEntropyBackward", check<CrossEntropyOp>},
-    {OpKind::dropout, "dropout", check<DropoutOp>},
-    {OpKind::embeddingBackward, "embeddingBackward", check<EmbeddingBackwardOp>},
-    {OpKind::embeddingSum, "embeddingSum", check<EmbeddingSumOp>},
-    {OpKind::gatherRows, "gatherRows", check<GatherRowsOp>},
-    {OpKind::gatherRowsBackward, "gatherRowsBackward", check<GatherRowsBackwardOp>},
-    {OpKind::layerNorm, "layerNorm", check<LayerNormOp>},
-    {OpKind::layerNormBackward, "layerNormBackward", check<LayerNormBackwardOp>},
-    {OpKind::linear, "linear", check<LinearOp>},
-    {OpKind::linearBackwardInput, "linearBackwardInput", check<LinearBackwardInputOp>},
-    {OpKind::linearBackwardWeight, "linearBackwardWeight", check<LinearBackwardWeightOp>},
-    {OpKind::loraLinear, "loraLinear", check<LoraLinearOp>},
-    {OpKind::loraLinearBackward, "loraLinearBackward", check<LoraLinearBackwardOp>},
-    {OpKind::mse, "mse", check<MseOp>},
-    {OpKind::mseBackward, "mseBackward", check<MseOp>},
-    {OpKind::scale, "scale", check<ScaleOp>},
-    {OpKind::squaredNorm, "squaredNorm", check<SquaredNormOp>},
+#define FL_OP(name, Contract) {#name, SignatureReader::read(Contract::signature), check<Contract>},
+#include "ops/ops.def"
 };
-static_assert(sizeof(kOps) / sizeof(kOps[0]) == kOpCount, "every op has an entry, in the order of OpKind");
+
+const Entry& entryOf(OpKind op) { return kOps[static_cast<size_t>(op)]; }
 
 }  // namespace
 
-std::string_view nameOf(OpKind op) { return kOps[static_cast<int>(op)].name; }
+std::string_view nameOf(OpKind op) { return entryOf(op).name; }
 
 OpKind opByName(std::string_view name) {
-  for (const Entry& e : kOps)
-    if (e.name == name) return e.kind;
+  for (int i = 0; i < kOpCount; i++)
+    if (kOps[i].name == name) return static_cast<OpKind>(i);
   fail("INVALID_ARGUMENT", "there is no op called '" + std::string(name) + "'");
 }
 
-void validate(const OpCall& call) { kOps[static_cast<int>(call.op)].check(call); }
+const OpSignature& signatureOf(OpKind op) { return entryOf(op).signature; }
 
-Contract::Contract(const OpCall& call, int minInputs, int maxInputs, int minOutputs, int maxOutputs) : call_(call) {
-  if (call.numInputs < minInputs || call.numInputs > maxInputs || call.numOutputs < minOutputs ||
-      call.numOutputs > maxOutputs)
-    reject("takes " + std::to_string(minInputs) + ".." + std::to_string(maxInputs) + " inputs and " +
-           std::to_string(minOutputs) + ".." + std::to_string(maxOutputs) + " outputs, not " +
+void validate(const OpCall& call) { entryOf(call.op).check(call); }
+
+double attributeNumber(OpKind op, const Attributes& attributes, std::string_view name) {
+  for (const AttributeSpec& a : signatureOf(op).attributes)
+    if (a.name == name && a.hasNumber) return attributes.number(name, a.otherwise);
+  return attributes.number(name);
+}
+
+Contract::Contract(const OpCall& call) : call_(call), signature_(signatureOf(call.op)) {
+  const OpSignature& s = signature_;
+  if (call.numInputs < s.minInputs || call.numInputs > s.numInputs || call.numOutputs < s.minOutputs ||
+      call.numOutputs > s.numOutputs)
+    reject("takes " + std::to_string(s.minInputs) + ".." + std::to_string(s.numInputs) + " inputs and " +
+           std::to_string(s.minOutputs) + ".." + std::to_string(s.numOutputs) + " outputs, not " +
            std::to_string(call.numInputs) + " and " + std::to_string(call.numOutputs));
+  sizes_.fill(-1);
+  for (int i = 0; i < s.numInputs; i++) operand(s.input(i), input(i));
+  for (int i = 0; i < s.numOutputs; i++) operand(s.output(i), output(i));
+  for (int i = 0; i < s.numLimits; i++)
+    if (s.limits[static_cast<size_t>(i)].dim < 0) checkAttribute(s.limits[static_cast<size_t>(i)]);
 }
 
 void Contract::reject(const std::string& message) const {
   fail("INVALID_SHAPE", std::string(nameOf(call_.op)) + ": " + message);
 }
 
-void Contract::floating(const Tensor& t, const char* name) {
-  if (!t.present()) reject(std::string("operand ") + name + " is missing");
-  if (t.dtype == DType::i32) reject(std::string(name) + " must be floating, not " + t.describe());
-  if (haveDType_ && t.dtype != dtype_)
-    reject(std::string(name) + " is " + nameOf(t.dtype) + " where the other operands are " + nameOf(dtype_));
-  haveDType_ = true;
-  dtype_ = t.dtype;
+void Contract::operand(const OperandSpec& spec, const Tensor& t) {
+  const auto name = [&] { return std::string(spec.name); };
+  if (!t.present()) {
+    if (!spec.optional) reject("operand " + name() + " is missing");
+    return;
+  }
+  const bool floating = spec.kind == OperandSpec::Kind::floating;
+  if (floating) {
+    if (t.dtype == DType::i32) reject(name() + " must be floating, not " + t.describe());
+    if (haveDType_ && t.dtype != dtype_)
+      reject(name() + " is " + nameOf(t.dtype) + " where the other operands are " + nameOf(dtype_));
+    haveDType_ = true;
+    dtype_ = t.dtype;
+  }
+  // A vector of floats may come as a row or a column.
+  const std::array<int64_t, 2> found =
+      spec.rank == 2 ? std::array{t.rows(), t.cols()}
+                     : std::array{spec.kind == OperandSpec::Kind::index ? t.rows() : t.count(), int64_t{1}};
+  bool fits = floating || t.dtype == (spec.kind == OperandSpec::Kind::index ? DType::i32 : DType::f64);
+  fits = fits && (t.rank == spec.rank || (spec.rank == 1 && spec.kind != OperandSpec::Kind::index));
+  std::array<int64_t, 2> expected{};
+  for (size_t axis = 0; axis < static_cast<size_t>(spec.rank); axis++) {
+    const DimSpec dim = spec.dim[axis];
+    if (dim.name >= 0) {
+      int64_t& size = sizes_[static_cast<size_t>(dim.name)];
+      if (size < 0) bindDim(dim.name, found[axis]);
+      expected[axis] = size;
+    } else {
+      expected[axis] = dim.fixed;
+    }
+    fits = fits && found[axis] == expected[axis];
+  }
+  if (fits) return;
+  const char* dtype = spec.kind == OperandSpec::Kind::index ? "i32" : floating ? "" : "f64";
+  reject(name() + " is " + t.describe() + ", expected " + dtype + "[" + std::to_string(expected[0]) +
+         (spec.rank == 2 ? "," + std::to_string(expected[1]) : "") + "]");
 }
 
-void Contract::matrix(const Tensor& t, const char* name, int64_t rows, int64_t cols) {
-  floating(t, name);
-  if (t.rank != 2 || t.dim[0] != rows || t.dim[1] != cols)
-    reject(std::string(name) + " is " + t.describe() + ", expected [" + std::to_string(rows) + "," +
-           std::to_string(cols) + "]");
+void Contract::expect(std::string_view dim, int64_t size) const {
+  const OpSignature& s = signature_;
+  for (int i = 0; i < s.numInputs + s.numOutputs; i++) {
+    const OperandSpec& spec = s.operands[static_cast<size_t>(i)];
+    const Tensor t = i < s.numInputs ? input(i) : output(i - s.numInputs);
+    if (!t.present()) continue;
+    Tensor wanted = t;
+    for (size_t axis = 0; axis < static_cast<size_t>(spec.rank); axis++)
+      if (spec.dim[axis].name >= 0 && s.dims[static_cast<size_t>(spec.dim[axis].name)] == dim) wanted.dim[axis] = size;
+    if (wanted.dim == t.dim) continue;
+    std::string shape = std::to_string(wanted.dim[0]);
+    if (t.rank == 2) shape += "," + std::to_string(wanted.dim[1]);
+    reject(std::string(spec.name) + " is " + t.describe() + ", expected [" + shape + "]");
+  }
 }
 
-void Contract::vector(const Tensor& t, const char* name, int64_t count) {
-  floating(t, name);
-  if (t.count() != count)
-    reject(std::string(name) + " is " + t.describe() + ", expected [" + std::to_string(count) + "]");
+void Contract::bindDim(int8_t dim, int64_t size) {
+  sizes_[static_cast<size_t>(dim)] = size;
+  for (const LimitSpec& limit : signature_.limits)
+    if (!limit.name.empty() && limit.dim == dim && (size < limit.low || size > limit.high))
+      reject(std::string(limit.name) + " " + std::to_string(size) + " is not in " + std::to_string(limit.low) + ".." +
+             std::to_string(limit.high));
 }
 
-void Contract::indices(const Tensor& t, const char* name, int64_t count) {
-  if (!t.present()) reject(std::string("operand ") + name + " is missing");
-  if (t.dtype != DType::i32 || t.rank != 1 || t.dim[0] != count)
-    reject(std::string(name) + " is " + t.describe() + ", expected i32[" + std::to_string(count) + "]");
-}
-
-double Contract::number(const char* name, double otherwise, double low, double high) const {
-  const double value = call_.attributes->number(name, otherwise);
+void Contract::checkAttribute(const LimitSpec& limit) const {
+  const auto low = static_cast<double>(limit.low), high = static_cast<double>(limit.high);
+  const double value = call_.attributes->number(limit.name, low);
   if (!(value >= low && value < high))
-    fail("INVALID_ARGUMENT", std::string(nameOf(call_.op)) + ": " + name + " is " + std::to_string(value) +
-                                 ", expected a value in [" + std::to_string(low) + ", " + std::to_string(high) + ")");
-  return value;
+    fail("INVALID_ARGUMENT", std::string(nameOf(call_.op)) + ": " + std::string(limit.name) + " is " +
+                                 std::to_string(value) + ", expected a value in [" + std::to_string(low) + ", " +
+                                 std::to_string(high) + ")");
 }
 
-DropoutSpec DropoutSpec::bind(Contract& contract, const Tensor& tokenIndex, int64_t rows) {
+DropoutSpec DropoutSpec::bind(const Contract& contract, const Tensor& tokenIndex) {
   DropoutSpec spec;
-  spec.p = contract.number("dropout", 0, 0, 1);
+  spec.p = contract.number("dropout");
   spec.key.seed = contract.call().step.seed;
-  spec.key.site = static_cast<uint32_t>(contract.call().attributes->number("site", 0));
+  spec.key.site = static_cast<uint32_t>(contract.number("site"));
   spec.key.forwardNumber = contract.call().step.forwardNumber;
   spec.tokenIndex = tokenIndex;
-  contract.optionalIndices(tokenIndex, "tokenIndex", rows);
   return spec;
 }
 

@@ -1,18 +1,21 @@
-// What every op has in common: its kind, the call that a backend receives, and the checks its contract header makes.
+// What every op has in common: its kind, the call that a backend receives, and the check of a call
+// by its signature. Formulas are in each op's header beside this one, backends in reference/, cpu/,
+// cuda/.
 //
-// Each op has one contract header in this folder: formula, operands in order, shapes, attributes, errors and source,
-// and a struct whose `bind(call)` checks a call against that contract and gives the operands names. Programs bind every
-// instruction once when they are built, so that a step can not fail on a shape; backends bind again to get the names.
+// An op's header has its formula, its signature (ops/signature.h: operands in order, shapes,
+// attributes, limits) and a struct whose `bind(call)` checks a call and gives the operands names.
+// Programs bind every instruction once when they are built, so that a step can not fail on a shape;
+// backends bind again to get the names.
 //
-// Shapes in the contracts: R rows (tokens, sequences or gathered rows), T tokens of the batch, S sequences, H hidden,
-// K in, N out features, r rank. A name followed by ? is optional (Tensor::present()). "acc" marks an output that is
-// added to (parameter gradients); every other output is overwritten. Floating operands all have one dtype: f32, or f64
-// on the reference backend. Index operands are i32.
+// Shapes in the signatures: R rows (tokens, sequences or gathered rows), T tokens of the batch, S
+// sequences, H hidden, K in, N out features. Floating operands all have one dtype: f32, or f64 on
+// the reference backend.
 //
-// Products have an attribute `precision`. bf16 means the same on every backend: each operand of each product is rounded
-// to bf16 (nearest, ties to even) from its fp32 value, products are exact and sums fp32; results, biases, activations,
-// residuals and gradients are fp32. What lies between two products (u, v of LoRA; a masked input) is fp32 and is
-// rounded where it is an operand. A factor (LoRA's scaling) is applied to fp32 sums, never to bf16 operands.
+// Products have an attribute `precision`. bf16 means the same on every backend: each operand of
+// each product is rounded to bf16 (nearest, ties to even) from its fp32 value, products are exact
+// and sums fp32; results, biases, activations, residuals and gradients are fp32. What lies between
+// two products (u, v of LoRA; a masked input) is fp32 and is rounded where it is an operand. A
+// factor (LoRA's scaling) is applied to fp32 sums, never to bf16 operands.
 #pragma once
 
 #include <array>
@@ -20,6 +23,7 @@
 #include <string>
 #include <string_view>
 
+#include "ops/signature.h"
 #include "runtime/attributes.h"
 #include "runtime/philox.h"
 #include "runtime/tensor.h"
@@ -27,35 +31,8 @@
 namespace fl {
 
 enum class OpKind : uint8_t {
-  activation,
-  activationBackward,
-  adamw,
-  add,
-  addLayerNorm,
-  addLayerNormBackward,
-  attention,
-  attentionBackward,
-  bceWithLogits,
-  bceWithLogitsBackward,
-  biasBackward,
-  crossEntropy,
-  crossEntropyBackward,
-  dropout,
-  embeddingBackward,
-  embeddingSum,
-  gatherRows,
-  gatherRowsBackward,
-  layerNorm,
-  layerNormBackward,
-  linear,
-  linearBackwardInput,
-  linearBackwardWeight,
-  loraLinear,
-  loraLinearBackward,
-  mse,
-  mseBackward,
-  scale,
-  squaredNorm,
+#define FL_OP(name, Contract) name,
+#include "ops/ops.def"
   kCount,
 };
 constexpr int kOpCount = static_cast<int>(OpKind::kCount);
@@ -64,6 +41,7 @@ constexpr int kOpCount = static_cast<int>(OpKind::kCount);
 std::string_view nameOf(OpKind op);
 /// Throws INVALID_ARGUMENT for an unknown name.
 OpKind opByName(std::string_view name);
+const OpSignature& signatureOf(OpKind op);
 
 /// What changes from step to step.
 struct StepState {
@@ -73,60 +51,63 @@ struct StepState {
   double lossScale = 1;
 };
 
-struct OpCall {
-  static constexpr int kMaxInputs = 10;
-  static constexpr int kMaxOutputs = 4;
+struct AdamWSettings;
 
+struct OpCall {
   OpKind op;
   std::array<Tensor, kMaxInputs> inputs{};
   int numInputs = 0;
   std::array<Tensor, kMaxOutputs> outputs{};
   int numOutputs = 0;
   const Attributes* attributes = nullptr;
+  /// Of adamw alone (ops/optimizer.h), which has no attributes; null for every other op.
+  const AdamWSettings* optimizer = nullptr;
   StepState step;
 };
 
 using OpFunction = void (*)(const OpCall&);
 
-/// Checks a call against the op's contract; throws INVALID_SHAPE naming the op, the operand, its shape and what was
-/// expected.
+/// Checks a call against the op's contract; throws INVALID_SHAPE naming the op, the operand, its
+/// shape and what was expected.
 void validate(const OpCall& call);
 
-/// Helpers of the contract headers.
+/// A number of an instruction's attributes, or the default of the op's signature.
+double attributeNumber(OpKind op, const Attributes& attributes, std::string_view name);
+
+/// A call checked by its op's signature, for `bind`, which names the operands and checks what a
+/// signature can not say.
 class Contract {
  public:
-  explicit Contract(const OpCall& call, int minInputs, int maxInputs, int minOutputs, int maxOutputs);
+  /// Checks counts, dtypes, dimensions and limits.
+  explicit Contract(const OpCall& call);
 
   /// Operand i, absent when the call has fewer.
-  Tensor input(int i) const { return i < call_.numInputs ? call_.inputs[i] : Tensor{}; }
-  Tensor output(int i) const { return i < call_.numOutputs ? call_.outputs[i] : Tensor{}; }
-
-  /// The floating dtype of the op is that of its first floating operand checked.
-  void matrix(const Tensor& t, const char* name, int64_t rows, int64_t cols);
-  void vector(const Tensor& t, const char* name, int64_t count);
-  void indices(const Tensor& t, const char* name, int64_t count);
-  void optionalMatrix(const Tensor& t, const char* name, int64_t rows, int64_t cols) {
-    if (t.present()) matrix(t, name, rows, cols);
-  }
-  void optionalVector(const Tensor& t, const char* name, int64_t count) {
-    if (t.present()) vector(t, name, count);
-  }
-  void optionalIndices(const Tensor& t, const char* name, int64_t count) {
-    if (t.present()) indices(t, name, count);
-  }
-  [[noreturn]] void reject(const std::string& message) const;
-  /// attribute `name` in [low, high), else INVALID_ARGUMENT.
-  double number(const char* name, double otherwise, double low, double high) const;
+  Tensor input(int i) const { return i < call_.numInputs ? call_.inputs[static_cast<size_t>(i)] : Tensor{}; }
+  Tensor output(int i) const { return i < call_.numOutputs ? call_.outputs[static_cast<size_t>(i)] : Tensor{}; }
+  double number(std::string_view name) const { return attributeNumber(call_.op, *call_.attributes, name); }
   const OpCall& call() const { return call_; }
 
+  /// Every operand with this dimension must be `size` long in it: what follows from attributes or
+  /// absent operands.
+  void expect(std::string_view dim, int64_t size) const;
+  [[noreturn]] void reject(const std::string& message) const;
+
  private:
-  void floating(const Tensor& t, const char* name);
+  void operand(const OperandSpec& spec, const Tensor& t);
+  /// From the first operand that has the dimension.
+  void bindDim(int8_t dim, int64_t size);
+  void checkAttribute(const LimitSpec& limit) const;
+
   const OpCall& call_;
+  const OpSignature& signature_;
+  /// Of each dimension; -1: not known yet.
+  std::array<int64_t, std::tuple_size_v<decltype(OpSignature::dims)>> sizes_;
   bool haveDType_ = false;
   DType dtype_ = DType::f32;
 };
 
-/// Dropout of one instruction: attributes `dropout` (probability, default 0) and `site` (which mask).
+/// Dropout of one instruction: attributes `dropout` (probability, default 0) and `site` (which
+/// mask).
 struct DropoutSpec {
   double p = 0;
   MaskKey key;
@@ -140,7 +121,7 @@ struct DropoutSpec {
   uint32_t threshold() const { return dropThreshold(p); }
   double keepScale() const { return 1.0 / (1.0 - p); }
 
-  static DropoutSpec bind(Contract& contract, const Tensor& tokenIndex, int64_t rows);
+  static DropoutSpec bind(const Contract& contract, const Tensor& tokenIndex);
 };
 
 /// What the operands of a product are rounded to before they are multiplied; sums are fp32 in both.

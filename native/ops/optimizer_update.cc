@@ -1,3 +1,5 @@
+// The optimizer step for backends without one of their own: squaredNorm and adamw, tensor after
+// tensor. The GPU's, in a few launches, is cuda/ops/optimizer_update.cu.
 #include "ops/optimizer_update.h"
 
 #include <cmath>
@@ -34,10 +36,10 @@ ApplyResult updateByOps(Backend& backend, const OptimizerUpdate& update) {
   if (!squaredNorm || !adamw)
     fail("UNSUPPORTED", "backend '" + std::string(backend.name()) + "' has no optimizer for " + nameOf(update.compute));
 
+  const Attributes none;
   const DeviceDouble out(backend.memory());
   double total = 0;
   for (const OptimizerUpdate::Item& item : update.items) {
-    const Attributes none;
     OpCall call;
     call.op = OpKind::squaredNorm;
     call.attributes = &none;
@@ -52,19 +54,15 @@ ApplyResult updateByOps(Backend& backend, const OptimizerUpdate& update) {
   if (update.loss) backend.memory().download(&loss, update.loss, sizeof loss);
   if (!std::isfinite(norm) || loss.finite == 0) return {false, norm, loss.sum};
 
+  const double gradientScale = clipFactor(norm, update.settings.maxGradNorm);
+  std::vector<AdamWSettings> settings;
+  for (const OptimizerGroup& group : update.settings.groups)
+    settings.push_back(AdamWSettings::of(group, update.settings.step, gradientScale));
   for (const OptimizerUpdate::Item& item : update.items) {
-    const OptimizerGroup& group = update.groups[static_cast<size_t>(item.group)];
-    Attributes attributes;
-    attributes.set("learningRate", group.learningRate)
-        .set("beta1", group.beta1)
-        .set("beta2", group.beta2)
-        .set("eps", group.eps)
-        .set("weightDecay", group.weightDecay)
-        .set("step", update.step)
-        .set("gradientScale", clipFactor(norm, update.maxGradNorm));
     OpCall call;
     call.op = OpKind::adamw;
-    call.attributes = &attributes;
+    call.attributes = &none;
+    call.optimizer = &settings[static_cast<size_t>(item.group)];
     call.numInputs = 1;
     call.numOutputs = 3;
     call.inputs[0] = item.gradient;

@@ -1,5 +1,6 @@
-// One optimizer step over all trained tensors: the norm of all gradients together, clipping by it, AdamW. A norm that
-// is not finite changes nothing.
+// One optimizer step over all trained tensors: the norm of all gradients together, clipping by it,
+// AdamW (ops/optimizer.h) on each. A norm that is not finite changes nothing. By program/run.cc,
+// once a step.
 #pragma once
 
 #include <vector>
@@ -11,17 +12,22 @@ namespace fl {
 class Backend;
 struct LossRecord;
 
+/// What the trainer sets for a step.
+struct OptimizerSettings {
+  std::vector<OptimizerGroup> groups;
+  /// t of the bias correction, from 1.
+  double step = 1;
+  /// 0: no clipping.
+  double maxGradNorm = 0;
+};
+
 struct OptimizerUpdate {
   struct Item {
     Tensor gradient, p, m, v;  // [n] each
     int group = 0;
   };
   std::vector<Item> items;
-  std::vector<OptimizerGroup> groups;
-  /// t of the bias correction, from 1.
-  double step = 1;
-  /// 0: no clipping.
-  double maxGradNorm = 0;
+  OptimizerSettings settings;
   /// In the backend's memory: where it is not finite, nothing may change. Null: there was no loss.
   const LossRecord* loss = nullptr;
   DType compute = DType::f32;

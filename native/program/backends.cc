@@ -1,3 +1,5 @@
+// Which backends this build has, by name; the only file that differs between a build with nvcc and
+// one without (CMakeLists.txt). What a backend is: ops/backend.h.
 #include "ops/backend.h"
 #if defined(FUSED_LORA_WITH_CUDA)
 #include "cuda/backend.h"

@@ -1,4 +1,5 @@
-// Building a program: checks, frozen weights packed, lifetimes.
+// Building a program: checks by the ops' signatures, frozen weights packed, lifetimes of values.
+// What happens at each step: program/run.cc.
 #include <algorithm>
 
 #include "program/program.h"
@@ -83,7 +84,7 @@ void Program::bindInstructions() {
     call.attributes = &in.attributes;
     call.numInputs = static_cast<int>(in.inputs.size());
     call.numOutputs = static_cast<int>(in.outputs.size());
-    if (call.numInputs > OpCall::kMaxInputs || call.numOutputs > OpCall::kMaxOutputs)
+    if (call.numInputs > kMaxInputs || call.numOutputs > kMaxOutputs)
       fail("INVALID_ARGUMENT", std::string(nameOf(in.op)) + where(in) + ": too many operands");
     const auto check = [&](int value) {
       if (value < -1 || value >= numValues)
@@ -213,30 +214,37 @@ void Program::renewPackedCopies() {
 }
 
 void Program::collectIndexChecks() {
-  const auto isInput = [&](int v) { return v >= 0 && spec_.values[v].kind == ValueSpec::Kind::input; };
-  using Bound = IndexCheck::Bound;
+  const auto same = [&](const IndexCheck& a, const IndexCheck& b) {
+    const Dim x = spec_.values[a.boundedBy].shape[a.axis], y = spec_.values[b.boundedBy].shape[b.axis];
+    return a.value == b.value && a.rule.rule == b.rule.rule && x.symbol == y.symbol && x.number == y.number &&
+           a.rule.hasIgnored == b.rule.hasIgnored && a.rule.ignored == b.rule.ignored;
+  };
   for (const InstructionSpec& in : spec_.instructions) {
-    switch (in.op) {
-      case OpKind::embeddingSum:
-        for (size_t k = 0; k + 1 < in.inputs.size(); k += 2)
-          if (isInput(in.inputs[k])) indexChecks_.push_back({in.inputs[k], in.inputs[k + 1], Bound::rows, false, 0});
-        break;
-      case OpKind::gatherRows:
-        if (isInput(in.inputs[1])) indexChecks_.push_back({in.inputs[1], in.inputs[0], Bound::rows, false, 0});
-        break;
-      case OpKind::attention:
-        if (in.inputs.size() > 4 && isInput(in.inputs[4]))
-          indexChecks_.push_back({in.inputs[4], in.inputs[1], Bound::rows, false, 0});
-        break;
-      case OpKind::crossEntropy:
-        if (isInput(in.inputs[1]))
-          indexChecks_.push_back({in.inputs[1], in.inputs[0], Bound::cols, true,
-                                  static_cast<int64_t>(in.attributes.number("ignoreIndex", -100))});
-        break;
-      default:
-        break;
+    const OpSignature& signature = signatureOf(in.op);
+    for (size_t k = 0; k < in.inputs.size(); k++) {
+      const int value = in.inputs[k];
+      const OperandSpec& operand = signature.operands[k];
+      if (operand.rule == OperandSpec::Rule::none || value < 0 || spec_.values[value].kind != ValueSpec::Kind::input)
+        continue;
+      const auto at = static_cast<size_t>(operand.boundOperand);
+      const auto numInputs = static_cast<size_t>(signature.numInputs);
+      const std::vector<int>& side = at < numInputs ? in.inputs : in.outputs;
+      const size_t place = at < numInputs ? at : at - numInputs;
+      const int boundedBy = place < side.size() ? side[place] : -1;
+      if (boundedBy < 0)
+        fail("INVALID_ARGUMENT",
+             std::string(nameOf(in.op)) + where(in) + ": nothing bounds operand " + std::string(operand.name));
+      const IndexCheck check{value, IndexRule::of(in.op, operand, in.attributes), boundedBy,
+                             static_cast<size_t>(operand.boundAxis)};
+      const auto known = std::find_if(indexChecks_.begin(), indexChecks_.end(),
+                                      [&](const IndexCheck& other) { return same(check, other); });
+      // A backward op reads the indices of its forward op, within the same bound.
+      if (known == indexChecks_.end()) indexChecks_.push_back(check);
     }
   }
+  // Offsets first: all else is counted by them.
+  std::stable_partition(indexChecks_.begin(), indexChecks_.end(),
+                        [](const IndexCheck& check) { return check.rule.rule == OperandSpec::Rule::rising; });
 }
 
 Tensor Program::shapeOf(int value, const Sizes& sizes) const {

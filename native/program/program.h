@@ -1,13 +1,15 @@
-// The plan's native form: built and checked once, run once a step.
+// The plan's native form: checked and built once (program/build.cc, from program/spec.h), run once
+// a step (program/run.cc).
 //
 //   forward     the forward pass; outputs stay readable until the next run
-//   accumulate  forward and backward; parameter gradients are added to (or start from zero). A device that works
-//               asynchronously may still be at it on return
-//   apply       global gradient norm, clip, AdamW over every trained parameter; nothing changes if the loss or the norm
-//               of what was accumulated is not finite. Gives the sum of the losses: the one wait of a step
+//   accumulate  forward and backward; parameter gradients are added to (or start from zero). A
+//               device that works asynchronously may still be at it on return
+//   apply       global gradient norm, clip, AdamW over every trained parameter; nothing changes if
+//               the loss or the norm of what was accumulated is not finite. Gives the sum of the
+//               losses: the one wait of a step
 //
-// One step runs at a time in the process (they share the thread pool). A run stops between two ops when `abort` was
-// called.
+// One step runs at a time in the process (they share the thread pool). A run stops between two ops
+// when `abort` was called.
 #pragma once
 
 #include <atomic>
@@ -15,13 +17,14 @@
 #include <string_view>
 
 #include "ops/backend.h"
+#include "ops/index_rule.h"
 #include "program/spec.h"
 #include "runtime/arena.h"
 
 namespace fl {
 
-/// One batch input, owned by the caller during the run: `count` elements, i32 for indices, f32 or the program's compute
-/// type for floats.
+/// One batch input, owned by the caller during the run: `count` elements, i32 for indices, f32 or
+/// the program's compute type for floats.
 struct BatchInput {
   int value;
   DType dtype;
@@ -30,13 +33,9 @@ struct BatchInput {
 };
 
 struct OptimizerStep {
-  std::vector<OptimizerGroup> groups;
+  OptimizerSettings settings;
   /// Group of each trained parameter, in the order of Program::trained().
   std::vector<int> groupOf;
-  /// t of the bias correction, from 1.
-  double step = 1;
-  /// 0: no clipping.
-  double maxGradNorm = 0;
 };
 
 class Program {
@@ -51,26 +50,29 @@ class Program {
   const std::vector<int>& trained() const { return trained_; }
   int64_t arenaBytes(const Sizes& sizes) const;
 
-  /// Allocates for batches up to these sizes, what ops need besides their operands included, so that a lack of memory
-  /// shows before the first step. Throws OUT_OF_MEMORY with what is needed and free.
+  /// Allocates for batches up to these sizes, what ops need besides their operands included, so
+  /// that a lack of memory shows before the first step. Throws OUT_OF_MEMORY with what is needed
+  /// and free.
   void reserve(const Sizes& sizes);
 
   void forward(std::span<const BatchInput> batch, const Sizes& sizes, const StepState& step);
   void accumulate(std::span<const BatchInput> batch, const Sizes& sizes, const StepState& step, bool zeroGradients);
   ApplyResult apply(const OptimizerStep& options);
 
-  /// A value of the last run that is an output (or any, with keepAll), copied to the host: `bytes` as of `lastShape`.
+  /// A value of the last run that is an output (or any, with keepAll), copied to the host: `bytes`
+  /// as of `lastShape`.
   Tensor lastShape(int value) const;
   void read(int value, void* host) const;
 
-  /// Seconds spent in each instruction since the last call; after them, in `apply`. On a device that works
-  /// asynchronously these are the times of the launches. Not while a run is under way.
+  /// Seconds spent in each instruction since the last call; after them, in `apply`. On a device
+  /// that works asynchronously these are the times of the launches. Not while a run is under way.
   std::vector<double> takeTimings();
 
   /// How steps were launched, where they are recorded.
   Recorder::Counts recorded() const { return recorder_ ? recorder_->counts() : Recorder::Counts{}; }
 
-  /// Stops the run under way, or the next one, between two ops. Whoever starts a run calls `clearAbort` before.
+  /// Stops the run under way, or the next one, between two ops. Whoever starts a run calls
+  /// `clearAbort` before.
   void abort() { aborted_ = true; }
   void clearAbort() { aborted_ = false; }
 
@@ -81,11 +83,10 @@ class Program {
   };
   struct IndexCheck {
     int value;
-    /// The bound is the row count of this value, or the number of classes.
+    IndexRule rule;
+    /// The bound is the length of this value along this axis.
     int boundedBy;
-    enum class Bound : uint8_t { rows, cols } bound;
-    bool hasIgnored;
-    int64_t ignored;
+    size_t axis;
   };
 
   void checkValues() const;

@@ -1,4 +1,5 @@
-// Running a program: batch checks, the instruction loop, the optimizer.
+// Running a program: batch checks, the instruction loop, the optimizer step.
+// What is done once, when it is built: program/build.cc.
 #include <chrono>
 #include <mutex>
 
@@ -7,7 +8,8 @@
 namespace fl {
 namespace {
 
-/// One step at a time in the process: steps share the thread pool, and two would only slow each other.
+/// One step at a time in the process: steps share the thread pool, and two would only slow each
+/// other.
 std::mutex& stepMutex() {
   static std::mutex& mutex = *new std::mutex;
   return mutex;
@@ -50,7 +52,8 @@ void Program::growArena(int64_t bytes) {
   arena_ = nullptr;
   arenaCapacity_ = 0;
   haveRun_ = false;
-  // Batches differ in size: an eighth more than needed spares most of the later growth, where there is room for it.
+  // Batches differ in size: an eighth more than needed spares most of the later growth, where there
+  // is room for it.
   int64_t capacity = bytes + bytes / 8;
   try {
     arena_ = memory.allocate(static_cast<size_t>(capacity));
@@ -117,26 +120,21 @@ void Program::checkBatch(std::span<const BatchInput> batch, const Sizes& sizes) 
     if (given != value.dtype && !(value.dtype == DType::f64 && given == DType::f32))
       fail("INVALID_SHAPE",
            "batch input '" + value.name + "' is " + nameOf(given) + ", expected " + nameOf(value.dtype));
-    if (value.name != "cuSeqlens") continue;
-    const auto* offsets = static_cast<const int32_t*>(byValue[l.value]->data);
-    bool ok = offsets[0] == 0 && offsets[sizes.S] == sizes.T;
-    for (int64_t s = 0; s < sizes.S; s++) ok = ok && offsets[s] < offsets[s + 1];
-    if (!ok)
-      fail("INVALID_ARGUMENT", "cuSeqlens must start at 0, rise strictly and end at the " + std::to_string(sizes.T) +
-                                   " tokens of the batch: no sequence may be empty");
   }
   for (const IndexCheck& check : indexChecks_) {
     const BatchInput* input = byValue[check.value];
-    const Tensor bound = shapeOf(check.boundedBy, sizes);
-    const int64_t limit = check.bound == IndexCheck::Bound::rows ? bound.rows() : bound.cols();
-    const auto* ids = static_cast<const int32_t*>(input->data);
-    for (int64_t i = 0; i < input->count; i++) {
-      if (ids[i] >= 0 && ids[i] < limit) continue;
-      if (check.hasIgnored && ids[i] == check.ignored) continue;
-      fail("INVALID_ARGUMENT", "batch input '" + spec_.values[check.value].name + "'[" + std::to_string(i) + "] is " +
-                                   std::to_string(ids[i]) + ", expected 0.." + std::to_string(limit - 1) + " (" +
-                                   spec_.values[check.boundedBy].name + " has " + std::to_string(limit) + ")");
-    }
+    const std::span values(static_cast<const int32_t*>(input->data), static_cast<size_t>(input->count));
+    const int64_t bound = shapeOf(check.boundedBy, sizes).dim[check.axis];
+    const int64_t i = check.rule.firstWrong(values, bound);
+    if (i < 0) continue;
+    const std::string& name = spec_.values[check.value].name;
+    if (check.rule.rule == OperandSpec::Rule::rising)
+      fail("INVALID_ARGUMENT", name + " must start at 0, rise strictly and end at the " + std::to_string(bound) +
+                                   " tokens of the batch: no sequence may be empty");
+    fail("INVALID_ARGUMENT", "batch input '" + name + "'[" + std::to_string(i) + "] is " +
+                                 std::to_string(values[static_cast<size_t>(i)]) + ", expected 0.." +
+                                 std::to_string(bound - 1) + " (" + spec_.values[check.boundedBy].name + " has " +
+                                 std::to_string(bound) + ")");
   }
 }
 
@@ -188,7 +186,8 @@ RecordingKey Program::keyOf(const Sizes& sizes, Entry entry) const {
     if (kind == ValueSpec::Kind::parameter || kind == ValueSpec::Kind::gradient)
       key.memory.push_back(reinterpret_cast<uintptr_t>(tensors_[v].data));
   }
-  // Packed copies of frozen weights lie elsewhere for every new value; those of trained ones are refreshed in place.
+  // Packed copies of frozen weights lie elsewhere for every new value; those of trained ones are
+  // refreshed in place.
   key.memory.insert(key.memory.end(), preparedVersions_.begin(), preparedVersions_.end());
   return key;
 }
@@ -230,13 +229,11 @@ ApplyResult Program::apply(const OptimizerStep& options) {
     fail("INVALID_ARGUMENT", "the optimizer step names " + std::to_string(options.groupOf.size()) + " groups for " +
                                  std::to_string(trained_.size()) + " trained parameters");
   for (const int group : options.groupOf)
-    if (group < 0 || group >= static_cast<int>(options.groups.size()))
+    if (group < 0 || group >= static_cast<int>(options.settings.groups.size()))
       fail("INVALID_ARGUMENT", "there is no parameter group " + std::to_string(group));
 
   OptimizerUpdate update;
-  update.groups = options.groups;
-  update.step = options.step;
-  update.maxGradNorm = options.maxGradNorm;
+  update.settings = options.settings;
   update.loss = lossRecord_;
   update.compute = spec_.compute;
   for (size_t i = 0; i < trained_.size(); i++) {

@@ -1,4 +1,5 @@
 // What a program is built from: the plan's instructions over values with symbolic row counts.
+// The addon reads it from JavaScript (addon/program_handle.cc); program/build.cc makes the program.
 #pragma once
 
 #include <cstdint>
@@ -76,11 +77,12 @@ struct ProgramSpec {
   /// Steps may be recorded and replayed where the backend can (Recorder); false is for comparison.
   bool record = true;
 
-  /// While the program is built: puts the values of a parameter in place, when they are first needed. Parameter by
-  /// parameter, so that with `packed` no more than one weight is there twice. Absent: they are in place.
+  /// While the program is built: puts the values of a parameter in place, when they are first
+  /// needed. Parameter by parameter, so that with `packed` no more than one weight is there twice.
+  /// Absent: they are in place.
   std::function<void(int parameter)> fill;
-  /// While the program is built: from now on the instructions read only packed copies of a frozen parameter, so that
-  /// its values may be released.
+  /// While the program is built: from now on the instructions read only packed copies of a frozen
+  /// parameter, so that its values may be released.
   std::function<void(int parameter)> packed;
 };
 

@@ -19,12 +19,13 @@ void squaredNorm(const OpCall& call) {
 template <class T>
 void adamw(const OpCall& call) {
   const auto op = AdamWOp::bind(call);
+  const AdamWSettings& s = op.settings;
   for (int64_t i = 0; i < op.p.count(); i++) {
-    const double g = op.gradientScale * op.gradient.as<T>()[i];
-    const double m = op.beta1 * op.m.as<T>()[i] + (1 - op.beta1) * g;
-    const double v = op.beta2 * op.v.as<T>()[i] + (1 - op.beta2) * g * g;
-    const double decayed = op.p.as<T>()[i] * (1 - op.learningRate * op.weightDecay);
-    const double step = op.learningRate / op.correction1 * m / (std::sqrt(v) / std::sqrt(op.correction2) + op.eps);
+    const double g = s.gradientScale * op.gradient.as<T>()[i];
+    const double m = s.beta1 * op.m.as<T>()[i] + (1 - s.beta1) * g;
+    const double v = s.beta2 * op.v.as<T>()[i] + (1 - s.beta2) * g * g;
+    const double decayed = op.p.as<T>()[i] * (1 - s.learningRate * s.weightDecay);
+    const double step = s.learningRate / s.correction1 * m / (std::sqrt(v) / std::sqrt(s.correction2) + s.eps);
     op.m.as<T>()[i] = static_cast<T>(m);
     op.v.as<T>()[i] = static_cast<T>(v);
     op.p.as<T>()[i] = static_cast<T>(decayed - step);

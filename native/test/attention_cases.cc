@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "test/cases.h"
+#include "test/op_test.h"
 
 namespace fl::test {
 
@@ -94,5 +95,17 @@ std::vector<Case> attentionCases(OpKind op) {
   cases.back().label += " own scale";
   return cases;
 }
+
+namespace {
+
+Case full(OpKind op, Random& random) {
+  const Case forward = attentionCase(random, {{5, 2}, 3, 4, 0.1, {6, 1, 0, 2}});
+  return op == OpKind::attention ? forward : attentionBackwardOf(forward, random, 7);
+}
+
+const Registered registered(opCases(), {{OpKind::attention, attentionCases, full},
+                                        {OpKind::attentionBackward, attentionCases, full}});
+
+}  // namespace
 
 }  // namespace fl::test

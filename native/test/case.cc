@@ -209,6 +209,7 @@ Outcome run(const Case& c, Backend& backend, DType dtype, bool weightsAsParamete
   OpCall call;
   call.op = c.op;
   call.attributes = &c.attributes;
+  call.optimizer = &c.optimizer;
   call.step = c.step;
   std::vector<std::unique_ptr<DeviceOperand>> inputs, outputs;
   std::vector<std::unique_ptr<Parameter>> parameters;

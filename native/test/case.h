@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "ops/backend.h"
+#include "ops/optimizer.h"
 
 namespace fl::test {
 
@@ -31,6 +32,8 @@ struct Case {
   OpKind op;
   std::string label;
   Attributes attributes;
+  /// Of adamw.
+  AdamWSettings optimizer{};
   StepState step;
   std::vector<Operand> inputs, outputs;
   /// Bound of max|y - y*| / max(max|y*|, magnitude) for a backend in f32.

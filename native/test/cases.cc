@@ -1,6 +1,8 @@
-// What the builders of cases share (row counts, gapped tokens, the step), and the list of cases by
-// op. The builders: attention_cases.cc, product_cases.cc, row_cases.cc, other_cases.cc.
+// What the builders of cases share (row counts, gapped tokens, a step), and the lists of op_test.h.
+// The builders: attention_cases.cc, product_cases.cc, row_cases.cc, other_cases.cc.
 #include "test/cases.h"
+
+#include "test/op_test.h"
 
 namespace fl::test {
 
@@ -29,58 +31,24 @@ std::string shapeText(std::initializer_list<int64_t> numbers) {
   return s;
 }
 
+std::vector<OpCases>& opCases() {
+  static std::vector<OpCases> list;
+  return list;
+}
+
+std::vector<FormulaTest>& gradientTests() {
+  static std::vector<FormulaTest> list;
+  return list;
+}
+
+std::vector<FormulaTest>& valueTests() {
+  static std::vector<FormulaTest> list;
+  return list;
+}
+
 std::vector<Case> casesOf(OpKind op) {
-  switch (op) {
-    case OpKind::activation:
-    case OpKind::activationBackward:
-      return activationCases(op);
-    case OpKind::adamw:
-      return adamwCases();
-    case OpKind::add:
-    case OpKind::scale:
-      return elementwiseCases(op);
-    case OpKind::addLayerNorm:
-    case OpKind::addLayerNormBackward:
-    case OpKind::layerNorm:
-    case OpKind::layerNormBackward:
-      return normCases(op);
-    case OpKind::attention:
-    case OpKind::attentionBackward:
-      return attentionCases(op);
-    case OpKind::bceWithLogits:
-    case OpKind::bceWithLogitsBackward:
-      return bceWithLogitsCases(op);
-    case OpKind::biasBackward:
-      return biasBackwardCases();
-    case OpKind::crossEntropy:
-    case OpKind::crossEntropyBackward:
-      return crossEntropyCases(op);
-    case OpKind::dropout:
-      return dropoutCases();
-    case OpKind::embeddingBackward:
-    case OpKind::embeddingSum:
-      return embeddingCases(op);
-    case OpKind::gatherRows:
-    case OpKind::gatherRowsBackward:
-      return gatherRowsCases(op);
-    case OpKind::linear:
-      return linearCases();
-    case OpKind::linearBackwardInput:
-      return linearBackwardInputCases();
-    case OpKind::linearBackwardWeight:
-      return linearBackwardWeightCases();
-    case OpKind::loraLinear:
-      return loraLinearCases();
-    case OpKind::loraLinearBackward:
-      return loraLinearBackwardCases();
-    case OpKind::mse:
-    case OpKind::mseBackward:
-      return mseCases(op);
-    case OpKind::squaredNorm:
-      return squaredNormCases();
-    case OpKind::kCount:
-      break;
-  }
+  for (const OpCases& entry : opCases())
+    if (entry.op == op) return entry.cases(op);
   return {};
 }
 

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "test/cases.h"
+#include "test/op_test.h"
 #include "test/tests.h"
 
 namespace fl::test {
@@ -17,6 +18,7 @@ OpCall shapesOf(const Case& c) {
   OpCall call;
   call.op = c.op;
   call.attributes = &c.attributes;
+  call.optimizer = &c.optimizer;
   call.step = c.step;
   const auto tensor = [](const Operand& o) {
     Tensor t;
@@ -48,93 +50,35 @@ void expectRejected(const OpCall& call, const std::string& what, const std::stri
 /// dimensions are above 1.
 Case fullCase(OpKind op) {
   Random random(301);
-  switch (op) {
-    case OpKind::linear:
-      return linearCase(random, 4, 6, 5, {true, true, "gelu"});
-    case OpKind::loraLinear:
-      return loraLinearCase(random, 4, 6, 5, {3, 0.1, true}, {true, true, "gelu"});
-    case OpKind::loraLinearBackward:
-      return loraLinearBackwardOf(loraLinearCase(random, 4, 6, 5, {3, 0.1, true}, {}), random, true,
-                                  {false, true, "gelu"});
-    case OpKind::addLayerNorm:
-      return addLayerNormCase(random, 4, 6, 0.1, true);
-    case OpKind::addLayerNormBackward:
-      return normBackwardOf(addLayerNormCase(random, 4, 6, 0.1, true), random, 15);
-    case OpKind::attention:
-      return attentionCase(random, {{5, 2}, 3, 4, 0.1, {6, 1, 0, 2}});
-    case OpKind::attentionBackward:
-      return attentionBackwardOf(attentionCase(random, {{5, 2}, 3, 4, 0.1, {6, 1, 0, 2}}), random, 7);
-    case OpKind::crossEntropy:
-    case OpKind::crossEntropyBackward:
-      return crossEntropyCase(op, random, {4, 3, true, 0.1, 0});
-    case OpKind::dropout:
-      return dropoutCase(random, 4, 6, 0.1, true);
-    case OpKind::embeddingSum:
-      return embeddingSumCase(random, 4, 6, 2);
-    case OpKind::bceWithLogits:
-    case OpKind::bceWithLogitsBackward:
-      return bceWithLogitsCase(op, random, 4, 3);
-    case OpKind::mse:
-    case OpKind::mseBackward:
-      return mseCase(op, random, 4, 3);
-    case OpKind::activation:
-    case OpKind::activationBackward:
-      return activationCase(op, random, 4, 6, "gelu");
-    case OpKind::adamw:
-      return adamwCase(random, 7, 1);
-    case OpKind::add:
-    case OpKind::scale:
-      return elementwiseCase(op, random, 4, 6);
-    case OpKind::embeddingBackward:
-      return embeddingBackwardCase(random, 4, 7, 6, 1);
-    case OpKind::gatherRows:
-    case OpKind::gatherRowsBackward:
-      return gatherRowsCase(op, random, 4, 3, 6);
-    case OpKind::layerNorm:
-      return layerNormCase(random, 4, 6);
-    case OpKind::layerNormBackward:
-      return normBackwardOf(layerNormCase(random, 4, 6), random, 7);
-    case OpKind::linearBackwardInput:
-      return linearBackwardInputCase(random, 4, 6, 5, {false, true, "gelu"});
-    case OpKind::linearBackwardWeight:
-      return linearBackwardWeightCase(random, 4, 6, 5);
-    case OpKind::biasBackward:
-      return biasBackwardCase(random, 4, 6);
-    case OpKind::squaredNorm:
-      return squaredNormCase(random, 7);
-    case OpKind::kCount:
-      break;
-  }
-  fail("INTERNAL", "no such op");
+  for (const OpCases& entry : opCases())
+    if (entry.op == op) return entry.full(op, random);
+  fail("INTERNAL", std::string(nameOf(op)) + " has no cases");
 }
 
-/// Operands that may be absent.
-bool isOptional(OpKind op, const std::string& name) {
-  static const std::set<std::string> anywhere = {
-      "b",  "residual", "tokenIndex", "classWeights", "preActivation", "logsumexp", "dresidual", "dgamma", "dbeta",
-      "dq", "dk",       "dv"};
-  const bool norm = op == OpKind::layerNorm || op == OpKind::addLayerNorm;
-  const bool normBackward = op == OpKind::layerNormBackward || op == OpKind::addLayerNormBackward;
-  if (op == OpKind::attentionBackward && name == "logsumexp") return false;
-  if (op == OpKind::addLayerNorm && name == "residual") return false;
-  if (op == OpKind::add && name == "b") return false;
-  if (norm && (name == "z" || name == "stats")) return true;
-  // Without dx there is nothing that the epilogue of the full case could end.
-  if (op == OpKind::loraLinearBackward && name == "dx") return false;
-  if ((op == OpKind::linearBackwardInput || op == OpKind::loraLinearBackward) && name == "preActivation") return false;
-  if (normBackward && name == "dx") return true;
-  return anywhere.count(name) != 0;
+/// Optional operands that the others of the full case need: a pair of ids and table, queries fewer
+/// than tokens, what belongs to an activation or to dx.
+bool isNeeded(OpKind op, const std::string& name) {
+  static const std::set<std::pair<OpKind, std::string>> needed = {{OpKind::embeddingSum, "ids1"},
+                                                                  {OpKind::embeddingSum, "table1"},
+                                                                  {OpKind::attention, "queryRows"},
+                                                                  {OpKind::attentionBackward, "queryRows"},
+                                                                  {OpKind::linearBackwardInput, "preActivation"},
+                                                                  {OpKind::loraLinearBackward, "preActivation"},
+                                                                  {OpKind::loraLinearBackward, "W"},
+                                                                  {OpKind::loraLinearBackward, "dx"}};
+  return needed.count({op, name}) != 0;
 }
 
-/// Dimensions that no other operand fixes.
-bool isFree(OpKind op, const std::string& name, int dim) {
-  if (op == OpKind::embeddingSum || op == OpKind::embeddingBackward)
-    return dim == 0 && (name.rfind("table", 0) == 0 || name == "dtable");
-  if (op == OpKind::gatherRows) return name == "x" && dim == 0;
-  if (op == OpKind::gatherRowsBackward) return name == "dx" && dim == 0;
-  if (op == OpKind::attention || op == OpKind::attentionBackward) return name == "cuSeqlens";
-  if (op == OpKind::biasBackward) return name == "dy" && dim == 0;
-  return op == OpKind::squaredNorm && name == "x";
+/// Whether no other operand and no attribute fixes this dimension.
+bool isFree(const OpSignature& s, const OperandSpec& operand, size_t axis) {
+  const int name = operand.dim[axis].name;
+  if (name < 0) return false;
+  int uses = 0;
+  for (const OperandSpec& other : s.operands)
+    for (size_t i = 0; i < static_cast<size_t>(other.rank); i++) uses += other.dim[i].name == name ? 1 : 0;
+  for (const AttributeSpec& attribute : s.attributes)
+    if (attribute.name == s.dims[static_cast<size_t>(name)]) uses++;
+  return uses == 1;
 }
 
 /// ids0 is called ids in messages, and so on.
@@ -146,6 +90,7 @@ std::string spoken(std::string name) {
 void rejectsBadOperands(OpKind op) {
   const Case c = fullCase(op);
   const OpCall good = shapesOf(c);
+  const OpSignature& signature = signatureOf(op);
   validate(good);
   for (int side = 0; side < 2; side++) {
     const std::vector<Operand>& operands = side == 0 ? c.inputs : c.outputs;
@@ -155,7 +100,8 @@ void rejectsBadOperands(OpKind op) {
       Tensor& t = side == 0 ? call.inputs[i] : call.outputs[i];
       const Tensor original = t;
       const std::string name = spoken(o.name);
-      if (isOptional(op, o.name)) {
+      const OperandSpec& spec = signature.operands[i + static_cast<size_t>(side == 0 ? 0 : signature.numInputs)];
+      if (spec.optional && !isNeeded(op, o.name)) {
         t = Tensor{};
         validate(call);
       } else {
@@ -168,7 +114,7 @@ void rejectsBadOperands(OpKind op) {
       expectRejected(call, name + " of another kind", "INVALID_SHAPE", name);
       t = original;
       for (int d = 0; d < t.rank; d++) {
-        if (isFree(op, o.name, d)) continue;
+        if (isFree(signature, spec, static_cast<size_t>(d))) continue;
         t.dim[static_cast<size_t>(d)]++;
         expectRejected(call, name + " longer in dimension " + std::to_string(d), "INVALID_SHAPE", "");
         t = original;
@@ -190,7 +136,7 @@ void rejectsBadCounts() {
   for (int i = 0; i < kOpCount; i++) {
     const OpCall good = shapesOf(fullCase(static_cast<OpKind>(i)));
     OpCall call = good;
-    call.numInputs = OpCall::kMaxInputs;
+    call.numInputs = kMaxInputs;
     expectRejected(call, "ten inputs", "INVALID_SHAPE", "inputs");
     call = good;
     call.numOutputs = 0;

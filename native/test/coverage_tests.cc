@@ -1,21 +1,24 @@
-// What every op has to have: a contract, an f32 and an f64 reference, a CPU implementation and a
-// test of its formula. (The comparison of backends fails by itself for an op without cases.) The
-// lists of tested ops are in gradient_tests.cc and value_tests.cc.
+// What every op of ops/ops.def has to have: a contract, an f32 and an f64 reference, a CPU
+// implementation, cases and a test of its formula. The lists that tests put them into: op_test.h.
 #include <algorithm>
 
 #include "ops/backend.h"
+#include "test/cases.h"
+#include "test/op_test.h"
 #include "test/tests.h"
 
 namespace fl::test {
 namespace {
 
-bool holds(const std::vector<OpKind>& ops, OpKind op) { return std::find(ops.begin(), ops.end(), op) != ops.end(); }
+bool holds(const std::vector<FormulaTest>& tests, OpKind op) {
+  return std::any_of(tests.begin(), tests.end(), [op](const FormulaTest& test) {
+    return std::find(test.covers.begin(), test.covers.end(), op) != test.covers.end();
+  });
+}
 
 /// A contract rejects a call without operands by the op's own name.
 bool hasContract(OpKind op) {
-  Attributes none;
-  none.set("eps", 1).set("factor", 1).set("numHeads", 1).set("scaling", 1).set("learningRate", 1).set("beta1", 0);
-  none.set("beta2", 0).set("weightDecay", 0).set("step", 1);
+  const Attributes none;
   OpCall call;
   call.op = op;
   call.attributes = &none;
@@ -36,8 +39,9 @@ void everyOpIsComplete() {
     check(referenceBackend().find(op, DType::f64) != nullptr, name + " has no f64 reference");
     check(referenceBackend().find(op, DType::f32) != nullptr, name + " has no f32 reference");
     check(cpuBackend().find(op, DType::f32) != nullptr, name + " has no CPU implementation");
+    check(!casesOf(op).empty(), name + " has no cases that backends are compared on");
     // What is not differentiated (the optimizer, the norm) is checked against numbers instead.
-    check(holds(opsWithGradientTest(), op) || holds(opsWithValueTest(), op), name + " has no gradient test");
+    check(holds(gradientTests(), op) || holds(valueTests(), op), name + " has no gradient test");
   }
 }
 

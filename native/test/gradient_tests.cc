@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "test/cases.h"
+#include "test/op_test.h"
 #include "test/tests.h"
 
 namespace fl::test {
@@ -20,6 +21,8 @@ double objective(const Case& forward, const std::string& outputName, const std::
   for (size_t i = 0; i < y.size(); i++) sum += dy[i] * y[i];
   return sum;
 }
+
+}  // namespace
 
 void checkGradient(Case forward, const std::string& outputName, const std::vector<double>& dy,
                    const std::string& inputName, const std::vector<double>& gradient) {
@@ -45,6 +48,8 @@ void checkGradient(Case forward, const std::string& outputName, const std::vecto
                                      " where differences give " + text(expected));
 }
 
+namespace {
+
 /// An output of a backward op: what it added to its start value, or the value where it overwrites.
 std::vector<double> gradientIn(const Case& backward, const Outcome& outcome, const std::string& name) {
   std::vector<double> g = outputOf(backward, outcome, name);
@@ -54,14 +59,16 @@ std::vector<double> gradientIn(const Case& backward, const Outcome& outcome, con
   return g;
 }
 
-/// Runs the backward case and checks each pair (output of backward, input of forward); dy is
-/// backward's operand `dy`.
+}  // namespace
+
 void checkBackward(const Case& forward, const Case& backward,
-                   const std::vector<std::pair<std::string, std::string>>& pairs, const std::string& output = "y") {
+                   const std::vector<std::pair<std::string, std::string>>& pairs, const std::string& output) {
   const Outcome outcome = truth(backward);
   for (const auto& [gradient, input] : pairs)
     checkGradient(forward, output, backward.in("dy").values, input, gradientIn(backward, outcome, gradient));
 }
+
+namespace {
 
 /// dz from dy through the activation of a case with output preActivation.
 std::vector<double> throughActivation(const Case& forward, const std::vector<double>& dy) {
@@ -222,42 +229,29 @@ void gatherRowsGradients() {
   checkBackward(forward, backward, {{"dx", "x"}});
 }
 
-struct GradientTest {
-  const char* name;
-  void (*body)();
-  std::vector<OpKind> covers;
-};
-
-const std::vector<GradientTest>& gradientTests() {
-  static const std::vector<GradientTest> tests = {
-      {"activation", activationGradients, {OpKind::activation, OpKind::activationBackward}},
-      {"addLayerNorm", addLayerNormGradients, {OpKind::addLayerNorm, OpKind::addLayerNormBackward}},
-      {"attention", attentionGradients, {OpKind::attention, OpKind::attentionBackward}},
-      {"bceWithLogits", bceWithLogitsGradients, {OpKind::bceWithLogits, OpKind::bceWithLogitsBackward}},
-      {"crossEntropy", crossEntropyGradients, {OpKind::crossEntropy, OpKind::crossEntropyBackward}},
-      {"elementwise", elementwiseGradients, {OpKind::add, OpKind::scale, OpKind::dropout}},
-      {"embedding", embeddingGradients, {OpKind::embeddingSum, OpKind::embeddingBackward}},
-      {"gatherRows", gatherRowsGradients, {OpKind::gatherRows, OpKind::gatherRowsBackward}},
-      {"layerNorm", layerNormGradients, {OpKind::layerNorm, OpKind::layerNormBackward}},
-      {"linear",
-       linearGradients,
-       {OpKind::linear, OpKind::linearBackwardInput, OpKind::linearBackwardWeight, OpKind::biasBackward}},
-      {"loraLinear", loraLinearGradients, {OpKind::loraLinear, OpKind::loraLinearBackward}},
-      {"mse", mseGradients, {OpKind::mse, OpKind::mseBackward}},
-  };
-  return tests;
-}
+const Registered registered(
+    gradientTests(),
+    {
+        {"activation", activationGradients, {OpKind::activation, OpKind::activationBackward}},
+        {"addLayerNorm", addLayerNormGradients, {OpKind::addLayerNorm, OpKind::addLayerNormBackward}},
+        {"attention", attentionGradients, {OpKind::attention, OpKind::attentionBackward}},
+        {"bceWithLogits", bceWithLogitsGradients, {OpKind::bceWithLogits, OpKind::bceWithLogitsBackward}},
+        {"crossEntropy", crossEntropyGradients, {OpKind::crossEntropy, OpKind::crossEntropyBackward}},
+        {"elementwise", elementwiseGradients, {OpKind::add, OpKind::scale, OpKind::dropout}},
+        {"embedding", embeddingGradients, {OpKind::embeddingSum, OpKind::embeddingBackward}},
+        {"gatherRows", gatherRowsGradients, {OpKind::gatherRows, OpKind::gatherRowsBackward}},
+        {"layerNorm", layerNormGradients, {OpKind::layerNorm, OpKind::layerNormBackward}},
+        {"linear",
+         linearGradients,
+         {OpKind::linear, OpKind::linearBackwardInput, OpKind::linearBackwardWeight, OpKind::biasBackward}},
+        {"loraLinear", loraLinearGradients, {OpKind::loraLinear, OpKind::loraLinearBackward}},
+        {"mse", mseGradients, {OpKind::mse, OpKind::mseBackward}},
+    });
 
 }  // namespace
 
-std::vector<OpKind> opsWithGradientTest() {
-  std::vector<OpKind> ops;
-  for (const GradientTest& test : gradientTests()) ops.insert(ops.end(), test.covers.begin(), test.covers.end());
-  return ops;
-}
-
 void addGradientTests(Suite& suite) {
-  for (const GradientTest& test : gradientTests()) suite.add(std::string("gradient/") + test.name, test.body);
+  for (const FormulaTest& test : gradientTests()) suite.add("gradient/" + test.name, test.body);
 }
 
 }  // namespace fl::test

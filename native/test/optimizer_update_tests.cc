@@ -19,8 +19,8 @@ class Tensors {
  public:
   Tensors(Backend& backend, DType dtype, const std::vector<int64_t>& counts) : backend_(backend) {
     Random random(611);
-    update.groups = {{0.01, 0.9, 0.999, 1e-8, 0.1}, {0.02, 0.8, 0.99, 1e-6, 0}};
-    update.step = 3;
+    update.settings.groups = {{0.01, 0.9, 0.999, 1e-8, 0.1}, {0.02, 0.8, 0.99, 1e-6, 0}};
+    update.settings.step = 3;
     update.compute = dtype;
     for (size_t i = 0; i < counts.size(); i++) {
       OptimizerUpdate::Item item;
@@ -121,7 +121,7 @@ void againstReference(const std::string& name) {
   for (const double maxGradNorm : {0.0, 1.0, 1e6}) {
     Tensors truth(referenceBackend(), DType::f64, manyCounts()), ours(backend, DType::f32, manyCounts()),
         again(backend, DType::f32, manyCounts());
-    for (Tensors* t : {&truth, &ours, &again}) t->update.maxGradNorm = maxGradNorm;
+    for (Tensors* t : {&truth, &ours, &again}) t->update.settings.maxGradNorm = maxGradNorm;
     const ApplyResult want = truth.run(), got = ours.run();
     again.run();
     check(got.applied && std::fabs(got.gradientNorm - want.gradientNorm) <= 1e-12 * want.gradientNorm,

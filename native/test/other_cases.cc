@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "test/cases.h"
+#include "test/op_test.h"
 
 namespace fl::test {
 
@@ -74,8 +75,7 @@ Case adamwCase(Random& random, int64_t count, double step) {
   Case c(OpKind::adamw, std::to_string(count) + " step=" + std::to_string(static_cast<int>(step)));
   // Parameters of the size of one update, so that the bound is on the update.
   c.tolerance = 1e-6;
-  c.attributes.set("learningRate", 0.01).set("beta1", 0.9).set("beta2", 0.999).set("eps", 1e-8);
-  c.attributes.set("weightDecay", 0.1).set("step", step).set("gradientScale", 0.7);
+  c.optimizer = AdamWSettings::of({0.01, 0.9, 0.999, 1e-8, 0.1}, step, 0.7);
   c.input("gradient", {count}, random.normals(count));
   std::vector<double> v = random.normals(count, 0.1);
   for (double& value : v) value *= value;
@@ -175,5 +175,39 @@ std::vector<Case> squaredNormCases() {
     cases.push_back(squaredNormCase(random, count));
   return cases;
 }
+
+namespace {
+
+const Registered registered(
+    opCases(), {
+                   {OpKind::embeddingSum, embeddingCases,
+                    [](OpKind, Random& random) { return embeddingSumCase(random, 4, 6, 2); }},
+                   {OpKind::embeddingBackward, embeddingCases,
+                    [](OpKind, Random& random) { return embeddingBackwardCase(random, 4, 7, 6, 1); }},
+                   {OpKind::gatherRows, gatherRowsCases,
+                    [](OpKind op, Random& random) { return gatherRowsCase(op, random, 4, 3, 6); }},
+                   {OpKind::gatherRowsBackward, gatherRowsCases,
+                    [](OpKind op, Random& random) { return gatherRowsCase(op, random, 4, 3, 6); }},
+                   {OpKind::crossEntropy, crossEntropyCases,
+                    [](OpKind op, Random& random) {
+                      return crossEntropyCase(op, random, {4, 3, true, 0.1, 0});
+                    }},
+                   {OpKind::crossEntropyBackward, crossEntropyCases,
+                    [](OpKind op, Random& random) {
+                      return crossEntropyCase(op, random, {4, 3, true, 0.1, 0});
+                    }},
+                   {OpKind::mse, mseCases, [](OpKind op, Random& random) { return mseCase(op, random, 4, 3); }},
+                   {OpKind::mseBackward, mseCases, [](OpKind op, Random& random) { return mseCase(op, random, 4, 3); }},
+                   {OpKind::bceWithLogits, bceWithLogitsCases,
+                    [](OpKind op, Random& random) { return bceWithLogitsCase(op, random, 4, 3); }},
+                   {OpKind::bceWithLogitsBackward, bceWithLogitsCases,
+                    [](OpKind op, Random& random) { return bceWithLogitsCase(op, random, 4, 3); }},
+                   {OpKind::adamw, [](OpKind) { return adamwCases(); },
+                    [](OpKind, Random& random) { return adamwCase(random, 7, 1); }},
+                   {OpKind::squaredNorm, [](OpKind) { return squaredNormCases(); },
+                    [](OpKind, Random& random) { return squaredNormCase(random, 7); }},
+               });
+
+}  // namespace
 
 }  // namespace fl::test

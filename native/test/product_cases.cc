@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "test/cases.h"
+#include "test/op_test.h"
 
 namespace fl::test {
 namespace {
@@ -224,5 +225,34 @@ std::vector<Case> bf16CasesOf(OpKind op) {
   for (Case& c : casesOf(op)) cases.push_back(inBf16(std::move(c)));
   return cases;
 }
+
+namespace {
+
+const Registered registered(opCases(),
+                            {
+                                {OpKind::linear, [](OpKind) { return linearCases(); },
+                                 [](OpKind, Random& random) {
+                                   return linearCase(random, 4, 6, 5, {true, true, "gelu"});
+                                 }},
+                                {OpKind::linearBackwardInput, [](OpKind) { return linearBackwardInputCases(); },
+                                 [](OpKind, Random& random) {
+                                   return linearBackwardInputCase(random, 4, 6, 5, {false, true, "gelu"});
+                                 }},
+                                {OpKind::linearBackwardWeight, [](OpKind) { return linearBackwardWeightCases(); },
+                                 [](OpKind, Random& random) { return linearBackwardWeightCase(random, 4, 6, 5); }},
+                                {OpKind::biasBackward, [](OpKind) { return biasBackwardCases(); },
+                                 [](OpKind, Random& random) { return biasBackwardCase(random, 4, 6); }},
+                                {OpKind::loraLinear, [](OpKind) { return loraLinearCases(); },
+                                 [](OpKind, Random& random) {
+                                   return loraLinearCase(random, 4, 6, 5, {3, 0.1, true}, {true, true, "gelu"});
+                                 }},
+                                {OpKind::loraLinearBackward, [](OpKind) { return loraLinearBackwardCases(); },
+                                 [](OpKind, Random& random) {
+                                   return loraLinearBackwardOf(loraLinearCase(random, 4, 6, 5, {3, 0.1, true}, {}),
+                                                               random, true, {false, true, "gelu"});
+                                 }},
+                            });
+
+}  // namespace
 
 }  // namespace fl::test

@@ -138,10 +138,10 @@ void releasedWeights() {
 
 OptimizerStep optimizer(const SmallProgram& model, double step, double maxGradNorm) {
   OptimizerStep o;
-  o.groups = {{0.01, 0.9, 0.999, 1e-8, 0.1}, {0.02, 0.8, 0.99, 1e-6, 0}};
+  o.settings.groups = {{0.01, 0.9, 0.999, 1e-8, 0.1}, {0.02, 0.8, 0.99, 1e-6, 0}};
   for (size_t i = 0; i < model.trainedNames().size(); i++) o.groupOf.push_back(static_cast<int>(i % 2));
-  o.step = step;
-  o.maxGradNorm = maxGradNorm;
+  o.settings.step = step;
+  o.settings.maxGradNorm = maxGradNorm;
   return o;
 }
 
@@ -161,7 +161,7 @@ void applyIsAdamW(const std::string& backend) {
       std::map<std::string, std::vector<double>> expected;
       const std::vector<std::string> names = model.trainedNames();
       for (size_t i = 0; i < names.size(); i++) {
-        const OptimizerGroup& group = o.groups[static_cast<size_t>(o.groupOf[i])];
+        const OptimizerGroup& group = o.settings.groups[static_cast<size_t>(o.groupOf[i])];
         std::vector<double> p = model.read(names[i], Slot::value), m = model.read(names[i], Slot::firstMoment),
                             v = model.read(names[i], Slot::secondMoment);
         for (size_t j = 0; j < p.size(); j++) {

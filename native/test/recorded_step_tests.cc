@@ -31,10 +31,10 @@ struct Pair {
 
   void apply(double step) {
     OptimizerStep o;
-    o.groups = {{0.01, 0.9, 0.999, 1e-8, 0.1}};
+    o.settings.groups = {{0.01, 0.9, 0.999, 1e-8, 0.1}};
     o.groupOf.assign(recorded.trainedNames().size(), 0);
-    o.step = step;
-    o.maxGradNorm = 1;
+    o.settings.step = step;
+    o.settings.maxGradNorm = 1;
     const ApplyResult a = recorded.program().apply(o), b = plain.program().apply(o);
     check(a.applied && b.applied, "a step was not applied");
     check(a.gradientNorm == b.gradientNorm && a.loss == b.loss, "norm and loss are " + text(a.gradientNorm) + " and " +

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "test/cases.h"
+#include "test/op_test.h"
 
 namespace fl::test {
 namespace {
@@ -168,5 +169,30 @@ std::vector<Case> normCases(OpKind op) {
   }
   return cases;
 }
+
+namespace {
+
+Case fullElementwise(OpKind op, Random& random) { return elementwiseCase(op, random, 4, 6); }
+Case fullActivation(OpKind op, Random& random) { return activationCase(op, random, 4, 6, "gelu"); }
+
+const Registered registered(
+    opCases(),
+    {
+        {OpKind::activation, activationCases, fullActivation},
+        {OpKind::activationBackward, activationCases, fullActivation},
+        {OpKind::add, elementwiseCases, fullElementwise},
+        {OpKind::scale, elementwiseCases, fullElementwise},
+        {OpKind::dropout, [](OpKind) { return dropoutCases(); },
+         [](OpKind, Random& random) { return dropoutCase(random, 4, 6, 0.1, true); }},
+        {OpKind::layerNorm, normCases, [](OpKind, Random& random) { return layerNormCase(random, 4, 6); }},
+        {OpKind::layerNormBackward, normCases,
+         [](OpKind, Random& random) { return normBackwardOf(layerNormCase(random, 4, 6), random, 7); }},
+        {OpKind::addLayerNorm, normCases,
+         [](OpKind, Random& random) { return addLayerNormCase(random, 4, 6, 0.1, true); }},
+        {OpKind::addLayerNormBackward, normCases,
+         [](OpKind, Random& random) { return normBackwardOf(addLayerNormCase(random, 4, 6, 0.1, true), random, 15); }},
+    });
+
+}  // namespace
 
 }  // namespace fl::test

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "cpu/dispatch.h"
+#include "runtime/philox.h"
 #include "test/tests.h"
 
 namespace fl::test {

@@ -4,7 +4,6 @@
 
 #include <vector>
 
-#include "ops/op.h"
 #include "test/suite.h"
 
 namespace fl::test {
@@ -33,10 +32,5 @@ void addRecordedStepTests(Suite& suite);
 
 /// Of test/device: linked in where the code of native/cuda is.
 std::vector<void (*)(Suite&)>& deviceTests();
-
-/// Ops whose gradient formula is checked against central differences, as forward or backward.
-std::vector<OpKind> opsWithGradientTest();
-/// Ops with a test against numbers worked out by hand.
-std::vector<OpKind> opsWithValueTest();
 
 }  // namespace fl::test

@@ -10,11 +10,14 @@ import {
   type NativeProgram,
   type NativeStep,
   native,
+  type OptimizerGroup,
   wrapNativeError,
 } from '../native';
 import type { BackendName, ComputeType, Parameter } from './parameter';
 import type { Plan } from './plan';
 import type { Node, Sizes } from './value';
+
+export type { OptimizerGroup };
 
 /** Where and in what a program runs. */
 export interface ProgramOptions {
@@ -53,16 +56,6 @@ export interface AccumulateOptions extends StepOptions {
   lossScale?: number;
   /** Start the gradients from zero: the first micro-batch of a step. */
   zeroGradients: boolean;
-}
-
-/** AdamW's settings for some of the parameters. */
-export interface OptimizerGroup {
-  learningRate: number;
-  beta1: number;
-  beta2: number;
-  eps: number;
-  /** Decoupled: p ← p · (1 − learningRate · weightDecay). */
-  weightDecay: number;
 }
 
 /** Of {@link Program.apply}. */

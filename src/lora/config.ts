@@ -4,6 +4,7 @@
  */
 import { FusedLoraError } from '../base/errors';
 import { nearNames } from '../base/near';
+import { mostOf } from '../graph/ops/op';
 
 /** PEFT's names and meanings, in camel case; and `pattern`, the form of Mariano Kamp's article. */
 export interface LoraConfig {
@@ -99,7 +100,7 @@ const FIELDS = [
 ] as const;
 
 /** The most that the kernels take. */
-const MAX_RANK = 256;
+export const MAX_RANK = mostOf('loraLinear', 'rank');
 
 const START = 'LoRA configuration: ';
 

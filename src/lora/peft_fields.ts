@@ -5,6 +5,7 @@
  */
 import { FusedLoraError } from '../base/errors';
 import type { JsonObject } from '../io/json';
+import { MAX_RANK } from './config';
 
 /**
  * computed: it decides what is computed. record: it says where an adapter comes from. no effect: on
@@ -42,7 +43,7 @@ const refused = (name: string, off: string, about: string): PeftField => ({ name
 
 /** The table, in the order of docs/peft.md. */
 export const PEFT_FIELDS: readonly PeftField[] = [
-  computed('r', 'r', '--r', '1 to 256, at most min(in, out) of the module; a file may hold more than that'),
+  computed('r', 'r', '--r', `1 to ${MAX_RANK}, at most min(in, out) of the module; a file may hold more than that`),
   computed('lora_alpha', 'loraAlpha', '--alpha', 'above 0; a file may hold 0 too'),
   computed('use_rslora', 'useRslora', '--rslora', ''),
   computed('lora_dropout', 'loraDropout', '--lora-dropout', '0 is the fast path'),

@@ -4,7 +4,7 @@
  * a pattern with ranks is read. PEFT's way to name targets: match.ts.
  */
 import { compilePattern, type Pattern, type PatternMode } from '../base/patterns';
-import { invalidLora } from './config';
+import { invalidLora, MAX_RANK } from './config';
 
 /**
  * `count` layer numbers evenly spread from `first` to `last`, both included, as alternatives of a
@@ -92,8 +92,8 @@ export function parsePattern(pattern: string): PatternPart[] {
   return alternatives(named).map((text) => {
     const [, body = '', digits] = /^(.*?)(?:\((\d+)\))?$/s.exec(text) as RegExpExecArray;
     const rank = digits === undefined ? undefined : Number(digits);
-    if (rank !== undefined && (rank < 1 || rank > 256)) {
-      throw invalidLora(`pattern "${text}" asks for rank ${rank}; a rank must be from 1 to 256.`);
+    if (rank !== undefined && (rank < 1 || rank > MAX_RANK)) {
+      throw invalidLora(`pattern "${text}" asks for rank ${rank}; a rank must be from 1 to ${MAX_RANK}.`);
     }
     if (body === '')
       throw invalidLora(`pattern "${pattern}" has an empty alternative, which would match every module.`);

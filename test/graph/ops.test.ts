@@ -11,42 +11,15 @@ import {
   linear,
   loraLinear,
 } from '../../src/graph/ops';
-import { inputsOf, type OpDefinition, operands } from '../../src/graph/ops/op';
+import { mostOf, type OpDefinition, operands } from '../../src/graph/ops/op';
 import { opByName, ops } from '../../src/graph/ops/registry';
 import { Parameter } from '../../src/graph/parameter';
 import { Graph } from '../../src/graph/value';
 
-const NATIVE = path.resolve(__dirname, '../../native/ops');
-const headers = new Map(
-  fs
-    .readdirSync(NATIVE)
-    .filter((file) => file.endsWith('.h'))
-    .map((file) => [file, fs.readFileSync(path.join(NATIVE, file), 'utf8')]),
-);
-
+/** The entries of the native table. */
 function nativeOps(): string[] {
-  const body = /enum class OpKind[^{]*\{([^}]*)\}/.exec(headers.get('op.h') as string)?.[1] as string;
-  return body
-    .split(',')
-    .map((name) => name.trim())
-    .filter((name) => name && name !== 'kCount');
-}
-
-/** Operand counts of each contract struct: `struct LinearOp { ... Contract c(call, 2, 4, 1, 2)`. */
-function nativeArity(): Map<string, number[]> {
-  const arity = new Map<string, number[]>();
-  for (const text of headers.values()) {
-    for (const part of text.split(/^struct /m).slice(1)) {
-      const name = /^\w+/.exec(part)?.[0] as string;
-      const counts = /Contract c\(call, (\d+), ([\w *]+), (\d+), (\d+)\)/.exec(part);
-      if (counts)
-        arity.set(
-          name,
-          counts.slice(1).map((text) => (text === '2 * kMaxTables' ? 8 : Number(text))),
-        );
-    }
-  }
-  return arity;
+  const table = fs.readFileSync(path.resolve(__dirname, '../../native/ops/ops.def'), 'utf8');
+  return [...table.matchAll(/^FL_OP\((\w+), /gm)].map(([, name]) => name as string);
 }
 
 const parameter = (...shape: number[]) =>
@@ -78,32 +51,27 @@ describe('op registry', () => {
     });
   });
 
-  test.each(names)('%s takes as many operands as its native contract', (name) => {
-    const struct =
-      {
-        adamw: 'AdamW',
-        bceWithLogitsBackward: 'BceWithLogits',
-        crossEntropyBackward: 'CrossEntropy',
-        mseBackward: 'Mse',
-      }[name] ?? name[0]?.toUpperCase() + name.slice(1);
-    const native = nativeArity().get(`${struct}Op`);
-    const op = opByName(name);
-    const most = inputsOf(op, Number.POSITIVE_INFINITY);
-    const least = inputsOf(op, 0);
-    const required = (list: readonly { optional: boolean }[]) =>
-      list.reduce((last, operand, i) => (operand.optional ? last : i + 1), 0);
-    expect({
-      op: name,
-      arity: [required(least), most.length, Math.max(1, required(op.outputs)), op.outputs.length],
-    }).toEqual({
-      op: name,
-      arity: native,
-    });
+  test('operands, attributes and limits are those of the native header', () => {
+    const { inputs, outputs, attributes, limits } = opByName('loraLinear');
+    expect(inputs.map(({ name, optional }) => name + (optional ? '?' : ''))).toEqual(
+      ['x', 'W', 'b?', 'A', 'B', 'residual?', 'tokenIndex?'], // native/ops/lora_linear.h
+    );
+    expect(outputs.map(({ name }) => name)).toEqual(['y', 'u', 'preActivation']);
+    expect(attributes).toEqual(['scaling', 'activation', 'dropout', 'site', 'precision']);
+    expect(limits).toEqual([
+      { name: 'rank', low: 1, high: 256 },
+      { name: 'dropout', low: 0, high: 1 },
+    ]);
+    expect(mostOf('loraLinear', 'rank')).toBe(256);
+    expect(opByName('mse').attributes).toEqual([]);
+    expect(opByName('embeddingSum').inputs.map(({ dims }) => dims[0])).toEqual(
+      ['T', 'V0', 'T', 'V1', 'T', 'V2', 'T', 'V3'], // one to four tables
+    );
   });
 
   test('signatures are read from the form of the contract headers', () => {
-    expect(operands('x [R, K], ids? [T] i32, dW [N, K] acc')).toEqual([
-      { name: 'x', dtype: 'float', dims: ['R', 'K'], optional: false, accumulated: false },
+    expect(operands('W [R, K] packed forward, ids? [T] i32 < C or ignoreIndex, dW [N, K] acc')).toEqual([
+      { name: 'W', dtype: 'float', dims: ['R', 'K'], optional: false, accumulated: false },
       { name: 'ids', dtype: 'i32', dims: ['T'], optional: true, accumulated: false },
       { name: 'dW', dtype: 'float', dims: ['N', 'K'], optional: false, accumulated: true },
     ]);

@@ -24,15 +24,16 @@ void squaredNorm(const OpCall& call) {
 
 void adamw(const OpCall& call) {
   const auto op = AdamWOp::bind(call);
-  const AdamWStep step{static_cast<float>(op.gradientScale),
-                       static_cast<float>(1 - op.learningRate * op.weightDecay),
-                       static_cast<float>(op.beta1),
-                       static_cast<float>(op.beta2),
-                       static_cast<float>(1 - op.beta1),
-                       static_cast<float>(1 - op.beta2),
-                       static_cast<float>(1 / std::sqrt(op.correction2)),
-                       static_cast<float>(op.eps),
-                       static_cast<float>(op.learningRate / op.correction1)};
+  const AdamWSettings& s = op.settings;
+  const AdamWStep step{static_cast<float>(s.gradientScale),
+                       static_cast<float>(1 - s.learningRate * s.weightDecay),
+                       static_cast<float>(s.beta1),
+                       static_cast<float>(s.beta2),
+                       static_cast<float>(1 - s.beta1),
+                       static_cast<float>(1 - s.beta2),
+                       static_cast<float>(1 / std::sqrt(s.correction2)),
+                       static_cast<float>(s.eps),
+                       static_cast<float>(s.learningRate / s.correction1)};
   const float* gradient = op.gradient.as<float>();
   float *p = op.p.as<float>(), *m = op.m.as<float>(), *v = op.v.as<float>();
   forElements(op.gradient.count(), [&](int64_t begin, int64_t end) {

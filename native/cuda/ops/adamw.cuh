@@ -13,15 +13,15 @@ struct AdamWStep {
   float decay, beta1, beta2, oneMinusBeta1, oneMinusBeta2, inverseSqrtCorrection2, eps, stepSize;
 };
 
-inline AdamWStep adamwStep(const OptimizerGroup& g, double correction1, double correction2) {
-  return {static_cast<float>(1 - g.learningRate * g.weightDecay),
-          static_cast<float>(g.beta1),
-          static_cast<float>(g.beta2),
-          static_cast<float>(1 - g.beta1),
-          static_cast<float>(1 - g.beta2),
-          static_cast<float>(1 / std::sqrt(correction2)),
-          static_cast<float>(g.eps),
-          static_cast<float>(g.learningRate / correction1)};
+inline AdamWStep adamwStep(const AdamWSettings& s) {
+  return {static_cast<float>(1 - s.learningRate * s.weightDecay),
+          static_cast<float>(s.beta1),
+          static_cast<float>(s.beta2),
+          static_cast<float>(1 - s.beta1),
+          static_cast<float>(1 - s.beta2),
+          static_cast<float>(1 / std::sqrt(s.correction2)),
+          static_cast<float>(s.eps),
+          static_cast<float>(s.learningRate / s.correction1)};
 }
 
 struct AdamWTensor {

@@ -35,9 +35,8 @@ void squaredNorm(const OpCall& call) {
 void adamw(const OpCall& call) {
   const auto op = AdamWOp::bind(call);
   const AdamWTensor t{op.gradient.as<float>(), op.p.as<float>(), op.m.as<float>(), op.v.as<float>()};
-  const AdamWStep step =
-      adamwStep({op.learningRate, op.beta1, op.beta2, op.eps, op.weightDecay}, op.correction1, op.correction2);
-  forElements("adamw", op.gradient.count(), AdamW{t, step, static_cast<float>(op.gradientScale)});
+  const auto gradientScale = static_cast<float>(op.settings.gradientScale);
+  forElements("adamw", op.gradient.count(), AdamW{t, adamwStep(op.settings), gradientScale});
 }
 
 }  // namespace fl::cuda

@@ -72,16 +72,18 @@ __global__ void __launch_bounds__(SumTeam::kThreads) adamwChunks(const TensorLis
 }
 
 std::vector<TensorList> listsOf(const OptimizerUpdate& update) {
+  std::vector<AdamWStep> steps;
+  for (const OptimizerGroup& group : update.settings.groups)
+    steps.push_back(adamwStep(AdamWSettings::of(group, update.settings.step)));
   std::vector<TensorList> lists;
   for (const OptimizerUpdate::Item& item : update.items) {
     if (lists.empty() || lists.back().count == kMostTensors) lists.emplace_back();
     TensorList& list = lists.back();
-    const OptimizerGroup& group = update.groups[static_cast<size_t>(item.group)];
     const int t = list.count++;
     list.elements[t] = item.gradient.count();
     list.firstChunk[t + 1] = list.firstChunk[t] + ceilDivide(list.elements[t], kTensorChunk);
     list.tensor[t] = {item.gradient.as<float>(), item.p.as<float>(), item.m.as<float>(), item.v.as<float>()};
-    list.step[t] = adamwStep(group, 1 - std::pow(group.beta1, update.step), 1 - std::pow(group.beta2, update.step));
+    list.step[t] = steps[static_cast<size_t>(item.group)];
   }
   return lists;
 }
@@ -103,7 +105,8 @@ ApplyResult update(const OptimizerUpdate& update) {
     launch(name, squareChunks, dim3(blocks(name, list.chunks())), SumTeam::kThreads, list, partials + before);
     before += list.chunks();
   }
-  launch(name, decide, dim3(1), SumTeam::kThreads, partials, chunks, update.maxGradNorm, update.loss, decision);
+  launch(name, decide, dim3(1), SumTeam::kThreads, partials, chunks, update.settings.maxGradNorm, update.loss,
+         decision);
   for (const TensorList& list : lists)
     launch(name, adamwChunks, dim3(blocks(name, list.chunks())), SumTeam::kThreads, list, decision);
 

@@ -4,12 +4,16 @@
  */
 import { FusedLoraError } from '../../base/errors';
 import type { Sizes, Value } from '../value';
-import { applied, defineOp, elements, type OpCall, operands, touchedBytes } from './op';
+import { applied, defineOp, elements, type OpCall, touchedBytes } from './op';
+import type { ACTIVATIONS } from './signatures';
 
 export type ActivationKind = 'gelu' | 'geluTanh' | 'relu' | 'tanh';
 
-/** FLOPs an element of f and of f', by the counting rule of OpDefinition.flops. */
-const COST: Readonly<Record<ActivationKind, { forward: number; backward: number }>> = {
+/**
+ * FLOPs an element of f and of f', by the counting rule of OpDefinition.flops: of all that the
+ * native side has.
+ */
+const COST: Readonly<Record<Exclude<(typeof ACTIVATIONS)[number], 'none'>, { forward: number; backward: number }>> = {
   gelu: { forward: 5, backward: 10 },
   geluTanh: { forward: 9, backward: 15 },
   relu: { forward: 1, backward: 1 },
@@ -20,7 +24,7 @@ const COST: Readonly<Record<ActivationKind, { forward: number; backward: number 
 export function activationOf(call: OpCall): ActivationKind | undefined {
   const kind = call.attributes['activation'] ?? 'none';
   if (kind === 'none') return undefined;
-  if (typeof kind === 'string' && Object.hasOwn(COST, kind)) return kind as ActivationKind;
+  if (typeof kind === 'string' && Object.hasOwn(COST, kind)) return kind as keyof typeof COST;
   throw new FusedLoraError(
     'INVALID_ARGUMENT',
     `${call.path ? `${call.path}: ` : ''}activation '${kind}' is not known; use one of ${Object.keys(COST).join(', ')}`,
@@ -39,24 +43,16 @@ export function slopeFlops(call: OpCall, dx: Value | undefined, sizes: Sizes): n
   return kind ? COST[kind].backward * elements(dx, sizes) : 0;
 }
 
-export const activationOp = defineOp({
-  name: 'activation',
+export const activationOp = defineOp('activation', {
   role: 'forward',
-  inputs: operands('x [R, N]'),
-  outputs: operands('y [R, N]'),
-  attributes: ['activation'],
   check: activationOf,
   gradient: ({ inputs: [x], attributes }, back) => back.emit('activationBackward', [back.dy, x], [x], attributes),
   flops: activationFlops,
   bytes: touchedBytes,
 });
 
-export const activationBackwardOp = defineOp({
-  name: 'activationBackward',
+export const activationBackwardOp = defineOp('activationBackward', {
   role: 'backward',
-  inputs: operands('dy [R, N], x [R, N]'),
-  outputs: operands('dx [R, N]'),
-  attributes: ['activation'],
   check: activationOf,
   flops: (call, sizes) => slopeFlops(call, call.outputs[0], sizes),
   bytes: touchedBytes,

@@ -3,17 +3,11 @@
  * op.
  * Contract: native/ops/add_layer_norm.h. Made from separate ops by src/graph/rewrite/fuse.ts.
  */
-import { checkDropout } from './dropout_spec';
 import { LAYER_NORM_FLOPS, layerNormBackwardFlops } from './layer_norm';
-import { defineOp, elements, numberOf, operands, pick, touchedBytes } from './op';
+import { defineOp, elements, numberOf, pick, touchedBytes } from './op';
 
-export const addLayerNormOp = defineOp({
-  name: 'addLayerNorm',
+export const addLayerNormOp = defineOp('addLayerNorm', {
   role: 'forward',
-  inputs: operands('x [R, H], residual [R, H], gamma [H], beta [H], tokenIndex? [R] i32'),
-  outputs: operands('y [R, H], z? [R, H], stats? [R, 2]'),
-  attributes: ['eps', 'dropout', 'site'],
-  check: checkDropout,
   gradient: (node, back) => {
     const [x, residual, gamma, beta, tokenIndex] = node.inputs;
     if (!back.needs(x, residual, gamma, beta)) return;
@@ -32,13 +26,8 @@ export const addLayerNormOp = defineOp({
   bytes: touchedBytes,
 });
 
-export const addLayerNormBackwardOp = defineOp({
-  name: 'addLayerNormBackward',
+export const addLayerNormBackwardOp = defineOp('addLayerNormBackward', {
   role: 'backward',
-  inputs: operands('dy [R, H], z [R, H], gamma [H], stats [R, 2], tokenIndex? [R] i32'),
-  outputs: operands('dx? [R, H], dresidual? [R, H], dgamma? [H] acc, dbeta? [H] acc'),
-  attributes: ['dropout', 'site'],
-  check: checkDropout,
   flops: (call, sizes) => {
     const [dx, dresidual, dgamma, dbeta] = call.outputs;
     const count = elements(call.inputs[0], sizes);

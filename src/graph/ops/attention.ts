@@ -5,27 +5,12 @@
  */
 import { FusedLoraError } from '../../base/errors';
 import type { Sizes, Value } from '../value';
-import { checkDropout, dropoutAttributes } from './dropout_spec';
-import {
-  applied,
-  defineOp,
-  dimsOf,
-  numberOf,
-  type OpCall,
-  type Operand,
-  type OpSpec,
-  operands,
-  placeOf,
-  touchedBytes,
-} from './op';
-
-const ATTRIBUTES = ['numHeads', 'scale', 'dropout', 'site'];
+import { dropoutAttributes } from './dropout_spec';
+import { applied, defineOp, dimsOf, numberOf, type OpCall, type OpSpec, placeOf, touchedBytes } from './op';
 
 function check(this: OpSpec, call: OpCall): void {
-  checkDropout.call(this, call);
   const heads = numberOf(call, 'numHeads');
-  const operand = (name: string) =>
-    call.inputs[(this.inputs as readonly Operand[]).findIndex((o) => o.name === name)] as Value | undefined;
+  const operand = (name: string) => call.inputs[this.inputs.findIndex((o) => o.name === name)] as Value | undefined;
   const [q, k] = [operand('q') as Value, operand('k') as Value];
   if (!operand('queryRows') && q.shape[0] !== k.shape[0]) {
     throw new FusedLoraError(
@@ -52,12 +37,8 @@ function pairFlops(q: Value | undefined, products: number, softmax: number, head
   return Q * L * (2 * H * products + softmax * heads);
 }
 
-export const attentionOp = defineOp({
-  name: 'attention',
+export const attentionOp = defineOp('attention', {
   role: 'forward',
-  inputs: operands('q [Q, H], k [T, H], v [T, H], cuSeqlens [S+1] i32, queryRows? [Q] i32'),
-  outputs: operands('y [Q, H], logsumexp? [Q, numHeads]'),
-  attributes: ATTRIBUTES,
   check,
   gradient: (node, back) => {
     const [q, k, v, cuSeqlens, queryRows] = node.inputs;
@@ -74,14 +55,8 @@ export const attentionOp = defineOp({
   bytes: touchedBytes,
 });
 
-export const attentionBackwardOp = defineOp({
-  name: 'attentionBackward',
+export const attentionBackwardOp = defineOp('attentionBackward', {
   role: 'backward',
-  inputs: operands(
-    'dy [Q, H], q [Q, H], k [T, H], v [T, H], y [Q, H], logsumexp [Q, numHeads], cuSeqlens [S+1] i32, queryRows? [Q] i32',
-  ),
-  outputs: operands('dq? [Q, H], dk? [T, H], dv? [T, H]'),
-  attributes: ATTRIBUTES,
   check,
   flops: (call, sizes) => {
     const [dq, dk, dv] = call.outputs;

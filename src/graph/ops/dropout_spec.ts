@@ -4,7 +4,6 @@
  */
 import { FusedLoraError } from '../../base/errors';
 import type { Attributes, Graph } from '../value';
-import { numberOf, type OpCall, type OpSpec, placeOf } from './op';
 
 /**
  * The attributes of an op with dropout: none when it is
@@ -18,11 +17,4 @@ export function dropoutAttributes(graph: Graph, p: number): Attributes {
     );
   }
   return graph.training && p > 0 ? { dropout: p, site: graph.nextSite() } : {};
-}
-
-export function checkDropout(this: OpSpec, call: OpCall): void {
-  const p = numberOf(call, 'dropout');
-  if (!(p >= 0 && p < 1)) {
-    throw new FusedLoraError('INVALID_ARGUMENT', `${placeOf(this, call)}: dropout ${p} is not in [0, 1)`);
-  }
 }

@@ -4,15 +4,11 @@
  * src/graph/rewrite/fuse.ts.
  */
 import type { Value } from '../value';
-import { checkDropout, dropoutAttributes } from './dropout_spec';
-import { applied, defineOp, elements, operands, touchedBytes } from './op';
+import { dropoutAttributes } from './dropout_spec';
+import { applied, defineOp, elements, touchedBytes } from './op';
 
-export const addOp = defineOp({
-  name: 'add',
+export const addOp = defineOp('add', {
   role: 'forward',
-  inputs: operands('a [R, N], b [R, N]'),
-  outputs: operands('y [R, N]'),
-  attributes: [],
   gradient: ({ inputs: [a, b] }, back) => {
     back.pass(a, back.dy);
     back.pass(b, back.dy);
@@ -21,24 +17,15 @@ export const addOp = defineOp({
   bytes: touchedBytes,
 });
 
-export const scaleOp = defineOp({
-  name: 'scale',
+export const scaleOp = defineOp('scale', {
   role: 'forward',
-  inputs: operands('x [R, N]'),
-  outputs: operands('y [R, N]'),
-  attributes: ['factor'],
   gradient: ({ inputs: [x], attributes }, back) => back.emit('scale', [back.dy], [x], attributes),
   flops: (call, sizes) => elements(call.outputs[0], sizes),
   bytes: touchedBytes,
 });
 
-export const dropoutOp = defineOp({
-  name: 'dropout',
+export const dropoutOp = defineOp('dropout', {
   role: 'forward',
-  inputs: operands('x [R, N], tokenIndex? [R] i32'),
-  outputs: operands('y [R, N]'),
-  attributes: ['dropout', 'site'],
-  check: checkDropout,
   gradient: ({ inputs: [x, tokenIndex], attributes }, back) =>
     back.emit('dropout', [back.dy, tokenIndex], [x], attributes),
   flops: (call, sizes) => elements(call.outputs[0], sizes),

@@ -6,9 +6,7 @@
 import { FusedLoraError } from '../../base/errors';
 import type { Parameter } from '../parameter';
 import type { Value } from '../value';
-import { applied, bytesOf, defineOp, elements, numberOf, operands } from './op';
-
-const MAX_TABLES = 4;
+import { applied, bytesOf, defineOp, elements, numberOf } from './op';
 
 /**
  * Attribute that keeps table i's padding index for the
@@ -16,15 +14,8 @@ const MAX_TABLES = 4;
  */
 const paddingName = (table: number) => `paddingIndex${table}`;
 
-export const embeddingSumOp = defineOp({
-  name: 'embeddingSum',
+export const embeddingSumOp = defineOp('embeddingSum', {
   role: 'forward',
-  inputs: (count) =>
-    Array.from({ length: Math.min(MAX_TABLES, Math.max(1, Math.ceil(count / 2))) }, (_, i) =>
-      operands(`ids_${i} [T] i32, table_${i} [V${i}, H]`),
-    ).flat(),
-  outputs: operands('y [T, H]'),
-  attributes: Array.from({ length: MAX_TABLES }, (_, i) => paddingName(i)),
   gradient: (node, back) => {
     for (let i = 0; i < node.inputs.length / 2; i++) {
       const padding = numberOf(node, paddingName(i), -1);
@@ -40,15 +31,13 @@ export const embeddingSumOp = defineOp({
       .reduce((sum, ids) => sum + bytesOf(ids, sizes) + bytesOf(outputs[0], sizes), bytesOf(outputs[0], sizes)),
 });
 
-export const embeddingBackwardOp = defineOp({
-  name: 'embeddingBackward',
+export const embeddingBackwardOp = defineOp('embeddingBackward', {
   role: 'backward',
-  inputs: operands('ids [T] i32, dy [T, H]'),
-  outputs: operands('dtable [V, H] acc'),
-  attributes: ['paddingIndex'],
   flops: (call, sizes) => elements(call.inputs[1], sizes),
   bytes: ({ inputs: [ids, dy] }, sizes) => bytesOf(ids, sizes) + 3 * bytesOf(dy, sizes),
 });
+
+const MAX_TABLES = embeddingSumOp.inputs.length / 2;
 
 /** A table and which of its rows. */
 export interface EmbeddingTerm {

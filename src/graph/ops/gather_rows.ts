@@ -5,25 +5,17 @@
  * src/graph/rewrite/dead_tokens.ts.
  */
 import type { Value } from '../value';
-import { applied, bytesOf, defineOp, elements, operands, touchedBytes } from './op';
+import { applied, bytesOf, defineOp, elements, touchedBytes } from './op';
 
-export const gatherRowsOp = defineOp({
-  name: 'gatherRows',
+export const gatherRowsOp = defineOp('gatherRows', {
   role: 'forward',
-  inputs: operands('x [R, N], index [G] i32'),
-  outputs: operands('y [G, N]'),
-  attributes: [],
   gradient: ({ inputs: [x, index] }, back) => back.emit('gatherRowsBackward', [back.dy, index], [x]),
   flops: () => 0,
   bytes: ({ inputs: [, index], outputs: [y] }, sizes) => bytesOf(index, sizes) + 2 * bytesOf(y, sizes),
 });
 
-export const gatherRowsBackwardOp = defineOp({
-  name: 'gatherRowsBackward',
+export const gatherRowsBackwardOp = defineOp('gatherRowsBackward', {
   role: 'backward',
-  inputs: operands('dy [G, N], index [G] i32'),
-  outputs: operands('dx [R, N]'),
-  attributes: [],
   flops: (call, sizes) => elements(call.inputs[0], sizes),
   bytes: touchedBytes,
 });

@@ -4,7 +4,7 @@
  */
 import type { Parameter } from '../parameter';
 import type { Value } from '../value';
-import { applied, defineOp, elements, operands, touchedBytes } from './op';
+import { applied, defineOp, elements, touchedBytes } from './op';
 
 /** An element: mean 1, variance 3, normalise 2, affine 2. */
 export const LAYER_NORM_FLOPS = 8;
@@ -18,12 +18,8 @@ export function layerNormBackwardFlops(count: number, dx: boolean, affine: boole
   return count * ((dx ? BACKWARD_FLOPS : 0) + (affine ? AFFINE_FLOPS : 0));
 }
 
-export const layerNormOp = defineOp({
-  name: 'layerNorm',
+export const layerNormOp = defineOp('layerNorm', {
   role: 'forward',
-  inputs: operands('x [R, H], gamma [H], beta [H]'),
-  outputs: operands('y [R, H], stats? [R, 2]'),
-  attributes: ['eps'],
   gradient: ({ inputs: [x, gamma, beta] }, back) => {
     if (back.needs(x, gamma, beta)) {
       back.emit('layerNormBackward', [back.dy, x, gamma, back.keep(1)], [x, gamma, beta]);
@@ -33,12 +29,8 @@ export const layerNormOp = defineOp({
   bytes: touchedBytes,
 });
 
-export const layerNormBackwardOp = defineOp({
-  name: 'layerNormBackward',
+export const layerNormBackwardOp = defineOp('layerNormBackward', {
   role: 'backward',
-  inputs: operands('dy [R, H], x [R, H], gamma [H], stats [R, 2]'),
-  outputs: operands('dx? [R, H], dgamma? [H] acc, dbeta? [H] acc'),
-  attributes: [],
   flops: ({ inputs: [dy], outputs: [dx, dgamma, dbeta] }, sizes) =>
     layerNormBackwardFlops(elements(dy, sizes), dx !== undefined, (dgamma ?? dbeta) !== undefined),
   bytes: touchedBytes,

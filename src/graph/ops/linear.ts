@@ -5,17 +5,7 @@
 import type { Parameter } from '../parameter';
 import type { Sizes, Value } from '../value';
 import { activationFlops, activationOf, slopeFlops } from './activation';
-import {
-  applied,
-  defineOp,
-  dimsOf,
-  elements,
-  type GradientContext,
-  type OpCall,
-  operands,
-  pick,
-  touchedBytes,
-} from './op';
+import { applied, defineOp, dimsOf, elements, type GradientContext, type OpCall, pick, touchedBytes } from './op';
 
 /**
  * 2·R·K·N: a product of [R, K] with a weight of [N, K]. The bias starts the sums and costs nothing.
@@ -54,12 +44,8 @@ export function epilogueGradient(
   return back.compute('activationBackward', [back.dy, back.keep(preActivation)], { activation });
 }
 
-export const linearOp = defineOp({
-  name: 'linear',
+export const linearOp = defineOp('linear', {
   role: 'forward',
-  inputs: operands('x [R, K], W [N, K], b? [N], residual? [R, N]'),
-  outputs: operands('y [R, N], preActivation? [R, N]'),
-  attributes: ['activation', 'precision'],
   check: activationOf,
   gradient: (node, back) => {
     const [x, W, b, residual] = node.inputs;
@@ -76,34 +62,22 @@ export const linearOp = defineOp({
   bytes: touchedBytes,
 });
 
-export const linearBackwardInputOp = defineOp({
-  name: 'linearBackwardInput',
+export const linearBackwardInputOp = defineOp('linearBackwardInput', {
   role: 'backward',
-  inputs: operands('dy [R, N], W [N, K], preActivation? [R, K], residual? [R, K]'),
-  outputs: operands('dx [R, K]'),
-  attributes: ['precision', 'activation'],
   check: activationOf,
   flops: (call, sizes) =>
     productFlops(call.inputs[0], call.inputs[1], sizes) + gradientEpilogueFlops(call, call.inputs[3], sizes),
   bytes: touchedBytes,
 });
 
-export const linearBackwardWeightOp = defineOp({
-  name: 'linearBackwardWeight',
+export const linearBackwardWeightOp = defineOp('linearBackwardWeight', {
   role: 'backward',
-  inputs: operands('dy [R, N], x [R, K]'),
-  outputs: operands('dW [N, K] acc'),
-  attributes: ['precision'],
   flops: (call, sizes) => productFlops(call.inputs[0], call.outputs[0], sizes),
   bytes: touchedBytes,
 });
 
-export const biasBackwardOp = defineOp({
-  name: 'biasBackward',
+export const biasBackwardOp = defineOp('biasBackward', {
   role: 'backward',
-  inputs: operands('dy [R, N]'),
-  outputs: operands('db [N] acc'),
-  attributes: [],
   flops: (call, sizes) => elements(call.inputs[0], sizes),
   bytes: touchedBytes,
 });

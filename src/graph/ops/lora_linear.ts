@@ -3,40 +3,16 @@
  * Contract: native/ops/lora_linear.h. The module that puts it into a model:
  * src/lora/lora_linear.ts.
  */
-import { FusedLoraError } from '../../base/errors';
 import type { Parameter } from '../parameter';
 import type { Value } from '../value';
 import { activationOf } from './activation';
-import { checkDropout, dropoutAttributes } from './dropout_spec';
+import { dropoutAttributes } from './dropout_spec';
 import { epilogueFlops, epilogueGradient, gradientEpilogueFlops, productFlops } from './linear';
-import {
-  applied,
-  defineOp,
-  type GradientContext,
-  numberOf,
-  type OpCall,
-  operands,
-  pick,
-  placeOf,
-  touchedBytes,
-} from './op';
+import { applied, defineOp, type GradientContext, numberOf, type OpCall, pick, touchedBytes } from './op';
 
-const MAX_RANK = 256;
-
-export const loraLinearOp = defineOp({
-  name: 'loraLinear',
+export const loraLinearOp = defineOp('loraLinear', {
   role: 'forward',
-  inputs: operands('x [R, K], W [N, K], b? [N], A [r, K], B [N, r], residual? [R, N], tokenIndex? [R] i32'),
-  outputs: operands('y [R, N], u [R, r], preActivation? [R, N]'),
-  attributes: ['scaling', 'activation', 'dropout', 'site', 'precision'],
-  check(call) {
-    checkDropout.call(this, call);
-    activationOf(call);
-    const rank = call.inputs[3]?.shape[0] as number;
-    if (rank < 1 || rank > MAX_RANK) {
-      throw new FusedLoraError('INVALID_ARGUMENT', `${placeOf(this, call)}: rank ${rank} is not in 1..${MAX_RANK}`);
-    }
-  },
+  check: activationOf,
   gradient: (node, back) => {
     const [x, W, b, A, B, residual] = node.inputs;
     const dz = epilogueGradient(node, back, residual, 2, [x, W, b, A, B]);
@@ -88,19 +64,9 @@ function separateGradient(node: OpCall, back: GradientContext, dz: Value): void 
   back.emit('linearBackwardInput', [dz, W], [x], precision);
 }
 
-export const loraLinearBackwardOp = defineOp({
-  name: 'loraLinearBackward',
+export const loraLinearBackwardOp = defineOp('loraLinearBackward', {
   role: 'backward',
-  inputs: operands(
-    'dy [R, N], x [R, K], u [R, r], W? [N, K], A [r, K], B [N, r], tokenIndex? [R] i32, ' +
-      'preActivation? [R, K], residual? [R, K]',
-  ),
-  outputs: operands('dx? [R, K], dA [r, K] acc, dB [N, r] acc'),
-  attributes: ['scaling', 'dropout', 'site', 'precision', 'activation'],
-  check(call) {
-    checkDropout.call(this, call);
-    activationOf(call);
-  },
+  check: activationOf,
   flops: (call, sizes) => {
     const [dy, , , W, A, B] = call.inputs;
     const dx = call.outputs[0] ? productFlops(dy, W, sizes) + productFlops(dy, A, sizes) : 0;

@@ -5,17 +5,7 @@
 import { FusedLoraError } from '../../base/errors';
 import type { Parameter } from '../parameter';
 import type { Value } from '../value';
-import { applied, defineOp, elements, numberOf, type OpCall, type OpSpec, operands, placeOf, touchedBytes } from './op';
-
-function checkSmoothing(this: OpSpec, call: OpCall): void {
-  const smoothing = numberOf(call, 'labelSmoothing');
-  if (!(smoothing >= 0 && smoothing < 1)) {
-    throw new FusedLoraError(
-      'INVALID_ARGUMENT',
-      `${placeOf(this, call)}: labelSmoothing ${smoothing} is not in [0, 1)`,
-    );
-  }
-}
+import { applied, defineOp, elements, type OpCall, touchedBytes } from './op';
 
 function refuseTrained(op: string, call: OpCall, operand: Value | undefined): void {
   throw new FusedLoraError(
@@ -24,15 +14,8 @@ function refuseTrained(op: string, call: OpCall, operand: Value | undefined): vo
   );
 }
 
-const CROSS_ENTROPY = ['labelSmoothing', 'ignoreIndex'];
-
-export const crossEntropyOp = defineOp({
-  name: 'crossEntropy',
+export const crossEntropyOp = defineOp('crossEntropy', {
   role: 'loss',
-  inputs: operands('logits [R, C], labels [R] i32, classWeights? [C]'),
-  outputs: operands('loss [1]'),
-  attributes: CROSS_ENTROPY,
-  check: checkSmoothing,
   gradient: (node, back) => {
     const [logits, labels, classWeights] = node.inputs;
     if (back.needs(classWeights)) refuseTrained('crossEntropy', node, classWeights);
@@ -43,24 +26,15 @@ export const crossEntropyOp = defineOp({
   bytes: touchedBytes,
 });
 
-export const crossEntropyBackwardOp = defineOp({
-  name: 'crossEntropyBackward',
+export const crossEntropyBackwardOp = defineOp('crossEntropyBackward', {
   role: 'backward',
-  inputs: operands('logits [R, C], labels [R] i32, classWeights? [C]'),
-  outputs: operands('dlogits [R, C]'),
-  attributes: CROSS_ENTROPY,
-  check: checkSmoothing,
   // As forward, and divide, subtract the target, scale.
   flops: (call, sizes) => 7 * elements(call.inputs[0], sizes),
   bytes: touchedBytes,
 });
 
-export const mseOp = defineOp({
-  name: 'mse',
+export const mseOp = defineOp('mse', {
   role: 'loss',
-  inputs: operands('x [R, C], target [R, C]'),
-  outputs: operands('loss [1]'),
-  attributes: [],
   gradient: (node, back) => {
     const [x, target] = node.inputs;
     if (back.needs(target)) refuseTrained('mse', node, target);
@@ -70,22 +44,14 @@ export const mseOp = defineOp({
   bytes: touchedBytes,
 });
 
-export const mseBackwardOp = defineOp({
-  name: 'mseBackward',
+export const mseBackwardOp = defineOp('mseBackward', {
   role: 'backward',
-  inputs: operands('x [R, C], target [R, C]'),
-  outputs: operands('dx [R, C]'),
-  attributes: [],
   flops: (call, sizes) => 2 * elements(call.inputs[0], sizes),
   bytes: touchedBytes,
 });
 
-export const bceWithLogitsOp = defineOp({
-  name: 'bceWithLogits',
+export const bceWithLogitsOp = defineOp('bceWithLogits', {
   role: 'loss',
-  inputs: operands('logits [R, C], target [R, C]'),
-  outputs: operands('loss [1]'),
-  attributes: [],
   gradient: (node, back) => {
     const [logits, target] = node.inputs;
     if (back.needs(target)) refuseTrained('bceWithLogits', node, target);
@@ -96,12 +62,8 @@ export const bceWithLogitsOp = defineOp({
   bytes: touchedBytes,
 });
 
-export const bceWithLogitsBackwardOp = defineOp({
-  name: 'bceWithLogitsBackward',
+export const bceWithLogitsBackwardOp = defineOp('bceWithLogitsBackward', {
   role: 'backward',
-  inputs: operands('logits [R, C], target [R, C]'),
-  outputs: operands('dlogits [R, C]'),
-  attributes: [],
   // A logit: exp, add, divide, subtract, scale.
   flops: (call, sizes) => 5 * elements(call.inputs[0], sizes),
   bytes: touchedBytes,

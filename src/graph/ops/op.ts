@@ -1,7 +1,7 @@
 /**
- * What every op of the graph has in common: its signature (the same operands,
- * in the same order, as its contract header in native/ops), the shape rule
- * that follows from it, its gradient rule, its FLOPs and its bytes.
+ * What every op of the graph has in common: its signature, which is that of its header in
+ * native/ops (signatures.ts, generated), the shape rule that follows from it, its gradient rule,
+ * its FLOPs and its bytes.
  * How one becomes a node: `apply`. All ops by name: registry.ts.
  */
 import { FusedLoraError } from '../../base/errors';
@@ -17,6 +17,7 @@ import {
   type ValueDType,
   type ValueType,
 } from '../value';
+import { type OpName, type Signature, signatures } from './signatures';
 
 /** One op on its operands, made or about to be made. */
 export type OpCall = Readonly<Pick<Node, 'inputs' | 'outputs' | 'attributes' | 'path'>>;
@@ -68,12 +69,16 @@ export interface GradientContext {
 
 export type GradientRule = (node: OpCall, back: GradientContext) => void;
 
-export interface OpSpec {
-  readonly name: string;
+/** Least and most of a dimension; of an attribute, the least and the first that is too much. */
+export interface Limit {
+  name: string;
+  low: number;
+  high: number;
+}
+
+/** What an op's file says of it. */
+export interface OpRules {
   readonly role: OpRole;
-  readonly inputs: readonly Operand[] | ((count: number) => readonly Operand[]);
-  readonly outputs: readonly Operand[];
-  readonly attributes: readonly string[];
   /** What the signature can not say; throws. */
   check?(this: OpSpec, call: OpCall): void;
   /** Present for forward and loss ops. */
@@ -90,6 +95,14 @@ export interface OpSpec {
   readonly bytes: (call: OpCall, sizes: Sizes) => number;
 }
 
+export interface OpSpec extends OpRules {
+  readonly name: OpName;
+  readonly inputs: readonly Operand[];
+  readonly outputs: readonly Operand[];
+  readonly attributes: readonly string[];
+  readonly limits: readonly Limit[];
+}
+
 export interface OpDefinition extends OpSpec {
   /**
    * Types of all outputs, optional ones too. Outputs already in the call fix what inputs do not
@@ -99,8 +112,8 @@ export interface OpDefinition extends OpSpec {
 }
 
 /**
- * Operands from text in the form of the native contract
- * headers: `x [R, K], ids [T] i32, b? [N], dW [N, K] acc`.
+ * Operands from text in the form of native/ops/signature.h:
+ * `x [R, K], ids [T] i32 < V, b? [N], dW [N, K] acc`.
  */
 export function operands(text: string): Operand[] {
   return [...text.matchAll(/(\w+)(\?)? \[([^\]]*)\]( i32)?( acc)?/g)].map(([, name, optional, dims, i32, acc]) => ({
@@ -112,12 +125,34 @@ export function operands(text: string): Operand[] {
   }));
 }
 
-export function defineOp(spec: OpSpec): OpDefinition {
+function limitsOf(text: string): Limit[] {
+  return [...text.matchAll(/(\w+) in \[(-?\d+), (-?\d+)[\])]/g)].map(([, name, low, high]) => ({
+    name: name as string,
+    low: Number(low),
+    high: Number(high),
+  }));
+}
+
+/** An op from its native signature and its rules. */
+export function defineOp(name: OpName, rules: OpRules): OpDefinition {
+  const { inputs, outputs, attributes = '', limits = '' }: Signature = signatures[name];
+  const spec: OpSpec = {
+    ...rules,
+    name,
+    inputs: operands(inputs),
+    outputs: operands(outputs),
+    attributes: [...attributes.matchAll(/(\w+)[^,]*/g)].map(([, attribute]) => attribute as string),
+    limits: limitsOf(limits),
+  };
   return { ...spec, infer: (call) => infer(spec, call) };
 }
 
-export function inputsOf(op: OpSpec, count: number): readonly Operand[] {
-  return typeof op.inputs === 'function' ? op.inputs(count) : op.inputs;
+/** The most that a dimension of an op may be: `mostOf('loraLinear', 'rank')`. */
+export function mostOf(op: OpName, dimension: string): number {
+  const { limits = '' }: Signature = signatures[op];
+  const limit = limitsOf(limits).find(({ name }) => name === dimension);
+  if (!limit) throw new FusedLoraError('INTERNAL', `${op} has no limit of ${dimension}`);
+  return limit.high;
 }
 
 /** `path: op`, the place that errors name. */
@@ -150,7 +185,7 @@ function infer(op: OpSpec, call: OpCall): ValueType[] {
       if (resolve(dim) === undefined) known.set(dim, value.shape[i] as Dim);
     });
   };
-  const inputs = inputsOf(op, call.inputs.length);
+  const { inputs } = op;
   if (call.inputs.length > inputs.length || call.outputs.length > op.outputs.length) {
     throw new FusedLoraError('INTERNAL', `${placeOf(op, call)}: got more operands than it takes`);
   }
@@ -165,6 +200,13 @@ function infer(op: OpSpec, call: OpCall): ValueType[] {
     if (!op.attributes.includes(name)) {
       throw new FusedLoraError('INTERNAL', `${placeOf(op, call)}: has no attribute '${name}'`);
     }
+  }
+  for (const { name, low, high } of op.limits) {
+    const isAttribute = op.attributes.includes(name);
+    const found = isAttribute ? call.attributes[name] : known.get(name);
+    if (typeof found !== 'number' || (found >= low && (isAttribute ? found < high : found <= high))) continue;
+    const range = isAttribute ? `[${low}, ${high})` : `${low}..${high}`;
+    throw new FusedLoraError('INVALID_ARGUMENT', `${placeOf(op, call)}: ${name} ${found} is not in ${range}`);
   }
   op.check?.(call);
   op.outputs.forEach((operand, i) => {

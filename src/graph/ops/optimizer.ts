@@ -3,25 +3,17 @@
  * Contract: native/ops/optimizer.h. Learning rates and clipping are decided in
  * src/train/trainer.ts.
  */
-import { bytesOf, defineOp, elements, operands } from './op';
+import { bytesOf, defineOp, elements } from './op';
 
-export const adamwOp = defineOp({
-  name: 'adamw',
+export const adamwOp = defineOp('adamw', {
   role: 'optimizer',
-  inputs: operands('gradient [n]'),
-  outputs: operands('p [n] acc, m [n] acc, v [n] acc'),
-  attributes: ['learningRate', 'beta1', 'beta2', 'eps', 'weightDecay', 'step', 'gradientScale'],
   // Decay 1, clip 1, moments 3 + 4, update 5.
   flops: (call, sizes) => 14 * elements(call.inputs[0], sizes),
   bytes: (call, sizes) => 7 * bytesOf(call.inputs[0], sizes),
 });
 
-export const squaredNormOp = defineOp({
-  name: 'squaredNorm',
+export const squaredNormOp = defineOp('squaredNorm', {
   role: 'optimizer',
-  inputs: operands('x [n]'),
-  outputs: operands('out [1]'),
-  attributes: [],
   flops: (call, sizes) => 2 * elements(call.inputs[0], sizes),
   bytes: (call, sizes) => bytesOf(call.inputs[0], sizes),
 });
