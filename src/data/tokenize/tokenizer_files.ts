@@ -109,48 +109,49 @@ function hasTokenTypes(config: Record<string, unknown>): boolean {
 
 type Fields = Record<string, unknown>;
 
+/** Options of a class → fields of BERT's normalizer. */
+const NORMALIZER_OPTIONS = {
+  do_lower_case: 'lowercase',
+  strip_accents: 'strip_accents',
+  tokenize_chinese_chars: 'handle_chinese_chars',
+};
+
 /**
  * tokenizer.json with the options that classes of transformers put over it: of BERT's normalizer, and the blank before byte-level words.
  * A class that has no options of its own takes the file as it stands.
  */
 function withOptions(tokenizer: Fields, config: Fields, dir: string, source: string): Fields {
-  const name = config['tokenizer_class'];
-  if (typeof name === 'string' && GENERIC_CLASS.test(name)) return tokenizer;
-  const over = (fields: Fields, options: Record<string, string>): Fields => {
-    const given = Object.entries(options).filter(([option]) => config[option] !== undefined);
-    return { ...fields, ...Object.fromEntries(given.map(([option, key]) => [key, config[option]])) };
+  const name = String(config['tokenizer_class'] ?? '');
+  if (GENERIC_CLASS.test(name)) return tokenizer;
+  const file = path.join(dir, 'tokenizer_config.json');
+  /** A class puts its default over the file where the option is left out, which the file's author may not have meant. */
+  const undecided = (classes: RegExp, option: string, says: boolean) => {
+    if (!classes.test(name) || config[option] !== undefined) return;
+    throw invalid(
+      file,
+      `names the class ${name} without ${option}, which it takes for ${String(!says)}, and ${source} says ${String(says)}. ` +
+        `Say which is meant: "${option}": true or false`,
+    );
   };
+  for (const option of ['do_lower_case', 'tokenize_chinese_chars', 'add_prefix_space']) {
+    const value = config[option];
+    if (value === undefined || typeof value === 'boolean') continue;
+    throw invalid(file, `its ${option} is ${short(value)}; expected true or false`);
+  }
   const out = { ...tokenizer };
   const normalizer = tokenizer['normalizer'] as Fields | null | undefined;
   if (normalizer?.['type'] === 'BertNormalizer') {
-    if (
-      /^(Bert|DistilBert|Electra)Tokenizer(Fast)?$/.test(String(name)) &&
-      normalizer['lowercase'] === false &&
-      config['do_lower_case'] === undefined
-    ) {
-      throw invalid(
-        path.join(dir, 'tokenizer_config.json'),
-        `names the class ${String(name)}, which takes texts in small letters, without do_lower_case, and ${source} keeps capitals. ` +
-          'Say which is meant: "do_lower_case": false or true',
-      );
-    }
-    out['normalizer'] = over(normalizer, {
-      do_lower_case: 'lowercase',
-      strip_accents: 'strip_accents',
-      tokenize_chinese_chars: 'handle_chinese_chars',
-    });
-  }
-  const prefix = config['add_prefix_space'];
-  if (prefix === undefined) return out;
-  if (typeof prefix !== 'boolean') {
-    throw invalid(
-      path.join(dir, 'tokenizer_config.json'),
-      `its add_prefix_space is ${short(prefix)}; expected true or false`,
-    );
+    if (normalizer['lowercase'] === false)
+      undecided(/^(Bert|DistilBert|Electra)Tokenizer(Fast)?$/, 'do_lower_case', false);
+    const given = Object.entries(NORMALIZER_OPTIONS).filter(([option]) => config[option] !== undefined);
+    out['normalizer'] = { ...normalizer, ...Object.fromEntries(given.map(([option, key]) => [key, config[option]])) };
   }
   const step = (value: unknown): unknown => {
     const fields = value as Fields | null;
-    if (fields?.['type'] === 'ByteLevel') return { ...fields, add_prefix_space: prefix };
+    if (fields?.['type'] === 'ByteLevel') {
+      if (fields['add_prefix_space'] === true) undecided(/^RobertaTokenizer(Fast)?$/, 'add_prefix_space', true);
+      return { ...fields, add_prefix_space: config['add_prefix_space'] ?? fields['add_prefix_space'] };
+    }
     const inner = fields?.['type'] === 'Sequence' ? fields['pretokenizers'] : undefined;
     return Array.isArray(inner) ? { ...fields, pretokenizers: inner.map(step) } : value;
   };
