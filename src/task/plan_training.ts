@@ -181,10 +181,12 @@ async function open(source: string, run: ResolvedFineTune, loaded: LoadedData | 
   const json = readJsonObject(source, 'to build the model', 'INVALID_CONFIG');
   const model = createModel(json, { task, ...ofConfig, ...(await namesFor(path.dirname(source))) });
   const found = tokenizer === undefined ? undefined : await findModel(tokenizer, { ...run.hub, tokenizerOnly: true });
+  const textTokenizer = found && loadTokenizer(found.folder);
+  textTokenizer?.checkRows(model.config.vocabSize, source);
   return {
     model,
     maxLength: Math.min(maxLength ?? DEFAULT_MAX_LENGTH, model.maxLength),
-    ...(found && { tokenizer: loadTokenizer(found.folder) }),
+    ...(textTokenizer && { tokenizer: textTokenizer }),
   };
 }
 

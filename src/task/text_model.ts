@@ -165,9 +165,11 @@ export function openFolders(
     const lacking = loaded.report.initialized.join(', ');
     if (lacking !== '') onNotice?.(`new and untrained, in neither the base model nor the adapter: ${lacking}`);
   }
+  const textTokenizer = loadTokenizer(tokenizer);
+  textTokenizer.checkRows(loaded.model.config.vocabSize, base.folder);
   return {
     model: loaded.model,
-    tokenizer: loadTokenizer(tokenizer),
+    tokenizer: textTokenizer,
     maxLength: checkedMaxLength(maxLength ?? settings.maxLength, loaded.model),
     report: loaded.report,
     baseModel: base.folder,

@@ -173,6 +173,24 @@ export class Tokenizer {
     return { ...encoded, wordIds: Int32Array.from(wordIds) };
   }
 
+  /**
+   * Sees to it that a model has a row for every id, before a text needs one.
+   *
+   * @param rows of the model's token embedding.
+   * @param model its folder, for the error.
+   * @throws FusedLoraError INVALID_TOKENIZER naming the first token that has none.
+   */
+  checkRows(rows: number, model: string): void {
+    if (this.vocabSize <= rows) return;
+    const tokens = [...this.model.vocabulary, ...this.added.ids].filter(([, id]) => id >= rows);
+    const [token, id] = tokens.reduce((least, each) => (each[1] < least[1] ? each : least));
+    throw new FusedLoraError(
+      'INVALID_TOKENIZER',
+      `${this.files.source}: has ${this.vocabSize} ids, and the token embedding of ${model} has ${rows} rows, none for ${JSON.stringify(token)} (${id}). ` +
+        'Give the tokenizer that belongs to the model; where tokens were added, the embedding has to be resized to them',
+    );
+  }
+
   /** Token ids of a text alone, without special tokens around it: for pretraining text. */
   textIds(text: string): number[] {
     return this.idsOf(text, undefined);
