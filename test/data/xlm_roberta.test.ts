@@ -93,6 +93,21 @@ describe('the tokenizer', () => {
     expect(new Set(pair.tokenTypeIds)).toEqual(new Set([0]));
   });
 
+  it('takes time in proportion to a text, and cuts graphemes at no window', () => {
+    const letter = 'e\u0301';
+    const long = tokenizer.encode(`${letter} `.repeat(20_000)).inputIds;
+    expect(long).toHaveLength(tokenizer.encode(`${letter} `.repeat(10)).inputIds.length * 2000 - 2 * 1999);
+    // Wherever a window ends, and in a letter that is longer than one.
+    const map = new PrecompiledCharsmap(split.normalizer.precompiled_charsmap);
+    const parts = [letter, '\u{1f468}\u200d\u{1f469}\u200d\u{1f467}', '\u304b\u3099', '\ufb01', '\r\n', letter];
+    const normalized = parts.map((part) => map.normalize(part)).join('');
+    for (let before = 100; before < 140; before++) {
+      expect(map.normalize('a'.repeat(before) + parts.join(''))).toBe('a'.repeat(before) + normalized);
+    }
+    const marks = '\u0316'.repeat(1000);
+    expect(map.normalize(`x${marks} ${letter}`)).toBe(`x${marks} \u00e9`);
+  });
+
   it('reads back what it wrote', () => {
     expect(tokenizer.decode(tokenizer.encode('a good film').inputIds).trim()).toBe('a good film');
   });

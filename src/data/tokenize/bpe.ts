@@ -41,15 +41,16 @@ export class Bpe implements TokenModel {
   }
 
   private addMerge(left: string, right: string, rank: number, where: string): void {
-    const merge = `${where}: merge ${rank + 1}, ${JSON.stringify(`${left} ${right}`)},`;
-    if (!right.startsWith(this.prefix)) throw new Refused(`${merge} lacks the prefix "${this.prefix}"`);
-    const [a, b, id] = [left, right, left + right.slice(this.prefix.length)].map((token) => {
-      const found = this.vocabulary.get(token);
-      if (found === undefined) throw new Refused(`${merge} needs ${JSON.stringify(token)}, which its vocab lacks`);
-      return found;
-    }) as [number, number, number];
-    this.ranks.set(a * PAIR + b, rank);
-    this.merged[rank] = id;
+    const refused = (problem: string) =>
+      new Refused(`${where}: merge ${rank + 1}, ${JSON.stringify(`${left} ${right}`)}, ${problem}`);
+    const idOf = (token: string): number => {
+      const id = this.vocabulary.get(token);
+      if (id === undefined) throw refused(`needs ${JSON.stringify(token)}, which its vocab lacks`);
+      return id;
+    };
+    if (!right.startsWith(this.prefix)) throw refused(`lacks the prefix "${this.prefix}"`);
+    this.ranks.set(idOf(left) * PAIR + idOf(right), rank);
+    this.merged[rank] = idOf(left + right.slice(this.prefix.length));
   }
 
   tokenize(word: string): number[] {

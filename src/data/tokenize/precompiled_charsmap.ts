@@ -14,7 +14,6 @@ export class PrecompiledCharsmap {
   private readonly keepsAscii: boolean;
   private readonly encoder = new TextEncoder();
   private readonly decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-  private readonly graphemes = new Intl.Segmenter('en', { granularity: 'grapheme' });
 
   /**
    * @param base64 4 bytes of trie size, the trie, replacements ended by NUL; numbers are little-endian.
@@ -34,7 +33,7 @@ export class PrecompiledCharsmap {
   normalize(text: string): string {
     if (this.keepsAscii && /^[\x20-\x7e]*$/.test(text)) return text;
     let out = '';
-    for (const { segment } of this.graphemes.segment(text)) {
+    for (const segment of graphemesOf(text)) {
       const bytes = this.encoder.encode(segment);
       const whole = bytes.length < MAX_GRAPHEME_BYTES ? this.replacementOf(bytes) : undefined;
       if (whole !== undefined) {
@@ -63,6 +62,29 @@ export class PrecompiledCharsmap {
   private replacementAt(start: number): string {
     const end = this.replacements.indexOf(0, start);
     return this.decoder.decode(this.replacements.subarray(start, end < 0 ? undefined : end));
+  }
+}
+
+const SEGMENTER = new Intl.Segmenter('en', { granularity: 'grapheme' });
+/** UTF-16 units that are segmented at a time: the segmenter's time grows with the square of a text. */
+const WINDOW = 128;
+
+/** Graphemes of a text. All of a window but its last are whole, whatever follows. */
+function* graphemesOf(text: string): Generator<string> {
+  for (let at = 0, window = WINDOW; at < text.length; ) {
+    const part = text.slice(at, at + window);
+    const segments = Array.from(SEGMENTER.segment(part), ({ segment }) => segment);
+    const last = at + window >= text.length ? segments.length : segments.length - 1;
+    // One grapheme that fills the window: letters of hundreds of marks.
+    if (last === 0) {
+      window *= 2;
+      continue;
+    }
+    for (let i = 0; i < last; i++) {
+      at += (segments[i] as string).length;
+      yield segments[i] as string;
+    }
+    window = WINDOW;
   }
 }
 

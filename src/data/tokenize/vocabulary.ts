@@ -30,7 +30,8 @@ export function refusedAt(where: string): (problem: string) => Refused {
 /** The `vocab` of a model that has it as an object. */
 export function vocabularyOf(component: Pick<Component, 'fields' | 'where'>): Map<string, number> {
   const entries = Object.entries(field(component, 'vocab', 'object'));
-  return new Map(entries.map(([token, id]) => [token, checkedId(id, token, refusedAt(component.where))]));
+  const refused = refusedAt(component.where);
+  return new Map(entries.map(([token, id]) => [token, checkedId(id, token, refused)]));
 }
 
 /** A word that the model has no token for, not even one that says so; Python fails at it too. */
