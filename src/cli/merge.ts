@@ -7,7 +7,8 @@ import { FusedLoraError } from '../base/errors';
 import { checkMergeOutput } from '../io/find_model';
 import { mergeAndUnload } from '../lora';
 import { saveModel } from '../models';
-import { copyTokenizer, writeSettings } from '../task/text_model';
+import { meaningFigures } from '../task/meaning/describe';
+import { copyTokenizer, writeRecord } from '../task/meaning/record';
 import { requiredOption } from './config_file';
 import { showFigures } from './figures';
 import { addModelOptions, type ModelOptions, openModel } from './model';
@@ -30,7 +31,8 @@ export function mergeCommand(): Command {
   addExamples(command, ['fused-lora merge --adapter my-adapter/ --output merged-model/']);
   return command.action(
     action(async (context, options: MergeOptions) => {
-      const { model, baseModel, maxLength, adapter } = await openModel(options, context);
+      const textModel = await openModel(options, context);
+      const { model, baseModel, adapter, tokenizerDir, meaning } = textModel;
       if (adapter === undefined) {
         throw new FusedLoraError('INVALID_ARGUMENT', 'there is no adapter to merge: give --adapter DIR');
       }
@@ -39,12 +41,16 @@ export function mergeCommand(): Command {
       saveModel(model, options.output, {
         dtype: options.saveDtype,
         extra: (folder) => {
-          writeSettings(folder, model, maxLength);
-          copyTokenizer(options.tokenizer ?? baseModel, folder);
+          writeRecord(folder, textModel);
+          copyTokenizer(tokenizerDir, folder);
         },
       });
       const line = `${adapter} merged into ${baseModel}: ${options.output}\n`;
-      showFigures(options.json, { command: 'merge', adapter, baseModel, output: options.output }, line);
+      showFigures(
+        options.json,
+        { command: 'merge', adapter, baseModel, output: options.output, meaning: meaningFigures(meaning) },
+        line,
+      );
     }),
   );
 }

@@ -5,7 +5,9 @@
 import type { Command } from 'commander';
 import { FusedLoraError } from '../base/errors';
 import { compact } from '../base/options';
-import { openTextModel, type TextModel } from '../task/text_model';
+import type { Task } from '../base/tasks';
+import type { TruncationSide } from '../task/meaning/types';
+import { openTextModel, requireTrained, type TextModel } from '../task/text_model';
 
 import type { CommandContext } from './run';
 import { addRows, rowsOf } from './table_options';
@@ -17,9 +19,29 @@ export interface ModelOptions {
   offline?: boolean;
   tokenizer?: string;
   maxLength?: number;
+  truncationSide?: TruncationSide;
+  task?: Task;
+  labels?: string[];
+  numLabels?: number;
+  ignoreMismatchedSizes?: boolean;
+  threshold?: number;
 }
 
-const ROWS = rowsOf(['revision', 'offline', 'tokenizer', 'maxLength'], { maxLength: { says: "the model's" } });
+const ROWS = rowsOf(
+  [
+    ...['revision', 'offline', 'tokenizer', 'task', 'labelNames', 'numLabels', 'ignoreMismatchedSizes'],
+    ...['maxLength', 'truncationSide'],
+  ],
+  {
+    tokenizer: { says: "the adapter's, else the base model's" },
+    task: { says: "the adapter's or model's" },
+    labelNames: { says: "the adapter's or model's" },
+    numLabels: { says: "the head's" },
+    ignoreMismatchedSizes: { help: "take a base model whose own head has another shape than the adapter's" },
+    maxLength: { says: "that of training, else the model's own" },
+    truncationSide: { says: "that of training, else the tokenizer's" },
+  },
+);
 
 export function addModelOptions(command: Command): Command {
   command
@@ -29,18 +51,20 @@ export function addModelOptions(command: Command): Command {
   return addRows(command, ROWS);
 }
 
-/** Opens it and refuses a head that nobody trained. */
-export async function openModel(
-  { model, adapter, tokenizer, maxLength, revision, offline }: ModelOptions,
-  context?: CommandContext,
-): Promise<TextModel> {
+/** Opens it, refuses a head that nobody trained, and says what it means. */
+export async function openModel(options: ModelOptions, context?: CommandContext): Promise<TextModel> {
+  const { model, adapter, labels: labelNames, ...others } = options;
   const dir = model ?? adapter;
   if (dir === undefined) {
     throw new FusedLoraError('INVALID_ARGUMENT', 'give --model DIR, --adapter DIR, or both');
   }
+  const { tokenizer, maxLength, truncationSide, task, numLabels, ignoreMismatchedSizes, revision, offline } = others;
   const opened = await openTextModel(
     dir,
-    compact({ adapter, tokenizer, maxLength, revision, offline, signal: context?.signal, onNotice: context?.say }),
+    compact({
+      ...{ adapter, tokenizer, maxLength, truncationSide, task, labelNames, numLabels, ignoreMismatchedSizes },
+      ...{ revision, offline, threshold: others.threshold, signal: context?.signal, onNotice: context?.say },
+    }),
   );
   if (opened.model.task === 'masked-lm') {
     throw new FusedLoraError(
@@ -48,16 +72,6 @@ export async function openModel(
       `${dir}: is a masked language model, which has no trained head for sentences. Give --adapter DIR with one, or train it first.`,
     );
   }
-  // A pooler that neither file has is told, and computed as it was: with the values of its seed.
-  const ofEncoder = `${opened.model.config.family}.`;
-  const untrained = opened.report.initialized.filter(
-    (name) => opened.adapter === undefined || !name.startsWith(ofEncoder),
-  );
-  if (untrained.length > 0) {
-    throw new FusedLoraError(
-      'INVALID_ARGUMENT',
-      `${dir}: has no trained head (it lacks ${untrained.join(', ')}). Give --adapter DIR with one, or train it first.`,
-    );
-  }
+  requireTrained(opened, dir);
   return opened;
 }

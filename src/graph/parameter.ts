@@ -105,6 +105,11 @@ export class Parameter {
     return this.host ?? (this.source as ParameterSource);
   }
 
+  /** Whether the newest values are those of this source. */
+  isAt(source: ParameterSource | undefined): boolean {
+    return source !== undefined && !this.newest && !this.host && this.source === source;
+  }
+
   /** Replaces the values, here and on every device that holds them. */
   setData(values: Float32Array): void {
     this.checkCount(values.length);

@@ -21,6 +21,11 @@ export interface AddAdapterOptions {
   seed?: number;
   /** Whether it is trained while it is active. Default true. */
   trainable?: boolean;
+  /**
+   * Paths of modules that are trained and saved whole beside `modulesToSave`, such as a new pooler:
+   * whoever opens the adapter has no other values for them.
+   */
+  alsoSaved?: readonly string[];
 }
 
 /** What an adapter would do to a model, found without changing anything. */
@@ -79,7 +84,10 @@ export function planAdapter(model: Module, config: LoraConfig, name: string, opt
 export function addAdapter(model: Module, config: LoraConfig, options: string | AddAdapterOptions = {}): string[] {
   const given = typeof options === 'string' ? { name: options } : options;
   const name = given.name ?? 'default';
-  return applyPlan(model, planAdapter(model, config, name), name, given);
+  const { alsoSaved = [] } = given;
+  const within = (path: string, outer: string) => path === outer || path.startsWith(`${outer}.`);
+  const implied = (saved: readonly string[]) => alsoSaved.filter((path) => !saved.some((one) => within(path, one)));
+  return applyPlan(model, planAdapter(model, config, name, { implied }), name, given);
 }
 
 /** Carries out what {@link planAdapter} found. */

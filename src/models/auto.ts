@@ -15,7 +15,7 @@ import { BertForMaskedLM, BertForSequenceClassification, BertForTokenClassificat
 import { type EncoderConfig, type ParseConfigOptions, parseConfig } from './config';
 import { RobertaForMaskedLM, RobertaForSequenceClassification, RobertaForTokenClassification } from './roberta';
 import type { TaskModel } from './task_model';
-import { fitCheckpoint, type LoadReport } from './weights';
+import { type FitOptions, fitCheckpoint, type LoadReport } from './weights';
 
 /** What decides a model's head and dropout. */
 export interface ModelOptions {
@@ -180,6 +180,15 @@ export function createModel(config: JsonObject, options: ModelOptions = {}): Tas
  */
 export function loadModel(dir: string, options: LoadModelOptions = {}): { model: TaskModel; report: LoadReport } {
   checkKeys('loadModel', options, LOAD_KEYS);
+  return loadFitted(dir, options);
+}
+
+/** {@link loadModel} for whoever knows which of the checkpoint's heads counts. */
+export function loadFitted(
+  dir: string,
+  options: LoadModelOptions,
+  head: Pick<FitOptions, 'leavesHeadOut' | 'replaced'> = {},
+): { model: TaskModel; report: LoadReport } {
   const folder = openModelFolder(dir);
   const file = path.join(dir, 'config.json');
   const model = build(folder.config, options, { file, tensorNames: folder.tensors.keys() });
@@ -187,6 +196,7 @@ export function loadModel(dir: string, options: LoadModelOptions = {}): { model:
     prefix: model.config.family,
     dir,
     ignoreMismatchedSizes: options.ignoreMismatchedSizes,
+    ...head,
   });
   return { model, report };
 }

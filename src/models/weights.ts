@@ -40,6 +40,10 @@ export interface FitOptions {
   dir: string;
   /** Gives head parameters of another shape initial values, where they would be an error. */
   ignoreMismatchedSizes?: boolean | undefined;
+  /** Whether the checkpoint's head is of another kind of task, and stays unused whatever its shape. */
+  leavesHeadOut?: boolean | undefined;
+  /** Whether an adapter brings its own tensor for a path, so that this one may have another shape. */
+  replaced?: ((path: string) => boolean) | undefined;
 }
 
 /**
@@ -65,9 +69,13 @@ export function fitCheckpoint(model: Module, tensors: Map<string, TensorInfo>, o
   for (const [path, parameter] of byPath) {
     const info = named.get(path);
     if (!info || found.has(parameter)) continue;
+    const head = !path.startsWith(`${prefix}.`);
+    if (head && options.leavesHeadOut) {
+      unused.push(info.name);
+      continue;
+    }
     if (info.shape.join() !== parameter.shape.join()) {
-      const head = !path.startsWith(`${prefix}.`);
-      if (head && options.ignoreMismatchedSizes) unused.push(info.name);
+      if (head && (options.ignoreMismatchedSizes || options.replaced?.(path))) unused.push(info.name);
       else
         misshapen.push(
           `${info.name}: [${info.shape.join(', ')}], config.json and options ask for [${parameter.shape.join(', ')}]`,

@@ -131,6 +131,11 @@ export function initializedParameter(shape: readonly number[], initializer: Init
   return parameter;
 }
 
+/** Whether a parameter still has the values that it began with: nothing was loaded or trained. */
+export function hasInitialValues(parameter: Parameter): boolean {
+  return parameter.isAt(sources.get(parameter));
+}
+
 /**
  * Fixes seed and path of a parameter's initial values; the first
  * call counts, others and other parameters are left alone.

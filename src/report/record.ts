@@ -51,6 +51,8 @@ export interface StartEvent {
   /** Every option with the value that it had, defaults filled in. */
   settings: Record<string, unknown>;
   labelNames: string[];
+  /** What the model means, and who said so; absent in logs of earlier versions. */
+  meaning?: object;
   parameters: { total: number; learnable: number };
   /** [name, 1 trained or 0 frozen, count] */
   parameterTable: [string, 0 | 1, number][];

@@ -5,6 +5,7 @@
 import { FusedLoraError } from '../base/errors';
 import { checkKeys } from '../base/options';
 import { shown } from '../base/shown';
+import { numberCut } from '../data/batch/sources';
 import { type Example, isTokenExample, requireObject, type TokenExample, textExamples } from '../data/examples/example';
 import { encodeExamples } from '../data/tokenize/encode';
 import { encodeTokenExamples } from '../data/tokenize/encode_words';
@@ -14,7 +15,7 @@ import type { PrecisionOption } from '../graph/precision';
 import { type Prediction, predictText, predictWords } from '../metrics/predictions';
 import { checkedThreshold } from '../metrics/probabilities';
 import { ModelEvaluator } from './model_evaluator';
-import type { TextModel } from './text_model';
+import { requireTrained, type TextModel } from './text_model';
 
 /** Of {@link Classifier}. */
 export interface ClassifierOptions {
@@ -22,10 +23,15 @@ export interface ClassifierOptions {
   device?: DeviceOption;
   /** Of products. Default auto: bf16 where the device has instructions for it. */
   precision?: PrecisionOption | undefined;
-  /** Of multi-label classification: what the probability of a label must be above. Default 0.5. */
+  /**
+   * Of multi-label classification: what the probability of a label must be above. Default: the
+   * model's.
+   */
   threshold?: number;
   /** Most tokens a batch. Default 4096. */
   tokenBudget?: number;
+  /** Told of the first text that is cut, and of pairs where there should be none, or the reverse. */
+  onNotice?: ((line: string) => void) | undefined;
 }
 
 const CLASSIFIER_KEYS: Record<keyof ClassifierOptions | 'signal', true> = {
@@ -33,6 +39,7 @@ const CLASSIFIER_KEYS: Record<keyof ClassifierOptions | 'signal', true> = {
   precision: true,
   threshold: true,
   tokenBudget: true,
+  onNotice: true,
   // Of `classify`, which passes its options on.
   signal: true,
 };
@@ -42,13 +49,16 @@ export class Classifier {
   private readonly evaluator: ModelEvaluator;
   private readonly tokenBudget: number;
   private readonly threshold: number;
+  private cut = 0;
+  private readonly told = new Set<string>();
 
   constructor(
     private readonly textModel: TextModel,
-    options: ClassifierOptions = {},
+    private readonly options: ClassifierOptions = {},
   ) {
     checkKeys('Classifier', options, CLASSIFIER_KEYS);
-    this.threshold = checkedThreshold(options.threshold);
+    this.threshold = checkedThreshold(options.threshold ?? textModel.threshold);
+    requireTrained(textModel, 'Classifier');
     const { backend } = chooseDevice(options.device);
     const { precision = 'auto' } = options;
     this.evaluator = new ModelEvaluator(textModel.model, { backend, precision, loss: false });
@@ -72,20 +82,54 @@ export class Classifier {
       );
     }
     if (texts.length === 0) return [];
-    const { model, tokenizer, maxLength } = this.textModel;
+    const { model, tokenizer, maxLength, truncationSide } = this.textModel;
+    const shared = { maxLength, truncationSide, signal };
     if (model.task === 'token-classification') {
       const sentences = texts.map((text, i) => {
         if (typeof text === 'string') return inWords(text);
         requireObject(text, i);
         return isTokenExample(text) ? text : inWords(text.text);
       });
-      const encoded = await encodeTokenExamples(sentences, tokenizer, { maxLength, signal });
+      const encoded = await encodeTokenExamples(sentences, tokenizer, shared);
+      this.count(encoded);
       const logits = await this.logitsOf(encoded, signal);
       return encoded.map(({ firstPieces }, i) => predictWords(logits[i]!, model, sentences[i]!.tokens, firstPieces));
     }
     const examples = texts.map((text) => (typeof text === 'string' ? { text } : text));
-    const encoded = await encodeExamples(textExamples(examples, model.task), tokenizer, { maxLength, signal });
+    const encoded = await encodeExamples(textExamples(examples, model.task), tokenizer, shared);
+    this.count(encoded);
+    this.tellPairs(examples);
     return (await this.logitsOf(encoded, signal)).map((logits) => predictText(logits, model, this.threshold));
+  }
+
+  /** How many of the texts so far were longer than the model's maxLength and lost tokens. */
+  get numberCut(): number {
+    return this.cut;
+  }
+
+  private count(encoded: readonly EncodedExample[]): void {
+    const before = this.cut;
+    this.cut += numberCut(encoded);
+    if (before > 0 || this.cut === 0) return;
+    const { maxLength, truncationSide } = this.textModel;
+    const side = truncationSide === 'left' ? ' on the left' : '';
+    this.tell(`texts of more than ${maxLength} tokens are cut${side} (maxLength, --max-length)`);
+  }
+
+  private tellPairs(examples: readonly Example[]): void {
+    const { pairs } = this.textModel;
+    if (pairs === undefined) return;
+    const single = examples.some((example) => !isTokenExample(example) && example.textPair === undefined);
+    const double = examples.some((example) => !isTokenExample(example) && example.textPair !== undefined);
+    if (pairs && single) {
+      this.tell('the model was trained on pairs of texts, and there is one text alone (textPair, --text-pair-column)');
+    }
+    if (!pairs && double) this.tell('the model was trained on single texts, and there are pairs');
+  }
+
+  private tell(line: string): void {
+    if (!this.told.has(line)) this.options.onNotice?.(line);
+    this.told.add(line);
   }
 
   /** Frees the program; the model stays. */

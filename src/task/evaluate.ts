@@ -3,7 +3,7 @@
  * How each task is measured is in src/metrics/measure.ts; texts without labels are for classify.ts.
  */
 import { checkKeys } from '../base/options';
-import type { BatchSizes } from '../data/batch/sources';
+import { type BatchSizes, numberCut } from '../data/batch/sources';
 import { type ExampleData, type LoadOptions, loadExamples } from '../data/read/load';
 import { READ_KEYS } from '../data/read/read_examples';
 import { encodeFor, noteOnEmptyTexts } from '../data/tokenize/encode_for_task';
@@ -12,7 +12,7 @@ import type { PrecisionOption } from '../graph/precision';
 import { measure } from '../metrics/measure';
 import { checkedThreshold } from '../metrics/probabilities';
 import { ModelEvaluator } from './model_evaluator';
-import type { TextModel } from './text_model';
+import { requireTrained, type TextModel } from './text_model';
 
 /** Of {@link evaluate}. */
 export interface EvaluateOptions extends BatchSizes, Omit<LoadOptions, 'signal'> {
@@ -20,7 +20,10 @@ export interface EvaluateOptions extends BatchSizes, Omit<LoadOptions, 'signal'>
   device?: DeviceOption;
   /** Of products. Default auto: bf16 where the device has instructions for it. */
   precision?: PrecisionOption;
-  /** Of multi-label classification: what the probability of a label must be above. Default 0.5. */
+  /**
+   * Of multi-label classification: what the probability of a label must be above. Default: the
+   * model's.
+   */
   threshold?: number;
   signal?: AbortSignal;
 }
@@ -28,6 +31,8 @@ export interface EvaluateOptions extends BatchSizes, Omit<LoadOptions, 'signal'>
 /** What {@link evaluate} measured. */
 export interface EvaluateResult {
   examples: number;
+  /** How many of them are longer than the model's maxLength and lost tokens. */
+  cut: number;
   /** The loss, and what `measure` gives for the task. */
   metrics: Record<string, number>;
   seconds: number;
@@ -58,11 +63,18 @@ export async function evaluate(
 ): Promise<EvaluateResult> {
   checkKeys('evaluate', options, EVALUATE_KEYS);
   const { model } = textModel;
-  const threshold = checkedThreshold(options.threshold);
+  const threshold = checkedThreshold(options.threshold ?? textModel.threshold);
+  requireTrained(textModel, 'evaluate');
   const { examples } = await loadExamples(model.task, data, options, { name: 'data' });
   const encoded = await encodeFor(textModel, examples, options.signal, undefined, 'take');
   const note = noteOnEmptyTexts(examples);
   if (note) options.onNotice?.(note);
+  const cut = numberCut(encoded);
+  if (cut > 0) {
+    options.onNotice?.(
+      `${cut} of ${encoded.length} texts have more than ${textModel.maxLength} tokens and are cut (maxLength, --max-length)`,
+    );
+  }
   const { batchSize, tokenBudget, precision = 'auto' } = options;
   const { backend } = chooseDevice(options.device);
   using evaluator = new ModelEvaluator(model, { backend, precision });
@@ -71,6 +83,7 @@ export async function evaluate(
   const seconds = (performance.now() - started) / 1000;
   return {
     examples: examples.length,
+    cut,
     metrics: measure(model, evaluation, encoded, threshold),
     seconds,
     samplesPerSecond: examples.length / seconds,

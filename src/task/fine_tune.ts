@@ -4,11 +4,7 @@
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { FusedLoraError } from '../base/errors';
-import { sourceOf, sourceOfTraining } from '../data/batch/sources';
-import { checkHeads } from '../data/read/check_heads';
-import type { DataFiles } from '../data/read/files';
-import { chooseLabels, openTrainingData, type TrainingData } from '../data/read/training_data';
+import { numberCut, sourceOf, sourceOfTraining } from '../data/batch/sources';
 import { encodeFor, noteOnEmptyTexts } from '../data/tokenize/encode_for_task';
 import { Parameter } from '../graph/parameter';
 import type { Precision } from '../graph/precision';
@@ -24,12 +20,15 @@ import type { RunEvent } from '../train/events';
 import { prepareOutput } from '../train/output';
 import { runIdentity } from '../train/run_identity';
 import { Trainer, type TrainResult } from '../train/trainer';
+import { describeMeaning, type Found, type MeaningFigures, meaningFigures } from './meaning/describe';
+import { newWeightsOf, openForTraining } from './meaning/open_for_training';
+import { copyTokenizer, writeRecord } from './meaning/record';
 import { applyMethod, nameOfMethod } from './method';
-import { checkAgainstLabels, checkOutputDir } from './options/check_options';
-import type { FineTuneOptions, LossChoice, TrainingDataChoice } from './options/fine_tune_options';
+import { checkOutputDir } from './options/check_options';
+import type { FineTuneOptions, LossChoice } from './options/fine_tune_options';
 import { type ResolvedFineTune, resolveFineTune } from './options/resolve_fine_tune';
 import { dataFacts, lengthsOf, settingsFrom, startEvent } from './run_facts';
-import { copyTokenizer, locateModel, openFolders, type TextModel, writeSettings } from './text_model';
+import type { TextModel } from './text_model';
 
 export type { FineTuneOptions, FineTuneTask } from './options/fine_tune_options';
 
@@ -37,6 +36,8 @@ export type { FineTuneOptions, FineTuneTask } from './options/fine_tune_options'
 export interface FineTuneResult {
   method: string;
   labelNames: string[];
+  /** What the model means, and who said so: see docs/meaning.md. */
+  meaning: MeaningFigures;
   parameters: { total: number; learnable: number };
   /** Numbers of examples; of a stream that is read once, null. */
   examples: { train: number | null; dev: number };
@@ -59,8 +60,8 @@ export interface FineTuneResult {
  * Fine-tunes an encoder on labelled texts, or sentences in words with a label each, and writes a
  * PEFT adapter folder (lora, head) or a Hugging Face model folder.
  *
- * Defaults beside those of the trainer: batchSize 32, maxLength 128, epochs 3, warmupRatio 0.06,
- * weightDecay 0.01, seed 0 (of initial values, order and dropout).
+ * Defaults beside those of the trainer: batchSize 32, epochs 3, warmupRatio 0.06, weightDecay 0.01,
+ * seed 0 (of initial values, order and dropout). Task, labels and length: see docs/meaning.md.
  *
  * @throws FusedLoraError INVALID_ARGUMENT, INVALID_LORA for options, before anything is read;
  * INVALID_DATA for an unknown label, naming the row; FILE_NOT_WRITABLE before anything is computed;
@@ -75,24 +76,17 @@ export async function fineTune(options: FineTuneOptions): Promise<FineTuneResult
   const { seed } = run.modelSettings;
   const { method, precision, backend, sizes, loss } = run;
   const { signal } = run.hub;
-  // A caller without types may have left `train` out, which is told where it is read.
-  const choice = run.data as TrainingDataChoice & typeof run.data;
-  const data = await log.timed('loading', async () => {
-    for (const given of [choice.train, choice.dev]) {
-      if (isDataFiles(given)) await checkHeads(given, run.task === 'token-classification', run.data);
-    }
-    return openTrainingData(choice, run.task, seed);
-  });
-  const textModel = await log.timed('loading', () => open(run, data));
-  const { model, report } = textModel;
-  checkAgainstLabels(run.trainer.metricForBest, loss, model);
+  const opened = await openForTraining(run, log);
+  const { textModel, data, labels } = opened;
+  const { model, meaning } = textModel;
   onNotice(`device: ${run.device}, precision ${precision}`);
-  if (report.initialized.length > 0) onNotice(`new, not in the checkpoint: ${report.initialized.join(', ')}`);
 
-  const kind = applyMethod(model, method, run.lora?.config, seed);
+  const newWeights = newWeightsOf(textModel);
+  const newModules = newWeights.map(({ path }) => path);
+  const kind = applyMethod(model, method, run.lora?.config, seed, newModules);
   const { total, learnable } = parameterTable(model);
   const { shuffleWindow } = run.data;
-  const train = await log.timed('encoding', () =>
+  const { source: train, cut } = await log.timed('encoding', () =>
     sourceOfTraining(data, textModel, { ...sizes, seed, shuffleWindow }, signal),
   );
   const dev =
@@ -101,6 +95,13 @@ export async function fineTune(options: FineTuneOptions): Promise<FineTuneResult
   if (note) onNotice(note);
   const evaluation = dev && sourceOf(model, dev, { ...sizes, shuffle: false });
   const examples = { train: train.singlePass ? null : train.numExamples, dev: dev?.length ?? 0 };
+  const found: Found = {
+    labels,
+    newWeights,
+    ...(cut !== undefined && { train: { texts: train.numExamples, cut } }),
+    ...(dev && { dev: { texts: dev.length, cut: numberCut(dev) } }),
+  };
+  for (const line of describeMeaning(meaning, found)) onNotice(line);
   if (data.split) onNotice(`${examples.dev} of ${examples.dev + train.numExamples} examples set aside to measure on`);
   const lossOptions = lossOptionsOf(loss);
   using trainer = new Trainer({
@@ -138,6 +139,7 @@ export async function fineTune(options: FineTuneOptions): Promise<FineTuneResult
       device: run.device,
       settings: loggedSettings(run, textModel),
       labelNames: model.labelNames,
+      meaning: meaningFigures(meaning, found),
       data: { train: dataFacts(train.lengthsOfExamples()), ...(dev && { dev: dataFacts(lengthsOf(dev)) }) },
     }),
   );
@@ -155,6 +157,7 @@ export async function fineTune(options: FineTuneOptions): Promise<FineTuneResult
     return {
       method: nameOfMethod(method),
       labelNames: model.labelNames,
+      meaning: meaningFigures(meaning, found),
       parameters: { total, learnable },
       examples,
       device: run.device,
@@ -200,25 +203,6 @@ function loggedSettings(run: ResolvedFineTune, { model, baseModel, maxLength }: 
   });
 }
 
-/** A path, or a list of them. */
-const isDataFiles = (data: unknown): data is DataFiles =>
-  typeof data === 'string' || (Array.isArray(data) && typeof data[0] === 'string');
-
-async function open(run: ResolvedFineTune, data: TrainingData): Promise<TextModel> {
-  if (typeof run.model !== 'string') return run.model;
-  const { tokenizer, ...settings } = run.modelSettings;
-  const folders = await locateModel(run.model, { revision: run.revision, tokenizer }, run.hub);
-  if (folders.adapter !== undefined) {
-    throw new FusedLoraError(
-      'INVALID_ARGUMENT',
-      `${run.model}: is an adapter, and training does not go on from one. Give the model that it was trained on, or merge both first ` +
-        '(fused-lora merge, mergeAndUnload and saveModel).',
-    );
-  }
-  const labelNames = run.labelNames ?? (await chooseLabels(data, run.task, folders.base.folder));
-  return openFolders(folders, { ...settings, ...(labelNames && { labelNames }) });
-}
-
 function lossOptionsOf({ labelSmoothing, classWeights }: LossChoice): LossOptions {
   return {
     labelSmoothing,
@@ -231,25 +215,16 @@ function lossOptionsOf({ labelSmoothing, classWeights }: LossChoice): LossOption
   };
 }
 
-function save(
-  { model, baseModel, baseModelName, baseModelRevision, maxLength }: TextModel,
-  kind: 'adapter' | 'model',
-  dir: string,
-  precision: Precision,
-) {
-  const settings = (folder: string) => writeSettings(folder, model, maxLength, precision);
-  let file = 'adapter_model.safetensors';
-  if (kind === 'adapter')
-    saveAdapter(model, dir, { baseModel: baseModelName, revision: baseModelRevision, extra: settings });
-  else {
-    file = 'model.safetensors';
-    saveModel(model, dir, {
-      extra: (folder) => {
-        settings(folder);
-        copyTokenizer(baseModel, folder);
-      },
-    });
-  }
+function save(textModel: TextModel, kind: 'adapter' | 'model', dir: string, precision: Precision) {
+  const { model, baseModelName, baseModelRevision, tokenizerDir } = textModel;
+  // The tokenizer that it was trained with: the base may have another one, or come to have one.
+  const extra = (folder: string) => {
+    writeRecord(folder, textModel, precision);
+    copyTokenizer(tokenizerDir, folder);
+  };
+  const file = kind === 'adapter' ? 'adapter_model.safetensors' : 'model.safetensors';
+  if (kind === 'adapter') saveAdapter(model, dir, { baseModel: baseModelName, revision: baseModelRevision, extra });
+  else saveModel(model, dir, { extra });
   const bytes = fs.statSync(path.join(dir, file), { throwIfNoEntry: false })?.size ?? 0;
   return { kind, folder: dir, bytes };
 }

@@ -47,6 +47,8 @@ export function checkMethod(method: Method): void {
  *
  * @param lora for the method lora alone.
  * @param seed of the initial A.
+ * @param newModules paths of modules that no file has values for: an adapter trains and saves them
+ * whole, beside its head.
  * @returns whether the result is an adapter (saved as a PEFT folder) or a whole model.
  * @throws FusedLoraError INVALID_LORA; INVALID_ARGUMENT for an unknown method or a pattern that
  * matches nothing.
@@ -56,10 +58,12 @@ export function applyMethod(
   method: Method,
   lora: LoraConfig | undefined,
   seed: number,
+  newModules: readonly string[] = [],
 ): 'adapter' | 'model' {
   checkMethod(method);
   if (method === 'lora' || method === 'head') {
-    addAdapter(model, method === 'lora' ? (lora ?? {}) : { pattern: CLASSIFIER_ONLY }, { seed });
+    const config = method === 'lora' ? (lora ?? {}) : { pattern: CLASSIFIER_ONLY };
+    addAdapter(model, config, { seed, alsoSaved: newModules });
     return 'adapter';
   }
   if (method === 'full') model.requiresGrad_(true);

@@ -3,12 +3,11 @@
  * the spot. Options are settled as for fineTune itself (options/resolve_fine_tune.ts); nothing is
  * written.
  */
-import * as path from 'node:path';
 import { FusedLoraError } from '../base/errors';
 import type { EncodedSource } from '../data/batch/encoded_source';
-import { sourceOf } from '../data/batch/sources';
+import { numberCut, sourceOf } from '../data/batch/sources';
 import { type LoadedData, loadExamples } from '../data/read/load';
-import { chooseLabels, type TrainingData } from '../data/read/training_data';
+import { type LabelsOfData, labelsOfData } from '../data/read/training_data';
 import { encodeFor } from '../data/tokenize/encode_for_task';
 import type { EncodedExample } from '../data/tokenize/encoded_example';
 import { loadTokenizer, type Tokenizer } from '../data/tokenize/tokenizer';
@@ -22,15 +21,28 @@ import { type ParameterTable, parameterTable } from '../lora';
 import { createModel, type TaskModel } from '../models';
 import { trace } from '../nn';
 import { flagTree } from '../nn/flag_tree';
+import { decide } from './meaning/decide';
+import { describeMeaning, type Found, type MeaningFigures, meaningFigures } from './meaning/describe';
+import { factsOfConfig } from './meaning/facts';
+import {
+  checkTaskOptions,
+  decideByExamples,
+  decideForTraining,
+  locateForTraining,
+  meaningForTraining,
+  newWeightsOf,
+  openLocated,
+  openOptions,
+} from './meaning/open_for_training';
 import { applyMethod, nameOfMethod } from './method';
-import { DEFAULT_BATCH_SIZE, DEFAULT_MAX_LENGTH } from './options/defaults';
+import { DEFAULT_BATCH_SIZE } from './options/defaults';
 import {
   type ResolvedFineTune,
   resolveFineTune,
   type SettledOptions,
   type TrainerSettings,
 } from './options/resolve_fine_tune';
-import { locateModel, openFolders } from './text_model';
+import { type FolderFacts, headOf, type TextModel } from './text_model';
 
 /**
  * What is planned: options of fineTune, but for where a run is written and what it is measured on.
@@ -79,6 +91,8 @@ export interface PlannedBatch {
 
 export interface TrainingPlan {
   task: string;
+  /** What the model means, and who said so: see docs/meaning.md. */
+  meaning: MeaningFigures;
   method: string;
   device: string;
   /** What products are computed in. */
@@ -114,11 +128,17 @@ export async function planTraining(options: PlanTrainingOptions): Promise<Traini
   const { method, backend, precision, sizes } = run;
   const { seed } = run.modelSettings;
   const { signal } = run.hub;
-  const { train, ...reading } = run.data;
-  const loaded = train === undefined ? undefined : await loadExamples(run.task, train, reading);
-  const opened = await open(options.model, run, loaded);
-  const { model, tokenizer } = opened;
-  applyMethod(model, method, run.lora?.config, seed);
+  const opened = await open(options.model, run, run.data);
+  const { model, tokenizer, loaded, labels, meaning } = opened;
+  // With random weights all are new, and the plan is that of a model that has some.
+  const newWeights = options.model.endsWith('.json') ? [] : newWeightsOf(opened);
+  applyMethod(
+    model,
+    method,
+    run.lora?.config,
+    seed,
+    newWeights.map(({ path }) => path),
+  );
   const encoded = loaded && tokenizer && (await encodeFor({ ...opened, tokenizer }, loaded.examples, signal));
   const plan = planGraph(trace(model, { training: true }), { train: true, precision });
   const weightBytes = plan.parameterBytes;
@@ -139,8 +159,15 @@ export async function planTraining(options: PlanTrainingOptions): Promise<Traini
   const tree = flagTree(model);
   const { maxSteps, epochs } = run.trainer;
   model.dispose();
+  const found: Found = {
+    labels,
+    newWeights,
+    ...(encoded && { train: { texts: encoded.length, cut: numberCut(encoded) } }),
+  };
+  for (const line of describeMeaning(meaning, found)) options.onNotice?.(line);
   return {
     task: model.task,
+    meaning: meaningFigures(meaning, found),
     method: nameOfMethod(method),
     device: run.device,
     precision,
@@ -154,43 +181,61 @@ export async function planTraining(options: PlanTrainingOptions): Promise<Traini
   };
 }
 
-interface OpenedModel {
-  model: TaskModel;
+type OpenedModel = Pick<TextModel, 'model' | 'maxLength' | 'truncationSide' | 'meaning' | 'report'> & {
   tokenizer?: Tokenizer;
-  maxLength: number;
-}
+};
 
-async function open(source: string, run: ResolvedFineTune, loaded: LoadedData | undefined): Promise<OpenedModel> {
-  const { tokenizer, ...settings } = run.modelSettings;
-  const { task, maxLength, ignoreMismatchedSizes: _, ...ofConfig } = settings;
-  const namesFor = async (folder: string) => {
-    const labelNames =
-      run.labelNames ?? (loaded && (await chooseLabels({ ...DATA, ...loaded, train: loaded.examples }, task, folder)));
-    return labelNames && { labelNames };
-  };
-  if (!source.endsWith('.json')) {
-    const folders = await locateModel(source, { revision: run.revision, tokenizer }, run.hub);
-    return openFolders(folders, { ...settings, ...(await namesFor(folders.base.folder)) });
-  }
-  if (loaded && tokenizer === undefined) {
+/** The model, its labels told by examples where there are some. */
+async function open(
+  source: string,
+  run: ResolvedFineTune,
+  { train, ...reading }: ResolvedFineTune['data'],
+): Promise<OpenedModel & { loaded: LoadedData | undefined; labels: LabelsOfData | undefined }> {
+  const isConfig = source.endsWith('.json');
+  if (isConfig && train !== undefined && run.modelSettings.tokenizer === undefined) {
     throw new FusedLoraError(
       'INVALID_ARGUMENT',
       `${source}: a configuration has no tokenizer for train; give its folder (--tokenizer, tokenizer)`,
     );
   }
+  const located = isConfig ? undefined : await locateForTraining(run);
+  const facts = located?.facts ?? (await factsOfConfigFile(source, run));
+  let task = decideForTraining(facts, run, train);
+  const loaded = train === undefined ? undefined : await loadExamples(task.value, train, reading);
+  if (loaded && task.source === 'default') task = decideByExamples(facts, loaded.examples);
+  checkTaskOptions(run, task.value);
+  const data = loaded && { train: loaded.examples, dev: undefined, split: false, classNames: loaded.classNames };
+  const labels = data && (await labelsOfData(data, task.value, run.labelNames?.length));
+  if (located) return { ...openLocated(located, run, labels, task), loaded, labels };
+  const meaning = meaningForTraining(facts, run, labels, task);
   const json = readJsonObject(source, 'to build the model', 'INVALID_CONFIG');
-  const model = createModel(json, { task, ...ofConfig, ...(await namesFor(path.dirname(source))) });
-  const found = tokenizer === undefined ? undefined : await findModel(tokenizer, { ...run.hub, tokenizerOnly: true });
-  const textTokenizer = found && loadTokenizer(found.folder);
-  textTokenizer?.checkRows(model.config.vocabSize, source);
+  const { onNotice: _, ignoreMismatchedSizes: __, ...settings } = openOptions(run);
+  const model = createModel(json, { ...settings, ...headOf(meaning) });
+  const dir = facts.tokenizer?.value;
+  const tokenizer = dir === undefined ? undefined : loadTokenizer(dir);
+  tokenizer?.checkRows(model.vocabSize, source);
   return {
     model,
-    maxLength: Math.min(maxLength ?? DEFAULT_MAX_LENGTH, model.maxLength),
-    ...(textTokenizer && { tokenizer: textTokenizer }),
+    maxLength: meaning.maxLength.value,
+    truncationSide: meaning.truncationSide.value,
+    meaning,
+    report: { initialized: model.namedParameters().map(([name]) => name), unused: [] },
+    loaded,
+    labels,
+    ...(tokenizer && { tokenizer }),
   };
 }
 
-const DATA: Pick<TrainingData, 'dev' | 'split'> = { dev: undefined, split: false };
+async function factsOfConfigFile(source: string, { modelSettings, hub }: ResolvedFineTune): Promise<FolderFacts> {
+  const json = readJsonObject(source, 'to build the model', 'INVALID_CONFIG');
+  const { tokenizer, modelType } = modelSettings;
+  const found = tokenizer === undefined ? undefined : await findModel(tokenizer, { ...hub, tokenizerOnly: true });
+  return {
+    base: { ...factsOfConfig(json, source, modelType), record: undefined },
+    adapter: undefined,
+    tokenizer: found && decide({ value: found.folder, source: 'option', place: '--tokenizer' }),
+  };
+}
 
 /** Texts of the largest length, for want of others. */
 function syntheticExamples(model: TaskModel, count: number, length: number): EncodedExample[] {

@@ -20,9 +20,9 @@ import { checkTrainerValues, TRAINING_KEYS, type TrainerOptions, trainerOptionsO
 import { EVENTS, prepareOutput } from '../train/output';
 import { runIdentity } from '../train/run_identity';
 import { Trainer, type TrainResult } from '../train/trainer';
+import { copyTokenizer } from './meaning/record';
 import { DEFAULT_MAX_LENGTH } from './options/defaults';
 import { dataFacts, settingsFrom, startEvent } from './run_facts';
-import { copyTokenizer } from './text_model';
 
 /** Of {@link pretrain}. */
 export interface PretrainOptions

@@ -66,7 +66,7 @@ export function* lengthsOf(examples: readonly EncodedExample[]): Generator<numbe
 /** The first line of a run's log. */
 export function startEvent(
   model: Module,
-  facts: Pick<StartEvent, 'task' | 'method' | 'seed' | 'device' | 'settings' | 'labelNames' | 'data'>,
+  facts: Pick<StartEvent, 'task' | 'method' | 'seed' | 'device' | 'settings' | 'labelNames' | 'meaning' | 'data'>,
 ): StartEvent {
   const { rows, total, learnable } = parameterTable(model);
   return {

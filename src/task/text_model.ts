@@ -2,31 +2,22 @@
  * A model or adapter with its tokenizer: what text goes into and what names come out.
  * Where their folders are is found in src/io/find_model.ts, and asked of the hub once.
  */
-import * as fs from 'node:fs';
-import * as path from 'node:path';
-import { z } from 'zod';
 import { FusedLoraError } from '../base/errors';
 import { checkKeys, compact } from '../base/options';
-import { TASKS, type Task } from '../base/tasks';
 import { loadTokenizer, type Tokenizer } from '../data/tokenize/tokenizer';
-import type { Precision } from '../graph/precision';
-import { writeFileAtomic } from '../io/atomic';
 import { type FoundModel, findBaseModel, findModel, isAdapter } from '../io/find_model';
 import { type FetchOptions, HUB_KEYS, type HubOptions } from '../io/hub';
-import { type JsonObject, readJsonObject } from '../io/json';
-import { SETTINGS, TOKENIZER_FILES } from '../io/model_files';
-import { expected, validate } from '../io/validate';
 import { loadAdapter } from '../lora';
 import { notReplaced } from '../lora/registry';
-import { type LoadModelOptions, type LoadReport, loadModel, type TaskModel } from '../models';
-import { LOAD_KEYS } from '../models/auto';
-import { DEFAULT_MAX_LENGTH } from './options/defaults';
-
-const settingsFields = z.object({
-  task: expected.oneOf(TASKS).optional(),
-  labelNames: z.array(expected.string(), { error: 'a list of names' }).optional(),
-  maxLength: expected.integer(3).optional(),
-});
+import type { LoadModelOptions, LoadReport, TaskModel } from '../models';
+import { LOAD_KEYS, loadFitted } from '../models/auto';
+import { hasInitialValues } from '../nn/init';
+import { decide } from './meaning/decide';
+import { describeMeaning } from './meaning/describe';
+import { baseFacts, factsOfAdapter, tokenizerFacts } from './meaning/facts';
+import { hasTokenizer, sameTokenizer } from './meaning/record';
+import { resolveMeaning } from './meaning/resolve';
+import type { AdapterFacts, BaseFacts, Decided, Meaning, Purpose, Statement, TruncationSide } from './meaning/types';
 
 /** Of {@link openTextModel}. */
 export interface OpenTextModelOptions extends LoadModelOptions, HubOptions {
@@ -42,15 +33,25 @@ export interface OpenTextModelOptions extends LoadModelOptions, HubOptions {
   baseModel?: string | undefined;
   /** Branch, tag or commit of `model` on the hub. Default: main. */
   revision?: string | undefined;
-  /** Folder of the tokenizer, or its name on the hub. Default: the base model's. */
+  /**
+   * Folder of the tokenizer, or its name on the hub. Default: the one beside the adapter, else the
+   * base model's.
+   */
   tokenizer?: string | undefined;
   /**
-   * Most tokens of a text, special tokens counted. Default: what the folder says, else 128, at most
-   * what the model takes.
+   * Most tokens of a text, special tokens counted. Default: what the model was trained with, else the
+   * tokenizer's `model_max_length`, at most the positions that the model has.
    */
   maxLength?: number | undefined;
+  /** Where texts that are too long lose tokens. Default: as in training, else the tokenizer's. */
+  truncationSide?: TruncationSide | undefined;
+  /**
+   * Of multi-label classification: what the probability of a label must be above. Default: as
+   * recorded, else 0.5.
+   */
+  threshold?: number | undefined;
   signal?: AbortSignal | undefined;
-  /** Told what is downloaded. */
+  /** Told what is downloaded, and what weaker sources say otherwise of the model's meaning. */
   onNotice?: ((line: string) => void) | undefined;
 }
 
@@ -61,6 +62,8 @@ export const OPEN_KEYS: Record<keyof OpenTextModelOptions, true> = {
   revision: true,
   tokenizer: true,
   maxLength: true,
+  truncationSide: true,
+  threshold: true,
   signal: true,
   onNotice: true,
   ...LOAD_KEYS,
@@ -70,7 +73,16 @@ export const OPEN_KEYS: Record<keyof OpenTextModelOptions, true> = {
 export interface TextModel {
   model: TaskModel;
   tokenizer: Tokenizer;
+  /** Most tokens of a text; longer ones are cut. */
   maxLength: number;
+  /** Where they are cut. */
+  truncationSide: TruncationSide;
+  /** Of multi-label classification: what the probability of a label must be above. */
+  threshold: number;
+  /** Whether it was trained on pairs of texts; undefined where nobody says. */
+  pairs: boolean | undefined;
+  /** All of that, and who said so: see docs/meaning.md. */
+  meaning: Meaning;
   /** What the checkpoint did not decide. */
   report: LoadReport;
   /** Folder of the (base) model. */
@@ -83,12 +95,8 @@ export interface TextModel {
   baseModelRevision: string | undefined;
   /** Folder of the adapter that is on it. */
   adapter: string | undefined;
-}
-
-function readSettings(dir: string): z.output<typeof settingsFields> {
-  const file = path.join(dir, SETTINGS);
-  if (!fs.existsSync(file)) return {};
-  return validate(settingsFields, readJsonObject(file, 'to know the labels', 'INVALID_CONFIG'), file);
+  /** Folder of the tokenizer. */
+  tokenizerDir: string;
 }
 
 /**
@@ -100,11 +108,16 @@ function readSettings(dir: string): z.output<typeof settingsFields> {
  */
 export async function openTextModel(model: string, options: OpenTextModelOptions = {}): Promise<TextModel> {
   checkKeys('openTextModel', options, OPEN_KEYS);
-  const { adapter, baseModel, revision, tokenizer, maxLength, ...others } = options;
+  const { adapter, baseModel, revision, tokenizer, maxLength, truncationSide, threshold, ...others } = options;
   const { token, cacheDir, offline, signal, onNotice, ...modelOptions } = others;
   const hub = compact({ token, cacheDir, offline, signal, onNotice });
   const folders = await locateModel(model, { adapter, baseModel, revision, tokenizer }, hub);
-  return openFolders(folders, { ...modelOptions, maxLength, onNotice });
+  const facts = readFolders(folders, modelOptions.modelType);
+  const { task, numLabels, labelNames, ignoreMismatchedSizes } = modelOptions;
+  const said = { task, numLabels, labelNames, ignoreMismatchedSizes, maxLength, truncationSide, threshold };
+  const meaning = meaningOf(facts, undefined, said, 'use');
+  for (const line of describeMeaning(meaning)) onNotice?.(line);
+  return openFolders(folders, meaning, { ...modelOptions, onNotice });
 }
 
 /** Where the parts of a text model are. */
@@ -113,8 +126,8 @@ export interface ModelFolders {
   base: FoundModel;
   /** Folder of the adapter. */
   adapter: string | undefined;
-  /** Folder of the tokenizer. */
-  tokenizer: string;
+  /** Folder of the tokenizer, and who chose it. */
+  tokenizer: Decided<string>;
 }
 
 /**
@@ -138,75 +151,131 @@ export async function locateModel(
       : adapterDir === given.folder
         ? await findBaseModel(given.folder, hub)
         : given;
-  const tokenizerDir =
-    tokenizer === undefined ? base.folder : (await findModel(tokenizer, { ...hub, tokenizerOnly: true })).folder;
-  return { base, adapter: adapterDir, tokenizer: tokenizerDir };
+  const chosen =
+    tokenizer === undefined ? undefined : (await findModel(tokenizer, { ...hub, tokenizerOnly: true })).folder;
+  return { base, adapter: adapterDir, tokenizer: chooseTokenizer(chosen, adapterDir, base.folder) };
+}
+
+/** Which folder's tokenizer it is: the one that was given, the adapter's own, or the base's. */
+function chooseTokenizer(given: string | undefined, adapter: string | undefined, base: string): Decided<string> {
+  const statements: (Statement<string> | undefined)[] = [
+    given === undefined ? undefined : { value: given, source: 'option', place: '--tokenizer' },
+    adapter !== undefined && hasTokenizer(adapter)
+      ? { value: adapter, source: 'adapter record', place: 'beside the adapter' }
+      : undefined,
+    { value: base, source: 'base record', place: 'of the base model' },
+  ];
+  const decided = decide(...statements);
+  // The adapter's tokenizer is a choice against the base's; only another one than that is told.
+  const told = decided.overridden.filter(
+    ({ value, source }) => source === 'adapter record' && !sameTokenizer(value, decided.value),
+  );
+  return { ...decided, overridden: told };
+}
+
+/** What the folders say, read once. */
+export interface FolderFacts {
+  base: BaseFacts;
+  adapter: AdapterFacts | undefined;
+  tokenizer: Decided<string> | undefined;
+}
+
+/** @throws FusedLoraError what reading config.json, adapter_config.json and headers throws. */
+export function readFolders({ base, adapter, tokenizer }: ModelFolders, modelType?: string): FolderFacts {
+  return {
+    base: baseFacts(base.folder, modelType),
+    adapter: adapter === undefined ? undefined : factsOfAdapter(adapter),
+    tokenizer,
+  };
+}
+
+type Resolve = typeof resolveMeaning;
+
+/** {@link resolveMeaning} on what {@link readFolders} read. */
+export function meaningOf(
+  { base, adapter, tokenizer }: FolderFacts,
+  data: Parameters<Resolve>[3],
+  options: Parameters<Resolve>[4],
+  purpose: Purpose,
+  task?: Parameters<Resolve>[6],
+): Meaning {
+  const ofTokenizer = tokenizer && { ...tokenizer, value: tokenizerFacts(tokenizer.value) };
+  return resolveMeaning(base, adapter, ofTokenizer, data, options, purpose, task);
 }
 
 /**
- * Opens what {@link locateModel} found.
+ * Opens what {@link locateModel} found as what it means.
  *
- * @throws FusedLoraError what `loadModel`, `loadAdapter` and `loadTokenizer` throw.
+ * @throws FusedLoraError what `loadModel`, `loadAdapter` and `loadTokenizer` throw;
+ * INVALID_TOKENIZER for one with more ids than the word embedding has rows.
  */
 export function openFolders(
   { base, adapter, tokenizer }: ModelFolders,
-  options: LoadModelOptions & Pick<OpenTextModelOptions, 'maxLength' | 'onNotice'>,
+  meaning: Meaning,
+  options: Omit<LoadModelOptions, 'task' | 'numLabels' | 'labelNames'> & Pick<OpenTextModelOptions, 'onNotice'>,
 ): TextModel {
-  const { maxLength, onNotice, ...modelOptions } = options;
-  const settings = readSettings(adapter ?? base.folder);
-  const loaded = loadModel(base.folder, {
-    ...modelOptions,
-    task: modelOptions.task ?? settings.task,
-    labelNames: modelOptions.labelNames ?? (modelOptions.numLabels === undefined ? settings.labelNames : undefined),
-  });
+  const { onNotice, ...modelOptions } = options;
+  const brought = adapter === undefined ? undefined : factsOfAdapter(adapter).head;
+  const { model, report } = loadFitted(
+    base.folder,
+    { ...modelOptions, ...headOf(meaning) },
+    { leavesHeadOut: meaning.leavesHeadOut, replaced: (at) => brought?.has(at) === true },
+  );
   if (adapter !== undefined) {
-    loadAdapter(loaded.model, adapter, { onNotice });
-    loaded.report.initialized = notReplaced(loaded.model, loaded.report.initialized);
-    const lacking = loaded.report.initialized.join(', ');
+    loadAdapter(model, adapter, { onNotice });
+    report.initialized = notReplaced(model, report.initialized);
+    const lacking = report.initialized.join(', ');
     if (lacking !== '') onNotice?.(`new and untrained, in neither the base model nor the adapter: ${lacking}`);
   }
-  const textTokenizer = loadTokenizer(tokenizer);
-  textTokenizer.checkRows(loaded.model.config.vocabSize, base.folder);
+  const loaded = loadTokenizer(tokenizer.value);
+  loaded.checkRows(model.vocabSize, base.folder);
   return {
-    model: loaded.model,
-    tokenizer: textTokenizer,
-    maxLength: checkedMaxLength(maxLength ?? settings.maxLength, loaded.model),
-    report: loaded.report,
+    model,
+    tokenizer: loaded,
+    maxLength: meaning.maxLength.value,
+    truncationSide: meaning.truncationSide.value,
+    threshold: meaning.threshold.value,
+    pairs: meaning.pairs?.value,
+    meaning,
+    report,
     baseModel: base.folder,
     baseModelName: base.name,
     baseModelRevision: base.revision,
     adapter,
+    tokenizerDir: tokenizer.value,
   };
 }
 
-function checkedMaxLength(maxLength: number | undefined, model: TaskModel): number {
-  if (maxLength === undefined) return Math.min(DEFAULT_MAX_LENGTH, model.maxLength);
-  if (Number.isSafeInteger(maxLength) && maxLength >= 3 && maxLength <= model.maxLength) return maxLength;
-  throw new FusedLoraError(
-    'INVALID_ARGUMENT',
-    `maxLength is ${maxLength}; it must be a whole number from 3 to ${model.maxLength}, the positions that the model has`,
-  );
+/** What of a meaning decides the head that is built. */
+export function headOf({
+  task,
+  numLabels,
+  labelNames,
+}: Meaning): Pick<LoadModelOptions, 'task' | 'numLabels' | 'labelNames'> {
+  if (task.value === 'masked-lm') return { task: task.value };
+  const names = labelNames.value.length > 0 ? { labelNames: labelNames.value } : {};
+  return { task: task.value, numLabels: numLabels.value, ...names };
 }
 
 /**
- * Writes what {@link openTextModel} reads beside a model or an adapter.
- * @param precision that it was trained in, for the record: it may be used in another.
+ * Refuses a head that no file has values for and that nothing trained since: what it says is chance.
+ * A pooler that an adapter of an older version left out was told when it was opened.
+ *
+ * @param what is asked of the model, for the message.
+ * @throws FusedLoraError INVALID_ARGUMENT.
  */
-export function writeSettings(folder: string, model: TaskModel, maxLength: number, precision?: Precision): void {
-  const settings: { task: Task; labelNames?: string[]; maxLength: number; precision?: Precision } = {
-    task: model.task,
-    maxLength,
-    ...(precision && { precision }),
-  };
-  if (model.labelNames.length > 0) settings.labelNames = model.labelNames;
-  const json: JsonObject = { ...settings };
-  writeFileAtomic(path.join(folder, SETTINGS), `${JSON.stringify(json, null, 2)}\n`);
-}
-
-/** Copies a tokenizer's files. */
-export function copyTokenizer(from: string, to: string): void {
-  for (const name of TOKENIZER_FILES) {
-    const file = path.join(from, name);
-    if (fs.existsSync(file)) fs.copyFileSync(file, path.join(to, name));
-  }
+export function requireTrained({ model, report, adapter, baseModel }: TextModel, what: string): void {
+  if (report.initialized.length === 0) return;
+  const ofEncoder = `${model.config.family}.`;
+  const untrained = model
+    .namedParameters()
+    .filter(([, parameter]) => hasInitialValues(parameter))
+    .map(([at]) => at.replace(/\.modules_to_save\.[^.]+\./, '.').replace('.base_layer.', '.'))
+    .filter((at) => report.initialized.includes(at) && (adapter === undefined || !at.startsWith(ofEncoder)));
+  if (untrained.length === 0) return;
+  throw new FusedLoraError(
+    'INVALID_ARGUMENT',
+    `${what}: ${adapter ?? baseModel} has no trained head (it lacks ${untrained.join(', ')}). ` +
+      'Give --adapter DIR with one (adapter), or train it first.',
+  );
 }

@@ -29,12 +29,12 @@ describe('defaults', () => {
   it('are there whether fineTune, plan or the command line asks', () => {
     const run = resolveFineTune({ model: TINY });
     expect(run).toMatchObject({
-      task: 'sequence-classification',
+      task: undefined,
       method: 'lora',
       lora: { resolved: { r: 8, loraAlpha: 16, targetModules: 'all-linear', bias: 'none', loraDropout: 0 } },
       trainer: { epochs: 3, learningRate: 5e-4, warmupRatio: 0.06, weightDecay: 0.01, seed: 0, schedule: 'linear' },
       sizes: {},
-      modelSettings: { task: 'sequence-classification', seed: 0 },
+      modelSettings: { seed: 0 },
     });
     const typed = resolveFineTune(parsed('--model', TINY, '--train', 'x.tsv', '--output', 'o', '--device', 'cpu'));
     expect(typed.lora).toEqual(run.lora);

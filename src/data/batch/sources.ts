@@ -46,17 +46,32 @@ export function sourceOf(
   });
 }
 
-/** The batches that a model is trained on. */
+/** How many of the examples are longer than the model takes. */
+export function numberCut(examples: readonly EncodedExample[]): number {
+  return examples.filter(({ cut }) => cut).length;
+}
+
+/**
+ * The batches that a model is trained on, and how many examples were cut: undefined where nobody
+ * has seen them yet.
+ */
 export async function sourceOfTraining(
   { train }: TrainingData,
   textModel: TaskEncoder & { model: PositionedModel },
   options: BatchSizes & { seed: number; shuffleWindow?: number | undefined },
   signal: AbortSignal | undefined,
-): Promise<BatchSource & { lengthsOfExamples(): Iterable<number> }> {
+): Promise<{ source: BatchSource & { lengthsOfExamples(): Iterable<number> }; cut: number | undefined }> {
   const { shuffleWindow, ...sizes } = options;
-  if (!isStream(train)) return sourceOf(textModel.model, await encodeFor(textModel, train, signal), sizes);
-  const encode = (examples: readonly Example[], numbers: readonly number[]) =>
-    encodeFor(textModel, examples, signal, numbers);
+  if (!isStream(train)) {
+    const encoded = await encodeFor(textModel, train, signal);
+    return { source: sourceOf(textModel.model, encoded, sizes), cut: numberCut(encoded) };
+  }
+  let cut = 0;
+  const encode = async (examples: readonly Example[], numbers: readonly number[]) => {
+    const encoded = await encodeFor(textModel, examples, signal, numbers);
+    cut += numberCut(encoded);
+    return encoded;
+  };
   const { batchSize, tokenBudget, seed } = sizes;
   const settings: StreamOptions = {
     positions: positionsOf(textModel.model),
@@ -66,6 +81,10 @@ export async function sourceOfTraining(
     ...(tokenBudget !== undefined && { tokenBudget }),
     ...(shuffleWindow !== undefined && { shuffleWindow }),
   };
-  if (train.replayable) return StreamedSource.open(train.shards, encode, settings);
-  return StreamedSource.once(train.shards[0]!, encode, settings);
+  if (!train.replayable) {
+    return { source: await StreamedSource.once(train.shards[0]!, encode, settings), cut: undefined };
+  }
+  const source = await StreamedSource.open(train.shards, encode, settings);
+  // All have been passed over once by now; what is counted later is the same again.
+  return { source, cut };
 }

@@ -3,12 +3,10 @@
  * Labels in the cells of a file are read in src/data/read/cells.ts; scores by label are in
  * src/metrics.
  */
-import * as path from 'node:path';
 import { FusedLoraError } from '../../base/errors';
 import { listNames, nearNames } from '../../base/near';
 import { shown } from '../../base/shown';
 import type { Task, TaskSettings } from '../../base/tasks';
-import { isJsonObject, readJsonObject } from '../../io/json';
 import { type Example, isTokenExample, type TextExample } from './example';
 import { type ListForm, ListForms, labelList } from './label_lists';
 import {
@@ -58,11 +56,23 @@ function* labelsOf(
 
 /** Distinct labels of examples that come one group after the other. */
 export class LabelCollector {
-  private readonly uses = new Map<string, NameUse>();
+  /** Each name with its first row and how many rows (or words) have it. */
+  readonly uses = new Map<string, NameUse>();
   private readonly forms = new ListForms();
   private count = 0;
 
   constructor(private readonly task: Task) {}
+
+  /**
+   * Whether lists of labels are of 0 and 1, one for each label.
+   *
+   * @param numLabels where it is known.
+   * @throws FusedLoraError INVALID_DATA as `ListForms.done`.
+   */
+  isMultiHot(numLabels?: number): boolean {
+    if (this.task !== 'multi-label-classification' || this.uses.size === 0) return false;
+    return this.forms.done(numLabels).form === 'multi-hot';
+  }
 
   /** @throws FusedLoraError INVALID_DATA for a row without a label, or with one that is none. */
   add(examples: readonly Example[]): void {
@@ -220,25 +230,4 @@ function regressionLabels(numTargets: number): LabelEncoder {
       `${place}: the label is ${shown(label)}; regression needs ${numTargets === 1 ? 'a finite number' : `a list of ${numTargets} finite numbers`}`,
     );
   };
-}
-
-/**
- * The label names for fine-tuning a model folder: those that its config.json gives its head, where
- * the data has no others; else those that the data files name, with their ids; else the labels that
- * were found.
- */
-export function chooseLabelNames(
-  found: readonly string[],
-  named: readonly string[] | undefined,
-  dir: string,
-): string[] {
-  const config = readJsonObject(path.join(dir, 'config.json'), 'to build the model', 'INVALID_CONFIG');
-  const id2label = config['id2label'];
-  const known = isJsonObject(id2label)
-    ? Object.keys(id2label)
-        .sort((a, b) => Number(a) - Number(b))
-        .map((id) => String(id2label[id]))
-    : [];
-  const all = [known, named ?? []].find((names) => found.every((name) => names.includes(name)));
-  return [...(all ?? found)];
 }

@@ -7,12 +7,15 @@ import { FusedLoraError } from '../../base/errors';
 import type { TextExample } from '../examples/example';
 import type { EncodedExample } from './encoded_example';
 
+/** Where a text that is too long loses tokens. */
+export type TruncationSide = 'left' | 'right';
+
 /** What encoding needs of a tokenizer. */
 export interface TextEncoder {
   /** Token ids with special tokens, cut to `maxLength`. */
   encode(
     text: string,
-    options: { pair?: string | undefined; maxLength: number },
+    options: { pair?: string | undefined; maxLength: number; truncationSide?: TruncationSide | undefined },
   ): { inputIds: Int32Array; tokenTypeIds: Int32Array };
 }
 
@@ -20,6 +23,8 @@ export interface TextEncoder {
 export interface EncodeOptions {
   /** Most tokens of an example, special tokens counted; longer ones are cut. */
   maxLength: number;
+  /** Where they are cut. Default: the tokenizer's. */
+  truncationSide?: TruncationSide | undefined;
   /**
    * Turns labels into class ids or targets; throws for those it does not know. Default: labels are
    * left out.
@@ -90,10 +95,12 @@ export async function encodeExamples(
     if (options.label && options.emptyTexts !== 'take' && isEmptyText(example)) {
       throw new FusedLoraError('INVALID_DATA', `${place}: its text is empty; fill it, or leave the row out`);
     }
-    const { inputIds, tokenTypeIds } = tokenizer.encode(example.text, {
-      pair: example.textPair,
-      maxLength: options.maxLength,
-    });
-    return { inputIds, tokenTypeIds, ...options.label?.(example, place) };
+    const { maxLength, truncationSide } = options;
+    const encode = (most: number) =>
+      tokenizer.encode(example.text, { pair: example.textPair, maxLength: most, truncationSide });
+    const { inputIds, tokenTypeIds } = encode(maxLength);
+    // A text of just this length is told from a longer one by one token more.
+    const cut = inputIds.length === maxLength && encode(maxLength + 1).inputIds.length > maxLength;
+    return { inputIds, tokenTypeIds, ...(cut && { cut: true as const }), ...options.label?.(example, place) };
   });
 }

@@ -6,7 +6,7 @@
 import type { TaskSettings } from '../../base/tasks';
 import { type Example, isTokenExample, textExamples, tokenExamples } from '../examples/example';
 import { classIds, labelEncoder, listFormOf } from '../examples/labels';
-import { encodeExamples, isEmptyText, type TextEncoder } from './encode';
+import { encodeExamples, isEmptyText, type TextEncoder, type TruncationSide } from './encode';
 import { encodeTokenExamples, type WordEncoder } from './encode_words';
 import type { EncodedExample } from './encoded_example';
 
@@ -16,6 +16,8 @@ export interface TaskEncoder {
   tokenizer: TextEncoder & WordEncoder;
   /** Most tokens of an example, special tokens counted. */
   maxLength: number;
+  /** Where they are cut. Default: the tokenizer's. */
+  truncationSide?: TruncationSide;
 }
 
 /**
@@ -25,20 +27,21 @@ export interface TaskEncoder {
  * @param emptyTexts what a text without a word is: an error, or measured like any other.
  */
 export async function encodeFor(
-  { model, tokenizer, maxLength }: TaskEncoder,
+  { model, tokenizer, maxLength, truncationSide }: TaskEncoder,
   examples: readonly Example[],
   signal?: AbortSignal,
   numbers?: readonly number[],
   emptyTexts?: 'refuse' | 'take',
 ): Promise<EncodedExample[]> {
+  const shared = { maxLength, truncationSide, signal, numbers };
   if (model.task === 'token-classification') {
     const label = classIds(model.labelNames);
-    return encodeTokenExamples(tokenExamples(examples), tokenizer, { maxLength, label, signal, numbers });
+    return encodeTokenExamples(tokenExamples(examples), tokenizer, { ...shared, label });
   }
   const texts = textExamples(examples, model.task);
   const several = model.task === 'multi-label-classification';
   const label = labelEncoder(model, several ? listFormOf(texts, model.numLabels, numbers?.[0]) : undefined);
-  return encodeExamples(texts, tokenizer, { maxLength, label, signal, numbers, emptyTexts });
+  return encodeExamples(texts, tokenizer, { ...shared, label, emptyTexts });
 }
 
 /**

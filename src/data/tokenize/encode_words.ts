@@ -6,7 +6,7 @@ import { FusedLoraError } from '../../base/errors';
 import { shown } from '../../base/shown';
 import type { TokenExample } from '../examples/example';
 import { isIgnoredLabel } from '../examples/label_names';
-import { inChunks } from './encode';
+import { inChunks, type TruncationSide } from './encode';
 import { type EncodedSentence, IGNORE_LABEL } from './encoded_example';
 
 /** What encoding needs of a tokenizer. */
@@ -18,6 +18,7 @@ export interface WordEncoder {
   encodeWords(
     words: readonly string[],
     maxLength: number,
+    truncationSide?: TruncationSide,
   ): { inputIds: Int32Array; tokenTypeIds: Int32Array; wordIds: Int32Array };
 }
 
@@ -25,6 +26,8 @@ export interface WordEncoder {
 export interface EncodeWordsOptions {
   /** Most tokens of a sentence, special tokens counted; what is beyond is cut. */
   maxLength: number;
+  /** Where they are cut. Default: the tokenizer's. */
+  truncationSide?: TruncationSide | undefined;
   /**
    * Turns a word's label into a class id; throws for those it does not know. Not asked of -100.
    * Default: labels are left out.
@@ -51,7 +54,11 @@ export async function encodeTokenExamples(
   return inChunks(examples, options.signal, (example, i) => {
     const place = example.place ?? `example ${options.numbers?.[i] ?? i}`;
     const { tokens, labels } = checked(example, place);
-    const { wordIds, ...encoded } = tokenizer.encodeWords(tokens, options.maxLength);
+    const { maxLength, truncationSide } = options;
+    const encode = (most: number) => tokenizer.encodeWords(tokens, most, truncationSide);
+    const { wordIds, inputIds, tokenTypeIds } = encode(maxLength);
+    const cut = inputIds.length === maxLength && encode(maxLength + 1).inputIds.length > maxLength;
+    const encoded = { inputIds, tokenTypeIds, ...(cut && { cut: true as const }) };
     const firstPieces = new Int32Array(tokens.length).fill(-1);
     wordIds.forEach((word, t) => {
       if (word >= 0 && firstPieces[word] === -1) firstPieces[word] = t;

@@ -12,6 +12,8 @@ export interface EncodedExample {
   inputIds: Int32Array;
   /** [n] 0 for the first text, 1 for the second where the model tells them apart. */
   tokenTypeIds: Int32Array;
+  /** Whether it is longer than the model takes, and tokens were left out. */
+  cut?: true;
   /** Class index of the sequence. */
   label?: number;
   /** [numOutputs] regression targets of the sequence. */

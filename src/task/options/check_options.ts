@@ -56,6 +56,14 @@ export function checkLeastLength(maxLength: number | undefined): void {
   throw refuse(`maxLength is ${maxLength}; it must be a whole number from 3`);
 }
 
+export function checkMeaning({ truncationSide, numLabels }: { truncationSide?: unknown; numLabels?: unknown }): void {
+  if (truncationSide !== undefined && truncationSide !== 'left' && truncationSide !== 'right') {
+    throw refuse(`truncationSide is ${shown(truncationSide)}; it must be left or right`);
+  }
+  if (numLabels === undefined || (Number.isSafeInteger(numLabels) && (numLabels as number) >= 1)) return;
+  throw refuse(`numLabels is ${shown(numLabels)}; it must be a whole number from 1`);
+}
+
 export function checkColumns(columns: ColumnOptions): void {
   for (const name of ['textColumn', 'textPairColumn', 'labelColumn'] as const) {
     const value = columns[name];
@@ -93,17 +101,19 @@ export function checkDataChoice({ dev, devSplit, stream = false, shuffleWindow }
 }
 
 /** @param labelNames where they are known: how many classes there are. */
-export function checkLoss(
-  { labelSmoothing, classWeights }: LossChoice,
-  task: Task,
-  labelNames?: readonly string[],
-): void {
+export function checkLoss(loss: LossChoice, task: Task, labelNames?: readonly string[]): void {
+  const { labelSmoothing, classWeights } = loss;
   const ofClasses = task === 'sequence-classification' || task === 'token-classification';
   if (!ofClasses && (labelSmoothing || classWeights)) {
     throw refuse(
       `${classWeights ? 'classWeights' : 'labelSmoothing'} is for tasks with one class a text or word, not for ${task}. Leave it out.`,
     );
   }
+  checkWeights(loss, labelNames);
+}
+
+/** What is right or wrong of them for every task. */
+export function checkWeights({ labelSmoothing, classWeights }: LossChoice, labelNames?: readonly string[]): void {
   if (labelSmoothing !== undefined && !(labelSmoothing >= 0 && labelSmoothing < 1)) {
     throw refuse(`labelSmoothing is ${labelSmoothing}; it must be at least 0 and below 1`);
   }
@@ -119,13 +129,17 @@ export function checkLoss(
   }
 }
 
-/** @param labelNames where they are known: whether entities are measured. */
-export function checkMetric(metric: string | undefined, task: Task, labelNames?: readonly string[]): void {
-  const names = metricNames(task, labelNames);
+/**
+ * @param task undefined: not known yet, and the metric may be of any.
+ * @param labelNames where they are known: whether entities are measured.
+ */
+export function checkMetric(metric: string | undefined, task?: Task, labelNames?: readonly string[]): void {
+  const of = (one: Task) => metricNames(one, one === task ? labelNames : undefined);
+  const names = task === undefined ? [...new Set(FINE_TUNE_TASKS.flatMap(of))] : of(task);
   if (metric === undefined || names.includes(metric)) return;
   const [near] = nearNames(metric, names, 1);
   throw refuse(
-    `metricForBest is '${metric}'${near === undefined ? '' : ` (was ${near} meant?)`}, evaluation of ${task} gives ${listNames(names)}`,
+    `metricForBest is '${metric}'${near === undefined ? '' : ` (was ${near} meant?)`}, evaluation${task === undefined ? '' : ` of ${task}`} gives ${listNames(names)}`,
   );
 }
 

@@ -23,7 +23,6 @@ export const TRAINER_DEFAULTS = {
 
 /** What a run is, where it is not said. */
 export const RUN_DEFAULTS = {
-  task: 'sequence-classification',
   method: 'lora',
   device: 'auto',
   precision: 'auto',
@@ -31,7 +30,7 @@ export const RUN_DEFAULTS = {
 
 /** Sentences a batch, where no token budget is given either; sources of batches have the same. */
 export const DEFAULT_BATCH_SIZE = 32;
-/** Tokens of a text, where neither the option nor the model's folder says more or less. */
+/** Tokens of a piece of text in pretraining, where the model has positions for more. */
 export const DEFAULT_MAX_LENGTH = 128;
 /** Examples of a stream within which they are shuffled; streams have the same. */
 export const DEFAULT_SHUFFLE_WINDOW = 16_384;

@@ -18,6 +18,8 @@ export type ModelSettings = Pick<
   OpenTextModelOptions,
   | 'tokenizer'
   | 'maxLength'
+  | 'truncationSide'
+  | 'numLabels'
   | 'hiddenDropout'
   | 'attentionDropout'
   | 'classifierDropout'
@@ -100,11 +102,15 @@ export interface FineTuneOptions
    * left out of one that is given take {@link LoraConfig}'s defaults, which are PEFT's.
    */
   lora?: LoraConfig;
-  /** Default sequence-classification. */
+  /**
+   * Default: what the model's folder says, else what the form of the labels shows (words, lists,
+   * numbers with a fraction), else sequence-classification: see docs/meaning.md.
+   */
   task?: FineTuneTask;
   /**
    * Class names by id. Default: the model's where all labels are among them; else those that
-   * Parquet files tell; else the labels of `train` in order.
+   * Parquet files tell; else the labels of `train` in order. Labels that a trained head does not
+   * have are an error.
    */
   labelNames?: readonly string[];
   /** Peak rate. Default 5e-4 for lora, 1e-3 for head, else 5e-5. */

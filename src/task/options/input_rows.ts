@@ -2,7 +2,7 @@
  * Option table, first part: model, data, output, and columns of data files.
  * The next part is method_rows.ts; what a row is stands in option_row.ts.
  */
-import { DEFAULT_SHUFFLE_WINDOW, RUN_DEFAULTS } from './defaults';
+import { DEFAULT_SHUFFLE_WINDOW } from './defaults';
 import { FINE_TUNE_TASKS } from './fine_tune_options';
 import { BITS, type OptionGroups } from './option_row';
 
@@ -74,7 +74,7 @@ export const INPUT_ROWS = {
       name: 'task',
       flags: '--task <name>',
       kind: { oneOf: FINE_TUNE_TASKS },
-      default: RUN_DEFAULTS.task,
+      says: "the model's, or what the labels show",
       help: 'what a label is',
       effect: 'head, loss, metrics; task_type',
     },
@@ -82,9 +82,17 @@ export const INPUT_ROWS = {
       name: 'labelNames',
       flags: '--labels <names>',
       kind: 'names',
-      says: 'those of the data',
-      help: 'class names by id, with commas',
+      says: "the model's, or those of the data",
+      help: 'class names in the order of the outputs, with commas',
       effect: 'order and names of the classes: predictions, fused_lora.json, bits',
+    },
+    {
+      name: 'numLabels',
+      flags: '--num-labels <n>',
+      kind: { whole: 1 },
+      says: "the head's, or by the data",
+      help: 'outputs of the head',
+      effect: 'shape of the head; labelNames of fused_lora.json',
     },
     {
       name: 'ignoreMismatchedSizes',

@@ -28,7 +28,8 @@ export type TrainerSettings = Omit<TrainerOptions, 'trace' | 'backend' | 'evalua
 
 /** What a run is told, with every default that does not depend on data and model. */
 export interface ResolvedFineTune {
-  task: Task;
+  /** Undefined: the model or the data tell it. */
+  task: Task | undefined;
   method: Method;
   /** Of the method lora, as the model gets it and with its defaults; else undefined. */
   lora: { config: LoraConfig; resolved: ResolvedLoraConfig } | undefined;
@@ -36,8 +37,8 @@ export interface ResolvedFineTune {
   model: string | TextModel;
   revision: string | undefined;
   hub: FetchOptions;
-  /** What the model is opened with, its labels left out. */
-  modelSettings: ModelSettings & { task: Task; seed: number };
+  /** What the model is opened with, task and names of labels left out. */
+  modelSettings: ModelSettings & { seed: number };
   /** Undefined: the model or the data tell them. */
   labelNames: readonly string[] | undefined;
   /** What to read, and how; without `train` where nothing is (planTraining). */
@@ -79,11 +80,12 @@ export function resolveFineTune(given: SettledOptions, caller = 'fineTune'): Res
   const { method = RUN_DEFAULTS.method, labelNames, model, revision } = options;
   check.checkModel(model);
   const task = taskOf(options);
-  const { hiddenDropout, attentionDropout, classifierDropout, maxLength, tokenizer } = options;
-  const { modelType, ignoreMismatchedSizes } = options;
+  const { hiddenDropout, attentionDropout, classifierDropout, maxLength, truncationSide, tokenizer } = options;
+  const { modelType, ignoreMismatchedSizes, numLabels } = options;
   check.checkLabelNames(labelNames);
   checkModelOptions({ labelNames, hiddenDropout, attentionDropout, classifierDropout });
   check.checkLeastLength(maxLength);
+  check.checkMeaning({ truncationSide, numLabels });
   checkMethod(method);
   const lora = method === 'lora' ? resolveLora(options.lora) : undefined;
   const { backend, reason } = chooseDevice(options.device);
@@ -91,7 +93,8 @@ export function resolveFineTune(given: SettledOptions, caller = 'fineTune'): Res
 
   const { labelSmoothing, classWeights } = options;
   const loss = compact({ labelSmoothing, classWeights });
-  check.checkLoss(loss, task, labelNames);
+  if (task !== undefined) check.checkLoss(loss, task, labelNames);
+  else check.checkWeights(loss, labelNames);
   const { batchSize, tokenBudget } = options;
   const sizes = compact({ batchSize, tokenBudget });
   check.checkSizes(sizes);
@@ -122,8 +125,7 @@ export function resolveFineTune(given: SettledOptions, caller = 'fineTune'): Res
     hub,
     modelSettings: {
       ...compact({ tokenizer, maxLength, hiddenDropout, attentionDropout, classifierDropout }),
-      ...compact({ modelType, ignoreMismatchedSizes }),
-      task,
+      ...compact({ modelType, ignoreMismatchedSizes, numLabels, truncationSide }),
       seed,
     },
     labelNames,
@@ -134,14 +136,14 @@ export function resolveFineTune(given: SettledOptions, caller = 'fineTune'): Res
     backend,
     device: reason,
     precision,
-    settings: settingsOf(options, { task, method, lora: lora?.config }, trainer),
+    settings: settingsOf(options, { ...compact({ task }), method, lora: lora?.config }, trainer),
   };
 }
 
 /** A model that is open has its task. */
-function taskOf({ model, task = RUN_DEFAULTS.task }: SettledOptions): Task {
+function taskOf({ model, task }: SettledOptions): Task | undefined {
   if (typeof model !== 'string') return model.model.task;
-  check.checkTask(task);
+  if (task !== undefined) check.checkTask(task);
   return task;
 }
 

@@ -4,7 +4,7 @@
  */
 import { PRECISIONS } from '../../graph/precision';
 import { SCHEDULES } from '../../train/schedule';
-import { DEFAULT_BATCH_SIZE, DEFAULT_MAX_LENGTH, LEARNING_RATES, RUN_DEFAULTS, TRAINER_DEFAULTS } from './defaults';
+import { DEFAULT_BATCH_SIZE, LEARNING_RATES, RUN_DEFAULTS, TRAINER_DEFAULTS } from './defaults';
 import { BITS, type OptionGroups } from './option_row';
 
 const rates = (['lora', 'head', 'full'] as const).map((method) => `${method} ${LEARNING_RATES[method]}`).join(', ');
@@ -102,9 +102,17 @@ export const TRAINING_ROWS = {
       name: 'maxLength',
       flags: '--max-length <n>',
       kind: { whole: 3 },
-      says: String(DEFAULT_MAX_LENGTH),
+      says: "the model's own",
       help: 'most tokens of a sentence; longer ones are cut',
       effect: 'lengths of the start event; fused_lora.json; bits',
+    },
+    {
+      name: 'truncationSide',
+      flags: '--truncation-side <side>',
+      kind: { oneOf: ['left', 'right'] },
+      says: "the tokenizer's",
+      help: 'where sentences that are too long lose tokens',
+      effect: 'which tokens of long sentences are read; fused_lora.json; bits',
     },
     {
       name: 'seed',

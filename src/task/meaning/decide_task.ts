@@ -1,0 +1,125 @@
+/**
+ * Which task a model is for, by options, records, PEFT's task_type and config.json, in transformers'
+ * own terms. Data are asked last, by `taskOfData`; labels are decided in decide_labels.ts.
+ */
+import { FusedLoraError } from '../../base/errors';
+import { TASKS, type Task } from '../../base/tasks';
+import { type Example, isTokenExample } from '../../data/examples/example';
+import { decide, says } from './decide';
+import type { AdapterFacts, BaseFacts, Decided, MeaningOptions, Purpose, Statement } from './types';
+
+const TASK_OF_PROBLEM: Readonly<Record<string, Task>> = {
+  single_label_classification: 'sequence-classification',
+  multi_label_classification: 'multi-label-classification',
+  regression: 'regression',
+};
+
+const ofWords = (task: Task) => task === 'token-classification';
+
+/** Rows of the last matrix of a head. */
+function rowsOf(head: ReadonlyMap<string, readonly number[]>): number | undefined {
+  return (head.get('classifier.out_proj.weight') ?? head.get('classifier.weight'))?.[0];
+}
+
+/** Whether a head is of texts or of words; undefined where it may be either. */
+function kindOfHead({ architecture = '', family, head }: BaseFacts): 'texts' | 'words' | undefined {
+  if (architecture.endsWith('ForSequenceClassification')) return 'texts';
+  if (architecture.endsWith('ForTokenClassification')) return 'words';
+  if (head.has('classifier.out_proj.weight')) return 'texts';
+  return family === 'roberta' ? 'words' : undefined;
+}
+
+/** The trained head of a base, as far as the task can use it. */
+export function trainedHead(base: BaseFacts, task: Task): { rows: number | undefined; otherKind: boolean } {
+  const rows = rowsOf(base.head);
+  if (rows === undefined || task === 'masked-lm') return { rows: undefined, otherKind: false };
+  const kind = kindOfHead(base);
+  const otherKind = kind !== undefined && (kind === 'words') !== ofWords(task);
+  return { rows: otherKind ? undefined : rows, otherKind };
+}
+
+/** transformers' rule: problem_type, else one output is regression. */
+function problemOf(problemType: string | undefined, outputs: number | undefined): Task {
+  return TASK_OF_PROBLEM[problemType ?? ''] ?? (outputs === 1 ? 'regression' : 'sequence-classification');
+}
+
+function ofAdapter(base: BaseFacts, adapter: AdapterFacts | undefined): Statement<Task> | undefined {
+  if (adapter?.task === undefined) return undefined;
+  const told = adapter.taskType === undefined ? adapter.weightsFile : `${adapter.configFile}: ${adapter.taskType}`;
+  const task = adapter.task === 'token-classification' ? adapter.task : problemOf(base.problemType, adapter.numLabels);
+  return says(task, 'adapter config', told);
+}
+
+function ofConfig(base: BaseFacts): Statement<Task> | undefined {
+  const { architecture = '', configFile } = base;
+  if (architecture.endsWith('ForSequenceClassification')) {
+    const task = problemOf(base.problemType, rowsOf(base.head) ?? base.numLabels);
+    return says(task, 'base config', configFile);
+  }
+  if (architecture.endsWith('ForTokenClassification')) return says('token-classification', 'base config', configFile);
+  if (architecture.endsWith('ForMaskedLM')) return says('masked-lm', 'base config', configFile);
+  return undefined;
+}
+
+/**
+ * The task of a model, before data are read.
+ *
+ * @param data what the data are for by themselves, where training asks them.
+ * @throws FusedLoraError INVALID_ARGUMENT where nothing tells a task.
+ */
+export function decideTask(
+  base: BaseFacts,
+  adapter: AdapterFacts | undefined,
+  options: Pick<MeaningOptions, 'task'>,
+  purpose: Purpose,
+  data?: Statement<Task>,
+): Decided<Task> {
+  const given = says(options.task, 'option', '--task');
+  const config = ofConfig(base);
+  // A language model is what training begins from; it says nothing of the head that is trained.
+  const pretrained = purpose === 'train' || adapter !== undefined;
+  const usable = <T extends Statement<Task> | undefined>(one: T) =>
+    one?.value === 'masked-lm' && pretrained ? undefined : one;
+  const statements = [
+    given,
+    says(adapter?.record?.task, 'adapter record', adapter?.recordFile ?? ''),
+    ofAdapter(base, adapter),
+    usable(says(base.record?.task, 'base record', base.recordFile)),
+    usable(config),
+    data,
+    purpose === 'train' ? says<Task>('sequence-classification', 'default', 'the default') : undefined,
+    // Only a masked language model is left to use as it is.
+    config,
+  ];
+  if (statements.every((one) => one === undefined)) {
+    const { architecture = '', configFile } = base;
+    throw new FusedLoraError(
+      'INVALID_ARGUMENT',
+      `${configFile}: its architecture ${architecture === '' ? '' : `"${architecture}" `}tells no task. ` +
+        `Pass the option task (--task): one of ${TASKS.join(', ')}.`,
+    );
+  }
+  const decided = decide(...statements);
+  return { ...decided, overridden: decided.overridden.filter(({ value }) => value !== 'masked-lm') };
+}
+
+/**
+ * The task that the form of labels shows, where it shows one: words, several labels a text, numbers
+ * with a fraction.
+ */
+export function taskOfData(examples: readonly Example[]): Statement<Task> | undefined {
+  const labels: unknown[] = [];
+  for (const example of examples) {
+    if (isTokenExample(example)) return says<Task>('token-classification', 'data', 'the data: sentences in words');
+    if (Array.isArray(example.label)) {
+      return says<Task>('multi-label-classification', 'data', 'the data: lists of labels');
+    }
+    labels.push(example.label);
+  }
+  const numbers = labels.map((label) => (typeof label === 'string' && label.trim() !== '' ? Number(label) : label));
+  const measured = numbers.every((x) => typeof x === 'number' && Number.isFinite(x));
+  if (labels.length > 0 && measured && numbers.some((x) => !Number.isInteger(x))) {
+    return says<Task>('regression', 'data', 'the data: numbers with a fraction');
+  }
+  return undefined;
+}

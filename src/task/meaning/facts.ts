@@ -1,0 +1,73 @@
+/**
+ * Facts of folders before any model is built: config.json, fused_lora.json, adapter_config.json,
+ * the tokenizer's configuration, and the headers of the weights. What follows from them is decided
+ * in resolve.ts.
+ */
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+import { type JsonObject, readJsonObject } from '../../io/json';
+import { ADAPTER_WEIGHTS, CONFIG, SETTINGS, WEIGHTS } from '../../io/model_files';
+import { openModelFolder } from '../../io/model_folder';
+import { adapterFacts } from '../../lora/adapter_facts';
+import { maxLengthOf, parseConfig } from '../../models/config';
+import { readRecord } from './record';
+import type { AdapterFacts, BaseFacts, TokenizerFacts } from './types';
+
+const HEAD = /^(?:classifier|score|cls)\./;
+
+/** @param modelType for early config.json files that do not tell. */
+export function factsOfConfig(
+  json: JsonObject,
+  file: string,
+  modelType?: string,
+  tensors: ReadonlyMap<string, { readonly shape: readonly number[] }> = new Map(),
+): Omit<BaseFacts, 'record'> {
+  const config = parseConfig(json, { file, modelType, tensorNames: tensors.keys() });
+  const dir = path.dirname(file);
+  const architectures = json['architectures'];
+  return {
+    configFile: file,
+    recordFile: path.join(dir, SETTINGS),
+    weightsFile: path.join(dir, WEIGHTS),
+    family: config.family,
+    architecture: Array.isArray(architectures) ? String(architectures[0]) : undefined,
+    problemType: config.problemType,
+    labelNames: config.labelNames,
+    numLabels: config.numLabels,
+    positions: maxLengthOf(config),
+    head: new Map([...tensors].filter(([name]) => HEAD.test(name)).map(([name, { shape }]) => [name, shape])),
+  };
+}
+
+/** @throws FusedLoraError what opening the folder and checking config.json throw. */
+export function baseFacts(dir: string, modelType?: string): BaseFacts {
+  const { config, tensors } = openModelFolder(dir);
+  return { ...factsOfConfig(config, path.join(dir, CONFIG), modelType, tensors), record: readRecord(dir) };
+}
+
+/** @throws FusedLoraError what reading the adapter's files throws. */
+export function factsOfAdapter(dir: string): AdapterFacts {
+  const { folder, configFile, task, taskType, head, numLabels } = adapterFacts(dir);
+  const at = (name: string) => path.join(folder, name);
+  return {
+    ...{ configFile, task, taskType, head, numLabels },
+    recordFile: at(SETTINGS),
+    weightsFile: at(ADAPTER_WEIGHTS),
+    record: readRecord(folder),
+  };
+}
+
+/** Larger ones mean that there is none: transformers writes 10^30. */
+const NO_MAX_LENGTH = 1e20;
+
+export function tokenizerFacts(folder: string): TokenizerFacts {
+  const file = path.join(folder, 'tokenizer_config.json');
+  const json = fs.existsSync(file) ? readJsonObject(file, 'to know the length of texts', 'INVALID_TOKENIZER') : {};
+  const length = json['model_max_length'] ?? json['max_len'];
+  const side = json['truncation_side'];
+  return {
+    folder,
+    maxLength: typeof length === 'number' && length >= 1 && length < NO_MAX_LENGTH ? Math.floor(length) : undefined,
+    truncationSide: side === 'left' || side === 'right' ? side : undefined,
+  };
+}

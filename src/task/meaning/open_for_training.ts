@@ -1,0 +1,172 @@
+/**
+ * Data and model of a training run, opened in the order in which they decide: folders, task, data,
+ * labels, then the model. Models for use alone are opened by src/task/text_model.ts.
+ */
+import { FusedLoraError } from '../../base/errors';
+import type { Task } from '../../base/tasks';
+import type { Example } from '../../data/examples/example';
+import { checkHeads } from '../../data/read/check_heads';
+import type { DataFiles } from '../../data/read/files';
+import type { ExampleData } from '../../data/read/load';
+import { type LabelsOfData, labelsOfData, openTrainingData, type TrainingData } from '../../data/read/training_data';
+import { checkAgainstLabels, checkLoss, checkMetric } from '../options/check_options';
+import type { TrainingDataChoice } from '../options/fine_tune_options';
+import type { ResolvedFineTune } from '../options/resolve_fine_tune';
+import {
+  type FolderFacts,
+  locateModel,
+  type ModelFolders,
+  meaningOf,
+  openFolders,
+  readFolders,
+  type TextModel,
+} from '../text_model';
+import { decideTask, taskOfData } from './decide_task';
+import type { Decided, Meaning, NewWeights } from './types';
+
+/** What a run is trained on, and what it trains. */
+export interface OpenedForTraining {
+  textModel: TextModel;
+  data: TrainingData;
+  /** Undefined where nobody has seen them yet. */
+  labels: LabelsOfData | undefined;
+}
+
+interface Timed {
+  timed<T>(part: string, work: () => T | Promise<T>): Promise<T>;
+}
+
+/** A path, or a list of them. */
+const isDataFiles = (data: unknown): data is DataFiles =>
+  typeof data === 'string' || (Array.isArray(data) && typeof data[0] === 'string');
+
+/** Files that hold sentences in words and nothing else. */
+const isConll = (data: unknown) =>
+  isDataFiles(data) && [data].flat().every((file) => /\.(conll|bio|iob2?)(\.gz)?$/i.test(String(file)));
+
+/**
+ * The task that the data show before they are read: sentences in words have readers of their own.
+ */
+export function taskBeforeReading(train: ExampleData | undefined): Task | undefined {
+  if (isConll(train)) return 'token-classification';
+  const [first] = Array.isArray(train) ? (train as unknown[]) : [];
+  const inWords = typeof first === 'object' && first !== null && 'tokens' in first;
+  return inWords ? 'token-classification' : undefined;
+}
+
+/**
+ * @throws FusedLoraError what finding, reading and opening throw; INVALID_ARGUMENT and INVALID_DATA
+ * where data, model and options contradict each other.
+ */
+export async function openForTraining(run: ResolvedFineTune, log: Timed): Promise<OpenedForTraining> {
+  const { seed } = run.modelSettings;
+  // A caller without types may have left `train` out, which is told where it is read.
+  const choice = run.data as TrainingDataChoice & typeof run.data;
+  const known = typeof run.model === 'string' ? undefined : run.model;
+  const located = await log.timed('loading', () => (known ? undefined : locateForTraining(run)));
+  let task = located && decideForTraining(located.facts, run, choice.train);
+  const first = known?.model.task ?? (task as Decided<Task>).value;
+  checkTaskOptions(run, first);
+  const data = await log.timed('loading', async () => {
+    for (const given of [choice.train, choice.dev]) {
+      if (isDataFiles(given)) await checkHeads(given, first === 'token-classification', run.data);
+    }
+    return openTrainingData(choice, first, seed, (examples) => {
+      if (located && task?.source === 'default') {
+        task = decideTask(located.facts.base, undefined, {}, 'train', taskOfData(examples));
+        checkTaskOptions(run, task.value);
+      }
+      return task?.value ?? first;
+    });
+  });
+  const named = known?.model.labelNames.length ?? run.labelNames?.length;
+  const labels = await log.timed('loading', () => labelsOfData(data, task?.value ?? first, named));
+  const textModel = known ?? (await log.timed('loading', () => openLocated(located!, run, labels, task!)));
+  checkAgainstLabels(run.trainer.metricForBest, run.loss, textModel.model);
+  return { textModel, data, labels };
+}
+
+/** What is wrong with options for a task. */
+export function checkTaskOptions({ trainer, loss }: ResolvedFineTune, task: Task): void {
+  checkMetric(trainer.metricForBest, task);
+  checkLoss(loss, task);
+}
+
+export interface Located {
+  folders: ModelFolders;
+  facts: FolderFacts;
+}
+
+/** @throws FusedLoraError INVALID_ARGUMENT for an adapter, which training does not go on from. */
+export async function locateForTraining(run: ResolvedFineTune): Promise<Located> {
+  const model = run.model as string;
+  const { tokenizer, modelType } = run.modelSettings;
+  const folders = await locateModel(model, { revision: run.revision, tokenizer }, run.hub);
+  if (folders.adapter !== undefined) {
+    throw new FusedLoraError(
+      'INVALID_ARGUMENT',
+      `${model}: is an adapter, and training does not go on from one. Give the model that it was trained on, or merge both first ` +
+        '(fused-lora merge, mergeAndUnload and saveModel).',
+    );
+  }
+  return { folders, facts: readFolders(folders, modelType) };
+}
+
+/** The task, as far as it is known before data are read. */
+export function decideForTraining(
+  { base }: Pick<FolderFacts, 'base'>,
+  run: ResolvedFineTune,
+  train: ExampleData | undefined,
+): Decided<Task> {
+  const shown = taskBeforeReading(train);
+  const data = shown && ({ value: shown, source: 'data', place: 'the data: sentences in words' } as const);
+  return decideTask(base, undefined, { task: run.task }, 'train', data);
+}
+
+/** What labels of examples in memory show, for a plan. */
+export const decideByExamples = (facts: Pick<FolderFacts, 'base'>, examples: readonly Example[]) =>
+  decideTask(facts.base, undefined, {}, 'train', taskOfData(examples));
+
+export function openLocated(
+  { folders, facts }: Located,
+  run: ResolvedFineTune,
+  labels: LabelsOfData | undefined,
+  task: Decided<Task>,
+): TextModel {
+  return openFolders(folders, meaningForTraining(facts, run, labels, task), openOptions(run));
+}
+
+export function meaningForTraining(
+  facts: FolderFacts,
+  { modelSettings, labelNames }: ResolvedFineTune,
+  labels: LabelsOfData | undefined,
+  task: Decided<Task>,
+): Meaning {
+  const { maxLength, truncationSide, numLabels, ignoreMismatchedSizes } = modelSettings;
+  const options = { labelNames, maxLength, truncationSide, numLabels, ignoreMismatchedSizes };
+  return meaningOf(facts, labels, options, 'train', task);
+}
+
+/** What of a run's options a model is opened with, its meaning left out. */
+export function openOptions({ modelSettings, hub }: ResolvedFineTune) {
+  const { seed, modelType, ignoreMismatchedSizes, hiddenDropout, attentionDropout, classifierDropout } = modelSettings;
+  const { onNotice } = hub;
+  return { seed, modelType, ignoreMismatchedSizes, hiddenDropout, attentionDropout, classifierDropout, onNotice };
+}
+
+/**
+ * Modules of which some values are in no file: an adapter has to hold them whole.
+ */
+export function newWeightsOf({ model, report }: Pick<TextModel, 'model' | 'report'>): NewWeights[] {
+  const { family } = model.config;
+  const paths = new Set(
+    report.initialized.map((name) => {
+      const parts = name.split('.');
+      return parts.slice(0, parts[0] === family ? 2 : 1).join('.');
+    }),
+  );
+  return [...paths].map((path) => ({
+    path,
+    reason: report.unused.some((name) => name.startsWith(`${path}.`)) ? 'mismatched' : 'missing',
+  }));
+}
