@@ -1,12 +1,15 @@
-"""Writes test/fixtures/adapters: PEFT's own adapters of every form that must be read, with the logits that PEFT computes from them.
+"""Writes test/fixtures/adapters: PEFT's own adapters of every form that must be read, with the
+logits that PEFT computes from them.
 
     pip install -r scripts/oracle/requirements.txt
-    python scripts/oracle/make_adapter_fixtures.py --oracle test/fixtures/oracle --out test/fixtures/adapters
+    python scripts/oracle/make_adapter_fixtures.py \\
+        --oracle test/fixtures/oracle --out test/fixtures/adapters
 
-Bases and batches are those of test/fixtures/oracle. An adapter is made, filled with values, saved, put on a fresh base by
-PeftModel.from_pretrained, and computed in float64: what is stored is what PEFT reads, not what it had in memory. A case whose
-file is changed after saving (an older form of it, say) is changed before it is read. Where PEFT itself does not read the file,
-`read_by` says on what the logits were computed.
+Bases and batches are those of test/fixtures/oracle. An adapter is made, filled with values, saved,
+put on a fresh base by PeftModel.from_pretrained, and computed in float64: what is stored is what
+PEFT reads, not what it had in memory. A case whose file is changed after saving (an older form of
+it, say) is changed before it is read. Where PEFT itself does not read the file, `read_by` says on
+what the logits were computed.
 """
 
 import argparse
@@ -36,7 +39,9 @@ PREFIX = "base_model.model."
 
 
 def fill(model):
-    """Values that matter for everything that an adapter's file holds: B starts at zero, heads and embeddings as their base's."""
+    """Values that matter for everything that an adapter's file
+    holds: B starts at zero, heads and embeddings as their base's.
+    """
     generator = torch.Generator().manual_seed(41)
     with torch.no_grad():
         for name, parameter in model.named_parameters():

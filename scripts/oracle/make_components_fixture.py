@@ -1,11 +1,13 @@
-"""Writes test/fixtures/tokenizer/components.json.gz: ids of Python's tokenizers for each component that tokenizer.json can hold.
+"""Writes test/fixtures/tokenizer/components.json.gz: ids of
+Python's tokenizers for each component that tokenizer.json can hold.
 
     pip install -r scripts/oracle/requirements.txt sentencepiece==0.2.3
     python scripts/oracle/make_components_fixture.py --out test/fixtures/tokenizer
 
-Made with tokenizers 0.23.3 and sentencepiece 0.2.3 (the versions are in the file). A case is a whole tokenizer.json, texts and their ids. Its model is mostly a WordPiece whose
-vocabulary has every character that comes out of the pre-tokenizer, as the start of a word and inside of one, so that the ids show the
-normalized text and where it was cut.
+Made with tokenizers 0.23.3 and sentencepiece 0.2.3 (the versions are in the file). A case is a
+whole tokenizer.json, texts and their ids. Its model is mostly a WordPiece whose vocabulary has
+every character that comes out of the pre-tokenizer, as the start of a word and inside of one, so
+that the ids show the normalized text and where it was cut.
 """
 
 import argparse
@@ -48,7 +50,9 @@ NONE = {"version": "1.0", "truncation": None, "padding": None, "added_tokens": [
 
 
 def word_piece(pieces):
-    """Characters of the pieces, as starts and as continuations; 1 in 8 is missing, so that there are unknown words."""
+    """Characters of the pieces, as starts and as continuations;
+    1 in 8 is missing, so that there are unknown words.
+    """
     rest = sorted({c for piece in pieces for c in piece})
     vocab = {"[UNK]": 0, "[CLS]": 1, "[SEP]": 2}
     for at, c in enumerate(rest):
@@ -133,7 +137,9 @@ def add_normalizers(cases, given, charsmap):
 
 
 def folding_charsmap():
-    """A map that folds case, as those of uncased SentencePiece models do; some of what it replaces is longer than one character."""
+    """A map that folds case, as those of uncased SentencePiece
+    models do; some of what it replaces is longer than one character.
+    """
     rules = ["41\t61", "45\t65", "C9\te9", "65 301\tE9", "FB01\t66 69", "DF\t73 73", "2581\t20", "9\t20", "AD\t", "1F600\t3A 29", "1112 1161\tD558"]
     with tempfile.NamedTemporaryFile("w", suffix=".tsv") as file:
         file.write("\n".join(rules) + "\n")

@@ -1,9 +1,11 @@
-"""Writes test/fixtures/tokenizer/folders.json.gz: tokenizer folders in the forms that people have, and what transformers' AutoTokenizer makes of them.
+"""Writes test/fixtures/tokenizer/folders.json.gz: tokenizer folders in the forms that people have,
+and what transformers' AutoTokenizer makes of them.
 
     pip install -r scripts/oracle/requirements.txt
     python scripts/oracle/make_folders_fixture.py --assets assets --out test/fixtures/tokenizer
 
-Made with transformers 5.23.0 and tokenizers 0.23.3 (the versions are in the file). Every folder has a config.json with its model_type beside the files that are stored.
+Made with transformers 5.23.0 and tokenizers 0.23.3 (the versions are in the file). Every folder has
+a config.json with its model_type beside the files that are stored.
 """
 
 import argparse
@@ -85,14 +87,16 @@ def roberta_folders(tiny):
     vocab = {t: i for i, t in enumerate(["<s>", "<pad>", "</s>", "<unk>", *[t for t in vocab if t not in ("<s>", "<pad>", "</s>", "<unk>", "<mask>")], "<mask>"])}
     n = len(vocab)
     two = {"vocab.json": vocab, "merges.txt": "#version: 0.2\n" + "\n".join(merges) + "\n"}
-    # transformers 5 leaves the blank before <mask> where only these two files are; its model has it as tokenizer.json says.
+    # transformers 5 leaves the blank before <mask> where only
+    # these two files are; its model has it as tokenizer.json says.
     mask = {"mask_token": {"__type": "AddedToken"} | token("<mask>", lstrip=True)}
     yield "vocab.json, merges.txt", two | {config: mask}
     yield "vocab.json, merges.txt, add_prefix_space", two | {config: mask | {"add_prefix_space": True}}
     yield "vocab.json, merges.txt, truncation_side left", two | {config: mask | {"truncation_side": "left", "model_max_length": 512}}
     yield "vocab.json, merges.txt, added_tokens.json", two | {config: mask, "added_tokens.json": {"<e2>": n, "<e3>": n + 1}}
     whole = content | {"model": content["model"] | {"vocab": vocab, "merges": merges}, "added_tokens": [{"id": vocab[t], **token(t, lstrip=t == "<mask>")} for t in ("<s>", "<pad>", "</s>", "<unk>", "<mask>")]}
-    # RobertaTokenizer of transformers 5 takes vocabulary and merges of the file alone, so the rest is its own.
+    # RobertaTokenizer of transformers 5 takes vocabulary and
+    # merges of the file alone, so the rest is its own.
     whole |= {"normalizer": None, "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}}
     whole["post_processor"] = {"type": "RobertaProcessing", "sep": ["</s>", 2], "cls": ["<s>", 0], "trim_offsets": True, "add_prefix_space": False}
     yield "tokenizer.json of RoBERTa", {"tokenizer.json": whole}

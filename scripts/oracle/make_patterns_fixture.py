@@ -1,9 +1,10 @@
-"""Writes test/fixtures/patterns.json: what Python's re finds for patterns of every syntax, on paths of modules. Python alone is needed.
+"""Writes test/fixtures/patterns.json: what Python's re finds for patterns of every syntax, on paths
+of modules, for test/base/patterns.test.ts. Python alone is needed.
 
     python scripts/oracle/make_patterns_fixture.py > test/fixtures/patterns.json
 
-`{ madeBy, python, texts, patterns: [[pattern, search, match, fullmatch]] }`: each of the three is a string of 0 and 1, one for each
-text, or null where Python does not take the pattern.
+`{ madeBy, python, texts, patterns: [[pattern, search, match, fullmatch]] }`: each of the three is a
+string of 0 and 1, one for each text, or null where Python does not take the pattern.
 """
 
 import json

@@ -1,10 +1,12 @@
-"""Writes src/data/tokenize/unicode_tables.ts: which characters Python's tokenizers takes for controls, marks, punctuation.
+"""Writes src/data/tokenize/unicode_tables.ts: which characters
+Python's tokenizers takes for controls, marks, punctuation.
 
     pip install -r scripts/oracle/requirements.txt
     python scripts/oracle/make_unicode_tables.py --out src/data/tokenize/unicode_tables.ts
 
-Its crates carry tables of different versions of Unicode, mostly older than Node's, so each class is read off the package itself,
-code point by code point. Made with tokenizers 0.23.3 (the version is written into the file).
+Its crates carry tables of different versions of Unicode, mostly older than
+Node's, so each class is read off the package itself, code point by code
+point. Made with tokenizers 0.23.3 (the version is written into the file).
 """
 
 import argparse

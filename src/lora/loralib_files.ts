@@ -1,6 +1,6 @@
 /**
- * Adapters of loralib, the code of the LoRA paper (microsoft/LoRA), converted to safetensors. Its
- * names, and what they become:
+ * Adapters of loralib, the code of the LoRA paper (microsoft/LoRA), converted to safetensors; those
+ * of PEFT are read in peft_files.ts. Its names, and what they become:
  *
  *     roberta.encoder….query.lora_A [r, in]   →  base_model.model.<path>.lora_A.weight
  *     roberta.encoder….query.lora_B [out, r]  →  base_model.model.<path>.lora_B.weight

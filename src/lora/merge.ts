@@ -12,8 +12,8 @@ import { activeAdapters, adapterEntry, adaptersOf, loraLinears, savedModules } f
  * unmerge}.
  *
  * @param names default: the active adapters.
- * @throws FusedLoraError INVALID_ARGUMENT when there is no adapter to merge, one is not there, or it
- * or the sum holds a value that is not finite; nothing is changed then.
+ * @throws FusedLoraError INVALID_ARGUMENT when there is no adapter to merge, one is not there, or
+ * it or the sum holds a value that is not finite; nothing is changed then.
  */
 export function merge(model: Module, names: readonly string[] = activeAdapters(model)): void {
   if (names.length === 0) {

@@ -99,7 +99,10 @@ export function applyAdapters(model: Module): void {
   }
 }
 
-/** Of parameters by the paths that the base model has, those that no active adapter's own copy replaces. */
+/**
+ * Of parameters by the paths that the base model has, those
+ * that no active adapter's own copy replaces.
+ */
 export function notReplaced(model: Module, names: readonly string[]): string[] {
   const replaced = savedModules(model).filter(([, module]) => module.active !== undefined);
   return names.filter((name) => !replaced.some(([path]) => name.startsWith(`${path}.`)));

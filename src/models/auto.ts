@@ -251,7 +251,9 @@ const TORCH_DTYPES = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' } as con
 /** From here on a value rounds to infinity. */
 const OVERFLOW = { F32: Number.POSITIVE_INFINITY, F16: 65520, BF16: 2 ** 128 * (1 - 2 ** -9) } as const;
 
-/** Values that stay finite in a type; INVALID_ARGUMENT names the tensor and the value that does not. */
+/**
+ * Values that stay finite in a type; INVALID_ARGUMENT names the tensor and the value that does not.
+ */
 function finiteIn(dtype: keyof typeof TORCH_DTYPES, name: string, values: Float32Array): Float32Array {
   const limit = OVERFLOW[dtype];
   const wrong = values.find((value) => !(Math.abs(value) < limit));
@@ -267,8 +269,8 @@ function finiteIn(dtype: keyof typeof TORCH_DTYPES, name: string, values: Float3
  * model.safetensors, a tied parameter once. The folder is seen whole or not at all.
  *
  * @throws FusedLoraError FILE_NOT_WRITABLE; INVALID_ARGUMENT when adapters are in the model (merge
- * or unload them first, or save them alone with `saveAdapter`), when a value is not finite or not in
- * the range of `dtype`, or when the folder holds an adapter. Nothing is written then.
+ * or unload them first, or save them alone with `saveAdapter`), when a value is not finite or not
+ * in the range of `dtype`, or when the folder holds an adapter. Nothing is written then.
  */
 export function saveModel(model: TaskModel, dir: string, options: SaveModelOptions = {}): void {
   const { dtype = 'F32', ...folderOptions } = options;

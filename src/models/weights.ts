@@ -40,9 +40,13 @@ export interface FitOptions {
   dir: string;
   /** Gives head parameters of another shape initial values, where they would be an error. */
   ignoreMismatchedSizes?: boolean | undefined;
-  /** Whether the checkpoint's head is of another kind of task, and stays unused whatever its shape. */
+  /**
+   * Whether the checkpoint's head is of another kind of task, and stays unused whatever its shape.
+   */
   leavesHeadOut?: boolean | undefined;
-  /** Whether an adapter brings its own tensor for a path, so that this one may have another shape. */
+  /**
+   * Whether an adapter brings its own tensor for a path, so that this one may have another shape.
+   */
   replaced?: ((path: string) => boolean) | undefined;
 }
 

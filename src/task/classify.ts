@@ -30,7 +30,9 @@ export interface ClassifierOptions {
   threshold?: number;
   /** Most tokens a batch. Default 4096. */
   tokenBudget?: number;
-  /** Told of the first text that is cut, and of pairs where there should be none, or the reverse. */
+  /**
+   * Told of the first text that is cut, and of pairs where there should be none, or the reverse.
+   */
   onNotice?: ((line: string) => void) | undefined;
 }
 

@@ -39,8 +39,8 @@ export interface OpenTextModelOptions extends LoadModelOptions, HubOptions {
    */
   tokenizer?: string | undefined;
   /**
-   * Most tokens of a text, special tokens counted. Default: what the model was trained with, else the
-   * tokenizer's `model_max_length`, at most the positions that the model has.
+   * Most tokens of a text, special tokens counted. Default: what the model was trained with, else
+   * the tokenizer's `model_max_length`, at most the positions that the model has.
    */
   maxLength?: number | undefined;
   /** Where texts that are too long lose tokens. Default: as in training, else the tokenizer's. */
@@ -258,8 +258,8 @@ export function headOf({
 }
 
 /**
- * Refuses a head that no file has values for and that nothing trained since: what it says is chance.
- * A pooler that an adapter of an older version left out was told when it was opened.
+ * Refuses a head that no file has values for and that nothing trained since: what it says is
+ * chance. A pooler that an adapter of an older version left out was told when it was opened.
  *
  * @param what is asked of the model, for the message.
  * @throws FusedLoraError INVALID_ARGUMENT.

@@ -1,4 +1,7 @@
-/** Where an adapter's base is, what a merged model may not be written over, and names of folders that are no names of the hub. */
+/**
+ * Where an adapter's base is, what a merged model may not be
+ * written over, and names of folders that are no names of the hub.
+ */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { checkMergeOutput, findBaseModel, findModel } from '../../src/io/find_model';

@@ -1,4 +1,7 @@
-/** Any module of a model can be saved whole, and what then stands in its place is used as the module itself is. */
+/**
+ * Any module of a model can be saved whole, and what then
+ * stands in its place is used as the module itself is.
+ */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { plan } from '../../src/graph/plan';

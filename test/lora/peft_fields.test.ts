@@ -1,4 +1,7 @@
-/** PEFT's fields: the table is complete, the page is made from it, and what it says of a field happens. */
+/**
+ * PEFT's fields: the table is complete, the page is made
+ * from it, and what it says of a field happens.
+ */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { type JsonObject, readJsonObject } from '../../src/io/json';

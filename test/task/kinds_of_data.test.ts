@@ -1,6 +1,6 @@
 /**
- * Data of unusual kinds from file to metrics: empty texts, words that count for nothing, multi-hot lists,
- * stars. What each reader makes of a file is in test/data; refusals are in test/bad_input.
+ * Data of unusual kinds from file to metrics: empty texts, words that count for nothing, multi-hot
+ * lists, stars. What each reader makes of a file is in test/data; refusals are in test/bad_input.
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';

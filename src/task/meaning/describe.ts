@@ -1,6 +1,7 @@
 /**
  * What was decided of a model, for people and for figures: a block of lines with the source of each
- * decision, and the same as JSON for `--json`, the start event and the report.
+ * decision, and the same as JSON for `--json`, the start event and the report. The decisions
+ * themselves are made in resolve.ts.
  */
 import { listNames } from '../../base/near';
 import type { Decided, LabelFacts, Meaning, NewWeights } from './types';
