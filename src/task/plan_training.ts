@@ -182,7 +182,7 @@ async function open(source: string, run: ResolvedFineTune, loaded: LoadedData | 
   const model = createModel(json, { task, ...ofConfig, ...(await namesFor(path.dirname(source))) });
   const found = tokenizer === undefined ? undefined : await findModel(tokenizer, { ...run.hub, tokenizerOnly: true });
   const textTokenizer = found && loadTokenizer(found.folder);
-  textTokenizer?.checkRows(model.config.vocabSize, source);
+  textTokenizer?.checkRows(model.vocabSize, source);
   return {
     model,
     maxLength: Math.min(maxLength ?? DEFAULT_MAX_LENGTH, model.maxLength),

@@ -166,7 +166,7 @@ export function openFolders(
     if (lacking !== '') onNotice?.(`new and untrained, in neither the base model nor the adapter: ${lacking}`);
   }
   const textTokenizer = loadTokenizer(tokenizer);
-  textTokenizer.checkRows(loaded.model.config.vocabSize, base.folder);
+  textTokenizer.checkRows(loaded.model.vocabSize, base.folder);
   return {
     model: loaded.model,
     tokenizer: textTokenizer,

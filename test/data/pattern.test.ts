@@ -1,4 +1,7 @@
-/** Regular expressions of tokenizer.json against Oniguruma's matches (test/fixtures/tokenizer/patterns.json.gz), and those that are refused. */
+/**
+ * Regular expressions of tokenizer.json against Oniguruma's matches
+ * (test/fixtures/tokenizer/patterns.json.gz), and those that are refused.
+ */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import * as zlib from 'node:zlib';

@@ -1,6 +1,7 @@
 /**
- * Tokenizer folders in the forms that people have, against what transformers' AutoTokenizer makes of them (test/fixtures/tokenizer/folders.json.gz):
- * ids, pairs, cut texts, sides and sizes; and folders that are refused.
+ * Tokenizer folders in the forms that people have, against what transformers' AutoTokenizer makes
+ * of them (test/fixtures/tokenizer/folders.json.gz): ids, pairs, cut texts, sides and sizes; and
+ * folders that are refused.
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
