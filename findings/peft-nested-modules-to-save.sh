@@ -1,10 +1,12 @@
 #!/bin/bash
-# PEFT 0.21.2 (torch 2.15.0, transformers 5.23.0): modules_to_save holds ends of paths, with no regard to
-# dots: "embeddings" is bert.embeddings and, in it, word_embeddings, position_embeddings and
-# token_type_embeddings. PEFT wraps each of them, one within the other, trains and saves them without a
-# word, and can not load the file that it wrote: the keys of the inner ones hold the wrapper's name.
+# PEFT 0.21.2 (torch 2.15.0, transformers 5.23.0): modules_to_save holds ends of paths, with no
+# regard to dots: "embeddings" is bert.embeddings and, in it, word_embeddings, position_embeddings
+# and token_type_embeddings. PEFT wraps each of them, one within the other, trains and saves them
+# without a word, and can not load the file that it wrote: the keys of the inner ones hold the
+# wrapper's name.
 #
-#   wrapped: bert.embeddings, bert.embeddings.word_embeddings, bert.embeddings.position_embeddings, bert.embeddings.token_type_embeddings
+#   wrapped: bert.embeddings, bert.embeddings.word_embeddings,
+#     bert.embeddings.position_embeddings, bert.embeddings.token_type_embeddings
 #   loading it again: KeyError
 #   with modules_to_save=["bert.embeddings"]: loaded
 #

@@ -1,8 +1,9 @@
 #!/bin/bash
-# PEFT 0.21.2 (torch 2.15.0, transformers 5.23.0): the keys of rank_pattern and alpha_pattern are set into
-# another regular expression, (.*\.)?(KEY)$, before they are matched. So groups in a key are counted from
-# 3, a reference \1 means PEFT's own prefix, and flags such as (?i) stand behind the start, which Python
-# 3.11 and newer refuse. target_modules as a string is matched as it is, and takes both.
+# PEFT 0.21.2 (torch 2.15.0, transformers 5.23.0): the keys of rank_pattern and alpha_pattern are
+# set into another regular expression, (.*\.)?(KEY)$, before they are matched. So groups in a key
+# are counted from 3, a reference \1 means PEFT's own prefix, and flags such as (?i) stand behind
+# the start, which Python 3.11 and newer refuse. target_modules as a string is matched as it is,
+# and takes both.
 #
 #   rank_pattern (?P<q>q)uery.*: rank 4
 #   rank_pattern (e)ncod\1r.*: rank 2
@@ -10,7 +11,8 @@
 #   rank_pattern (?i)QUERY: error: global flags not at the start of the expression
 #   target_modules (?i).*QUERY: rank 2
 #
-# Ends with 0 while it is so. Named groups, and flags for a part as in (?i:QUERY), mean what they say.
+# Ends with 0 while it is so. Named groups, and flags for a part as in (?i:QUERY), mean what they
+# say.
 set -euo pipefail
 dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT
 python3 -m venv "$dir/venv"

@@ -76,8 +76,9 @@ def main():
     parser.add_argument("--out", required=True)
     version = importlib.metadata.version("tokenizers")
     text = f"""/**
- * Character classes as Python's tokenizers {version} has them, from the older Unicode tables of its crates; made by
- * scripts/oracle/make_unicode_tables.py. unicode_classes.ts unpacks them: gaps and lengths of ranges, seven bits a byte.
+ * Character classes as Python's tokenizers {version} has them, from the older Unicode tables of its
+ * crates; made by scripts/oracle/make_unicode_tables.py. unicode_classes.ts unpacks them: gaps and
+ * lengths of ranges, seven bits a byte.
  */
 """
     for name, (points, says) in classes().items():

@@ -1,7 +1,7 @@
 /**
  * Every component that tokenizer.json can hold, against ids of Python's tokenizers
- * (test/fixtures/tokenizer/components.json.gz), and what is refused by name because its ids would be
- * others.
+ * (test/fixtures/tokenizer/components.json.gz), and what is refused by name because its ids would
+ * be others.
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';

@@ -1,6 +1,7 @@
 /**
- * Added tokens: contents that stand for one id wherever they are found in a text, with flags for what is around them.
- * They come from tokenizer.json and from the files beside it (folder_tokens.ts), which may add to them.
+ * Added tokens: contents that stand for one id wherever they are found in a text, with flags for
+ * what is around them. They come from tokenizer.json and from the files beside it
+ * (folder_tokens.ts), which may add to them.
  */
 import type { Normalizer } from './normalizers';
 import { asLiteral } from './pattern_class';
@@ -67,7 +68,8 @@ export class AddedTokens {
   private readonly normalized: Finder;
 
   /**
-   * @param lists what is added one after another; a later token takes the place of an earlier one with the same content.
+   * @param lists what is added one after another; a later token takes the place of an earlier one
+   * with the same content.
    * @param asText whether special tokens are read as any text (`split_special_tokens`).
    * @throws Refused for a token whose id is not the one that Python's tokenizers would give it.
    */

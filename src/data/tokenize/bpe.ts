@@ -1,13 +1,17 @@
 /**
- * Byte-pair encoding (Sennrich et al. 2016), as Python's tokenizers does it on ids: RoBERTa's and ModernBERT's model.
- * Words come from pre_tokenizers.ts; `ByteLevel` there is what makes it work on bytes.
+ * Byte-pair encoding (Sennrich et al. 2016), as Python's tokenizers does it on ids: RoBERTa's and
+ * ModernBERT's model. Words come from pre_tokenizers.ts; `ByteLevel` there is what makes it work on
+ * bytes.
  */
 import { type Component, field, Refused, short } from './refused';
 import { type TokenModel, UnknownWord, vocabularyOf, WordCache } from './vocabulary';
 
 /** Two ids as one number: ids are below 10^7. */
 const PAIR = 2 ** 26;
-/** Rank and place as one number, in the order in which merges are done: by rank, then from the left. */
+/**
+ * Rank and place as one number, in the order in which merges are done: by rank, then from the
+ * left.
+ */
 const PLACE = 2 ** 28;
 
 export class Bpe implements TokenModel {
@@ -63,7 +67,10 @@ export class Bpe implements TokenModel {
     return ids;
   }
 
-  /** Ids of characters. What is not in the vocabulary is bytes, unknown, or left out, as the file has it. */
+  /**
+   * Ids of characters. What is not in the vocabulary is bytes, unknown, or left out, as the file
+   * has it.
+   */
   private symbolsOf(word: string): number[] {
     const characters = [...word];
     const ids: number[] = [];
@@ -92,7 +99,10 @@ export class Bpe implements TokenModel {
     return ids;
   }
 
-  /** Merges the pair of the lowest rank, the leftmost of them, until there is none; `ids` is used up. */
+  /**
+   * Merges the pair of the lowest rank, the leftmost of them, until there is none; `ids` is used
+   * up.
+   */
   private mergeAll(ids: number[]): number[] {
     const next = ids.map((_, i) => i + 1);
     const previous = ids.map((_, i) => i - 1);

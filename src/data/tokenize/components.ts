@@ -1,6 +1,7 @@
 /**
- * Every component that tokenizer.json can hold, and what is known of it: `equal` are those that test/data/tokenizer_parity.test.ts
- * holds against ids of Python's tokenizers 0.23.3 (test/fixtures/tokenizer/components.json.gz, by these names); others are refused with the reason.
+ * Every component that tokenizer.json can hold, and what is known of it: `equal` are those that
+ * test/data/tokenizer_parity.test.ts holds against ids of Python's tokenizers 0.23.3
+ * (test/fixtures/tokenizer/components.json.gz, by these names); others are refused with the reason.
  */
 import { type Component, Refused } from './refused';
 
@@ -19,7 +20,8 @@ export const COMPONENTS: Record<Kind, Readonly<Record<string, 'equal' | { refuse
     Nmt: 'equal',
     Precompiled: 'equal',
     Prepend: 'equal',
-    // But a pattern that pattern.ts can not translate, and a match of nothing at the start of a text.
+    // But a pattern that pattern.ts can not translate, and a match of nothing at the start of a
+    // text.
     Replace: 'equal',
     Sequence: 'equal',
     Strip: 'equal',
@@ -31,7 +33,8 @@ export const COMPONENTS: Record<Kind, Readonly<Record<string, 'equal' | { refuse
     CharDelimiterSplit: 'equal',
     Digits: 'equal',
     FixedLength: 'equal',
-    // But prepend_scheme "first" with a normalizer or after ByteLevel: see checkFirst in text_pipeline.ts.
+    // But prepend_scheme "first" with a normalizer or after ByteLevel: see checkFirst in
+    // text_pipeline.ts.
     Metaspace: 'equal',
     Punctuation: 'equal',
     Sequence: 'equal',

@@ -1,6 +1,7 @@
 /**
- * Tokens that files beside the vocabulary add: tokenizer_config.json (added_tokens_decoder, names of special tokens), and before it
- * added_tokens.json and special_tokens_map.json. In transformers' order; added_tokens.ts gives them their ids.
+ * Tokens that files beside the vocabulary add: tokenizer_config.json (added_tokens_decoder, names
+ * of special tokens), and before it added_tokens.json and special_tokens_map.json. In transformers'
+ * order; added_tokens.ts gives them their ids.
  */
 import type { FusedLoraError } from '../../base/errors';
 import { type GivenToken, readAddedToken } from './added_tokens';

@@ -1,6 +1,6 @@
 /**
- * The model of tokenizer.json by its type; older files lack the type, and are told by their fields as Python does it.
- * Models: bpe.ts, word_models.ts, unigram.ts.
+ * The model of tokenizer.json by its type; older files lack the type, and are told by their fields
+ * as Python does it. Models: bpe.ts, word_models.ts, unigram.ts.
  */
 import { Bpe } from './bpe';
 import { requireKnown } from './components';

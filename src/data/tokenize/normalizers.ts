@@ -1,6 +1,7 @@
 /**
  * Normalizers of tokenizer.json: what a text becomes before it is cut into words.
- * Each is Python's step by step, where JavaScript's own string functions differ; which are known is in components.ts.
+ * Each is Python's step by step, where JavaScript's own string functions differ; which are known is
+ * in components.ts.
  */
 import { requireKnown } from './components';
 import { compilePattern } from './pattern';
@@ -89,7 +90,10 @@ function lowercase(text: string): string {
   return out;
 }
 
-/** A mark, or a character that has another form, which this engine knows and Python's tables (Unicode 9) do not. */
+/**
+ * A mark, or a character that has another form, which this engine knows and Python's tables
+ * (Unicode 9) do not.
+ */
 const NEWER_FORMS = new RegExp(
   `[[\\p{M}--[${classes.COMBINING}]]\\u{32FF}\\u{A7F1}-\\u{A7F4}\\u{AB69}\\u{105C9}\\u{105E4}\\u{10781}-\\u{107BA}\\u{11383}-\\u{113C8}\\u{11938}\\u{16121}-\\u{16D6A}\\u{1CCD6}-\\u{1CCF9}\\u{1E030}-\\u{1E06D}\\u{1F16C}\\u{1FBF0}-\\u{1FBF9}]`,
   'v',
@@ -120,7 +124,7 @@ function replace(component: Component): Normalizer {
     let out = '';
     let last = 0;
     for (const [start, end] of pattern.find(text)) {
-      // Python's next step doubles characters after an insertion at the start: nothing to be equal to.
+      // After an insertion there Python's next step fails: there is nothing to be equal to.
       if (end === 0) throw new Refused(`${component.where}: its pattern matches nothing at the start of a text`);
       out += text.slice(last, start) + content;
       last = end;
@@ -137,7 +141,10 @@ function charsmapOf(base64: string, where: string): PrecompiledCharsmap {
   }
 }
 
-/** GPT-2's characters for the 256 bytes: those that print stand for themselves, the others follow from U+0100. */
+/**
+ * GPT-2's characters for the 256 bytes: those that print stand for themselves, the others follow
+ * from U+0100.
+ */
 export const BYTE_CHARACTERS: readonly string[] = (() => {
   const prints = (byte: number) => (byte > 0x20 && byte < 0x7f) || (byte > 0xa0 && byte !== 0xad);
   let next = 256;

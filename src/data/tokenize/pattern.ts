@@ -1,6 +1,7 @@
 /**
- * Regular expressions of tokenizer.json, which are Oniguruma's, as JavaScript's: each construct means the same there, or is refused by name.
- * Everything that compiles a pattern of a file goes through here; character classes are in pattern_class.ts.
+ * Regular expressions of tokenizer.json, which are Oniguruma's, as JavaScript's: each construct
+ * means the same there, or is refused by name. Everything that compiles a pattern of a file goes
+ * through here; character classes are in pattern_class.ts.
  */
 import { asLiteral, classSource, outside } from './pattern_class';
 import { Refused } from './refused';
@@ -8,7 +9,10 @@ import { asOlderUnicode } from './unicode_classes';
 
 /** A pattern of a file, to be found in texts. */
 export interface Pattern {
-  /** Places of matches, [start, end) in UTF-16 units, in order, as Oniguruma's `find_iter` gives them. */
+  /**
+   * Places of matches, [start, end) in UTF-16 units, in order, as Oniguruma's `find_iter` gives
+   * them.
+   */
   find(text: string): [number, number][];
 }
 

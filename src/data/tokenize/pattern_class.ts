@@ -1,6 +1,6 @@
 /**
- * Character classes and escapes of Oniguruma's regular expressions, as JavaScript's with the flag `v`.
- * The rest of a pattern is translated in pattern.ts, which says what is refused and where.
+ * Character classes and escapes of Oniguruma's regular expressions, as JavaScript's with the flag
+ * `v`. The rest of a pattern is translated in pattern.ts, which says what is refused and where.
  */
 import type { Refused } from './refused';
 
@@ -37,7 +37,10 @@ const POSIX: Record<string, string> = {
   word: WORD,
   xdigit: HEX,
 };
-/** Names of `\p{…}` that mean the same in both: checked character by character (test/data/tokenizer_parity.test.ts). */
+/**
+ * Names of `\p{…}` that mean the same in both: checked character by character
+ * (test/data/tokenizer_parity.test.ts).
+ */
 const CATEGORIES = new Set(
   'L Lu Ll Lt Lm Lo M Mn Mc Me N Nd Nl No P Pc Pd Ps Pe Pi Pf Po S Sm Sc Sk So Z Zs Zl Zp C Cc Cf Co Letter Mark Number Punctuation Symbol Separator Alphabetic Uppercase Lowercase White_Space'.split(
     ' ',
@@ -108,7 +111,10 @@ export const outside = {
   },
 };
 
-/** The class that opens at `start`, and where it ends. Classes stand in classes, and `&&` intersects. */
+/**
+ * The class that opens at `start`, and where it ends. Classes stand in classes, and `&&`
+ * intersects.
+ */
 export function classSource(source: string, start: number, refuse: Refuse): { text: string; end: number } {
   const negated = source[start + 1] === '^';
   const first = start + (negated ? 2 : 1);

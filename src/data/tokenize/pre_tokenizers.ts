@@ -22,7 +22,10 @@ export interface Piece {
 export type PreTokenizer = (piece: Piece) => Piece[];
 
 export interface PreTokenizerOptions {
-  /** Whether byte-level words read as after a blank, whatever the file says: for sentences that are cut into words already. */
+  /**
+   * Whether byte-level words read as after a blank, whatever the file says: for sentences that are
+   * cut into words already.
+   */
   prefixSpace?: boolean;
 }
 

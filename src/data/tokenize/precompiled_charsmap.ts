@@ -1,6 +1,7 @@
 /**
- * SentencePiece's text normalization as tokenizer.json carries it (`precompiled_charsmap`): a double-array trie of UTF-8 sequences, and what each
- * becomes. The lookup is that of the crate spm_precompiled, which Python's tokenizers uses in normalizers.ts's `Precompiled`.
+ * SentencePiece's text normalization as tokenizer.json carries it (`precompiled_charsmap`): a
+ * double-array trie of UTF-8 sequences, and what each becomes. The lookup is that of the crate
+ * spm_precompiled, which Python's tokenizers uses in normalizers.ts's `Precompiled`.
  */
 
 /** Graphemes below this many bytes are looked up whole, as the library does. */
@@ -10,13 +11,17 @@ const PRINTABLE = Array.from({ length: 95 }, (_, i) => String.fromCharCode(0x20 
 export class PrecompiledCharsmap {
   private readonly trie: Uint32Array;
   private readonly replacements: Uint8Array;
-  /** Whether letters, digits and signs of ASCII stay as they are, each a grapheme of its own; maps that fold case change capitals. */
+  /**
+   * Whether letters, digits and signs of ASCII stay as they are, each a grapheme of its own; maps
+   * that fold case change capitals.
+   */
   private readonly keepsAscii: boolean;
   private readonly encoder = new TextEncoder();
   private readonly decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
   /**
-   * @param base64 4 bytes of trie size, the trie, replacements ended by NUL; numbers are little-endian.
+   * @param base64 4 bytes of trie size, the trie, replacements ended by NUL; numbers are
+   * little-endian.
    * @throws Error for what is damaged.
    */
   constructor(base64: string) {
@@ -66,7 +71,9 @@ export class PrecompiledCharsmap {
 }
 
 const SEGMENTER = new Intl.Segmenter('en', { granularity: 'grapheme' });
-/** UTF-16 units that are segmented at a time: the segmenter's time grows with the square of a text. */
+/**
+ * UTF-16 units that are segmented at a time: the segmenter's time grows with the square of a text.
+ */
 const WINDOW = 128;
 
 /** Graphemes of a text. All of a window but its last are whole, whatever follows. */

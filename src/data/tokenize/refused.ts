@@ -1,6 +1,6 @@
 /**
- * Why a tokenizer can not be used, before the file is known that says so; and reading its parts field by field.
- * tokenizer.ts makes INVALID_TOKENIZER of it, with the file and what to do.
+ * Why a tokenizer can not be used, before the file is known that says so; and reading its parts
+ * field by field. tokenizer.ts makes INVALID_TOKENIZER of it, with the file and what to do.
  */
 
 /** The message starts with the place in the file: `pre_tokenizer.pretokenizers[1] (Split): …`. */

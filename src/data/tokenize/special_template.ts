@@ -1,6 +1,6 @@
 /**
- * What is put around texts: the post-processors of tokenizer.json as one template for a text and one for a pair.
- * How texts are cut before that is in truncate.ts.
+ * What is put around texts: the post-processors of tokenizer.json as one template for a text and
+ * one for a pair. How texts are cut before that is in truncate.ts.
  */
 import { requireKnown } from './components';
 import { type Component, componentsIn, field, Refused, short } from './refused';

@@ -1,6 +1,6 @@
 /**
- * Cutting a text at matches: what becomes of the delimiters is one of five behaviours of Python's tokenizers.
- * The pre-tokenizers that use it are in pre_tokenizers.ts.
+ * Cutting a text at matches: what becomes of the delimiters is one of five behaviours of Python's
+ * tokenizers. The pre-tokenizers that use it are in pre_tokenizers.ts.
  */
 import type { Pattern } from './pattern';
 
@@ -23,7 +23,9 @@ export function partsOf(text: string, pattern: Pattern): Part[] {
   return parts;
 }
 
-/** Single characters of a class as delimiters. `inside` is the inside of a class of the flag `v`. */
+/**
+ * Single characters of a class as delimiters. `inside` is the inside of a class of the flag `v`.
+ */
 export function characters(inside: string): Pattern {
   const regex = new RegExp(`[${inside}]`, 'gv');
   return { find: (text) => Array.from(text.matchAll(regex), ({ index, 0: { length } }) => [index, index + length]) };
@@ -48,7 +50,10 @@ export function cut(parts: Part[], behavior: Behavior): [number, number][] {
   }
 }
 
-/** Pieces of parts, each joined to the one before where `join` says so of both. The first follows no delimiter. */
+/**
+ * Pieces of parts, each joined to the one before where `join` says so of both. The first follows
+ * no delimiter.
+ */
 function joined(parts: Part[], join: (delimiter: boolean, previous: boolean) => boolean): [number, number][] {
   const pieces: [number, number][] = [];
   let previous = false;

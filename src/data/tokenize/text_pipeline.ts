@@ -68,8 +68,8 @@ function wellFormed(text: string): string {
 }
 
 /**
- * Metaspace's `first` asks where a piece starts in the text as it was given. That is known of pieces as they are cut, and not through normalizers,
- * which may drop or double what stands first.
+ * Metaspace's `first` asks where a piece starts in the text as it was given. That is known of
+ * pieces as they are cut, and not through normalizers, which may drop or double what stands first.
  *
  * @throws Refused for a tokenizer that needs more.
  */

@@ -1,6 +1,7 @@
 /**
- * A tokenizer: texts, pairs and sentences in words to token ids, as Python's transformers gives them, and ids back to text.
- * Its parts are built from tokenizer.json here; what a folder holds is read by tokenizer_files.ts.
+ * A tokenizer: texts, pairs and sentences in words to token ids, as Python's transformers gives
+ * them, and ids back to text. Its parts are built from tokenizer.json here; what a folder holds is
+ * read by tokenizer_files.ts.
  */
 import { FusedLoraError } from '../../base/errors';
 import { AddedTokens, type GivenToken, readAddedToken } from './added_tokens';
@@ -29,7 +30,10 @@ export interface Encoded {
 export interface EncodeTextOptions {
   /** Second text of a pair; an empty one is a pair too. */
   pair?: string | undefined;
-  /** Most tokens, special ones counted. Of a pair the longer text loses first (transformers' `longest_first`). Default: unlimited. */
+  /**
+   * Most tokens, special ones counted. Of a pair the longer text loses first (transformers'
+   * `longest_first`). Default: unlimited.
+   */
   maxLength?: number | undefined;
   /** Where texts that are too long lose tokens. Default: {@link Tokenizer.truncationSide}. */
   truncationSide?: TruncationSide | undefined;
@@ -44,7 +48,9 @@ export interface EncodedWords extends Encoded {
 /** Larger ones mean that there is none: transformers writes 10^30. */
 const NO_MAX_LENGTH = 1e20;
 
-/** Texts to token ids, as transformers makes them; {@link loadTokenizer} reads one from a folder. */
+/**
+ * Texts to token ids, as transformers makes them; {@link loadTokenizer} reads one from a folder.
+ */
 export class Tokenizer {
   /** Ids of special tokens, where the tokenizer has them. */
   readonly padId: number | undefined;
@@ -53,15 +59,21 @@ export class Tokenizer {
   readonly maskId: number | undefined;
   readonly unkId: number | undefined;
   /**
-   * Rows that an embedding needs for it: one more than the largest id, added tokens counted. Special tokens that the files name without an id,
-   * and that are in no vocabulary, come after it.
+   * Rows that an embedding needs for it: one more than the largest id, added tokens counted.
+   * Special tokens that the files name without an id, and that are in no vocabulary, come after it.
    */
   readonly vocabSize: number;
   /** Ids that stand for no text. */
   readonly specialIds: ReadonlySet<number>;
-  /** Where texts that are too long lose tokens: `truncation_side` of tokenizer_config.json, else tokenizer.json's. Default: right. */
+  /**
+   * Where texts that are too long lose tokens: `truncation_side` of tokenizer_config.json, else
+   * tokenizer.json's. Default: right.
+   */
   readonly truncationSide: TruncationSide;
-  /** Most tokens of a text by tokenizer_config.json's `model_max_length`; undefined where it says none. */
+  /**
+   * Most tokens of a text by tokenizer_config.json's `model_max_length`; undefined where it says
+   * none.
+   */
   readonly modelMaxLength: number | undefined;
   private readonly model: TokenModel;
   private readonly added: AddedTokens;
@@ -137,8 +149,8 @@ export class Tokenizer {
   /**
    * Token ids of a text, or of a pair of texts, with special tokens, equal to transformers'.
    *
-   * @throws FusedLoraError INVALID_ARGUMENT for a maxLength that the special tokens alone exceed; INVALID_TOKENIZER for a word that the
-   * vocabulary has no token for.
+   * @throws FusedLoraError INVALID_ARGUMENT for a maxLength that the special tokens alone exceed;
+   * INVALID_TOKENIZER for a word that the vocabulary has no token for.
    */
   encode(text: string, options: EncodeTextOptions = {}): Encoded {
     const { pair, maxLength, truncationSide: side = this.truncationSide } = options;
@@ -152,11 +164,12 @@ export class Tokenizer {
   }
 
   /**
-   * Token ids of a text that is cut into words already, with special tokens, equal to transformers' with `is_split_into_words` (and
-   * `add_prefix_space` for byte-level tokenizers: a word reads as it does after a blank, the first one too).
+   * Token ids of a text that is cut into words already, with special tokens, equal to transformers'
+   * with `is_split_into_words` (and `add_prefix_space` for byte-level tokenizers: a word reads as
+   * it does after a blank, the first one too).
    *
-   * @param maxLength most tokens, special ones counted: pieces are left out at the end, or at the start where {@link truncationSide} is left.
-   * Default: unlimited.
+   * @param maxLength most tokens, special ones counted: pieces are left out at the end, or at the
+   * start where {@link truncationSide} is left. Default: unlimited.
    * @throws FusedLoraError INVALID_ARGUMENT for a maxLength that the special tokens alone exceed.
    */
   encodeWords(words: readonly string[], maxLength?: number): EncodedWords {
@@ -244,8 +257,9 @@ export class Tokenizer {
 }
 
 /**
- * The tokenizer of a model folder: tokenizer.json, or vocab.json with merges.txt (byte-level BPE: RoBERTa), or vocab.txt (WordPiece: BERT), with what
- * tokenizer_config.json, special_tokens_map.json and added_tokens.json add to it.
+ * The tokenizer of a model folder: tokenizer.json, or vocab.json with merges.txt (byte-level BPE:
+ * RoBERTa), or vocab.txt (WordPiece: BERT), with what tokenizer_config.json,
+ * special_tokens_map.json and added_tokens.json add to it.
  *
  * @throws FusedLoraError INVALID_TOKENIZER naming the folder or file and what is wrong with it.
  */

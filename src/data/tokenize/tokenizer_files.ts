@@ -1,6 +1,7 @@
 /**
- * The files that tokenizers come in, as one tokenizer.json with the options and tokens that stand beside it.
- * Word lists are made into one by vocabulary_files.ts; added tokens of the other files are read by folder_tokens.ts.
+ * The files that tokenizers come in, as one tokenizer.json with the options and tokens that stand
+ * beside it. Word lists are made into one by vocabulary_files.ts; added tokens of the other files
+ * are read by folder_tokens.ts.
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
@@ -117,14 +118,18 @@ const NORMALIZER_OPTIONS = {
 };
 
 /**
- * tokenizer.json with the options that classes of transformers put over it: of BERT's normalizer, and the blank before byte-level words.
- * A class that has no options of its own takes the file as it stands.
+ * tokenizer.json with the options that classes of transformers put over it: of BERT's normalizer,
+ * and the blank before byte-level words. A class that has no options of its own takes the file as
+ * it stands.
  */
 function withOptions(tokenizer: Fields, config: Fields, dir: string, source: string): Fields {
   const name = String(config['tokenizer_class'] ?? '');
   if (GENERIC_CLASS.test(name)) return tokenizer;
   const file = path.join(dir, 'tokenizer_config.json');
-  /** A class puts its default over the file where the option is left out, which the file's author may not have meant. */
+  /**
+   * A class puts its default over the file where the option is left out, which the file's author
+   * may not have meant.
+   */
   const undecided = (classes: RegExp, option: string, says: boolean) => {
     if (!classes.test(name) || config[option] !== undefined) return;
     throw invalid(

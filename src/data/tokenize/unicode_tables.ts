@@ -1,6 +1,7 @@
 /**
- * Character classes as Python's tokenizers 0.23.3 has them, from the older Unicode tables of its crates; made by
- * scripts/oracle/make_unicode_tables.py. unicode_classes.ts unpacks them: gaps and lengths of ranges, seven bits a byte.
+ * Character classes as Python's tokenizers 0.23.3 has them, from the older Unicode tables of its
+ * crates; made by scripts/oracle/make_unicode_tables.py. unicode_classes.ts unpacks them: gaps and
+ * lengths of ranges, seven bits a byte.
  */
 
 /** Removed by BertNormalizer's clean_text. */

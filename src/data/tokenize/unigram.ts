@@ -1,6 +1,6 @@
 /**
- * SentencePiece's unigram language model (Kudo 2018): the way to cut a word whose pieces have the largest sum of scores. XLM-R's model.
- * Its texts are normalized by precompiled_charsmap.ts.
+ * SentencePiece's unigram language model (Kudo 2018): the way to cut a word whose pieces have the
+ * largest sum of scores. XLM-R's model. Its texts are normalized by precompiled_charsmap.ts.
  */
 import { bytesOf } from './bpe';
 import { type Component, field, Refused, short } from './refused';
@@ -55,7 +55,10 @@ export class Unigram implements TokenModel {
     return [this.unknown];
   }
 
-  /** Viterbi: for each place the best way there; the first one found, which ends in the longest piece, stands at equal scores. */
+  /**
+   * Viterbi: for each place the best way there; the first one found, which ends in the longest
+   * piece, stands at equal scores.
+   */
   private best(word: string): string[] {
     const ways: { score: number; from: number; id: number }[] = [{ score: 0, from: -1, id: -1 }];
     const offer = (end: number, score: number, from: number, id: number) => {
@@ -93,7 +96,10 @@ export class Unigram implements TokenModel {
   }
 }
 
-/** Pieces in order, in which those with a common beginning are neighbours: a trie without its nodes. */
+/**
+ * Pieces in order, in which those with a common beginning are neighbours: a trie without its
+ * nodes.
+ */
 class SortedPieces {
   private readonly sorted: string[];
   /** First unit → where its pieces begin and end. */
@@ -113,7 +119,8 @@ class SortedPieces {
     const ends: number[] = [];
     let [low, high] = this.ranges.get(word.charCodeAt(start)) ?? [0, 0];
     for (let length = 1; low < high; length++) {
-      // All in [low, high) begin with `length` units of the word; the piece that is no longer comes first.
+      // All in [low, high) begin with `length` units of the word; the piece that is no longer comes
+      // first.
       if (this.sorted[low]?.length === length) {
         ends.push(start + length);
         low++;

@@ -1,6 +1,6 @@
 /**
- * What models share: tokens with their ids, read and checked, and the word that no token stands for.
- * The models are in word_models.ts, bpe.ts and unigram.ts.
+ * What models share: tokens with their ids, read and checked, and the word that no token stands
+ * for. The models are in word_models.ts, bpe.ts and unigram.ts.
  */
 import { type Component, field, Refused, short } from './refused';
 
@@ -9,11 +9,16 @@ export interface TokenModel {
   readonly vocabulary: ReadonlyMap<string, number>;
   /** Entries of the vocabulary, where the first added token goes. Default: the size of the map. */
   readonly size?: number;
-  /** Ids of a word, which is not empty. @throws UnknownWord where the model has no token for what it does not know. */
+  /**
+   * Ids of a word, which is not empty. @throws UnknownWord where the model has no token for what
+   * it does not know.
+   */
   tokenize(word: string): number[];
 }
 
-/** More than any model has rows (XLM-V: 0.9 million), and few enough to make no table of nothing. */
+/**
+ * More than any model has rows (XLM-V: 0.9 million), and few enough to make no table of nothing.
+ */
 const MAX_ID = 10_000_000;
 
 /** A token's id, checked; `refused` makes an error of what is wrong. */

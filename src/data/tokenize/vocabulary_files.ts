@@ -1,6 +1,7 @@
 /**
- * Word lists without tokenizer.json, made into one as transformers does it: vocab.json with merges.txt (RoBERTa), vocab.txt (BERT).
- * tokenizer_files.ts reads the files and says which one is wrong.
+ * Word lists without tokenizer.json, made into one as transformers does it: vocab.json with
+ * merges.txt (RoBERTa), vocab.txt (BERT). tokenizer_files.ts reads the files and says which one is
+ * wrong.
  */
 import type { FusedLoraError } from '../../base/errors';
 

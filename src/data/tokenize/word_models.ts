@@ -1,6 +1,6 @@
 /**
- * The models that look whole words or their beginnings up in a list: WordPiece (BERT) and WordLevel.
- * bpe.ts and unigram.ts have the others, model.ts chooses.
+ * The models that look whole words or their beginnings up in a list: WordPiece (BERT) and
+ * WordLevel. bpe.ts and unigram.ts have the others, model.ts chooses.
  */
 import { type Component, field } from './refused';
 import { type TokenModel, UnknownWord, vocabularyOf } from './vocabulary';

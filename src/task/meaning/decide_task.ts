@@ -1,6 +1,6 @@
 /**
- * Which task a model is for, by options, records, PEFT's task_type and config.json, in transformers'
- * own terms. Data are asked last, by `taskOfData`; labels are decided in decide_labels.ts.
+ * Which task a model is for, by options, records, PEFT's task_type and config.json, in the terms of
+ * transformers. Data are asked last, by `taskOfData`; labels are decided in decide_labels.ts.
  */
 import { FusedLoraError } from '../../base/errors';
 import { TASKS, type Task } from '../../base/tasks';
