@@ -9,6 +9,7 @@ import { chooseDevice, type DeviceOption } from '../graph/device';
 import type { PrecisionOption } from '../graph/precision';
 import { checkedThreshold } from '../metrics/probabilities';
 import { evaluate } from '../task/evaluate';
+import { meaningFigures } from '../task/meaning/describe';
 import { showFigures } from './figures';
 import { addModelOptions, type ModelOptions, openModel } from './model';
 import { addExamples, type OutputOptions, thresholdOption } from './options';
@@ -55,10 +56,12 @@ export function evalCommand(): Command {
         onNotice: context.say,
       });
       textModel.model.dispose();
+      const cut = { train: undefined, dev: { texts: result.examples, cut: result.cut } };
+      const meaning = meaningFigures(textModel.meaning, cut);
       const lines = Object.entries(result.metrics).map(([name, value]) => `${name} ${value.toFixed(4)}\n`);
       showFigures(
         options.json,
-        { command: 'eval', data: data.length === 1 ? data[0] : data, ...result },
+        { command: 'eval', data: data.length === 1 ? data[0] : data, ...result, meaning },
         lines.join(''),
       );
       context.say(`${result.examples} examples, ${result.samplesPerSecond.toFixed(0)} samples/s`);

@@ -6,7 +6,7 @@ import type { Command } from 'commander';
 import { FusedLoraError } from '../base/errors';
 import { compact } from '../base/options';
 import type { Task } from '../base/tasks';
-import type { TruncationSide } from '../task/meaning/types';
+import type { TruncationSide } from '../data/tokenize/truncate';
 import { openTextModel, requireTrained, type TextModel } from '../task/text_model';
 
 import type { CommandContext } from './run';

@@ -73,7 +73,13 @@ export function planCommand(): Command {
     action(async (context, flags: PlanFlags) => {
       const options = withLora(flags, libraryOptions(ROWS, { ...flags })) as unknown as PlanTrainingOptions;
       const { batchSize: batchSizes, measure: measureSeconds } = flags;
-      const plan = await planTraining({ ...options, batchSizes, measureSeconds, signal: context.signal });
+      const plan = await planTraining({
+        ...options,
+        batchSizes,
+        measureSeconds,
+        signal: context.signal,
+        onNotice: context.say,
+      });
       const { instructions, ...figures } = plan;
       const program = flags.verbose ? `\nProgram\n${instructions}\n` : '';
       showFigures(flags.json, { command: 'plan', ...figures }, `${describe(plan)}${program}`);

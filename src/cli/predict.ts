@@ -64,8 +64,10 @@ export function predictCommand(): Command {
       const textModel = await openModel(options, context);
       const output = openOutput(options.output);
       try {
-        using classifier = new Classifier(textModel, compact({ device, precision, threshold }));
+        using classifier = new Classifier(textModel, compact({ device, precision, threshold, onNotice: context.say }));
+        let count = 0;
         for await (const piece of inputOf(texts, options, textModel.model.task, context)) {
+          count += piece.length;
           const predictions = await classifier.predict(piece, context.signal);
           const lines = predictions.map(
             (prediction, i) => `${JSON.stringify({ ...inputIn(piece[i] as Example), ...prediction })}\n`,
@@ -73,6 +75,7 @@ export function predictCommand(): Command {
           await output.write(lines.join(''));
         }
         output.finish();
+        if (classifier.numberCut > 0) context.say(`${classifier.numberCut} of ${count} texts were cut`);
       } catch (error) {
         output.discard();
         throw error;

@@ -211,8 +211,7 @@ async function open(
   const json = readJsonObject(source, 'to build the model', 'INVALID_CONFIG');
   const { onNotice: _, ignoreMismatchedSizes: __, ...settings } = openOptions(run);
   const model = createModel(json, { ...settings, ...headOf(meaning) });
-  const dir = facts.tokenizer?.value;
-  const tokenizer = dir === undefined ? undefined : loadTokenizer(dir);
+  const { textTokenizer: tokenizer } = facts;
   tokenizer?.checkRows(model.vocabSize, source);
   return {
     model,
@@ -234,6 +233,7 @@ async function factsOfConfigFile(source: string, { modelSettings, hub }: Resolve
     base: { ...factsOfConfig(json, source, modelType), record: undefined },
     adapter: undefined,
     tokenizer: found && decide({ value: found.folder, source: 'option', place: '--tokenizer' }),
+    textTokenizer: found && loadTokenizer(found.folder),
   };
 }
 

@@ -5,6 +5,7 @@
 import { FusedLoraError } from '../base/errors';
 import { checkKeys, compact } from '../base/options';
 import { loadTokenizer, type Tokenizer } from '../data/tokenize/tokenizer';
+import type { TruncationSide } from '../data/tokenize/truncate';
 import { type FoundModel, findBaseModel, findModel, isAdapter } from '../io/find_model';
 import { type FetchOptions, HUB_KEYS, type HubOptions } from '../io/hub';
 import { loadAdapter } from '../lora';
@@ -17,7 +18,7 @@ import { describeMeaning } from './meaning/describe';
 import { baseFacts, factsOfAdapter, tokenizerFacts } from './meaning/facts';
 import { hasTokenizer, sameTokenizer } from './meaning/record';
 import { resolveMeaning } from './meaning/resolve';
-import type { AdapterFacts, BaseFacts, Decided, Meaning, Purpose, Statement, TruncationSide } from './meaning/types';
+import type { AdapterFacts, BaseFacts, Decided, Meaning, Purpose, Statement } from './meaning/types';
 
 /** Of {@link openTextModel}. */
 export interface OpenTextModelOptions extends LoadModelOptions, HubOptions {
@@ -117,7 +118,7 @@ export async function openTextModel(model: string, options: OpenTextModelOptions
   const said = { task, numLabels, labelNames, ignoreMismatchedSizes, maxLength, truncationSide, threshold };
   const meaning = meaningOf(facts, undefined, said, 'use');
   for (const line of describeMeaning(meaning)) onNotice?.(line);
-  return openFolders(folders, meaning, { ...modelOptions, onNotice });
+  return openFolders(folders, facts.textTokenizer as Tokenizer, meaning, { ...modelOptions, onNotice });
 }
 
 /** Where the parts of a text model are. */
@@ -177,7 +178,9 @@ function chooseTokenizer(given: string | undefined, adapter: string | undefined,
 export interface FolderFacts {
   base: BaseFacts;
   adapter: AdapterFacts | undefined;
+  /** Its folder; undefined where a plan needs none. */
   tokenizer: Decided<string> | undefined;
+  textTokenizer: Tokenizer | undefined;
 }
 
 /** @throws FusedLoraError what reading config.json, adapter_config.json and headers throws. */
@@ -186,6 +189,7 @@ export function readFolders({ base, adapter, tokenizer }: ModelFolders, modelTyp
     base: baseFacts(base.folder, modelType),
     adapter: adapter === undefined ? undefined : factsOfAdapter(adapter),
     tokenizer,
+    textTokenizer: loadTokenizer(tokenizer.value),
   };
 }
 
@@ -193,13 +197,14 @@ type Resolve = typeof resolveMeaning;
 
 /** {@link resolveMeaning} on what {@link readFolders} read. */
 export function meaningOf(
-  { base, adapter, tokenizer }: FolderFacts,
+  { base, adapter, tokenizer, textTokenizer }: FolderFacts,
   data: Parameters<Resolve>[3],
   options: Parameters<Resolve>[4],
   purpose: Purpose,
   task?: Parameters<Resolve>[6],
 ): Meaning {
-  const ofTokenizer = tokenizer && { ...tokenizer, value: tokenizerFacts(tokenizer.value) };
+  const ofTokenizer = tokenizer &&
+    textTokenizer && { ...tokenizer, value: tokenizerFacts(tokenizer.value, textTokenizer) };
   return resolveMeaning(base, adapter, ofTokenizer, data, options, purpose, task);
 }
 
@@ -211,6 +216,7 @@ export function meaningOf(
  */
 export function openFolders(
   { base, adapter, tokenizer }: ModelFolders,
+  textTokenizer: Tokenizer,
   meaning: Meaning,
   options: Omit<LoadModelOptions, 'task' | 'numLabels' | 'labelNames'> & Pick<OpenTextModelOptions, 'onNotice'>,
 ): TextModel {
@@ -227,11 +233,10 @@ export function openFolders(
     const lacking = report.initialized.join(', ');
     if (lacking !== '') onNotice?.(`new and untrained, in neither the base model nor the adapter: ${lacking}`);
   }
-  const loaded = loadTokenizer(tokenizer.value);
-  loaded.checkRows(model.vocabSize, base.folder);
+  textTokenizer.checkRows(model.vocabSize, base.folder);
   return {
     model,
-    tokenizer: loaded,
+    tokenizer: textTokenizer,
     maxLength: meaning.maxLength.value,
     truncationSide: meaning.truncationSide.value,
     threshold: meaning.threshold.value,

@@ -6,7 +6,6 @@ import {
   createModel,
   Graph,
   loadModel,
-  openTextModel,
   ops,
   Parameter,
   Program,
@@ -15,15 +14,14 @@ import {
   trace,
 } from '../../src';
 import { linear, loraLinear } from '../../src/kernels';
-import { type BadInput, CONFIG, goodModel } from './support';
+import { type BadInput, CONFIG, goodModel, openGoodModel } from './support';
 
 const tensor = (rows: number, columns: number) => ({
   data: new Float32Array(rows * columns),
   shape: [rows, columns],
 });
 
-const open = (dir: string): Promise<TextModel> =>
-  openTextModel(path.join(dir, 'model'), { task: 'sequence-classification', labelNames: ['bad', 'good'] });
+const open = (dir: string): Promise<TextModel> => openGoodModel(path.join(dir, 'model'));
 
 function misuse(
   name: string,

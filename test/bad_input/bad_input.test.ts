@@ -6,14 +6,14 @@
 import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
-import { classify, FusedLoraError, openTextModel, type TextModel } from '../../src';
+import { classify, FusedLoraError, type TextModel } from '../../src';
 import { describeWithAddon } from '../graph/fixtures';
 import { API_CASES } from './api_cases';
 import { CHECKPOINT_CASES } from './checkpoint_cases';
 import { CONFIG_CASES } from './config_cases';
 import { DATA_CASES } from './data_cases';
 import { LORA_CASES } from './lora_cases';
-import { type BadInput, makeTemplate, SENTENCES } from './support';
+import { type BadInput, makeTemplate, openGoodModel, SENTENCES } from './support';
 import { TRAINING_CASES } from './training_cases';
 
 const TABLES: Record<string, readonly BadInput[]> = {
@@ -45,7 +45,7 @@ describeWithAddon('bad input', () => {
     root = fs.mkdtempSync(path.join(os.tmpdir(), 'fused-lora-bad-'));
     const folder = path.join(root, 'other');
     fs.mkdirSync(folder);
-    other = await openTextModel(makeTemplate(folder), { task: 'sequence-classification', labelNames: ['bad', 'good'] });
+    other = await openGoodModel(makeTemplate(folder));
     before = JSON.stringify(await classify(other, texts));
   });
   afterAll(() => {

@@ -279,11 +279,12 @@ export const DATA_CASES: readonly BadInput[] = [
     'upper and lower case',
     '--labels',
   ]),
-  trained('numbers with fractions as labels', () => SENTENCES.map(({ text }, i) => ({ text, label: i / 4 })), [
-    'fractions (0.25, 0.5, 0.75)',
-    '--task regression',
-    '--labels',
-  ]),
+  trained(
+    'numbers with fractions as labels of classes',
+    () => SENTENCES.map(({ text }, i) => ({ text, label: i / 4 })),
+    ['fractions (0.25, 0.5, 0.75)', '--task regression', '--labels'],
+    { task: 'sequence-classification' },
+  ),
   trained('an empty label', () => [...SENTENCES, { text: 'x', label: '' }], ['example 4', 'has no label']),
   trained('a second text that is a number', () => [{ ...SENTENCES[0], textPair: 5 } as never, ...SENTENCES], [
     'example 0',

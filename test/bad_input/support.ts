@@ -1,8 +1,8 @@
 /** What the table of bad input shares: a small good model to spoil, and the form of a case. */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import type { ErrorCode } from '../../src';
-import { createModel, saveModel, writeSafetensors } from '../../src';
+import type { ErrorCode, TextModel } from '../../src';
+import { createModel, openTextModel, saveModel, writeSafetensors } from '../../src';
 import type { JsonObject } from '../../src/io/json';
 
 const TOKENIZER = path.join(__dirname, '..', '..', 'assets', 'tiny-roberta');
@@ -57,6 +57,13 @@ export function goodModel(dir: string): string {
     fs.copyFileSync(path.join(TOKENIZER, file), path.join(folder, file));
   }
   return folder;
+}
+
+/** The good model with a head for two labels that has values, so that it may be used. */
+export async function openGoodModel(folder: string): Promise<TextModel> {
+  const opened = await openTextModel(folder, { task: 'sequence-classification', labelNames: ['bad', 'good'] });
+  for (const [, parameter] of opened.model.namedParameters()) parameter.setData(parameter.data());
+  return opened;
 }
 
 /** Makes the model once in `dir`, for {@link goodModel} to copy. */

@@ -6,9 +6,7 @@ import { setImmediate } from 'node:timers/promises';
 import { FusedLoraError } from '../../base/errors';
 import type { TextExample } from '../examples/example';
 import type { EncodedExample } from './encoded_example';
-
-/** Where a text that is too long loses tokens. */
-export type TruncationSide = 'left' | 'right';
+import type { TruncationSide } from './truncate';
 
 /** What encoding needs of a tokenizer. */
 export interface TextEncoder {

@@ -6,9 +6,10 @@
 import type { TaskSettings } from '../../base/tasks';
 import { type Example, isTokenExample, textExamples, tokenExamples } from '../examples/example';
 import { classIds, labelEncoder, listFormOf } from '../examples/labels';
-import { encodeExamples, isEmptyText, type TextEncoder, type TruncationSide } from './encode';
+import { encodeExamples, isEmptyText, type TextEncoder } from './encode';
 import { encodeTokenExamples, type WordEncoder } from './encode_words';
 import type { EncodedExample } from './encoded_example';
+import type { TruncationSide } from './truncate';
 
 /** What encoding for a task needs to know: a TextModel is one. */
 export interface TaskEncoder {

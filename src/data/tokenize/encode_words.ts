@@ -6,8 +6,9 @@ import { FusedLoraError } from '../../base/errors';
 import { shown } from '../../base/shown';
 import type { TokenExample } from '../examples/example';
 import { isIgnoredLabel } from '../examples/label_names';
-import { inChunks, type TruncationSide } from './encode';
+import { inChunks } from './encode';
 import { type EncodedSentence, IGNORE_LABEL } from './encoded_example';
+import type { TruncationSide } from './truncate';
 
 /** What encoding needs of a tokenizer. */
 export interface WordEncoder {

@@ -172,12 +172,16 @@ export class Tokenizer {
    * start where {@link truncationSide} is left. Default: unlimited.
    * @throws FusedLoraError INVALID_ARGUMENT for a maxLength that the special tokens alone exceed.
    */
-  encodeWords(words: readonly string[], maxLength?: number): EncodedWords {
+  encodeWords(
+    words: readonly string[],
+    maxLength?: number,
+    truncationSide: TruncationSide = this.truncationSide,
+  ): EncodedWords {
     const { single } = this.templates;
     const room = maxLength === undefined ? Number.POSITIVE_INFINITY : roomFor(single, maxLength, 'a text');
     const ids = words.map((word) => this.guarded(() => this.words.ids(word)));
     const all = ids.flatMap((pieces, word) => pieces.map((id) => ({ id, word })));
-    const left = this.truncationSide === 'left' ? Math.max(0, all.length - room) : 0;
+    const left = truncationSide === 'left' ? Math.max(0, all.length - room) : 0;
     const kept = all.slice(left, left + room);
     const encoded = this.assembled(single, [kept.map(({ id }) => id)]);
     const wordIds = single.flatMap((piece) =>

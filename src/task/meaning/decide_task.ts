@@ -88,8 +88,8 @@ export function decideTask(
     usable(config),
     data,
     purpose === 'train' ? says<Task>('sequence-classification', 'default', 'the default') : undefined,
-    // Only a masked language model is left to use as it is.
-    config,
+    // Nothing else is left: it may be used as what it is.
+    config?.value === 'masked-lm' ? config : undefined,
   ];
   if (statements.every((one) => one === undefined)) {
     const { architecture = '', configFile } = base;

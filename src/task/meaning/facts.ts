@@ -3,9 +3,9 @@
  * the tokenizer's configuration, and the headers of the weights. What follows from them is decided
  * in resolve.ts.
  */
-import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { type JsonObject, readJsonObject } from '../../io/json';
+import type { Tokenizer } from '../../data/tokenize/tokenizer';
+import type { JsonObject } from '../../io/json';
 import { ADAPTER_WEIGHTS, CONFIG, SETTINGS, WEIGHTS } from '../../io/model_files';
 import { openModelFolder } from '../../io/model_folder';
 import { adapterFacts } from '../../lora/adapter_facts';
@@ -57,17 +57,7 @@ export function factsOfAdapter(dir: string): AdapterFacts {
   };
 }
 
-/** Larger ones mean that there is none: transformers writes 10^30. */
-const NO_MAX_LENGTH = 1e20;
-
-export function tokenizerFacts(folder: string): TokenizerFacts {
-  const file = path.join(folder, 'tokenizer_config.json');
-  const json = fs.existsSync(file) ? readJsonObject(file, 'to know the length of texts', 'INVALID_TOKENIZER') : {};
-  const length = json['model_max_length'] ?? json['max_len'];
-  const side = json['truncation_side'];
-  return {
-    folder,
-    maxLength: typeof length === 'number' && length >= 1 && length < NO_MAX_LENGTH ? Math.floor(length) : undefined,
-    truncationSide: side === 'left' || side === 'right' ? side : undefined,
-  };
+/** What a tokenizer says of the texts that it is for. */
+export function tokenizerFacts(folder: string, tokenizer: Tokenizer): TokenizerFacts {
+  return { folder, maxLength: tokenizer.modelMaxLength, truncationSide: tokenizer.truncationSide };
 }

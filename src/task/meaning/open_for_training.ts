@@ -9,6 +9,7 @@ import { checkHeads } from '../../data/read/check_heads';
 import type { DataFiles } from '../../data/read/files';
 import type { ExampleData } from '../../data/read/load';
 import { type LabelsOfData, labelsOfData, openTrainingData, type TrainingData } from '../../data/read/training_data';
+import type { Tokenizer } from '../../data/tokenize/tokenizer';
 import { checkAgainstLabels, checkLoss, checkMetric } from '../options/check_options';
 import type { TrainingDataChoice } from '../options/fine_tune_options';
 import type { ResolvedFineTune } from '../options/resolve_fine_tune';
@@ -133,7 +134,8 @@ export function openLocated(
   labels: LabelsOfData | undefined,
   task: Decided<Task>,
 ): TextModel {
-  return openFolders(folders, meaningForTraining(facts, run, labels, task), openOptions(run));
+  const meaning = meaningForTraining(facts, run, labels, task);
+  return openFolders(folders, facts.textTokenizer as Tokenizer, meaning, openOptions(run));
 }
 
 export function meaningForTraining(

@@ -7,13 +7,14 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { z } from 'zod';
 import { TASKS } from '../../base/tasks';
+import type { TruncationSide } from '../../data/tokenize/truncate';
 import type { Precision } from '../../graph/precision';
 import { writeFileAtomic } from '../../io/atomic';
 import { type JsonObject, readJsonObject } from '../../io/json';
 import { SETTINGS, TOKENIZER_FILES } from '../../io/model_files';
 import { expected, validate } from '../../io/validate';
 import type { TaskModel } from '../../models';
-import type { ModelRecord, TruncationSide } from './types';
+import type { ModelRecord } from './types';
 
 const fields = z.object({
   task: expected.oneOf(TASKS).optional(),

@@ -4,6 +4,7 @@
  * by describe.ts; docs/meaning.md has the table.
  */
 import type { Task } from '../../base/tasks';
+import type { TruncationSide } from '../../data/tokenize/truncate';
 import type { AdapterFacts as AdapterFolderFacts } from '../../lora/adapter_facts';
 
 /**
@@ -35,8 +36,6 @@ export interface Statement<T> {
 export interface Decided<T> extends Statement<T> {
   overridden: readonly Statement<T>[];
 }
-
-export type TruncationSide = 'left' | 'right';
 
 /** fused_lora.json, beside an adapter or a whole model. */
 export interface ModelRecord {
