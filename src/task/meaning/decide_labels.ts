@@ -165,6 +165,8 @@ function withHead(sources: Sources, head: KnownHead, data: LabelFacts): Statemen
         `Give all ${count} names in the order of the outputs with --labels (labelNames), ${RESTART}.`,
     );
   }
+  // Outputs without names are trained on under names of one's own; what they meant before is unknown.
+  if (sources.purpose === 'train' && head.ofBase) return { value: found, source: 'data', place: DATA };
   throw new FusedLoraError(
     'INVALID_DATA',
     `the labels of the data are ${listNames([...found])}, and no file says which of them is which output of the trained head in ` +
@@ -188,6 +190,7 @@ function classes(sources: Sources, head: KnownHead | undefined): DecidedLabels {
   const inFiles = namesInFiles(sources, asked?.value ?? (restarts ? undefined : head?.rows.value));
   const own = data && !given ? says(namesOfData(data, asked?.value), 'data', DATA) : undefined;
 
+  const named: string[] = [];
   let names: Decided<readonly string[]>;
   if (given) names = decide(given, ...inFiles);
   else if (data && own) {
@@ -196,6 +199,13 @@ function classes(sources: Sources, head: KnownHead | undefined): DecidedLabels {
       ? undefined
       : inFiles.find(({ value }) => areIds(value, data.uses.keys()) || !stranger(value, data));
     names = decide(ofHead ?? untrained ?? own, ...inFiles);
+    if (head && ofHead?.source === 'data' && !areIds(numbered(ofHead.value.length), data.uses.keys())) {
+      const outputs = ofHead.value.map((name, id) => `${id} ${name}`);
+      named.push(
+        `the outputs of the trained head in ${head.rows.place} have no names: they become ${listNames(outputs)}, ` +
+          'the order of the names in the data; --labels (labelNames) gives another',
+      );
+    }
   } else {
     const count = asked ??
       (adapter && head && !head.ofBase ? head.rows : undefined) ??
@@ -215,7 +225,7 @@ function classes(sources: Sources, head: KnownHead | undefined): DecidedLabels {
     );
   }
   const numLabels = decide(asked, { ...names, value: count }, head?.rows);
-  return { numLabels, labelNames: names, notes: data ? notesOn(names, data) : [] };
+  return { numLabels, labelNames: names, notes: [...named, ...(data ? notesOn(names, data) : [])] };
 }
 
 /** What is right and may still surprise. */

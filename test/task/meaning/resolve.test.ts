@@ -207,6 +207,16 @@ describe('labels', () => {
     expect(absent.notes).toEqual(['no row of the training data has the label y']);
   });
 
+  it('outputs without names get those of the data when a head is trained further, and that is told', () => {
+    const { labelNames, notes } = train(nameless, labels('neg', 'pos'));
+    expect(labelNames).toMatchObject({ value: ['neg', 'pos'], source: 'data' });
+    expect(notes).toEqual([
+      expect.stringMatching(
+        /trained head in base\/model\.safetensors have no names: they become 0 neg, 1 pos, .*--labels/,
+      ),
+    ]);
+  });
+
   it.each<[string, () => unknown, RegExp]>([
     [
       'another spelling',
@@ -214,11 +224,6 @@ describe('labels', () => {
       /d\.tsv:2: the label "positive" is none of POSITIVE, NEGATIVE.*"POSITIVE" differs from it in upper and lower case alone\. .*--labels.*--ignore-mismatched-sizes/,
     ],
     ['another name', () => train(named, labels('POSITIVE', 'neutral')), /d\.tsv:3: the label "neutral" is none of/],
-    [
-      'names for a head that has none',
-      () => train(nameless, labels('neg', 'pos')),
-      /no file says which of them is which output of the trained head in base\/model\.safetensors.*--labels/,
-    ],
     [
       'more labels than outputs',
       () => train(nameless, labels('a', 'b', 'c')),
