@@ -32,6 +32,7 @@ export {
   loadTokenizer,
   Tokenizer,
 } from './data/tokenize/tokenizer';
+export type { TruncationSide } from './data/tokenize/truncate';
 export type { DeviceOption } from './graph/device';
 export * as ops from './graph/ops';
 export { type BackendName, type ComputeType, Parameter, type ParameterSource } from './graph/parameter';

@@ -263,5 +263,6 @@ it('cuts sentences in words from the side that the tokenizer has', () => {
     [2, 5, 5, 3],
     [-1, 3, 4, -1],
   ]);
+  expect([...tokenizer.encodeWords(['good', 'bad'], 3, 'right').inputIds]).toEqual([2, 4, 3]);
   expect([...tokenizer.encode('good bad', { maxLength: 3, truncationSide: 'right' }).inputIds]).toEqual([2, 4, 3]);
 });

@@ -16,8 +16,6 @@ import { readTokenizerFiles, type TokenizerFiles } from './tokenizer_files';
 import { type TruncationSide, truncated } from './truncate';
 import { type TokenModel, UnknownWord } from './vocabulary';
 
-export type { TruncationSide } from './truncate';
-
 /** A text as token ids. */
 export interface Encoded {
   /** [n] token ids, special tokens included. */
@@ -168,20 +166,16 @@ export class Tokenizer {
    * with `is_split_into_words` (and `add_prefix_space` for byte-level tokenizers: a word reads as
    * it does after a blank, the first one too).
    *
-   * @param maxLength most tokens, special ones counted: pieces are left out at the end, or at the
-   * start where {@link truncationSide} is left. Default: unlimited.
+   * @param maxLength most tokens, special ones counted. Default: unlimited.
+   * @param side where pieces are left out then. Default: {@link truncationSide}.
    * @throws FusedLoraError INVALID_ARGUMENT for a maxLength that the special tokens alone exceed.
    */
-  encodeWords(
-    words: readonly string[],
-    maxLength?: number,
-    truncationSide: TruncationSide = this.truncationSide,
-  ): EncodedWords {
+  encodeWords(words: readonly string[], maxLength?: number, side: TruncationSide = this.truncationSide): EncodedWords {
     const { single } = this.templates;
     const room = maxLength === undefined ? Number.POSITIVE_INFINITY : roomFor(single, maxLength, 'a text');
     const ids = words.map((word) => this.guarded(() => this.words.ids(word)));
     const all = ids.flatMap((pieces, word) => pieces.map((id) => ({ id, word })));
-    const left = truncationSide === 'left' ? Math.max(0, all.length - room) : 0;
+    const left = side === 'left' ? Math.max(0, all.length - room) : 0;
     const kept = all.slice(left, left + room);
     const encoded = this.assembled(single, [kept.map(({ id }) => id)]);
     const wordIds = single.flatMap((piece) =>
