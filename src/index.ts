@@ -105,6 +105,8 @@ export {
 export { Classifier, type ClassifierOptions, classify } from './task/classify';
 export { type EvaluateOptions, type EvaluateResult, evaluate } from './task/evaluate';
 export { type FineTuneResult, fineTune } from './task/fine_tune';
+export type { MeaningFigures } from './task/meaning/describe';
+export type { Decided, Meaning, MeaningSource, NewWeights, Statement } from './task/meaning/types';
 export type { Method } from './task/method';
 export { FINE_TUNE_TASKS, type FineTuneOptions, type FineTuneTask } from './task/options/fine_tune_options';
 export { type PretrainOptions, type PretrainResult, pretrain } from './task/pretrain';
