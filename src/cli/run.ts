@@ -79,7 +79,12 @@ function withFlags(message: string, command: Command | undefined): string {
   const flags = new Map(command?.options.map((option) => [option.attributeName(), option.long ?? option.flags]));
   const has = (flag: string | undefined) => command?.options.some(({ long }) => long !== undefined && long === flag);
   const inTable = (name: string) => (has(flagOf(name)) ? flagOf(name) : undefined);
-  return message.replace(/(?<![\w"'.-])[a-z]+[A-Z]\w*(?![\w"'])/g, (name) => inTable(name) ?? flags.get(name) ?? name);
+  const named = message.replace(
+    /(?<![\w"'.-])[a-z]+[A-Z]\w*(?![\w"'])/g,
+    (name) => inTable(name) ?? flags.get(name) ?? name,
+  );
+  // Of messages that name both, `labelNames (--labels)`, the flag is said once.
+  return named.replace(/(--[\w-]+) \(\1\)/g, '$1');
 }
 
 /** Of this library's errors and the system's. */

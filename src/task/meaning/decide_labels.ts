@@ -165,7 +165,7 @@ function withHead(sources: Sources, head: KnownHead, data: LabelFacts): Statemen
         `Give all ${count} names in the order of the outputs with --labels (labelNames), ${RESTART}.`,
     );
   }
-  // Outputs without names are trained on under names of one's own; what they meant before is unknown.
+  // Outputs without names are trained on under those of the data; no file says what they meant.
   if (sources.purpose === 'train' && head.ofBase) return { value: found, source: 'data', place: DATA };
   throw new FusedLoraError(
     'INVALID_DATA',
