@@ -1,7 +1,7 @@
 /**
- * The learning rate of a step, as a factor on the peak rate: warm-up, then linear, cosine or
- * constant. Same shapes as transformers' get_{linear,cosine,constant}_schedule_with_warmup. Peak
- * rates are in parameter_groups.ts.
+ * The factor of a step on the peak rate: warm-up, then linear, cosine or constant. Same shapes as
+ * transformers' get_{linear,cosine,constant}_schedule_with_warmup. Peak rates are in
+ * parameter_groups.ts; trainer.ts multiplies the two.
  */
 import { FusedLoraError } from '../base/errors';
 

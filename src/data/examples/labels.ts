@@ -1,7 +1,6 @@
 /**
- * From labels as data have them to class ids and targets, and which names a model's labels get.
- * Labels in the cells of a file are read in src/data/read/cells.ts; scores by label are in
- * src/metrics.
+ * From labels as data have them to class ids and targets. What a model's labels are called is
+ * decided in src/task/meaning; labels in the cells of a file are read in src/data/read/cells.ts.
  */
 import { FusedLoraError } from '../../base/errors';
 import { listNames, nearNames } from '../../base/near';

@@ -6,6 +6,7 @@
 import type { Task } from '../../base/tasks';
 import type { TruncationSide } from '../../data/tokenize/truncate';
 import type { AdapterFacts as AdapterFolderFacts } from '../../lora/adapter_facts';
+import type { ModelFamily } from '../../models/config';
 
 /**
  * Who can say what a model means, the strongest first: an option, fused_lora.json of the adapter,
@@ -58,7 +59,7 @@ export interface BaseFacts {
   configFile: string;
   recordFile: string;
   weightsFile: string;
-  family: 'roberta' | 'bert';
+  family: ModelFamily;
   /** The first of `architectures`. */
   architecture: string | undefined;
   /** `problem_type`. */
