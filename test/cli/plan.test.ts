@@ -28,7 +28,13 @@ describe('plan', () => {
       '0.1',
     ];
     const { code, stdout, stderr } = await run([...args, '--r', '4', '--max-length', '40', '--json', at('plan.json')]);
-    expect([code, stderr]).toEqual([0, '']);
+    expect(code).toBe(0);
+    expect(stderr.trimEnd().split('\n')).toEqual([
+      'task: sequence-classification (the default)',
+      'labels: negative 80, positive 80 (rows of train) (the data)',
+      'length: at most 40 tokens (--max-length), 0 of 160 texts are longer and cut',
+      'new: classifier (not in the checkpoint); trained and saved',
+    ]);
     expect(stdout).toMatch(/^1 {3}roberta: EncoderModel$/m);
     expect(stdout).toMatch(/^0 {5}embeddings: Embeddings$/m);
     expect(stdout).toMatch(/^1 {9}\{0-1\}: 2 × EncoderLayer$/m);
@@ -54,7 +60,8 @@ describe('plan', () => {
   it('plans a configuration without weights and data, and measures nothing where it is told so', async () => {
     const args = ['plan', '--model', path.join(model, 'config.json'), '--method', 'full', '--max-length', '32'];
     const { code, stdout, stderr } = await run([...args, '--measure', '0', '--batch-size', '4', '--json']);
-    expect([code, stderr]).toEqual([0, '']);
+    expect(code).toBe(0);
+    expect(stderr).toContain('labels: LABEL_0, LABEL_1 (the default)\nlength: at most 32 tokens (--max-length)\n');
     const plan = JSON.parse(stdout) as TrainingPlan;
     expect(plan.batches).toHaveLength(1);
     expect(plan.batches[0]).toMatchObject({ largest: { T: 128, S: 4 }, mean: { T: 128, S: 4 } });
