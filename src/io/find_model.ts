@@ -46,23 +46,25 @@ function pathName(folder: string): string {
 export const isAdapter = (dir: string) => fs.existsSync(path.join(dir, ADAPTER_CONFIG));
 
 /**
- * Folders that a relative path may mean: from here, from the adapter, and from the folders that
- * hold it, the nearest first.
+ * Folders that a relative path may mean: seen from the adapter, from the folders that hold it, the
+ * nearest first, and last from here: a folder of the same name that happens to be here is another
+ * model.
  */
 function candidates(name: string, adapter: string): string[] {
   if (path.isAbsolute(name)) return [name];
-  const found = [name];
+  const found: string[] = [];
   for (let folder = path.resolve(adapter); ; folder = path.dirname(folder)) {
     found.push(path.join(folder, name));
-    if (folder === path.dirname(folder)) return found;
+    if (folder === path.dirname(folder)) return [...found, name];
   }
 }
 
 const isModel = (dir: string) => fs.existsSync(path.join(dir, CONFIG));
 
 /**
- * The model that an adapter says it was trained on: a folder as it stands, or seen from the
- * adapter's folder or one that holds it; else a repository of the hub, where it is the name of one.
+ * The model that an adapter says it was trained on: a folder seen from the adapter's folder or one
+ * that holds it, or from here; else a repository of the hub, where it is the name of one. A folder
+ * that is not the one that the name means here and from the adapter alike is told.
  */
 export async function findBaseModel(adapter: string, options: FetchModelOptions): Promise<FoundModel> {
   const file = path.join(adapter, ADAPTER_CONFIG);
@@ -71,8 +73,11 @@ export async function findBaseModel(adapter: string, options: FetchModelOptions)
   if (typeof name === 'string' && name !== '') {
     const folder = isHubUrl(name) ? undefined : candidates(name, adapter).find(isModel);
     if (folder !== undefined) {
-      if (folder !== name) options.onNotice?.(`base model of ${adapter}: ${folder}`);
-      return { folder, name, revision: undefined };
+      const asGiven = path.resolve(folder) === path.resolve(name);
+      if (!asGiven) options.onNotice?.(`base model of ${adapter}: ${folder}`);
+      else if (folder === name && !path.isAbsolute(name))
+        options.onNotice?.(`base model of ${adapter}: ${name} in the current folder; none lies with the adapter`);
+      return { folder: asGiven ? name : folder, name, revision: undefined };
     }
     if (!fs.existsSync(name) && hubModelOf(name)) {
       return findModel(name, { ...options, revision: typeof revision === 'string' ? revision : undefined });

@@ -4,6 +4,7 @@
  */
 import { checkKeys } from '../base/options';
 import { type BatchSizes, numberCut } from '../data/batch/sources';
+import { noteOnIds } from '../data/examples/labels';
 import { type ExampleData, type LoadOptions, loadExamples } from '../data/read/load';
 import { READ_KEYS } from '../data/read/read_examples';
 import { encodeFor, noteOnEmptyTexts } from '../data/tokenize/encode_for_task';
@@ -69,6 +70,9 @@ export async function evaluate(
   const encoded = await encodeFor(textModel, examples, options.signal, undefined, 'take');
   const note = noteOnEmptyTexts(examples);
   if (note) options.onNotice?.(note);
+  const severals = model.task === 'multi-label-classification' || model.task === 'regression';
+  const ids = severals ? undefined : noteOnIds(model.labelNames, examples);
+  if (ids) options.onNotice?.(ids);
   const cut = numberCut(encoded);
   if (cut > 0) {
     options.onNotice?.(

@@ -43,6 +43,33 @@ describe('the base of an adapter', () => {
     expect((await findBaseModel(adapterOf(root, 'runs/out', 'base'), offline)).folder).toBe(path.join(root, 'base'));
   });
 
+  it('that lies with the adapter comes before one of the same name here, and one from here alone is told', async () => {
+    const root = temporaryFolder();
+    const own = folder(root, 'a/models/b', 'config.json');
+    folder(root, 'c/models/b', 'config.json');
+    const adapter = adapterOf(root, 'a/runs/o', './models/b');
+    const elsewhere = adapterOf(root, 'far/o', './models/b');
+    const here = process.cwd();
+    process.chdir(path.join(root, 'c'));
+    const notices: string[] = [];
+    const onNotice = (line: string) => notices.push(line);
+    try {
+      const found = await findBaseModel(adapter, { ...offline, onNotice });
+      expect(fs.realpathSync(found.folder)).toBe(fs.realpathSync(own));
+      expect((await findBaseModel(elsewhere, { ...offline, onNotice })).folder).toBe('./models/b');
+      expect(notices).toEqual([
+        `base model of ${adapter}: ${found.folder}`,
+        `base model of ${elsewhere}: ./models/b in the current folder; none lies with the adapter`,
+      ]);
+      process.chdir(path.join(root, 'a'));
+      notices.length = 0;
+      expect((await findBaseModel('runs/o', { ...offline, onNotice })).folder).toBe('./models/b');
+      expect(notices).toEqual([]);
+    } finally {
+      process.chdir(here);
+    }
+  });
+
   it.each(['./models/gone', '/models/gone', '../gone', '', null])(
     '%s: not there, and the hub is not asked',
     async (name) => {

@@ -46,7 +46,7 @@ function* labelsOf(
     const place = example.place ?? `example ${first + i}`;
     if (!isTokenExample(example)) {
       if (task !== 'multi-label-classification') yield [example.label, place];
-      else for (const label of labelSet(example.label, place)) yield [label, place];
+      else for (const label of new Set(labelSet(example.label, place))) yield [label, place];
     } else if (example.labels) {
       for (const label of example.labels) if (!isIgnoredLabel(label)) yield [label, place];
     } else yield [undefined, place];
@@ -57,6 +57,8 @@ function* labelsOf(
 export class LabelCollector {
   /** Each name with its first row and how many rows (or words) have it. */
   readonly uses = new Map<string, NameUse>();
+  /** Of lists of labels: how many rows have a 1 at each place. */
+  readonly hot: number[] = [];
   private readonly forms = new ListForms();
   private count = 0;
 
@@ -78,7 +80,10 @@ export class LabelCollector {
     if (this.task === 'multi-label-classification') {
       for (const [i, example] of examples.entries()) {
         const place = example.place ?? `example ${this.count + i}`;
-        if (!isTokenExample(example)) this.forms.add(labelSet(example.label, place), place);
+        if (isTokenExample(example)) continue;
+        const list = labelSet(example.label, place);
+        this.forms.add(list, place);
+        for (const [at, item] of list.entries()) this.hot[at] = (this.hot[at] ?? 0) + (Number(item) === 1 ? 1 : 0);
       }
     }
     for (const [label, place] of labelsOf(examples, this.task, this.count)) {
@@ -173,6 +178,27 @@ export function classIds(labelNames: readonly string[]): (label: unknown, place:
         'Correct the row or, to train with it, give all names with labelNames (--labels).',
     );
   };
+}
+
+/**
+ * Labels of data that are no names of a model's classes but their ids, as a line for people;
+ * undefined where there are none. Lists of labels are left out.
+ */
+export function noteOnIds(labelNames: readonly string[], examples: readonly Example[]): string | undefined {
+  const ids = new Set<string>();
+  for (const example of examples) {
+    const labels = isTokenExample(example) ? (example.labels ?? []) : [example.label];
+    for (const label of labels) {
+      const name = String(label);
+      if ((typeof label === 'string' || typeof label === 'number') && isWhole(name) && !labelNames.includes(name)) {
+        ids.add(name);
+      }
+    }
+  }
+  if (ids.size === 0) return undefined;
+  const found = [...ids].sort((a, b) => Number(a) - Number(b));
+  const meant = found.map((id) => `${id} ${labelNames[Number(id)]}`);
+  return `labels of the data are numbers and are taken as ids of the model's labels: ${listNames(meant)}`;
 }
 
 /**

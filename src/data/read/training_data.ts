@@ -73,6 +73,8 @@ export interface LabelsOfData {
   devUses: ReadonlyMap<string, NameUse> | undefined;
   classNames: readonly string[] | undefined;
   multiHot: boolean;
+  /** Rows that have the label of each place, of multi-hot lists: of train, and of dev. */
+  hot?: readonly [train: readonly number[], dev: readonly number[]];
   /** Numbers a row, of regression. */
   width: number | undefined;
   /** Whether rows are pairs of texts; undefined of a stream. */
@@ -123,6 +125,7 @@ export async function labelsOfData(
     devUses: dev && ofDev.uses,
     classNames,
     multiHot: collector.isMultiHot(named),
+    hot: [collector.hot, ofDev.hot],
     width: undefined,
     pairs: first && !isTokenExample(first) ? first.textPair !== undefined : undefined,
   };

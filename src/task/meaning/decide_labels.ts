@@ -240,6 +240,11 @@ function notesOn({ value: names, place }: Statement<readonly string[]>, data: La
   const absent = names.filter((name) => !data.uses.has(name));
   if (absent.length > 0) notes.push(`no row of the training data has the label ${listNames(absent)}`);
   if (data.devUses && data.devUses.size > 0) {
+    const inDev = [...data.devUses.keys()].filter((name) => !names.includes(name));
+    if (inDev.length > 0 && areIds(names, inDev)) {
+      notes.push(`labels ${listNames(inDev)} of dev are ids of ${listNames([...names])} (${place})`);
+      return notes;
+    }
     const unseen = names.filter((name) => !data.devUses?.has(name) && data.uses.has(name));
     if (unseen.length > 0) notes.push(`no row of dev has the label ${listNames(unseen)}`);
   }

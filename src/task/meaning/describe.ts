@@ -14,7 +14,7 @@ export interface CutCount {
 
 /** What a run found beside what files and options say. */
 export interface Found {
-  labels?: Pick<LabelFacts, 'uses' | 'devUses'> | undefined;
+  labels?: Pick<LabelFacts, 'uses' | 'devUses' | 'multiHot' | 'hot'> | undefined;
   newWeights?: readonly NewWeights[] | undefined;
   train?: CutCount | undefined;
   dev?: CutCount | undefined;
@@ -68,13 +68,20 @@ export function linesOf(meaning: Meaning): string[] {
 const counted = (count: CutCount | undefined, name: string) =>
   count === undefined ? '' : `, ${count.cut} of ${count.texts} texts${name} are longer and cut`;
 
+/** Rows of train (0) or dev (1) that have the label of this id, by name, id or place in a list. */
+function rowsOf(labels: NonNullable<Found['labels']>, part: 0 | 1, names: readonly string[], id: number): number {
+  if (labels.multiHot) return labels.hot?.[part][id] ?? 0;
+  const uses = part === 0 ? labels.uses : labels.devUses;
+  const byId = names.some((name) => /^\d+$/.test(name)) ? undefined : uses?.get(String(id));
+  return (uses?.get(names[id] as string)?.count ?? 0) + (byId?.count ?? 0);
+}
+
 /** Labels with the rows of each: `neg 12, pos 10`. */
 function labelsLine({ labelNames, task }: Meaning, { labels }: Found): string {
-  const of = (name: string, uses: LabelFacts['devUses']) => uses?.get(name)?.count ?? 0;
-  const names = labelNames.value.map((name) => {
+  const names = labelNames.value.map((name, id) => {
     if (!labels || labels.uses.size === 0) return name;
-    const dev = labels.devUses ? ` + ${of(name, labels.devUses)}` : '';
-    return `${name} ${of(name, labels.uses)}${dev}`;
+    const dev = labels.devUses ? ` + ${rowsOf(labels, 1, labelNames.value, id)}` : '';
+    return `${name} ${rowsOf(labels, 0, labelNames.value, id)}${dev}`;
   });
   const unit = task.value === 'token-classification' ? 'words' : 'rows';
   const what = !labels || labels.uses.size === 0 ? '' : ` (${unit} of train${labels.devUses ? ' + dev' : ''})`;
@@ -103,14 +110,13 @@ export function meaningFigures(meaning: Meaning, found: Found = {}): MeaningFigu
   const { task, numLabels, labelNames, maxLength, truncationSide, threshold, pairs, tokenizer } = meaning;
   const { labels, train, dev, newWeights = [] } = found;
   const severals = task.value === 'multi-label-classification';
-  const count = (name: string, uses: LabelFacts['devUses']) => uses?.get(name)?.count ?? 0;
   const known = labels !== undefined && labels.uses.size > 0;
   return {
     task: task.value,
-    labels: labelNames.value.map((name) => ({
+    labels: labelNames.value.map((name, id) => ({
       name,
-      ...(known && { train: count(name, labels.uses) }),
-      ...(known && labels.devUses && { dev: count(name, labels.devUses) }),
+      ...(known && { train: rowsOf(labels, 0, labelNames.value, id) }),
+      ...(known && labels.devUses && { dev: rowsOf(labels, 1, labelNames.value, id) }),
     })),
     numLabels: numLabels.value,
     maxLength: maxLength.value,

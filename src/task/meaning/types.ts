@@ -107,6 +107,8 @@ export interface LabelFacts {
   classNames: readonly string[] | undefined;
   /** Whether the labels are lists of 0 and 1, one for each label. */
   multiHot: boolean;
+  /** Rows that have the label of each place, of multi-hot lists: of train, and of dev. */
+  hot?: readonly [train: readonly number[], dev: readonly number[]];
   /** Numbers a row, of regression. */
   width: number | undefined;
   pairs: boolean | undefined;
