@@ -73,7 +73,7 @@ export const PEFT_FIELDS: readonly PeftField[] = [
   computed('init_lora_weights', 'initLoraWeights', '', 'true, false, gaussian; what a file may say besides: below'),
   computed('task_type', 'task', '--task', "written from the model's task; read where nothing else says the task"),
   computed('peft_type', '', '', 'LORA'),
-  record('base_model_name_or_path', "a folder as given or from the adapter's folder up, else a name on the hub"),
+  record('base_model_name_or_path', "a folder from the adapter's folder up or from here, else a name on the hub"),
   record('revision', 'of the base model on the hub'),
   record('inference_mode', '`trainable` of `loadAdapter` decides'),
   record('auto_mapping', 'the class that the adapter was put on'),

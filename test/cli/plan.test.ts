@@ -33,7 +33,7 @@ describe('plan', () => {
       'task: sequence-classification (the default)',
       'labels: negative 80, positive 80 (rows of train) (the data)',
       'length: at most 40 tokens (--max-length), 0 of 160 texts are longer and cut',
-      'new: classifier (not in the checkpoint); trained and saved',
+      'new: classifier (not in the checkpoint); saved with the result',
     ]);
     expect(stdout).toMatch(/^1 {3}roberta: EncoderModel$/m);
     expect(stdout).toMatch(/^0 {5}embeddings: Embeddings$/m);

@@ -47,7 +47,7 @@ describe('classes', () => {
       'task: sequence-classification (the default)',
       expect.stringMatching(/^labels: negative 80 \+ 36, positive 80 \+ 24 \(rows of train \+ dev\)/),
       expect.stringMatching(/^length: at most 128 tokens \(positions of .*\), 0 of 160 texts of train are longer/),
-      'new: classifier (not in the checkpoint); trained and saved',
+      'new: classifier (not in the checkpoint); saved with the result',
     ]);
     textModel.model.dispose();
   });

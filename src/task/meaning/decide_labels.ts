@@ -8,6 +8,7 @@ import type { Task } from '../../base/tasks';
 import { otherSpelling } from '../../data/examples/label_names';
 import { decide, says } from './decide';
 import { trainedHead } from './decide_task';
+import { isNumbered } from './facts';
 import type { AdapterFacts, BaseFacts, Decided, LabelFacts, MeaningOptions, Purpose, Statement } from './types';
 
 export interface DecidedLabels {
@@ -25,7 +26,6 @@ interface Sources {
 }
 
 const isWhole = (name: string) => /^(?:0|[1-9]\d*)$/.test(name);
-const isNumbered = (names: readonly string[]) => names.every((name, id) => name === `LABEL_${id}`);
 const numbered = (count: number) => Array.from({ length: count }, (_, i) => `LABEL_${i}`);
 
 /** What the data call their labels, for notes and errors. */
@@ -63,6 +63,8 @@ function checkCount(asked: Statement<number> | undefined, head: KnownHead | unde
   );
 }
 
+const namesPlace = ({ configFile, labelField = 'id2label' }: BaseFacts) => `${configFile}: ${labelField}`;
+
 /** Names that files have for the outputs: a record's, or those of id2label where they are names. */
 function namesInFiles({ base, adapter }: Sources, count: number | undefined): Statement<readonly string[]>[] {
   const fits = (names: readonly string[] | undefined): names is readonly string[] =>
@@ -73,7 +75,7 @@ function namesInFiles({ base, adapter }: Sources, count: number | undefined): St
   };
   if (adapter) add(adapter.record?.labelNames, 'adapter record', adapter.recordFile);
   if (!adapter?.record?.labelNames) add(base.record?.labelNames, 'base record', base.recordFile);
-  if (!isNumbered(base.labelNames)) add(base.labelNames, 'base config', `${base.configFile}: id2label`);
+  if (!isNumbered(base.labelNames)) add(base.labelNames, 'base config', namesPlace(base));
   return found;
 }
 
@@ -224,8 +226,34 @@ function classes(sources: Sources, head: KnownHead | undefined): DecidedLabels {
         'Give all names with --labels (labelNames), or leave the number out.',
     );
   }
-  const numLabels = decide(asked, { ...names, value: count }, head?.rows);
-  return { numLabels, labelNames: names, notes: [...named, ...(data ? notesOn(names, data) : [])] };
+  const [twice] = names.value.filter((name, id) => names.value.indexOf(name) !== id);
+  if (twice !== undefined && names.source !== 'option') {
+    throw new FusedLoraError(
+      'INVALID_CONFIG',
+      `${names.place}: has the name ${JSON.stringify(twice)} twice. Give a name to each of the ${count} outputs with --labels (labelNames).`,
+    );
+  }
+  const ofConfig = head && !adapter && !restarts ? says(base.numLabels, 'base config', base.configFile) : undefined;
+  const numLabels = decide(asked, { ...names, value: count }, head?.rows, ofConfig);
+  return {
+    numLabels,
+    labelNames: names,
+    notes: [...configNotes(sources, names), ...named, ...(data ? notesOn(names, data) : [])],
+  };
+}
+
+/** What config.json says of names and is not taken. */
+function configNotes({ base }: Sources, names: Decided<readonly string[]>): string[] {
+  const fromFiles = names.source === 'option' || names.source.endsWith(' record');
+  if (fromFiles) return [];
+  const notes = [...(base.labelNotes ?? [])];
+  if (!isNumbered(base.labelNames) && base.labelNames.length !== names.value.length) {
+    notes.push(
+      `${namesPlace(base)} names ${base.labelNames.length} labels (${listNames([...base.labelNames])}), ` +
+        `and the model has ${names.value.length}: its names are not taken`,
+    );
+  }
+  return notes;
 }
 
 /** What is right and may still surprise. */

@@ -97,7 +97,7 @@ export function describeMeaning(meaning: Meaning, found: Found = {}): string[] {
     `task: ${task.value} (${task.place})`,
     labelNames.value.length > 0 ? labelsLine(meaning, found) : `outputs: ${numLabels.value} (${numLabels.place})`,
     `length: at most ${maxLength.value} tokens (${maxLength.place})${cut}${truncationSide.value === 'left' ? ', on the left' : ''}`,
-    ...(newWeights.length > 0 ? [`new: ${newWeights.map(newLine).join(', ')}; trained and saved`] : []),
+    ...(newWeights.length > 0 ? [`new: ${newWeights.map(newLine).join(', ')}; saved with the result`] : []),
     ...linesOf(meaning),
   ];
 }

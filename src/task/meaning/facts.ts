@@ -4,8 +4,9 @@
  * in resolve.ts.
  */
 import * as path from 'node:path';
+import { listNames } from '../../base/near';
 import type { Tokenizer } from '../../data/tokenize/tokenizer';
-import type { JsonObject } from '../../io/json';
+import { isJsonObject, type JsonObject } from '../../io/json';
 import { ADAPTER_WEIGHTS, CONFIG, SETTINGS, WEIGHTS } from '../../io/model_files';
 import { openModelFolder } from '../../io/model_folder';
 import { adapterFacts } from '../../lora/adapter_facts';
@@ -14,6 +15,29 @@ import { readRecord } from './record';
 import type { AdapterFacts, BaseFacts, TokenizerFacts } from './types';
 
 const HEAD = /^(?:classifier|score|cls)\./;
+
+/** Whether names are what transformers writes for labels without one: LABEL_0, LABEL_1 … */
+export const isNumbered = (names: readonly string[]) => names.every((name, id) => name === `LABEL_${id}`);
+
+/** Names by id2label and label2id, which say the same in files of transformers; both count here. */
+function labelsOfConfig(
+  { id2label, label2id }: JsonObject,
+  labelNames: readonly string[],
+  file: string,
+): Pick<BaseFacts, 'labelNames' | 'labelField' | 'labelNotes'> & Partial<Pick<BaseFacts, 'numLabels'>> {
+  if (!isJsonObject(label2id)) return { labelNames };
+  const others: string[] = [];
+  for (const [name, id] of Object.entries(label2id)) if (typeof id === 'number') others[id] = name;
+  const whole = others.length > 0 && Object.keys(others).length === others.length;
+  if (isNumbered(others) || others.every((name, id) => name === labelNames[id])) return { labelNames };
+  if (whole && isNumbered(labelNames) && (labelNames.length === 0 || labelNames.length === others.length)) {
+    const numLabels = id2label === undefined || id2label === null ? { numLabels: others.length } : {};
+    return { labelNames: others, labelField: 'label2id', ...numLabels };
+  }
+  const said = Object.entries(label2id).map(([name, id]) => `${name} ${id}`);
+  const note = `${file}: label2id says ${listNames(said)}, id2label ${labelNames.map((name, id) => `${name} ${id}`).join(', ') || 'nothing'}; id2label counts`;
+  return { labelNames, labelNotes: [note] };
+}
 
 /** @param modelType for early config.json files that do not tell. */
 export function factsOfConfig(
@@ -32,8 +56,8 @@ export function factsOfConfig(
     family: config.family,
     architecture: Array.isArray(architectures) ? String(architectures[0]) : undefined,
     problemType: config.problemType,
-    labelNames: config.labelNames,
     numLabels: config.numLabels,
+    ...labelsOfConfig(json, config.labelNames, file),
     positions: maxLengthOf(config),
     head: new Map([...tensors].filter(([name]) => HEAD.test(name)).map(([name, { shape }]) => [name, shape])),
   };

@@ -64,8 +64,12 @@ export interface BaseFacts {
   architecture: string | undefined;
   /** `problem_type`. */
   problemType: string | undefined;
-  /** id2label by id; empty where there is none. */
+  /** id2label by id, else label2id where that alone has names; empty where there is none. */
   labelNames: readonly string[];
+  /** The field of config.json that they are from. Default id2label. */
+  labelField?: 'id2label' | 'label2id';
+  /** Where id2label and label2id say different things. */
+  labelNotes?: readonly string[];
   /** By id2label or num_labels. */
   numLabels: number | undefined;
   /** Most tokens of a text that the model has positions for. */

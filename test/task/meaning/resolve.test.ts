@@ -2,6 +2,7 @@
 
 import { decideTask, taskOfData } from '../../../src/task/meaning/decide_task';
 import { describeMeaning, linesOf } from '../../../src/task/meaning/describe';
+import { factsOfConfig } from '../../../src/task/meaning/facts';
 import { resolveMeaning } from '../../../src/task/meaning/resolve';
 import type {
   AdapterFacts,
@@ -319,6 +320,54 @@ describe('length, side, threshold, pairs', () => {
   });
 });
 
+describe('names in config.json', () => {
+  const json = { model_type: 'bert', vocab_size: 9, hidden_size: 8, num_hidden_layers: 1, num_attention_heads: 2 };
+  const whole = { ...json, intermediate_size: 8, max_position_embeddings: 64, type_vocab_size: 2 };
+  const head = new Map([['classifier.weight', { shape: [2, 8] }]]);
+  const architectures = ['BertForSequenceClassification'];
+  const facts = (fields: object): BaseFacts => ({
+    ...factsOfConfig({ ...whole, architectures, ...fields }, 'base/config.json', undefined, head),
+    record: undefined,
+  });
+  const decided = (fields: object) => {
+    const { labelNames, numLabels, notes } = resolve({ base: facts(fields) });
+    return { names: labelNames.value, place: labelNames.place, notes, outputs: numLabels };
+  };
+
+  it('are those of label2id where id2label has none', () => {
+    for (const id2label of [undefined, { 0: 'LABEL_0', 1: 'LABEL_1' }]) {
+      const { names, place, notes } = decided({ id2label, label2id: { zeta: 0, alpha: 1 } });
+      expect({ names, place, notes }).toEqual({
+        names: ['zeta', 'alpha'],
+        place: 'base/config.json: label2id',
+        notes: [],
+      });
+    }
+  });
+
+  it('are those of id2label where the two disagree, which is told', () => {
+    const { names, notes } = decided({ id2label: { 0: 'neg', 1: 'pos' }, label2id: { neg: 1, pos: 0 } });
+    expect(names).toEqual(['neg', 'pos']);
+    expect(notes).toEqual([expect.stringMatching(/label2id says .*, id2label neg 0, pos 1; id2label counts/)]);
+  });
+
+  it('that do not fit the head are not taken, which is told', () => {
+    const id2label = { 0: 'a', 1: 'b', 2: 'c' };
+    const { names, notes } = decided({ id2label, label2id: { a: 0, b: 1, c: 2 } });
+    expect(names).toEqual(['LABEL_0', 'LABEL_1']);
+    expect(notes).toEqual([
+      'base/config.json: id2label names 3 labels (a, b, c), and the model has 2: its names are not taken',
+    ]);
+    expect(decided({ num_labels: 3 }).outputs.overridden).toMatchObject([{ value: 3, place: 'base/config.json' }]);
+  });
+
+  it('twice the same is an error that names the file', () => {
+    expect(() => decided({ id2label: { 0: 'a', 1: 'a' } })).toThrow(
+      /^base\/config\.json: id2label: has the name "a" twice/,
+    );
+  });
+});
+
 it('the block tells labels with counts, how many texts are cut, and what is new', () => {
   const meaning = resolve({ base: base('RobertaForMaskedLM'), data: labels('a', 'b'), purpose: 'train' });
   const found = {
@@ -330,6 +379,6 @@ it('the block tells labels with counts, how many texts are cut, and what is new'
     'task: sequence-classification (the default)',
     'labels: a 1, b 1 (rows of train) (the data)',
     'length: at most 512 tokens (positions of base/config.json), 1 of 2 texts are longer and cut',
-    'new: classifier (not in the checkpoint); trained and saved',
+    'new: classifier (not in the checkpoint); saved with the result',
   ]);
 });
