@@ -44,6 +44,9 @@ def main():
     write("named.parquet", reviews, named, row_group_size=4)
     pairs = {"premise": ["a", "b"], "hypothesis": ["c", "d"], "score": pa.array([0.5, 4.25], pa.float64())}
     write("pairs.parquet", pairs)
+    # Labels that are measured: pandas keeps a column with a gap as floats too.
+    floats = {"text": ["a", "b", "c"], "label": pa.array([0, 1, 1], pa.float64())}
+    write("floats.parquet", floats)
     words = {"tokens": [["Anna", "sat"], ["Oslo"]], "ner_tags": pa.array([[1, 0], [2]], pa.list_(pa.int64()))}
     tags = {"feature": class_label(["O", "B-PER", "B-LOC"]), "_type": "Sequence"}
     write("words.parquet", words, features(tokens={"feature": {"dtype": "string", "_type": "Value"}, "_type": "Sequence"}, ner_tags=tags))

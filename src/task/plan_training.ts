@@ -202,7 +202,7 @@ async function open(
   const facts = located?.facts ?? (await factsOfConfigFile(source, run));
   let task = decideForTraining(facts, run, train);
   const loaded = train === undefined ? undefined : await loadExamples(task.value, train, reading);
-  if (loaded && task.source === 'default') task = decideByExamples(facts, loaded.examples);
+  if (loaded) task = decideByExamples(facts, run, task, loaded.examples);
   checkTaskOptions(run, task.value);
   const data = loaded && { train: loaded.examples, dev: undefined, split: false, classNames: loaded.classNames };
   const labels = data && (await labelsOfData(data, task.value, run.labelNames?.length));

@@ -97,3 +97,50 @@ it('stars are five classes', async () => {
   expect(labelNames).toEqual(['1', '2', '3', '4', '5']);
   textModel.model.dispose();
 });
+
+describe('labels that are floats, 0.0 and 1.0 too, are numbers to learn', () => {
+  const PARQUET = path.join(__dirname, '..', 'fixtures', 'parquet', 'floats.parquet');
+  it.each<[string, () => string]>([
+    ['CSV', () => write('floats.csv', 'text,label\na,0.0\nb,1.0\n')],
+    ['CSV with an exponent', () => write('exponents.csv', 'text,label\na,0\nb,1e0\n')],
+    ['JSONL', () => write('floats.jsonl', '{"label": 0.0, "text": "\\"label\\": 2"}\n{"text": "b", "label":1.0}\n')],
+    ['Parquet', () => PARQUET],
+  ])('%s', async (name, file) => {
+    const { meaning, metrics, textModel } = await run(`floats ${name}`, { train: file(), dev: file() });
+    expect(meaning).toMatchObject({ task: 'regression', sources: { task: 'the data: numbers with a fraction' } });
+    expect(metrics).toHaveProperty('mse');
+    textModel.model.dispose();
+  });
+
+  it('whole numbers are classes, in whatever field a fraction stands', async () => {
+    const train = write(
+      'whole.jsonl',
+      '{"text": "\\"label\\": 2.0", "label": 0, "score": 1.0}\n{"text": "b", "label": 1}\n',
+    );
+    const { labelNames, textModel } = await run('whole', { train });
+    expect(labelNames).toEqual(['0', '1']);
+    textModel.model.dispose();
+  });
+
+  it('with a task that says so they are classes, as they are written', async () => {
+    const train = write('classes.jsonl', '{"text": "a", "label": 0.0}\n{"text": "b", "label": 1.0}\n');
+    const { labelNames, textModel } = await run('classes', { train, task: 'sequence-classification' });
+    expect(labelNames).toEqual(['0.0', '1.0']);
+    textModel.model.dispose();
+  });
+
+  it('of a stream the task is asked for, and of lists what they are', async () => {
+    const train = write('stream.csv', 'text,label\na,0.0\nb,1.0\n');
+    await expect(run('stream', { train, stream: true })).rejects.toThrow(
+      /numbers with a fraction \(0\.0, 1\.0\).*--task/,
+    );
+    const lists = write(
+      'lists.jsonl',
+      lines([
+        { text: 'a', label: [0.5, 0.25] },
+        { text: 'b', label: [1, 0] },
+      ]),
+    );
+    await expect(run('lists', { train: lists })).rejects.toThrow(/fractions \(0\.25, 0\.5\).*--task regression/);
+  });
+});

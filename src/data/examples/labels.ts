@@ -116,7 +116,7 @@ export class LabelCollector {
           'Was another column meant?',
       );
     }
-    if (!severals) refuseFractions(names);
+    refuseFractions(names);
     refuseTwoSpellings(this.uses);
     return names;
   }
@@ -252,7 +252,8 @@ function regressionLabels(numTargets: number): LabelEncoder {
     }
     throw new FusedLoraError(
       'INVALID_DATA',
-      `${place}: the label is ${shown(label)}; regression needs ${numTargets === 1 ? 'a finite number' : `a list of ${numTargets} finite numbers`}`,
+      `${place}: the label is ${shown(label)}; regression needs ${numTargets === 1 ? 'a finite number' : `a list of ${numTargets} finite numbers`}. ` +
+        'Where labels are classes, name the task (--task sequence-classification).',
     );
   };
 }

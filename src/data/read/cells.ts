@@ -44,6 +44,14 @@ function className(id: unknown, what: string, place: string, classNames: readonl
   throw invalidData(place, `${what} is ${shown(id)}; the file names the classes 0 to ${classNames.length - 1}`);
 }
 
+/**
+ * A whole number that its file has as one with a fraction, as it is written there: 1.0 says that
+ * labels are measured, not told apart.
+ */
+export function floatLabel(value: unknown): unknown {
+  return typeof value === 'number' && /^-?\d+$/.test(String(value)) ? `${value}.0` : value;
+}
+
 /** The words of a sentence. */
 export function wordsOf(value: unknown, what: string, place: string): string[] {
   const words = listOf(value, what, place);

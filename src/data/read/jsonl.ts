@@ -12,6 +12,8 @@ export type JsonRow = Record<string, unknown>;
 
 export interface PlacedRow {
   row: JsonRow;
+  /** The line that it was written in. */
+  line: string;
   /** `train.jsonl:17` */
   place: string;
 }
@@ -28,7 +30,7 @@ export async function* readJsonl(file: DataFile, notes?: ReadNotes): AsyncGenera
       }
       blank.followed();
       const place = `${file.name}:${firstLine + i}`;
-      rows.push({ row: parseRow(line, place), place });
+      rows.push({ row: parseRow(line, place), line, place });
     });
     yield rows;
   }
@@ -68,4 +70,14 @@ export function fieldOf(
     place,
     `has no field ${missing}${near === undefined ? '' : `; was "${near}" meant?`}; it has ${names.join(', ') || 'none'}. Name the field to use.`,
   );
+}
+
+/**
+ * Whether the number of a field is written with a fraction: 1.0, which JSON.parse makes 1.
+ * Quotes within a string are escaped, so that its text is no field.
+ */
+export function isFloatField({ row, line }: PlacedRow, field: string): boolean {
+  if (typeof row[field] !== 'number') return false;
+  const key = JSON.stringify(field).replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+  return new RegExp(`(?<!\\\\)${key}\\s*:\\s*-?\\d+(?:\\.\\d|[eE])`).test(line);
 }

@@ -32,10 +32,12 @@ export async function openParquet(file: DataFile): Promise<Table> {
     }
     return guarded(file.name, () => parquetMetadataAsync(buffer));
   });
-  const names = topLevel(metadata);
+  const top = topLevel(metadata);
+  const names = top.map(({ name }) => name);
   const features = featuresOf(metadata);
   return {
     columns: { names, width: names.length, place: file.name },
+    isFloat: (column) => isFloat(top[column]),
     classNames: (column) => classNamesOf(features[names[column] as string]),
     rows: (columns) =>
       rows(
@@ -142,16 +144,21 @@ async function withBuffer<T>(file: DataFile, use: (buffer: AsyncBuffer) => Promi
   }
 }
 
-/** Names of the columns: the children of the schema's root. */
-function topLevel({ schema }: FileMetaData): string[] {
-  const names: string[] = [];
+type Element = FileMetaData['schema'][number];
+
+const isFloat = (column: Element | undefined) =>
+  column?.type === 'FLOAT' || column?.type === 'DOUBLE' || column?.logical_type?.type === 'FLOAT16';
+
+/** The columns: the children of the schema's root. */
+function topLevel({ schema }: FileMetaData): Element[] {
+  const columns: Element[] = [];
   const skip = (at: number): number => {
     let next = at + 1;
     for (let child = 0; child < (schema[at]?.num_children ?? 0); child++) next = skip(next);
     return next;
   };
-  for (let at = 1; at < schema.length; at = skip(at)) names.push(schema[at]!.name);
-  return names;
+  for (let at = 1; at < schema.length; at = skip(at)) columns.push(schema[at]!);
+  return columns;
 }
 
 type Features = Record<string, { _type?: string; names?: unknown; feature?: Features[string] } | undefined>;

@@ -7,11 +7,11 @@ import type { HubOptions } from '../../io/hub';
 import { HUB_KEYS } from '../../io/hub';
 import type { TextExample } from '../examples/example';
 import { invalidData } from './bytes';
-import { labelOf, textOf } from './cells';
+import { floatLabel, labelOf, textOf } from './cells';
 import { COLUMN_KEYS, type ColumnOptions, findColumn, LABEL_COLUMNS, TEXT_COLUMNS } from './columns';
 import { openCsv } from './csv';
 import { type DataFile, type DataFiles, resolveFiles } from './files';
-import { fieldOf, readJsonl } from './jsonl';
+import { fieldOf, isFloatField, readJsonl } from './jsonl';
 import { ReadNotes } from './notes';
 import { openParquet } from './parquet';
 import type { Table } from './table';
@@ -82,7 +82,8 @@ async function* tablePieces(
       const example: TextExample = { text: textOf(cells[0], nameOf(text), place) };
       if (pair !== undefined) example.textPair = textOf(cells[1], nameOf(pair), place);
       if (label !== undefined) {
-        const value = labelOf(cells.at(-1), nameOf(label), place, classNames);
+        const cell = table.isFloat?.(label) ? floatLabel(cells.at(-1)) : cells.at(-1);
+        const value = labelOf(cell, nameOf(label), place, classNames);
         if (value !== undefined) example.label = value;
       }
       example.place = place;
@@ -117,7 +118,8 @@ async function* jsonlPieces(
       if (textPairColumn !== undefined) example.textPair = string(used(fieldOf(placed, textPairColumn, [])));
       if (labelled) {
         const field = used(fieldOf(placed, labelColumn, LABEL_COLUMNS));
-        example.label = labelOf(row[field], `field "${field}"`, place);
+        const value = isFloatField(placed, field) ? floatLabel(row[field]) : row[field];
+        example.label = labelOf(value, `field "${field}"`, place);
       }
       example.place = place;
       return example;

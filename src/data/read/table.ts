@@ -15,6 +15,8 @@ export interface Table {
   columns: Columns;
   /** Names of the classes in a column, by id, where the file tells them. */
   classNames(column: number): readonly string[] | undefined;
+  /** Whether a column holds floats by its type. Default: no column tells. */
+  isFloat?(column: number): boolean;
   /** The rows, in pieces. */
   rows(columns: readonly number[]): AsyncGenerator<Row[]>;
 }

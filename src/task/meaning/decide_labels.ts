@@ -223,7 +223,7 @@ function classes(sources: Sources, head: KnownHead | undefined): DecidedLabels {
     throw new FusedLoraError(
       'INVALID_ARGUMENT',
       `numLabels (--num-labels) is ${asked.value}, and ${names.place} names ${count} labels (${listNames([...names.value])}). ` +
-        'Give all names with --labels (labelNames), or leave the number out.',
+        `Give all names with --labels (labelNames), or leave the number out${asked.value === 1 ? '; one output that is a number is --task regression' : ''}.`,
     );
   }
   const [twice] = names.value.filter((name, id) => names.value.indexOf(name) !== id);

@@ -38,7 +38,7 @@ export function trainedHead(base: BaseFacts, task: Task): { rows: number | undef
   return { rows: otherKind ? undefined : rows, otherKind };
 }
 
-/** transformers' rule: problem_type, else one output is regression. */
+/** transformers' rule: problem_type, else one output is regression. In data: taskOfData. */
 function problemOf(problemType: string | undefined, outputs: number | undefined): Task {
   return TASK_OF_PROBLEM[problemType ?? ''] ?? (outputs === 1 ? 'regression' : 'sequence-classification');
 }
@@ -61,6 +61,14 @@ function ofConfig(base: BaseFacts): Statement<Task> | undefined {
   return undefined;
 }
 
+/** One output without a name is regression, where no problem_type says otherwise. */
+function ofCount(base: BaseFacts, { numLabels, labelNames }: MeaningOptions): Statement<Task> | undefined {
+  if (numLabels !== 1 || labelNames !== undefined || base.architecture?.endsWith('ForTokenClassification')) {
+    return undefined;
+  }
+  return base.problemType === undefined ? says<Task>('regression', 'option', '--num-labels 1') : undefined;
+}
+
 /**
  * The task of a model, before data are read.
  *
@@ -70,7 +78,7 @@ function ofConfig(base: BaseFacts): Statement<Task> | undefined {
 export function decideTask(
   base: BaseFacts,
   adapter: AdapterFacts | undefined,
-  options: Pick<MeaningOptions, 'task'>,
+  options: Pick<MeaningOptions, 'task' | 'numLabels' | 'labelNames'>,
   purpose: Purpose,
   data?: Statement<Task>,
 ): Decided<Task> {
@@ -84,6 +92,7 @@ export function decideTask(
     given,
     says(adapter?.record?.task, 'adapter record', adapter?.recordFile ?? ''),
     ofAdapter(base, adapter),
+    adapter === undefined ? ofCount(base, options) : undefined,
     usable(says(base.record?.task, 'base record', base.recordFile)),
     usable(config),
     data,
@@ -103,9 +112,14 @@ export function decideTask(
   return { ...decided, overridden: decided.overridden.filter(({ value }) => value !== 'masked-lm') };
 }
 
+/** Whether a label is a number that is written as one with a fraction: 0.5, "1.0". */
+const isFloat = (label: unknown) =>
+  typeof label === 'string' ? /[.e]/i.test(label) : typeof label === 'number' && !Number.isInteger(label);
+
 /**
  * The task that the form of labels shows, where it shows one: words, several labels a text, numbers
- * with a fraction.
+ * with a fraction. Those are transformers' float labels, 0.0 and 1.0 too: a file's reader keeps how
+ * they are written.
  */
 export function taskOfData(examples: readonly Example[]): Statement<Task> | undefined {
   const labels: unknown[] = [];
@@ -118,7 +132,7 @@ export function taskOfData(examples: readonly Example[]): Statement<Task> | unde
   }
   const numbers = labels.map((label) => (typeof label === 'string' && label.trim() !== '' ? Number(label) : label));
   const measured = numbers.every((x) => typeof x === 'number' && Number.isFinite(x));
-  if (labels.length > 0 && measured && numbers.some((x) => !Number.isInteger(x))) {
+  if (labels.length > 0 && measured && labels.some(isFloat)) {
     return says<Task>('regression', 'data', 'the data: numbers with a fraction');
   }
   return undefined;

@@ -3,12 +3,19 @@
  * labels, then the model. Models for use alone are opened by src/task/text_model.ts.
  */
 import { FusedLoraError } from '../../base/errors';
+import { listNames } from '../../base/near';
 import type { Task } from '../../base/tasks';
 import type { Example } from '../../data/examples/example';
 import { checkHeads } from '../../data/read/check_heads';
 import type { DataFiles } from '../../data/read/files';
 import type { ExampleData } from '../../data/read/load';
-import { type LabelsOfData, labelsOfData, openTrainingData, type TrainingData } from '../../data/read/training_data';
+import {
+  isStream,
+  type LabelsOfData,
+  labelsOfData,
+  openTrainingData,
+  type TrainingData,
+} from '../../data/read/training_data';
 import type { Tokenizer } from '../../data/tokenize/tokenizer';
 import { checkAgainstLabels, checkLoss, checkMetric } from '../options/check_options';
 import type { TrainingDataChoice } from '../options/fine_tune_options';
@@ -73,8 +80,8 @@ export async function openForTraining(run: ResolvedFineTune, log: Timed): Promis
       if (isDataFiles(given)) await checkHeads(given, first === 'token-classification', run.data);
     }
     return openTrainingData(choice, first, seed, (examples) => {
-      if (located && task?.source === 'default') {
-        task = decideTask(located.facts.base, undefined, {}, 'train', taskOfData(examples));
+      if (located && task) {
+        task = decideByExamples(located.facts, run, task, examples);
         checkTaskOptions(run, task.value);
       }
       return task?.value ?? first;
@@ -82,9 +89,21 @@ export async function openForTraining(run: ResolvedFineTune, log: Timed): Promis
   });
   const named = known?.model.labelNames.length ?? run.labelNames?.length;
   const labels = await log.timed('loading', () => labelsOfData(data, task?.value ?? first, named));
+  if (isStream(data.train) && task?.source === 'default') refuseNumbers(labels);
   const textModel = known ?? (await log.timed('loading', () => openLocated(located!, run, labels, task!)));
   checkAgainstLabels(run.trainer.metricForBest, run.loss, textModel.model);
   return { textModel, data, labels };
+}
+
+/** Of a stream the task is decided before its labels are seen. */
+function refuseNumbers(labels: LabelsOfData | undefined): void {
+  const names = labels?.names ?? [];
+  if (taskOfData(names.map((label) => ({ text: '', label })))?.value !== 'regression') return;
+  throw new FusedLoraError(
+    'INVALID_DATA',
+    `the labels are numbers with a fraction (${listNames(names)}), and a stream is read for one task: name it, ` +
+      'regression to learn the numbers, or sequence-classification where each is a class (task, --task)',
+  );
 }
 
 /** What is wrong with options for a task. */
@@ -121,12 +140,27 @@ export function decideForTraining(
 ): Decided<Task> {
   const shown = taskBeforeReading(train);
   const data = shown && ({ value: shown, source: 'data', place: 'the data: sentences in words' } as const);
-  return decideTask(base, undefined, { task: run.task }, 'train', data);
+  return decideTask(base, undefined, askedTask(run), 'train', data);
 }
 
-/** What labels of examples in memory show, for a plan. */
-export const decideByExamples = (facts: Pick<FolderFacts, 'base'>, examples: readonly Example[]) =>
-  decideTask(facts.base, undefined, {}, 'train', taskOfData(examples));
+const askedTask = ({ task, labelNames, modelSettings: { numLabels } }: ResolvedFineTune) => ({
+  ...{ task, labelNames, numLabels },
+});
+
+/**
+ * The task with what labels of examples in memory show: where nobody else says one, and that they
+ * are measured where somebody says otherwise.
+ */
+export function decideByExamples(
+  { base }: Pick<FolderFacts, 'base'>,
+  run: ResolvedFineTune,
+  before: Decided<Task>,
+  examples: readonly Example[],
+): Decided<Task> {
+  const data = taskOfData(examples);
+  if (before.source !== 'default' && data?.value !== 'regression') return before;
+  return decideTask(base, undefined, askedTask(run), 'train', data);
+}
 
 export function openLocated(
   { folders, facts }: Located,

@@ -137,13 +137,44 @@ describe('the task', () => {
     expect(() => resolve({ base: base('RobertaModel') })).toThrow(/architecture "RobertaModel" tells no task.*--task/);
   });
 
+  it.each<[string, BaseFacts, MeaningOptions, string, string]>([
+    ['one output is regression', base('RobertaForMaskedLM'), {}, 'regression', '--num-labels 1'],
+    ['in place of a head of two', base(SEQUENCE, { rows: 2 }), {}, 'regression', '--num-labels 1'],
+    [
+      'no problem_type is overridden',
+      base(SEQUENCE, { problemType: 'single_label_classification' }),
+      {},
+      'sequence-classification',
+      'base/config.json',
+    ],
+    [
+      'no name is left out',
+      base('RobertaForMaskedLM'),
+      { labelNames: ['a'] },
+      'sequence-classification',
+      'the default',
+    ],
+    [
+      'no task that was given is overridden',
+      base(undefined),
+      { task: 'multi-label-classification' },
+      'multi-label-classification',
+      '--task',
+    ],
+    ['words have no numbers', base('BertForTokenClassification'), {}, 'token-classification', 'base/config.json'],
+  ])('of --num-labels 1: %s', (_, facts, options, value, place) => {
+    expect(decideTask(facts, undefined, { numLabels: 1, ...options }, 'train')).toMatchObject({ value, place });
+  });
+
   it('is that of the data where files are silent', () => {
     const of = (label: unknown) =>
       taskOfData([
         { text: 'a', label },
         { text: 'b', label },
       ] as never)?.value;
-    expect([of('0.5'), of(1.5), of('1'), of(2), of('a'), of(['a'])]).toEqual([
+    expect([of('0.5'), of(1.5), of('1.0'), of('1e3'), of('1'), of(2), of('a'), of(['a'])]).toEqual([
+      'regression',
+      'regression',
       'regression',
       'regression',
       undefined,
