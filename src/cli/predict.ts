@@ -75,6 +75,8 @@ export function predictCommand(): Command {
           await output.write(lines.join(''));
         }
         output.finish();
+        if (classifier.numberEmpty > 1) context.say(`${classifier.numberEmpty} of ${count} texts were empty`);
+        if (count === 0) context.say('standard input: has no text');
         if (classifier.numberCut > 0) context.say(`${classifier.numberCut} of ${count} texts were cut`);
       } catch (error) {
         output.discard();
@@ -107,13 +109,25 @@ async function* inputOf(
     yield* exampleLines(pieces, 'standard input', options.format, options);
   } else {
     for (const file of options.file) {
-      if (file.endsWith('.txt')) yield* exampleLines(linePieces(openText(file), file, signal), file, 'text', options);
-      else {
+      if (file.endsWith('.txt')) {
+        const lines = exampleLines(linePieces(openText(file), file, signal), file, 'text', options);
+        yield* notEmpty(lines, file);
+      } else {
         const reading = { ...columnsOf(options), ...compact({ offline: options.offline }), onNotice: say };
         yield* inPieces(streamFile(task, file, reading));
       }
     }
   }
+}
+
+/** @throws FusedLoraError INVALID_DATA for a file without a line, as for every other data file. */
+async function* notEmpty(pieces: AsyncIterable<Example[]>, file: string): AsyncGenerator<Example[]> {
+  let count = 0;
+  for await (const piece of pieces) {
+    count += piece.length;
+    yield piece;
+  }
+  if (count === 0) throw new FusedLoraError('INVALID_DATA', `${file}: has no lines; give a file with one text a line`);
 }
 
 async function* inPieces(examples: AsyncIterable<Example>): AsyncGenerator<Example[]> {

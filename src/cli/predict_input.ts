@@ -87,7 +87,7 @@ export function openText(file: string): fs.ReadStream {
 
 /**
  * Examples of lines: texts, or objects such as {"text": "…"}. Empty lines of the latter are passed
- * over.
+ * over; of the former each is a text, so that the output has a line for every line.
  */
 export async function* exampleLines(
   pieces: AsyncIterable<{ lines: string[]; firstLine: number }>,
@@ -97,7 +97,7 @@ export async function* exampleLines(
 ): AsyncGenerator<Example[]> {
   for await (const { lines, firstLine } of pieces) {
     if (format === 'text') {
-      yield lines.map((text) => ({ text }));
+      yield lines.map((text, i) => ({ text, place: `${name}:${firstLine + i}` }));
       continue;
     }
     const examples = lines.flatMap((line, i) =>

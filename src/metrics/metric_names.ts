@@ -27,3 +27,12 @@ export function metricNames(task: Task, labelNames?: readonly string[]): readonl
       return OF_CLASSES;
   }
 }
+
+/**
+ * The class whose F1 is measured: the second of two; undefined where F1 is a mean over classes or of
+ * entities.
+ */
+export function classOfF1(task: Task, labelNames: readonly string[]): string | undefined {
+  if (labelNames.length !== 2 || !metricNames(task, labelNames).includes('matthews')) return undefined;
+  return labelNames[1];
+}

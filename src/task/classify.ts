@@ -7,7 +7,7 @@ import { checkKeys } from '../base/options';
 import { shown } from '../base/shown';
 import { numberCut } from '../data/batch/sources';
 import { type Example, isTokenExample, requireObject, type TokenExample, textExamples } from '../data/examples/example';
-import { encodeExamples } from '../data/tokenize/encode';
+import { encodeExamples, isEmptyText } from '../data/tokenize/encode';
 import { encodeTokenExamples } from '../data/tokenize/encode_words';
 import type { EncodedExample } from '../data/tokenize/encoded_example';
 import { chooseDevice, type DeviceOption } from '../graph/device';
@@ -31,7 +31,8 @@ export interface ClassifierOptions {
   /** Most tokens a batch. Default 4096. */
   tokenBudget?: number;
   /**
-   * Told of the first text that is cut, and of pairs where there should be none, or the reverse.
+   * Told of the first text that is cut or empty, and of pairs where there should be none, or the
+   * reverse.
    */
   onNotice?: ((line: string) => void) | undefined;
 }
@@ -52,6 +53,7 @@ export class Classifier {
   private readonly tokenBudget: number;
   private readonly threshold: number;
   private cut = 0;
+  private empty = 0;
   private readonly told = new Set<string>();
 
   constructor(
@@ -100,6 +102,7 @@ export class Classifier {
     const examples = texts.map((text) => (typeof text === 'string' ? { text } : text));
     const encoded = await encodeExamples(textExamples(examples, model.task), tokenizer, shared);
     this.count(encoded);
+    this.countEmpty(examples);
     this.tellPairs(examples);
     return (await this.logitsOf(encoded, signal)).map((logits) => predictText(logits, model, this.threshold));
   }
@@ -107,6 +110,19 @@ export class Classifier {
   /** How many of the texts so far were longer than the model's maxLength and lost tokens. */
   get numberCut(): number {
     return this.cut;
+  }
+
+  /** How many of the texts so far had no word. */
+  get numberEmpty(): number {
+    return this.empty;
+  }
+
+  private countEmpty(examples: readonly Example[]): void {
+    for (const [i, example] of examples.entries()) {
+      if (isTokenExample(example) || !isEmptyText(example)) continue;
+      const { place = `text ${i}` } = example;
+      if (++this.empty === 1) this.tell(`${place}: its text is empty; it is classified all the same`);
+    }
   }
 
   private count(encoded: readonly EncodedExample[]): void {

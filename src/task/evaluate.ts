@@ -2,16 +2,21 @@
  * Metrics of a model or adapter folder on labelled examples.
  * How each task is measured is in src/metrics/measure.ts; texts without labels are for classify.ts.
  */
+import { listNames } from '../base/near';
 import { checkKeys } from '../base/options';
+import type { TaskSettings } from '../base/tasks';
 import { type BatchSizes, numberCut } from '../data/batch/sources';
 import { noteOnIds } from '../data/examples/labels';
 import { type ExampleData, type LoadOptions, loadExamples } from '../data/read/load';
 import { READ_KEYS } from '../data/read/read_examples';
 import { encodeFor, noteOnEmptyTexts } from '../data/tokenize/encode_for_task';
+import type { EncodedExample } from '../data/tokenize/encoded_example';
 import { chooseDevice, type DeviceOption } from '../graph/device';
 import type { PrecisionOption } from '../graph/precision';
 import { measure } from '../metrics/measure';
+import { classOfF1 } from '../metrics/metric_names';
 import { checkedThreshold } from '../metrics/probabilities';
+import { lineOfF1 } from './meaning/describe';
 import { ModelEvaluator } from './model_evaluator';
 import { requireTrained, type TextModel } from './text_model';
 
@@ -73,6 +78,7 @@ export async function evaluate(
   const severals = model.task === 'multi-label-classification' || model.task === 'regression';
   const ids = severals ? undefined : noteOnIds(model.labelNames, examples);
   if (ids) options.onNotice?.(ids);
+  for (const note of notesOnClasses(model, encoded)) options.onNotice?.(note);
   const cut = numberCut(encoded);
   if (cut > 0) {
     options.onNotice?.(
@@ -92,4 +98,16 @@ export async function evaluate(
     seconds,
     samplesPerSecond: examples.length / seconds,
   };
+}
+
+/** Which class F1 is of, and those that no row has. */
+function notesOnClasses({ task, labelNames }: TaskSettings, encoded: readonly EncodedExample[]): string[] {
+  if (task !== 'sequence-classification' && task !== 'token-classification') return [];
+  const ids = new Set(encoded.flatMap(({ label, tokenLabels }) => (tokenLabels ? [...tokenLabels] : [label])));
+  const absent = labelNames.filter((_, id) => !ids.has(id));
+  const ofF1 = classOfF1(task, labelNames);
+  return [
+    ...(absent.length > 0 ? [`no row of the data has the label ${listNames(absent)}`] : []),
+    ...(ofF1 === undefined ? [] : [lineOfF1(ofF1)]),
+  ];
 }

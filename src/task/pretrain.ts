@@ -220,13 +220,15 @@ async function readSource(
   signal: AbortSignal | undefined,
 ): Promise<{ source: MaskedSource; documents: number; pieces: number[] }> {
   const { clsId, sepId, maskId, vocabSize, specialIds } = tokenizer;
-  if (clsId === undefined || sepId === undefined || maskId === undefined || vocabSize > model.config.vocabSize) {
+  const rows = model.config.vocabSize;
+  if (clsId === undefined || sepId === undefined || maskId === undefined || vocabSize > rows || maskId >= rows) {
     throw new FusedLoraError(
       'INVALID_TOKENIZER',
       `${options.tokenizer ?? options.model}: masked-LM pretraining needs a mask token and tokens around a text, and at most the ` +
-        `${model.config.vocabSize} ids of the model; this tokenizer has ${vocabSize} ids${maskId === undefined ? ' and no mask token' : ''}`,
+        `${rows} ids of the model; this tokenizer has ${Math.max(vocabSize, 1 + (maskId ?? 0))} ids${maskId === undefined ? ' and no mask token' : ''}`,
     );
   }
+  tokenizer.checkRows(rows, options.model);
   const documents: Int32Array[] = [];
   for await (const line of readDocuments(options.text)) {
     if (signal?.aborted) throw new FusedLoraError('ABORTED', 'stopped while text was read', { cause: signal.reason });

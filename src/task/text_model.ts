@@ -233,7 +233,8 @@ export function openFolders(
     const lacking = report.initialized.join(', ');
     if (lacking !== '') onNotice?.(`new and untrained, in neither the base model nor the adapter: ${lacking}`);
   }
-  textTokenizer.checkRows(model.vocabSize, base.folder);
+  const rowless = textTokenizer.checkRows(model.vocabSize, base.folder);
+  if (rowless !== undefined) onNotice?.(rowless);
   return {
     model,
     tokenizer: textTokenizer,

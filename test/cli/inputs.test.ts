@@ -50,6 +50,30 @@ test('pairs from a gzipped CSV file, a dev split, and predictions', async () => 
   });
 });
 
+test('a file without a line is an error, a blank line an answer that is told, no text a line', async () => {
+  const adapter = ['predict', '--adapter', output('pairs')];
+  const file = (name: string, content: string) => {
+    fs.writeFileSync(path.join(dir, name), content);
+    return path.join(dir, name);
+  };
+  const blank = file('blank.txt', 'good\n\n \n');
+  const empty = file('empty.txt', '');
+  const [none, some, nothing] = await Promise.all([
+    run([...adapter, '--file', empty]),
+    run([...adapter, '--file', blank]),
+    run(adapter),
+  ]);
+  expect(none).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining(`${empty}: has no lines`) });
+  expect(some.stdout.trimEnd().split('\n')).toHaveLength(3);
+  expect(some.stderr).toContain(`${blank}:2: its text is empty; it is classified all the same`);
+  expect(some.stderr).toContain('2 of 3 texts were empty');
+  expect(nothing).toMatchObject({
+    code: 0,
+    stdout: '',
+    stderr: expect.stringContaining('standard input: has no text'),
+  });
+});
+
 test('a folder of shards as a stream, and the same as files and a glob', async () => {
   const stream = ['--stream', '--shuffle-window', '50'];
   const adapters: Buffer[] = [];

@@ -52,6 +52,13 @@ test('a line that no memory should hold is an error with its number', async () =
   await expect(all(['a\n', chunk, chunk, chunk, chunk, chunk])).rejects.toThrow(/^input:2: has more than/);
 });
 
+test('each line is a text with its place, an empty one too', async () => {
+  const examples = [];
+  const pieces = linePieces(Readable.from([Buffer.from('a\n\nb\n')]), 'in.txt', signal);
+  for await (const piece of exampleLines(pieces, 'in.txt', 'text', {})) examples.push(...piece);
+  expect(examples).toEqual(['a', '', 'b'].map((text, i) => ({ text, place: `in.txt:${i + 1}` })));
+});
+
 describe('objects', () => {
   const read = async (text: string, columns = {}) => {
     const examples = [];

@@ -247,7 +247,15 @@ it('wants a row of the embedding for every id, but those of tokens that are only
   const tokenizer = loadTokenizer(write({ ...VOCAB, 'special_tokens_map.json': { mask_token: '[MASK]' } }));
   expect(tokenizer.vocabSize).toBe(6);
   expect(tokenizer.maskId).toBe(6);
-  tokenizer.checkRows(6, 'model');
+  expect(tokenizer.encode('good [MASK]').inputIds).toContain(6);
+  expect(tokenizer.checkRows(7, 'model')).toBeUndefined();
+  expect(tokenizer.checkRows(6, 'model')).toMatch(
+    /vocab\.txt: "\[MASK\]" \(6\) is a special token in no vocabulary.* has 6 rows/,
+  );
+  expect(tokenizer.encode('good bad').inputIds).toHaveLength(4);
+  const message = /a text has the special token "\[MASK\]", whose id 6 has no row/;
+  expect(() => tokenizer.encode('good [MASK]')).toThrow(message);
+  expect(() => tokenizer.encodeWords(['good', '[MASK]'])).toThrow(message);
   expect(() => tokenizer.checkRows(5, 'model')).toThrow(
     /vocab\.txt: has 6 ids, and the token embedding of model has 5 rows, none for "bad" \(5\)/,
   );

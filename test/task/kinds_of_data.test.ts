@@ -4,7 +4,7 @@
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { evaluate, type FineTuneOptions, fineTune } from '../../src';
+import { Classifier, evaluate, type FineTuneOptions, fineTune } from '../../src';
 import { temporaryFolder } from '../io/temporary';
 import { TINY } from './tasks';
 
@@ -45,7 +45,13 @@ it('an empty text is measured and told, and nothing to train on', async () => {
   const { metrics, ...result } = await evaluate(textModel, dev, { device: 'cpu', onNotice: (line) => told.push(line) });
   expect(result.examples).toBe(3);
   expect(Number.isFinite(metrics['loss'])).toBe(true);
-  expect(told).toEqual([note]);
+  expect(told).toEqual([note, 'f1: of the label pos']);
+  const said: string[] = [];
+  using classifier = new Classifier(textModel, { device: 'cpu', onNotice: (line) => said.push(line) });
+  await classifier.predict([{ text: 'good' }, { text: ' ', place: 'a.csv:7' }, '']);
+  await classifier.predict(['']);
+  expect(classifier.numberEmpty).toBe(3);
+  expect(said).toEqual(['a.csv:7: its text is empty; it is classified all the same']);
   textModel.model.dispose();
   await expect(run('empty-train', { train: dev })).rejects.toThrow(/dev.csv:3: its text is empty/);
 });
@@ -143,4 +149,15 @@ describe('labels that are floats, 0.0 and 1.0 too, are numbers to learn', () => 
     );
     await expect(run('lists', { train: lists })).rejects.toThrow(/fractions \(0\.25, 0\.5\).*--task regression/);
   });
+});
+
+it('F1 of two classes names its class, and classes that data lack are told', async () => {
+  const train = write('both.csv', 'text,label\na,neg\nb,pos\n');
+  const dev = write('one-class.csv', 'text,label\na,neg\nb,neg\n');
+  const { textModel, notices } = await run('one-class', { train, dev });
+  const told: string[] = [];
+  await evaluate(textModel, dev, { device: 'cpu', onNotice: (line) => told.push(line) });
+  expect(notices).toEqual(expect.arrayContaining(['no row of dev has the label pos', 'f1: of the label pos']));
+  expect(told).toEqual(['no row of the data has the label pos', 'f1: of the label pos']);
+  textModel.model.dispose();
 });

@@ -4,6 +4,7 @@
  * read by tokenizer_files.ts.
  */
 import { FusedLoraError } from '../../base/errors';
+import { listNames } from '../../base/near';
 import { AddedTokens, type GivenToken, readAddedToken } from './added_tokens';
 import { type Decoder, decoderOf } from './decoders';
 import { modelOf } from './model';
@@ -81,6 +82,8 @@ export class Tokenizer {
   private readonly words: TextPipeline;
   private readonly decoder: Decoder | undefined;
   private tokens: Map<number, string> | undefined;
+  /** Tokens by id that the model has no row for: see {@link checkRows}. */
+  private rowless: ReadonlyMap<number, string> = new Map();
 
   /**
    * @internal
@@ -173,7 +176,7 @@ export class Tokenizer {
   encodeWords(words: readonly string[], maxLength?: number, side: TruncationSide = this.truncationSide): EncodedWords {
     const { single } = this.templates;
     const room = maxLength === undefined ? Number.POSITIVE_INFINITY : roomFor(single, maxLength, 'a text');
-    const ids = words.map((word) => this.guarded(() => this.words.ids(word)));
+    const ids = words.map((word) => this.guarded(() => this.withRows(this.words.ids(word))));
     const all = ids.flatMap((pieces, word) => pieces.map((id) => ({ id, word })));
     const left = side === 'left' ? Math.max(0, all.length - room) : 0;
     const kept = all.slice(left, left + room);
@@ -185,19 +188,33 @@ export class Tokenizer {
   }
 
   /**
-   * Sees to it that a model has a row for every id, before a text needs one.
+   * Sees to it that a model has a row for every id, before a text needs one. Special tokens that
+   * files only name may have none: from then on a text that has one is an error, told by `encode`.
    *
    * @param rows of the model's token embedding.
-   * @param model its folder, for the error.
+   * @param model its folder, for messages.
+   * @returns a line about special tokens that have no row; undefined where all have.
    * @throws FusedLoraError INVALID_TOKENIZER naming the first token that has none.
    */
-  checkRows(rows: number, model: string): void {
-    if (this.vocabSize <= rows) return;
+  checkRows(rows: number, model: string): string | undefined {
     const tokens = [...this.model.vocabulary, ...this.added.ids].filter(([, id]) => id >= rows);
+    this.rowless = new Map(tokens.map(([token, id]) => [id, token]));
+    if (tokens.length === 0) return undefined;
+    const embedding = `the token embedding of ${model} has ${rows} rows`;
+    const around = [...this.templates.single, ...this.templates.pair].flatMap((piece) =>
+      'ids' in piece ? piece.ids : [],
+    );
+    if (this.vocabSize <= rows && !around.some((id) => this.rowless.has(id))) {
+      const names = listNames([...this.rowless].map(([id, token]) => `${JSON.stringify(token)} (${id})`));
+      return (
+        `${this.files.source}: ${names} ${this.rowless.size === 1 ? 'is a special token' : 'are special tokens'} in no vocabulary, and ${embedding}, ` +
+        'none for it: a text that has it is an error'
+      );
+    }
     const [token, id] = tokens.reduce((least, each) => (each[1] < least[1] ? each : least));
     throw new FusedLoraError(
       'INVALID_TOKENIZER',
-      `${this.files.source}: has ${this.vocabSize} ids, and the token embedding of ${model} has ${rows} rows, none for ${JSON.stringify(token)} (${id}). ` +
+      `${this.files.source}: has ${Math.max(this.vocabSize, id + 1)} ids, and ${embedding}, none for ${JSON.stringify(token)} (${id}). ` +
         'Give the tokenizer that belongs to the model; where tokens were added, the embedding has to be resized to them',
     );
   }
@@ -208,7 +225,16 @@ export class Tokenizer {
   }
 
   private idsOf(text: string, limit: Limit | undefined): number[] {
-    return this.guarded(() => this.texts.ids(text, limit));
+    return this.guarded(() => this.withRows(this.texts.ids(text, limit)));
+  }
+
+  /** @throws Refused for a token that the model has no row for. */
+  private withRows(ids: number[]): number[] {
+    const without = this.rowless.size === 0 ? undefined : ids.find((id) => this.rowless.has(id));
+    if (without === undefined) return ids;
+    throw new Refused(
+      `a text has the special token ${JSON.stringify(this.rowless.get(without))}, whose id ${without} has no row in the model's token embedding`,
+    );
   }
 
   /** Text of token ids, special tokens left out. */

@@ -4,6 +4,7 @@
  * themselves are made in resolve.ts.
  */
 import { listNames } from '../../base/near';
+import { classOfF1 } from '../../metrics/metric_names';
 import type { Decided, LabelFacts, Meaning, NewWeights } from './types';
 
 /** How many texts there are, and how many of them were cut. */
@@ -88,15 +89,20 @@ function labelsLine({ labelNames, task }: Meaning, { labels }: Found): string {
   return `labels: ${listNames(names, 20)}${what} (${labelNames.place})`;
 }
 
+/** Of two classes: a mean over both would say something else. */
+export const lineOfF1 = (label: string) => `f1: of the label ${label}`;
+
 /** The block that each run prints. */
 export function describeMeaning(meaning: Meaning, found: Found = {}): string[] {
   const { task, numLabels, maxLength, truncationSide, labelNames } = meaning;
   const { newWeights = [] } = found;
+  const ofF1 = classOfF1(task.value, labelNames.value);
   const cut = `${counted(found.train, found.dev ? ' of train' : '')}${counted(found.dev, ' of dev')}`;
   return [
     `task: ${task.value} (${task.place})`,
     labelNames.value.length > 0 ? labelsLine(meaning, found) : `outputs: ${numLabels.value} (${numLabels.place})`,
     `length: at most ${maxLength.value} tokens (${maxLength.place})${cut}${truncationSide.value === 'left' ? ', on the left' : ''}`,
+    ...(found.dev && ofF1 !== undefined ? [lineOfF1(ofF1)] : []),
     ...(newWeights.length > 0 ? [`new: ${newWeights.map(newLine).join(', ')}; saved with the result`] : []),
     ...linesOf(meaning),
   ];
