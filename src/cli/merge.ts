@@ -31,7 +31,8 @@ export function mergeCommand(): Command {
   addExamples(command, ['fused-lora merge --adapter my-adapter/ --output merged-model/']);
   return command.action(
     action(async (context, options: MergeOptions) => {
-      const textModel = await openModel(options, context);
+      // Into a language model, for one that texts of a field were learnt with.
+      const textModel = await openModel(options, context, true);
       const { model, baseModel, adapter, tokenizerDir, meaning } = textModel;
       if (adapter === undefined) {
         throw new FusedLoraError('INVALID_ARGUMENT', 'there is no adapter to merge: give --adapter DIR');

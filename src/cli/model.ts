@@ -7,8 +7,7 @@ import { FusedLoraError } from '../base/errors';
 import { compact } from '../base/options';
 import type { Task } from '../base/tasks';
 import type { TruncationSide } from '../data/tokenize/truncate';
-import { openTextModel, requireTrained, type TextModel } from '../task/text_model';
-
+import { HOW_TO_HAVE_A_HEAD, openTextModel, requireTrained, type TextModel, whoLacks } from '../task/text_model';
 import type { CommandContext } from './run';
 import { addRows, rowsOf } from './table_options';
 
@@ -51,8 +50,16 @@ export function addModelOptions(command: Command): Command {
   return addRows(command, ROWS);
 }
 
-/** Opens it, refuses a head that nobody trained, and says what it means. */
-export async function openModel(options: ModelOptions, context?: CommandContext): Promise<TextModel> {
+/**
+ * Opens it, refuses a head that nobody trained, and says what it means.
+ *
+ * @param languageModel whether a masked language model will do.
+ */
+export async function openModel(
+  options: ModelOptions,
+  context?: CommandContext,
+  languageModel = false,
+): Promise<TextModel> {
   const { model, adapter, labels: labelNames, ...others } = options;
   const dir = model ?? adapter;
   if (dir === undefined) {
@@ -66,12 +73,12 @@ export async function openModel(options: ModelOptions, context?: CommandContext)
       ...{ revision, offline, threshold: others.threshold, signal: context?.signal, onNotice: context?.say },
     }),
   );
-  if (opened.model.task === 'masked-lm') {
+  if (opened.model.task === 'masked-lm' && !languageModel) {
     throw new FusedLoraError(
       'INVALID_ARGUMENT',
-      `${dir}: is a masked language model, which has no trained head for sentences. Give --adapter DIR with one, or train it first.`,
+      `${whoLacks(opened.adapter, opened.baseModel)} for texts or words: ${opened.baseModel} is a masked language model. ${HOW_TO_HAVE_A_HEAD}`,
     );
   }
-  requireTrained(opened, dir);
+  requireTrained(opened);
   return opened;
 }

@@ -130,13 +130,23 @@ export function action<A extends unknown[]>(
       process.exitCode = EXIT.done;
     } catch (error) {
       const stopped = received !== undefined && error instanceof FusedLoraError && error.code === 'ABORTED';
-      process.stderr.write(`${stopped ? stoppedBy(received, context) : formatError(error, verbose, command)}\n`);
+      const where = configPlace(command, error);
+      process.stderr.write(
+        `${stopped ? stoppedBy(received, context) : formatError(error, verbose, command)}${where}\n`,
+      );
       process.exitCode = stopped && received ? EXIT_OF_SIGNAL[received] : exitCodeOf(error);
     } finally {
       process.off('SIGINT', onInterrupt);
       process.off('SIGTERM', onTerminate);
     }
   };
+}
+
+/** Where paths of an options file were looked for, of an error about a file that is not there. */
+function configPlace(command: Command, error: unknown): string {
+  const file: unknown = command.getOptionValue('config');
+  if (typeof file !== 'string' || !['FILE_NOT_FOUND', 'DOWNLOAD_FAILED'].includes(codeOf(error))) return '';
+  return `\nPaths in ${file} are seen from the current folder, ${process.cwd()}.`;
 }
 
 function stoppedBy(signal: string | undefined, context: CommandContext): string {

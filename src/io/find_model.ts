@@ -32,8 +32,18 @@ export async function findModel(model: string, options: FetchModelOptions = {}):
   const onHub = hubModelOf(model);
   if (!onHub) return { folder: model, name: pathName(model), revision: undefined };
   const revision = onHub.revision ?? options.revision;
-  const folder = await fetchModel(onHub.name, { ...options, revision });
+  const folder = await fetchModel(onHub.name, { ...options, revision }).catch((cause: unknown) => {
+    throw isHubUrl(model) ? cause : withoutFolder(model, cause);
+  });
   return { folder, name: onHub.name, revision };
+}
+
+/** What the hub said, and why it was asked: whoever meant a folder has to know that it is not there. */
+function withoutFolder(model: string, cause: unknown): unknown {
+  if (!(cause instanceof FusedLoraError) || !['DOWNLOAD_FAILED', 'FILE_NOT_FOUND'].includes(cause.code)) return cause;
+  return new FusedLoraError(cause.code, `${model} is no folder here, so the hub was asked for it: ${cause.message}`, {
+    cause,
+  });
 }
 
 /**

@@ -217,6 +217,14 @@ export function addLoadedAdapter(
     const got = tensors.get(key)?.shape;
     return got && got.join() !== shape.join() ? [`${key}: [${got.join(', ')}], expected [${shape.join(', ')}]`] : [];
   });
+  const absent = plan.saved.filter((at) => ![...tensors.keys()].some((key) => key.startsWith(`${PREFIX}${at}.`)));
+  if (absent.length > 0) {
+    throw new FusedLoraError(
+      'STATE_MISMATCH',
+      `${source}: has no values of ${absent.join(', ')}, which ${CONFIG} says are saved with the adapter (modules_to_save). ` +
+        'Save the adapter again with its head, or take modules_to_save out and train one.',
+    );
+  }
   if (missing.length + unexpected.length + misshapen.length > 0) {
     throw stateMismatch(
       `adapter "${name}" of ${model.constructor.name} (${source})`,

@@ -267,10 +267,10 @@ export function headOf({
  * Refuses a head that no file has values for and that nothing trained since: what it says is
  * chance. A pooler that an adapter of an older version left out was told when it was opened.
  *
- * @param what is asked of the model, for the message.
+ * @param what is asked of the model, for the message. Default: nothing is named.
  * @throws FusedLoraError INVALID_ARGUMENT.
  */
-export function requireTrained({ model, report, adapter, baseModel }: TextModel, what: string): void {
+export function requireTrained({ model, report, adapter, baseModel }: TextModel, what?: string): void {
   if (report.initialized.length === 0) return;
   const ofEncoder = `${model.config.family}.`;
   const untrained = model
@@ -281,7 +281,14 @@ export function requireTrained({ model, report, adapter, baseModel }: TextModel,
   if (untrained.length === 0) return;
   throw new FusedLoraError(
     'INVALID_ARGUMENT',
-    `${what}: ${adapter ?? baseModel} has no trained head (it lacks ${untrained.join(', ')}). ` +
-      'Give --adapter DIR with one (adapter), or train it first.',
+    `${what === undefined ? '' : `${what}: `}${whoLacks(adapter, baseModel)} (no file has values for ${untrained.join(', ')}). ${HOW_TO_HAVE_A_HEAD}`,
   );
 }
+
+/** `base has no trained head`, `neither adapter nor its base model base has a trained head` */
+export const whoLacks = (adapter: string | undefined, baseModel: string) =>
+  adapter === undefined
+    ? `${baseModel} has no trained head`
+    : `neither ${adapter} nor its base model ${baseModel} has a trained head`;
+
+export const HOW_TO_HAVE_A_HEAD = 'Give an adapter with one (--adapter DIR, adapter), or train one first.';

@@ -102,10 +102,14 @@ export function decideTask(
   ];
   if (statements.every((one) => one === undefined)) {
     const { architecture = '', configFile } = base;
+    const hasHead = rowsOf(base.head) !== undefined || adapter?.numLabels !== undefined;
+    const lacks = `, and it has no trained head${adapter ? `, nor has ${adapter.weightsFile}` : ''}`;
     throw new FusedLoraError(
       'INVALID_ARGUMENT',
-      `${configFile}: its architecture ${architecture === '' ? '' : `"${architecture}" `}tells no task. ` +
-        `Pass the option task (--task): one of ${TASKS.join(', ')}.`,
+      `${configFile}: its architecture ${architecture === '' ? '' : `"${architecture}" `}tells no task${hasHead ? '' : lacks}. ` +
+        (hasHead
+          ? `Pass the option task (--task): one of ${TASKS.filter((one) => one !== 'masked-lm').join(', ')}.`
+          : 'Give an adapter with a head (--adapter DIR, adapter), or train one first.'),
     );
   }
   const decided = decide(...statements);

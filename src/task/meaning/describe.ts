@@ -100,7 +100,8 @@ export function describeMeaning(meaning: Meaning, found: Found = {}): string[] {
   const cut = `${counted(found.train, found.dev ? ' of train' : '')}${counted(found.dev, ' of dev')}`;
   return [
     `task: ${task.value} (${task.place})`,
-    labelNames.value.length > 0 ? labelsLine(meaning, found) : `outputs: ${numLabels.value} (${numLabels.place})`,
+    ...(labelNames.value.length > 0 ? [labelsLine(meaning, found)] : []),
+    ...(task.value === 'regression' ? [`outputs: ${numLabels.value} (${numLabels.place})`] : []),
     `length: at most ${maxLength.value} tokens (${maxLength.place})${cut}${truncationSide.value === 'left' ? ', on the left' : ''}`,
     ...(found.dev && ofF1 !== undefined ? [lineOfF1(ofF1)] : []),
     ...(newWeights.length > 0 ? [`new: ${newWeights.map(newLine).join(', ')}; saved with the result`] : []),

@@ -134,7 +134,16 @@ describe('the task', () => {
   it('is told where a weaker source says otherwise, and asked for where nobody says', () => {
     const meaning = resolve({ base: base('BertForTokenClassification'), options: { task: 'regression' } });
     expect(linesOf(meaning)).toEqual(['task: regression (--task), not token-classification (base/config.json)']);
-    expect(() => resolve({ base: base('RobertaModel') })).toThrow(/architecture "RobertaModel" tells no task.*--task/);
+    expect(() => resolve({ base: base('RobertaModel', { rows: 2 }) })).toThrow(
+      /architecture "RobertaModel" tells no task\. Pass the option task \(--task\): one of .*, token-classification\.$/,
+    );
+    expect(() => resolve({ base: base('RobertaModel') })).toThrow(
+      /tells no task, and it has no trained head\. Give an adapter with a head \(--adapter DIR/,
+    );
+    const features = adapter({ task: undefined, taskType: 'FEATURE_EXTRACTION', numLabels: undefined });
+    expect(() => resolve({ base: base('RobertaModel'), adapter: features })).toThrow(
+      /no trained head, nor has out\/adapter_model\.safetensors\. Give/,
+    );
   });
 
   it.each<[string, BaseFacts, MeaningOptions, string, string]>([
