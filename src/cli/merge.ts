@@ -4,11 +4,11 @@
  */
 import { Command } from 'commander';
 import { FusedLoraError } from '../base/errors';
-import { checkMergeOutput } from '../io/find_model';
+import { checkOutput } from '../io/find_model';
 import { mergeAndUnload } from '../lora';
 import { saveModel } from '../models';
 import { meaningFigures } from '../task/meaning/describe';
-import { copyTokenizer, writeRecord } from '../task/meaning/record';
+import { writeRecord, writeTokenizer } from '../task/meaning/record';
 import { requiredOption } from './config_file';
 import { showFigures } from './figures';
 import { addModelOptions, type ModelOptions, openModel } from './model';
@@ -33,17 +33,17 @@ export function mergeCommand(): Command {
     action(async (context, options: MergeOptions) => {
       // Into a language model, for one that texts of a field were learnt with.
       const textModel = await openModel(options, context, true);
-      const { model, baseModel, adapter, tokenizerDir, meaning } = textModel;
+      const { model, baseModel, adapter, meaning } = textModel;
       if (adapter === undefined) {
         throw new FusedLoraError('INVALID_ARGUMENT', 'there is no adapter to merge: give --adapter DIR');
       }
-      checkMergeOutput(options.output, { baseModel, adapter });
+      checkOutput(options.output, 'model', { baseModel, adapter });
       mergeAndUnload(model);
       saveModel(model, options.output, {
         dtype: options.saveDtype,
         extra: (folder) => {
           writeRecord(folder, textModel);
-          copyTokenizer(tokenizerDir, folder);
+          writeTokenizer(folder, textModel);
         },
       });
       const line = `${adapter} merged into ${baseModel}: ${options.output}\n`;

@@ -7,7 +7,7 @@ import * as path from 'node:path';
 import { FusedLoraError } from '../base/errors';
 import { type FetchModelOptions, fetchModel, hubModelOf, isHubUrl } from './hub';
 import { readJsonObject } from './json';
-import { ADAPTER_CONFIG, CONFIG } from './model_files';
+import { ADAPTER_CONFIG, CONFIG, OTHER_WEIGHTS, WEIGHTS, WEIGHTS_INDEX } from './model_files';
 
 export interface FoundModel {
   folder: string;
@@ -103,22 +103,39 @@ export async function findBaseModel(adapter: string, options: FetchModelOptions)
   );
 }
 
+/** What is written: an adapter, or a whole model, merged from the two or trained. */
+export type OutputKind = 'adapter' | 'model';
+
+const real = (dir: string) => (fs.existsSync(dir) ? fs.realpathSync(dir) : path.resolve(dir));
+
 /**
- * Refuses to write a merged model over what it is made of: the adapter would be merged twice from
- * then on, and the base is lost.
+ * Refuses to write over what a result is made of: its values are read as they are needed, other
+ * adapters need the base as it is, and a merged model in its place would get the adapter twice.
+ * Refuses also to write an adapter beside a whole model or the reverse: who opens the folder would
+ * take the one for the other.
  *
+ * @param from folders, or names on the hub.
  * @throws FusedLoraError INVALID_ARGUMENT.
  */
-export function checkMergeOutput(output: string, from: { baseModel: string; adapter: string }): void {
-  const real = (dir: string) => (fs.existsSync(dir) ? fs.realpathSync(dir) : path.resolve(dir));
+export function checkOutput(
+  output: string,
+  kind: OutputKind,
+  from: { baseModel?: string | undefined; adapter?: string | undefined },
+): void {
+  const holds = (name: string) => fs.existsSync(path.join(output, name));
   const fail = (problem: string) =>
-    new FusedLoraError('INVALID_ARGUMENT', `${output}: ${problem}. Give another folder to write the merged model to.`);
-  if (real(output) === real(from.baseModel)) {
-    throw fail(
-      'is the folder of the base model, which the adapter needs as it is; a merged model in its place would get the adapter twice',
-    );
+    new FusedLoraError('INVALID_ARGUMENT', `${output} ${problem}. Give another folder to write to.`);
+  for (const [what, folder] of [
+    ['base model', from.baseModel],
+    ['adapter', from.adapter],
+  ] as const) {
+    if (folder === undefined || !fs.existsSync(folder) || real(output) !== real(folder)) continue;
+    throw fail(`is the folder of the ${what} ${folder}, which is read from there and has to stay as it is`);
   }
-  if (real(output) === real(from.adapter) || isAdapter(output)) {
-    throw fail('holds an adapter, which whoever loads the folder would put on the merged model once more');
+  if (kind === 'model' && isAdapter(output)) {
+    throw fail(`holds an adapter (${ADAPTER_CONFIG}), which whoever opens the folder would take for the model's`);
+  }
+  if (kind === 'adapter' && isModel(output) && [WEIGHTS, WEIGHTS_INDEX, ...OTHER_WEIGHTS].some(holds)) {
+    throw fail(`holds a whole model (${CONFIG}), and whoever opens the folder would find the adapter in its place`);
   }
 }

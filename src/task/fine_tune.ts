@@ -8,6 +8,7 @@ import { numberCut, sourceOf, sourceOfTraining } from '../data/batch/sources';
 import { encodeFor, noteOnEmptyTexts } from '../data/tokenize/encode_for_task';
 import { Parameter } from '../graph/parameter';
 import type { Precision } from '../graph/precision';
+import { checkOutput } from '../io/find_model';
 import { parameterTable, saveAdapter } from '../lora';
 import { analyzeErrors } from '../metrics/error_analysis';
 import type { Evaluation } from '../metrics/evaluation';
@@ -22,8 +23,8 @@ import { runIdentity } from '../train/run_identity';
 import { Trainer, type TrainResult } from '../train/trainer';
 import { describeMeaning, type Found, type MeaningFigures, meaningFigures } from './meaning/describe';
 import { newWeightsOf, openForTraining } from './meaning/open_for_training';
-import { copyTokenizer, writeRecord } from './meaning/record';
-import { applyMethod, nameOfMethod } from './method';
+import { writeRecord, writeTokenizer } from './meaning/record';
+import { applyMethod, kindOf, nameOfMethod } from './method';
 import { checkOutputDir } from './options/check_options';
 import type { FineTuneOptions, LossChoice } from './options/fine_tune_options';
 import { type ResolvedFineTune, resolveFineTune } from './options/resolve_fine_tune';
@@ -71,6 +72,8 @@ export async function fineTune(options: FineTuneOptions): Promise<FineTuneResult
   const run = resolveFineTune(options);
   checkOutputDir(options.outputDir);
   const { outputDir, report: wantsReport = false, resume, overwrite, onNotice = () => {} } = options;
+  const from = typeof run.model === 'string' ? { baseModel: run.model } : run.model;
+  checkOutput(outputDir, kindOf(run.method), from);
   using _lock = prepareOutput(outputDir, { resume, overwrite });
   const log = new RunLog(outputDir, { report: wantsReport, onNotice });
   const { seed } = run.modelSettings;
@@ -216,11 +219,11 @@ function lossOptionsOf({ labelSmoothing, classWeights }: LossChoice): LossOption
 }
 
 function save(textModel: TextModel, kind: 'adapter' | 'model', dir: string, precision: Precision) {
-  const { model, baseModelName, baseModelRevision, tokenizerDir } = textModel;
+  const { model, baseModelName, baseModelRevision } = textModel;
   // The tokenizer that it was trained with: the base may have another one, or come to have one.
   const extra = (folder: string) => {
     writeRecord(folder, textModel, precision);
-    copyTokenizer(tokenizerDir, folder);
+    writeTokenizer(folder, textModel);
   };
   const file = kind === 'adapter' ? 'adapter_model.safetensors' : 'model.safetensors';
   if (kind === 'adapter') saveAdapter(model, dir, { baseModel: baseModelName, revision: baseModelRevision, extra });

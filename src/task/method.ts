@@ -21,6 +21,10 @@ export function nameOfMethod(method: Method): string {
   return typeof method === 'string' ? method : `trainable: ${method.trainable}`;
 }
 
+/** What a method's result is saved as: a PEFT folder, or a whole model. */
+export const kindOf = (method: Method): 'adapter' | 'model' =>
+  method === 'lora' || method === 'head' ? 'adapter' : 'model';
+
 /** Learning rates that suit each method, where none is given. */
 export function defaultLearningRate(method: Method): number {
   return LEARNING_RATES[typeof method === 'string' ? method : 'full'];
@@ -64,11 +68,9 @@ export function applyMethod(
   if (method === 'lora' || method === 'head') {
     const config = method === 'lora' ? (lora ?? {}) : { pattern: CLASSIFIER_ONLY };
     addAdapter(model, config, { seed, alsoSaved: newModules });
-    return 'adapter';
-  }
-  if (method === 'full') model.requiresGrad_(true);
+  } else if (method === 'full') model.requiresGrad_(true);
   else trainOnly(model, method.trainable);
-  return 'model';
+  return kindOf(method);
 }
 
 function trainOnly(model: TaskModel, pattern: string): void {

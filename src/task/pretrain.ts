@@ -11,7 +11,7 @@ import { readDocuments } from '../data/read/text_documents';
 import { loadTokenizer, type Tokenizer } from '../data/tokenize/tokenizer';
 import { chooseDevice, type DeviceOption } from '../graph/device';
 import { choosePrecision, type Precision } from '../graph/precision';
-import { findModel } from '../io/find_model';
+import { checkOutput, findModel } from '../io/find_model';
 import { readJsonObject } from '../io/json';
 import { createModel, loadModel, saveModel, type TaskModel } from '../models';
 import { trace } from '../nn';
@@ -130,6 +130,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   const { backend, reason } = chooseDevice(options.device);
   const precision = choosePrecision(options.precision, backend);
   onNotice(`device: ${reason}, precision ${precision}`);
+  checkOutput(outputDir, 'model', { baseModel: options.model });
   using _lock = prepareOutput(outputDir, { resume: options.resume, overwrite: options.overwrite });
   const log = new RunLog(outputDir, { report: options.report === true, onNotice });
   const hub = { signal, onNotice };

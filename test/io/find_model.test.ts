@@ -4,7 +4,7 @@
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { checkMergeOutput, findBaseModel, findModel } from '../../src/io/find_model';
+import { checkOutput, findBaseModel, findModel } from '../../src/io/find_model';
 import { temporaryFolder } from '../io/temporary';
 
 /** A folder of this kind below another. */
@@ -105,27 +105,40 @@ it('a relative folder is named so that nobody takes it for a repository', async 
   }
 });
 
-describe('a merged model', () => {
+describe('what is written', () => {
   const root = temporaryFolder();
   const baseModel = folder(root, 'base', 'config.json');
   const adapter = adapterOf(root, 'adapter', baseModel);
   const other = adapterOf(root, 'other-adapter', baseModel);
+  const whole = folder(root, 'whole', 'config.json');
+  fs.writeFileSync(path.join(whole, 'model.safetensors'), '');
   const link = path.join(root, 'link');
   fs.symlinkSync(baseModel, link);
+  const ofBase = `is the folder of the base model ${baseModel}`;
+  const ofAdapter = `is the folder of the adapter ${adapter}`;
 
-  it.each([
-    ['the base', baseModel, 'is the folder of the base model'],
-    ['the base under another name', link, 'is the folder of the base model'],
-    ['the base by another path', path.join(adapter, '..', 'base', '.'), 'is the folder of the base model'],
-    ['the adapter', adapter, 'holds an adapter'],
-    ['another adapter', other, 'holds an adapter'],
-  ])('is not written over %s', (_, output, problem) => {
-    expect(() => checkMergeOutput(output, { baseModel, adapter })).toThrow(problem);
+  it.each<[string, string, 'model' | 'adapter', string]>([
+    ['the base', baseModel, 'model', ofBase],
+    ['the base, an adapter', baseModel, 'adapter', ofBase],
+    ['the base under another name', link, 'adapter', ofBase],
+    ['the base by another path', path.join(adapter, '..', 'base', '.'), 'model', ofBase],
+    ['the adapter', adapter, 'model', ofAdapter],
+    ['the adapter, one more', adapter, 'adapter', ofAdapter],
+    ['another adapter', other, 'model', 'holds an adapter (adapter_config.json)'],
+    ['a whole model', whole, 'adapter', 'holds a whole model (config.json)'],
+  ])('is not written over %s', (_, output, kind, problem) => {
+    const write = () => checkOutput(output, kind, { baseModel, adapter });
+    expect(write).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
+    expect(write).toThrow(`${output} ${problem}`);
   });
 
-  it('is written elsewhere', () => {
-    for (const output of [path.join(root, 'new'), folder(root, 'merged', 'config.json')]) {
-      expect(() => checkMergeOutput(output, { baseModel, adapter })).not.toThrow();
-    }
+  it.each<[string, 'model' | 'adapter']>([
+    [path.join(root, 'new'), 'model'],
+    [whole, 'model'],
+    [other, 'adapter'],
+    [folder(root, 'project', 'config.json'), 'adapter'],
+  ])('is written elsewhere: %s, %s', (output, kind) => {
+    expect(() => checkOutput(output, kind, { baseModel, adapter })).not.toThrow();
+    expect(() => checkOutput(output, kind, { baseModel: 'owner/name' })).not.toThrow();
   });
 });

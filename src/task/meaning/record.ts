@@ -7,6 +7,7 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { z } from 'zod';
 import { TASKS } from '../../base/tasks';
+import type { Tokenizer } from '../../data/tokenize/tokenizer';
 import type { TruncationSide } from '../../data/tokenize/truncate';
 import type { Precision } from '../../graph/precision';
 import { writeFileAtomic } from '../../io/atomic';
@@ -67,6 +68,38 @@ export function writeRecord(
   writeFileAtomic(path.join(folder, SETTINGS), `${JSON.stringify(json, null, 2)}\n`);
 }
 
+/** What a tokenizer is written of: a TextModel is one. */
+export interface RecordedTokenizer extends Pick<Recorded, 'maxLength' | 'truncationSide'> {
+  tokenizer: Pick<Tokenizer, 'modelMaxLength' | 'truncationSide'>;
+  tokenizerDir: string;
+  model: { readonly maxLength: number };
+}
+
+/**
+ * Copies a tokenizer's files, with the length and side that the model has now in
+ * tokenizer_config.json, where they are others than its own: transformers cuts texts by them.
+ */
+export function writeTokenizer(
+  folder: string,
+  { tokenizer, tokenizerDir, maxLength, truncationSide, model }: RecordedTokenizer,
+): void {
+  copyTokenizer(tokenizerDir, folder);
+  const chosen = {
+    ...(maxLength !== (tokenizer.modelMaxLength ?? model.maxLength) && { model_max_length: maxLength }),
+    ...(truncationSide !== tokenizer.truncationSide && { truncation_side: truncationSide }),
+  };
+  if (Object.keys(chosen).length === 0) return;
+  const json = { ...tokenizerConfig(tokenizerDir), ...chosen };
+  writeFileAtomic(path.join(folder, TOKENIZER_CONFIG), `${JSON.stringify(json, null, 2)}\n`);
+}
+
+const TOKENIZER_CONFIG = 'tokenizer_config.json';
+
+function tokenizerConfig(dir: string): JsonObject {
+  const file = path.join(dir, TOKENIZER_CONFIG);
+  return fs.existsSync(file) ? readJsonObject(file, 'to know the tokenizer', 'INVALID_TOKENIZER') : {};
+}
+
 /** Copies a tokenizer's files. */
 export function copyTokenizer(from: string, to: string): void {
   for (const name of TOKENIZER_FILES) {
@@ -81,12 +114,18 @@ export function hasTokenizer(dir: string): boolean {
   return has('tokenizer.json') || has('vocab.txt') || (has('vocab.json') && has('merges.txt'));
 }
 
-/** Whether the files of two tokenizers are the same bytes. */
+/**
+ * Whether the files of two tokenizers are the same, but for length and side: those are decided by
+ * themselves.
+ */
 export function sameTokenizer(one: string, other: string): boolean {
   if (path.resolve(one) === path.resolve(other)) return true;
   const read = (dir: string, name: string) => {
     const file = path.join(dir, name);
-    return fs.existsSync(file) ? fs.readFileSync(file) : Buffer.alloc(0);
+    if (!fs.existsSync(file)) return Buffer.alloc(0);
+    if (name !== TOKENIZER_CONFIG) return fs.readFileSync(file);
+    const { model_max_length: _, truncation_side: __, ...others } = tokenizerConfig(dir);
+    return Buffer.from(JSON.stringify(others));
   };
   return TOKENIZER_FILES.every((name) => read(one, name).equals(read(other, name)));
 }
