@@ -16,13 +16,14 @@ import { measure } from '../metrics/measure';
 import { saveModel } from '../models';
 import { type LossOptions, trace } from '../nn';
 import { RunLog } from '../report/run_log';
+import { listCheckpoints } from '../train/checkpoint';
 import { Evaluator } from '../train/evaluate';
 import type { RunEvent } from '../train/events';
 import { prepareOutput } from '../train/output';
 import { runIdentity } from '../train/run_identity';
 import { Trainer, type TrainResult } from '../train/trainer';
 import { describeMeaning, type Found, type MeaningFigures, meaningFigures } from './meaning/describe';
-import { newWeightsOf, openForTraining } from './meaning/open_for_training';
+import { newWeightsOfRun, openForTraining } from './meaning/open_for_training';
 import { writeRecord, writeTokenizer } from './meaning/record';
 import { applyMethod, kindOf, nameOfMethod } from './method';
 import { checkOutputDir } from './options/check_options';
@@ -84,7 +85,8 @@ export async function fineTune(options: FineTuneOptions): Promise<FineTuneResult
   const { model, meaning } = textModel;
   onNotice(`device: ${run.device}, precision ${precision}`);
 
-  const newWeights = newWeightsOf(textModel);
+  const resumed = resume ? listCheckpoints(outputDir).at(-1)?.path : undefined;
+  const newWeights = newWeightsOfRun(textModel, resumed, onNotice);
   const newModules = newWeights.map(({ path }) => path);
   const kind = applyMethod(model, method, run.lora?.config, seed, newModules);
   const { total, learnable } = parameterTable(model);

@@ -42,6 +42,7 @@ export type TensorSnapshot = Map<string, Float32Array>;
 /** What held for checkpoints that do not say it. */
 const BEFORE_IT_WAS_SAVED: Readonly<Record<string, string | number>> = { precision: 'fp32' };
 
+const TRAINED = 'trainable.safetensors';
 const NAME = /^checkpoint-(\d+)$/;
 
 export function takeSnapshot(parameters: readonly Parameter[]): TensorSnapshot {
@@ -62,6 +63,12 @@ export function listCheckpoints(dir: string): { step: number; path: string }[] {
       return match ? [{ step: Number(match[1]), path: path.join(dir, name) }] : [];
     })
     .sort((a, b) => a.step - b.step);
+}
+
+/** Names of what a checkpoint has values for. */
+export function trainedIn(folder: string): string[] {
+  const file = path.join(folder, TRAINED);
+  return fs.existsSync(file) ? [...SafetensorsFile.open(file).tensors.keys()] : [];
 }
 
 /**
@@ -88,7 +95,7 @@ export function saveCheckpoint(
   writeFolderAtomic(target, (folder) => {
     const shapeOf = new Map(trained.map((p) => [p.name, p.shape]));
     writeSafetensors(
-      path.join(folder, 'trainable.safetensors'),
+      path.join(folder, TRAINED),
       trained.map((p) => [p.name, { dtype: 'F32', shape: p.shape, data: () => p.data() }]),
     );
     writeSafetensors(
@@ -143,7 +150,7 @@ export function loadCheckpoint(
     }
   }
   const trained = program.plan.trained;
-  const values = readTensors(path.join(folder, 'trainable.safetensors'), trained, ['']);
+  const values = readTensors(path.join(folder, TRAINED), trained, ['']);
   const moments = readTensors(path.join(folder, 'optimizer.safetensors'), trained, [':first', ':second']);
   const bestFile = path.join(folder, 'best.safetensors');
   const best = fs.existsSync(bestFile) ? readTensors(bestFile, trained, ['']) : undefined;

@@ -87,8 +87,16 @@ function runsOf(task) {
   );
 }
 
-/** Runs of which a checkpoint at step 2 of 6 is kept too. */
-const RESUMED = ['sequence-classification-lora-roberta-prefix-head', 'token-classification-full-bert-bare'];
+/**
+ * Runs of which a checkpoint at step 2 of 6 is kept too. On a BERT model without pooler the adapters
+ * of then leave the new pooler as it is and do not have it.
+ */
+const RESUMED = [
+  'sequence-classification-lora-roberta-prefix-head',
+  'sequence-classification-lora-bert-bare',
+  'sequence-classification-head-bert-bare',
+  'token-classification-full-bert-bare',
+];
 
 const optionsOf = ({ base, method, name }) => ({
   task: base.task,

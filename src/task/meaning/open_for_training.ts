@@ -17,6 +17,7 @@ import {
   type TrainingData,
 } from '../../data/read/training_data';
 import type { Tokenizer } from '../../data/tokenize/tokenizer';
+import { trainedIn } from '../../train/checkpoint';
 import { checkAgainstLabels, checkLoss, checkMetric } from '../options/check_options';
 import type { TrainingDataChoice } from '../options/fine_tune_options';
 import type { ResolvedFineTune } from '../options/resolve_fine_tune';
@@ -205,4 +206,27 @@ export function newWeightsOf({ model, report }: Pick<TextModel, 'model' | 'repor
     path,
     reason: report.unused.some((name) => name.startsWith(`${path}.`)) ? 'mismatched' : 'missing',
   }));
+}
+
+/**
+ * The new weights that an adapter trains and saves. A run that goes on from a checkpoint of an
+ * earlier version ends as it began: those left a new pooler as it was, and out of the adapter.
+ *
+ * @param resumed the checkpoint's folder; undefined of a run from the beginning.
+ */
+export function newWeightsOfRun(
+  textModel: TextModel,
+  resumed: string | undefined,
+  onNotice: (line: string) => void,
+): NewWeights[] {
+  const all = newWeightsOf(textModel);
+  const trained = resumed === undefined ? [] : trainedIn(resumed);
+  if (!trained.some((name) => name.includes('.modules_to_save.'))) return all;
+  const left = all.filter(({ path }) => !trained.some((name) => name.startsWith(`${path}.modules_to_save.`)));
+  if (left.length === 0) return all;
+  onNotice(
+    `${resumed} is of an earlier version, which left ${left.map(({ path }) => path).join(', ')} untrained and out of the adapter: ` +
+      'the run ends as it began. Train anew (--overwrite, overwrite: true) for an adapter that has it.',
+  );
+  return all.filter((one) => !left.includes(one));
 }
