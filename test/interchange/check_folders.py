@@ -1,6 +1,7 @@
 """Loads what write_folders.ts wrote with transformers and
 PEFT, and compares logits. Usage: see write_folders.ts.
 """
+import functools
 import json
 import os
 import sys
@@ -36,7 +37,9 @@ def main(root):
         stored = json.load(f)
     worst = 0.0
     for case in stored["cases"]:
-        load = CLASSES[case["task"]].from_pretrained
+        # A base without the head says nothing of its outputs.
+        outputs = {} if case["task"] == "masked-lm" else {"num_labels": 3}
+        load = functools.partial(CLASSES[case["task"]].from_pretrained, **outputs)
         expected = torch.tensor(case["logits"])
         adapted = peft.PeftModel.from_pretrained(load(case["base"]), case["adapter"])
         for what, model in [("adapter", adapted), ("merged", load(case["merged"]))]:

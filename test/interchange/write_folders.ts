@@ -60,8 +60,41 @@ function train(model: TaskModel): void {
   }
 }
 
+interface Case {
+  task: string;
+  base: string;
+  adapter: string;
+  merged: string;
+  logits: number[];
+}
+
+/** Adapters whose head and pooler are saved whole, on bases that have them, or lack one or both. */
+async function poolerCases(root: string): Promise<Case[]> {
+  const cases: Case[] = [];
+  const task = 'sequence-classification';
+  const config = { ...TINY_BERT, initializer_range: 0.3 };
+  for (const [name, ofBase] of [
+    ['pooler-and-head', task],
+    ['no-pooler', 'masked-lm'],
+  ] as const) {
+    const base = path.join(root, name);
+    saveModel(createModel(config, { task: ofBase, seed: 3, ...(ofBase === task && { numLabels: 3 }) }), base);
+    for (const [kind, lora] of Object.entries({ lora: { r: 3, loraAlpha: 5 }, head: ADAPTERS['head-alone']! })) {
+      const { model } = loadModel(base, { task, numLabels: 3, seed: 4 });
+      addAdapter(model, lora, { seed: 5, alsoSaved: ['bert.pooler'] });
+      train(model);
+      const adapter = saveAdapter(model, path.join(base, kind));
+      const expected = await logits(model);
+      mergeAndUnload(model);
+      saveModel(model, `${adapter}-merged`);
+      cases.push({ task, base, adapter, merged: `${adapter}-merged`, logits: expected });
+    }
+  }
+  return cases;
+}
+
 async function main(root: string): Promise<void> {
-  const cases = [];
+  const cases = await poolerCases(root);
   for (const [family, tiny] of Object.entries({ roberta: TINY_ROBERTA, bert: TINY_BERT })) {
     for (const task of ['sequence-classification', 'token-classification', 'masked-lm'] as const) {
       const base = path.join(root, `${family}-${task}`);
