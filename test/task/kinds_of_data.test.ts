@@ -161,3 +161,48 @@ it('F1 of two classes names its class, and classes that data lack are told', asy
   expect(told).toEqual(['no row of the data has the label pos', 'f1: of the label pos']);
   textModel.model.dispose();
 });
+
+describe('labels that are not what they seem', () => {
+  const refused = async (name: string, content: string, options: Partial<FineTuneOptions> = {}) => {
+    const train = write(`${name}.csv`, `text,label\n${content}`);
+    return expect(run(`refused-${name}`, { train, ...options })).rejects;
+  };
+
+  it('lists written as text are several labels, with names and multi-hot', async () => {
+    for (const [i, rows] of [
+      ["a,\"['x', 'y']\"\n", "b,['y']\n"],
+      ['a,"[0, 1, 1]"\n', 'b,"[1, 0, 0]"\n'],
+    ].entries()) {
+      const train = write(`text-lists-${i}.csv`, `text,label\n${rows.join('')}`);
+      const { meaning, textModel } = await run(`text-lists-${i}`, { train });
+      expect(meaning).toMatchObject({ task: 'multi-label-classification' });
+      expect(meaning.labels.map(({ name }) => name)).toEqual(i === 0 ? ['x', 'y'] : ['0', '1', '2']);
+      textModel.model.dispose();
+    }
+    await (await refused('list-stream', "a,['x']\nb,['y']\n", { stream: true })).toThrow(
+      /labels are lists .*multi-label-classification.*--task/,
+    );
+  });
+
+  it('a gap among floats is no class, nor is a decimal comma', async () => {
+    await (await refused('nan', 'a,0.5\nb,nan\n')).toThrow(/nan\.csv:3: the label is "nan"; regression needs/);
+    await (await refused('inf', 'a,0.5\nb,-inf\n')).toThrow(/inf\.csv:3: the label is "-inf"; regression needs/);
+    await (await refused('comma', 'a,"0,5"\nb,"1,5"\n')).toThrow(/decimal comma \(0,5 and 1,5\).*point/);
+  });
+
+  it('a class a row, and a first line that may be no header, are told', async () => {
+    const lines = Array.from({ length: 12 }, (_, i) => `text ${i},${i * 37}\n`).join('');
+    const train = write('ids.csv', `text,label\n${lines}`);
+    const { notices, textModel } = await run('ids', { train, textColumn: 0, labelColumn: 1 });
+    expect(notices.join('\n')).toMatch(/12 classes in 12 rows.*--task regression/);
+    expect(notices.join('\n')).toMatch(/ids\.csv:1: is taken for the names of columns \(text, label\).*--no-header/);
+    textModel.model.dispose();
+    const named = await run('ids-named', {
+      train: write('few.csv', 'text,label\na,x\nb,y\n'),
+      textColumn: 0,
+      header: true,
+    });
+    expect(named.notices.join('\n')).not.toMatch(/is taken for|classes in/);
+    named.textModel.model.dispose();
+  });
+});

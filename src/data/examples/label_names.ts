@@ -91,6 +91,14 @@ export function refuseTwoSpellings(names: ReadonlyMap<string, NameUse>): void {
  * are measured, not told apart.
  */
 export function refuseFractions(names: readonly string[]): void {
+  const commas = names.filter((name) => /^[+-]?\d+,\d+$/.test(name));
+  if (commas.length > 0 && names.every((name) => NUMBER.test(name) || commas.includes(name))) {
+    throw new FusedLoraError(
+      'INVALID_DATA',
+      `the labels are numbers with a decimal comma (${commas.slice(0, 3).join(' and ')}). To learn numbers write a point in its place; ` +
+        'where each is a list take the task multi-label-classification (--task), where it is the name of a class give all names with labelNames (--labels).',
+    );
+  }
   const fractions = names.filter((name) => NUMBER.test(name) && !Number.isInteger(Number(name)));
   if (fractions.length === 0 || !names.every((name) => NUMBER.test(name))) return;
   throw new FusedLoraError(

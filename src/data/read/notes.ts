@@ -27,6 +27,12 @@ export class ReadNotes {
     this.once(`columns ${quoted.join()}`, `${file.name}: columns that are not read: ${listNames(quoted)}${hint}`);
   }
 
+  /** @param names of the columns in a first line that nobody said is a header. */
+  header(file: DataFile, names: readonly string[]): void {
+    const line = `${file.name}:1: is taken for the names of columns (${listNames([...names])}); without them give --no-header (header: false)`;
+    this.once(line, line);
+  }
+
   /** @param first the line of the first one. */
   leftOut(file: DataFile, count: number, what: string, first: number): void {
     const line = `${file.name}: ${count} ${what}${count === 1 ? '' : 's'} left out (the first: line ${first})`;

@@ -77,6 +77,10 @@ async function* tablePieces(
   const unread = [...new Array(columns.width).keys()].filter((column) => !wanted.includes(column));
   const names = unread.map((column) => columns.names?.[column] ?? String(column));
   options.notes?.unread(file, labelled ? names : withoutLabels(names, options), pair !== undefined);
+  const byNumber = typeof options.textColumn === 'number' || typeof options.labelColumn === 'number';
+  if (byNumber && options.header === undefined && columns.names && file.format !== 'parquet') {
+    options.notes?.header(file, columns.names);
+  }
   for await (const rows of table.rows(wanted)) {
     const examples = rows.map(({ cells, place }): TextExample => {
       const example: TextExample = { text: textOf(cells[0], nameOf(text), place) };

@@ -265,6 +265,12 @@ function notesOn({ value: names, place }: Statement<readonly string[]>, data: La
     return notes;
   }
   if (data.multiHot || found.length === 0) return notes;
+  const rows = [...data.uses.values()].reduce((sum, { count }) => sum + count, 0);
+  if (place === DATA && rows >= 10 && names.length > rows / 2) {
+    notes.push(
+      `${names.length} classes in ${rows} rows: was another column meant (--label-column, labelColumn), or numbers to learn (--task regression)?`,
+    );
+  }
   const absent = names.filter((name) => !data.uses.has(name));
   if (absent.length > 0) notes.push(`no row of the training data has the label ${listNames(absent)}`);
   if (data.devUses && data.devUses.size > 0) {

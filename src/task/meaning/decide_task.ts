@@ -118,7 +118,18 @@ export function decideTask(
 
 /** Whether a label is a number that is written as one with a fraction: 0.5, "1.0". */
 const isFloat = (label: unknown) =>
-  typeof label === 'string' ? /[.e]/i.test(label) : typeof label === 'number' && !Number.isInteger(label);
+  typeof label === 'string' ? /\d[.e]/i.test(label) : typeof label === 'number' && !Number.isInteger(label);
+
+/** A number, or what pandas has where one is missing or too large: a row that regression refuses. */
+const isNumber = (label: unknown) =>
+  typeof label === 'number' ||
+  (typeof label === 'string' &&
+    label.trim() !== '' &&
+    (Number.isFinite(Number(label)) || /^[+-]?(?:nan|inf(?:inity)?)$/i.test(label.trim())));
+
+/** A list as pandas writes it into a file of text: of names in quotes, or of numbers. */
+const isListText = (label: unknown) =>
+  typeof label === 'string' && /^\s*\[\s*(?:['"].*['"]|[\d\s.,]*)\s*\]\s*$/s.test(label);
 
 /**
  * The task that the form of labels shows, where it shows one: words, several labels a text, numbers
@@ -129,14 +140,12 @@ export function taskOfData(examples: readonly Example[]): Statement<Task> | unde
   const labels: unknown[] = [];
   for (const example of examples) {
     if (isTokenExample(example)) return says<Task>('token-classification', 'data', 'the data: sentences in words');
-    if (Array.isArray(example.label)) {
+    if (Array.isArray(example.label) || isListText(example.label)) {
       return says<Task>('multi-label-classification', 'data', 'the data: lists of labels');
     }
     labels.push(example.label);
   }
-  const numbers = labels.map((label) => (typeof label === 'string' && label.trim() !== '' ? Number(label) : label));
-  const measured = numbers.every((x) => typeof x === 'number' && Number.isFinite(x));
-  if (labels.length > 0 && measured && labels.some(isFloat)) {
+  if (labels.every(isNumber) && labels.some(isFloat)) {
     return says<Task>('regression', 'data', 'the data: numbers with a fraction');
   }
   return undefined;

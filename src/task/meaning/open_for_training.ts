@@ -90,20 +90,22 @@ export async function openForTraining(run: ResolvedFineTune, log: Timed): Promis
   });
   const named = known?.model.labelNames.length ?? run.labelNames?.length;
   const labels = await log.timed('loading', () => labelsOfData(data, task?.value ?? first, named));
-  if (isStream(data.train) && task?.source === 'default') refuseNumbers(labels);
+  if (isStream(data.train) && task?.source === 'default') refuseOtherTask(labels);
   const textModel = known ?? (await log.timed('loading', () => openLocated(located!, run, labels, task!)));
   checkAgainstLabels(run.trainer.metricForBest, run.loss, textModel.model);
   return { textModel, data, labels };
 }
 
 /** Of a stream the task is decided before its labels are seen. */
-function refuseNumbers(labels: LabelsOfData | undefined): void {
+function refuseOtherTask(labels: LabelsOfData | undefined): void {
   const names = labels?.names ?? [];
-  if (taskOfData(names.map((label) => ({ text: '', label })))?.value !== 'regression') return;
+  const task = taskOfData(names.map((label) => ({ text: '', label })))?.value;
+  if (task === undefined) return;
+  const are = task === 'regression' ? 'numbers with a fraction' : 'lists';
   throw new FusedLoraError(
     'INVALID_DATA',
-    `the labels are numbers with a fraction (${listNames(names)}), and a stream is read for one task: name it, ` +
-      'regression to learn the numbers, or sequence-classification where each is a class (task, --task)',
+    `the labels are ${are} (${listNames(names)}), and a stream is read for one task: name it, ${task}, ` +
+      'or sequence-classification where each is a class (task, --task)',
   );
 }
 
