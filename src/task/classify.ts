@@ -15,7 +15,7 @@ import type { PrecisionOption } from '../graph/precision';
 import { type Prediction, predictText, predictWords } from '../metrics/predictions';
 import { checkedThreshold } from '../metrics/probabilities';
 import { ModelEvaluator } from './model_evaluator';
-import { requireTrained, type TextModel } from './text_model';
+import { notesOnPairs, requireTrained, type TextModel } from './text_model';
 
 /** Of {@link Classifier}. */
 export interface ClassifierOptions {
@@ -103,7 +103,7 @@ export class Classifier {
     const encoded = await encodeExamples(textExamples(examples, model.task), tokenizer, shared);
     this.count(encoded);
     this.countEmpty(examples);
-    this.tellPairs(examples);
+    for (const note of notesOnPairs(this.textModel.pairs, examples)) this.tell(note);
     return (await this.logitsOf(encoded, signal)).map((logits) => predictText(logits, model, this.threshold));
   }
 
@@ -132,17 +132,6 @@ export class Classifier {
     const { maxLength, truncationSide } = this.textModel;
     const side = truncationSide === 'left' ? ' on the left' : '';
     this.tell(`texts of more than ${maxLength} tokens are cut${side} (maxLength, --max-length)`);
-  }
-
-  private tellPairs(examples: readonly Example[]): void {
-    const { pairs } = this.textModel;
-    if (pairs === undefined) return;
-    const single = examples.some((example) => !isTokenExample(example) && example.textPair === undefined);
-    const double = examples.some((example) => !isTokenExample(example) && example.textPair !== undefined);
-    if (pairs && single) {
-      this.tell('the model was trained on pairs of texts, and there is one text alone (textPair, --text-pair-column)');
-    }
-    if (!pairs && double) this.tell('the model was trained on single texts, and there are pairs');
   }
 
   private tell(line: string): void {

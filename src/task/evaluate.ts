@@ -18,7 +18,7 @@ import { classOfF1 } from '../metrics/metric_names';
 import { checkedThreshold } from '../metrics/probabilities';
 import { lineOfF1 } from './meaning/describe';
 import { ModelEvaluator } from './model_evaluator';
-import { requireTrained, type TextModel } from './text_model';
+import { notesOnPairs, requireTrained, type TextModel } from './text_model';
 
 /** Of {@link evaluate}. */
 export interface EvaluateOptions extends BatchSizes, Omit<LoadOptions, 'signal'> {
@@ -78,7 +78,8 @@ export async function evaluate(
   const severals = model.task === 'multi-label-classification' || model.task === 'regression';
   const ids = severals ? undefined : noteOnIds(model.labelNames, examples);
   if (ids) options.onNotice?.(ids);
-  for (const note of notesOnClasses(model, encoded)) options.onNotice?.(note);
+  const notes = [...notesOnPairs(textModel.pairs, examples), ...notesOnClasses(model, encoded)];
+  for (const note of notes) options.onNotice?.(note);
   const cut = numberCut(encoded);
   if (cut > 0) {
     options.onNotice?.(

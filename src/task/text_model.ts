@@ -4,6 +4,7 @@
  */
 import { FusedLoraError } from '../base/errors';
 import { checkKeys, compact } from '../base/options';
+import { type Example, isTokenExample } from '../data/examples/example';
 import { loadTokenizer, type Tokenizer } from '../data/tokenize/tokenizer';
 import type { TruncationSide } from '../data/tokenize/truncate';
 import { type FoundModel, findBaseModel, findModel, isAdapter } from '../io/find_model';
@@ -292,3 +293,14 @@ export const whoLacks = (adapter: string | undefined, baseModel: string) =>
     : `neither ${adapter} nor its base model ${baseModel} has a trained head`;
 
 export const HOW_TO_HAVE_A_HEAD = 'Give an adapter with one (--adapter DIR, adapter), or train one first.';
+
+/** Pairs of texts where the model was trained on single ones, and the reverse. */
+export function notesOnPairs(trained: boolean | undefined, examples: readonly Example[]): string[] {
+  if (trained === undefined) return [];
+  const texts = examples.filter((example) => !isTokenExample(example));
+  const pairs = texts.filter(({ textPair }) => textPair !== undefined).length;
+  if (trained && pairs < texts.length) {
+    return ['the model was trained on pairs of texts, and there is one text alone (textPair, --text-pair-column)'];
+  }
+  return !trained && pairs > 0 ? ['the model was trained on single texts, and there are pairs'] : [];
+}

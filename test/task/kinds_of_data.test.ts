@@ -206,3 +206,27 @@ describe('labels that are not what they seem', () => {
     named.textModel.model.dispose();
   });
 });
+
+it('pairs where there were none, and the reverse, are told by eval as by predict', async () => {
+  const single = [
+    { text: 'a', label: 'x' },
+    { text: 'b', label: 'y' },
+  ];
+  const pairs = single.map((one) => ({ ...one, textPair: 'c' }));
+  for (const [train, other, message] of [
+    [single, pairs, 'the model was trained on single texts, and there are pairs'],
+    [pairs, single, expect.stringMatching(/^the model was trained on pairs of texts, and there is one/)],
+  ] as const) {
+    const { textModel } = await run(`pairs-${train === pairs}`, { train });
+    for (const data of [train, other]) {
+      const told: string[] = [];
+      const onNotice = (line: string) => told.push(line);
+      await evaluate(textModel, data, { device: 'cpu', onNotice });
+      using classifier = new Classifier(textModel, { device: 'cpu', onNotice });
+      await classifier.predict(data);
+      const rest = told.filter((line) => !line.startsWith('f1'));
+      expect(rest).toEqual(data === other ? [message, message] : []);
+    }
+    textModel.model.dispose();
+  }
+});
