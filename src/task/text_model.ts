@@ -4,7 +4,7 @@
  */
 import { FusedLoraError } from '../base/errors';
 import { checkKeys, compact } from '../base/options';
-import { type Example, isTokenExample } from '../data/examples/example';
+import { type Example, isTokenExample, type TextExample } from '../data/examples/example';
 import { loadTokenizer, type Tokenizer } from '../data/tokenize/tokenizer';
 import type { TruncationSide } from '../data/tokenize/truncate';
 import { type FoundModel, findBaseModel, findModel, isAdapter } from '../io/find_model';
@@ -298,7 +298,7 @@ export const HOW_TO_HAVE_A_HEAD = 'Give an adapter with one (--adapter DIR, adap
 export function notesOnPairs(trained: boolean | undefined, examples: readonly Example[]): string[] {
   if (trained === undefined) return [];
   const texts = examples.filter((example) => !isTokenExample(example));
-  const pairs = texts.filter(({ textPair }) => textPair !== undefined).length;
+  const pairs = texts.filter((example) => (example as TextExample).textPair !== undefined).length;
   if (trained && pairs < texts.length) {
     return ['the model was trained on pairs of texts, and there is one text alone (textPair, --text-pair-column)'];
   }
