@@ -128,7 +128,11 @@ export async function planTraining(options: PlanTrainingOptions): Promise<Traini
     newWeights.map(({ path }) => path),
   );
   const encoded = loaded && tokenizer && (await encodeFor({ ...opened, tokenizer }, loaded.examples, signal));
-  const plan = planGraph(trace(model, { training: true }), { train: true, precision });
+  const plan = planGraph(trace(model, { training: true }), {
+    train: true,
+    precision,
+    fused: run.trainer.fused ?? true,
+  });
   const weightBytes = plan.parameterBytes;
   const { optimizerBytes } = plan;
   const batches: PlannedBatch[] = [];
