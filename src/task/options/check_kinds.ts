@@ -57,21 +57,21 @@ function shown(value: unknown): string {
       : `a ${typeof value}`;
 }
 
-function valueOf(options: Readonly<Record<string, unknown>>, { name }: OptionRow): unknown {
+function valueIn(options: Readonly<Record<string, unknown>>, { name }: OptionRow): unknown {
   const [outer, inner] = name.split('.') as [string, string | undefined];
   const value = options[outer];
   if (inner === undefined) return value;
   return typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[inner] : undefined;
 }
 
-/** @throws FusedLoraError INVALID_ARGUMENT naming the option; INVALID_LORA for a field of `lora`. */
+/** @throws FusedLoraError INVALID_ARGUMENT naming the option, INVALID_LORA a field of `lora`. */
 export function checkKinds(options: object): void {
   const given = options as Readonly<Record<string, unknown>>;
   if (given['lora'] !== undefined && (typeof given['lora'] !== 'object' || given['lora'] === null)) {
     throw new FusedLoraError('INVALID_ARGUMENT', `lora is ${shown(given['lora'])}; it must be an object`);
   }
   for (const row of OPTION_ROWS) {
-    const value = row.name === '' ? undefined : valueOf(given, row);
+    const value = row.name === '' ? undefined : valueIn(given, row);
     const type = typeOf(row.kind);
     if (value === undefined || type === undefined || type.fits(value) || ALSO[row.name]?.(value)) continue;
     const code = row.name.startsWith('lora.') ? 'INVALID_LORA' : 'INVALID_ARGUMENT';

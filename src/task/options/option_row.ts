@@ -26,7 +26,7 @@ export type OptionKind =
 /**
  * What can be seen from outside to change with an option: values and tensors of the file of
  * weights, other files, lines of events.jsonl, the figures of the result, what is refused, and what
- * goes over the network or to standard output and error. `no bits`: the file of weights is the same.
+ * goes over the network or to standard output and error. `no bits`: the weights are the same.
  */
 export type Change =
   | 'bits'

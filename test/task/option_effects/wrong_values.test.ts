@@ -1,6 +1,6 @@
 /**
- * Options with values of another type, from callers without types: told by a FusedLoraError with the
- * name of the option, never by an error of the library's own code. Right values: trials.ts.
+ * Options with values of another type, from callers without types: told by a FusedLoraError with
+ * the name of the option, never by an error of the library itself. Right values: trials.ts.
  */
 import { FusedLoraError } from '../../../src/base/errors';
 import { OPTION_ROWS } from '../../../src/task/options/option_table';
