@@ -38,7 +38,7 @@ export async function findModel(model: string, options: FetchModelOptions = {}):
   return { folder, name: onHub.name, revision };
 }
 
-/** What the hub said, and why it was asked: whoever meant a folder has to know that it is not there. */
+/** What the hub said, and why it was asked: whoever meant a folder has to know it is not there. */
 function withoutFolder(model: string, cause: unknown): unknown {
   if (!(cause instanceof FusedLoraError) || !['DOWNLOAD_FAILED', 'FILE_NOT_FOUND'].includes(cause.code)) return cause;
   return new FusedLoraError(cause.code, `${model} is no folder here, so the hub was asked for it: ${cause.message}`, {

@@ -155,7 +155,7 @@ function checkNames(name: string, names: unknown, text: boolean): void {
 function checkOne<T>(name: string, value: T, allowed: readonly T[]): void {
   if (!allowed.includes(value)) {
     throw invalidLora(
-      `${name} is ${JSON.stringify(value)}; it must be one of ${allowed.map((a) => JSON.stringify(a)).join(', ')}.`,
+      `${name} is ${typeof value === 'string' ? JSON.stringify(value) : String(value)}; it must be one of ${allowed.map((a) => JSON.stringify(a)).join(', ')}.`,
     );
   }
 }

@@ -29,8 +29,8 @@ export function metricNames(task: Task, labelNames?: readonly string[]): readonl
 }
 
 /**
- * The class whose F1 is measured: the second of two; undefined where F1 is a mean over classes or of
- * entities.
+ * The class whose F1 is measured: the second of two; undefined where F1 is a mean over classes or
+ * of entities.
  */
 export function classOfF1(task: Task, labelNames: readonly string[]): string | undefined {
   if (labelNames.length !== 2 || !metricNames(task, labelNames).includes('matthews')) return undefined;

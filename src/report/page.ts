@@ -9,6 +9,7 @@ import { FusedLoraError } from '../base/errors';
 import { type Chart, curves, lengthChart, scatterChart } from './charts';
 import { count, duration, number, percent } from './format';
 import { type Html, html, jsonForScript, trusted } from './html';
+import { meaningTable } from './meaning_table';
 import type { RunRecord } from './record';
 import {
   confusionTable,
@@ -104,7 +105,7 @@ function runSections(run: RunRecord, index: number, inGrid: boolean): { body: Ht
     metricFacts(run),
     details && confusionTable(details),
     details && scoreTable(details),
-  )}${section(details && hardestTable(details))}${section(...own.map((chart) => figure(chart, 3)))}${section(parameterTables(run))}${section(
+  )}${section(details && hardestTable(details))}${section(...own.map((chart) => figure(chart, 3)))}${section(meaningTable(run))}${section(parameterTables(run))}${section(
     settingsFacts(run),
     timingFacts(run),
     machineFactsOf(run),

@@ -35,6 +35,24 @@ export interface MachineFacts {
   compiler: string;
 }
 
+/** What a model means, and who said so; all of it may be missing in a log of another version. */
+export interface MeaningFacts {
+  task?: string;
+  /** In the order of the outputs, with rows (of token labels: words) where they were counted. */
+  labels?: readonly { name: string; train?: number; dev?: number }[];
+  numLabels?: number;
+  maxLength?: number;
+  truncationSide?: string;
+  threshold?: number;
+  pairs?: boolean;
+  /** Texts that are longer than maxLength. */
+  cut?: { train?: number; dev?: number };
+  tokenizer?: string;
+  newWeights?: readonly { path: string; reason: string }[];
+  sources?: Readonly<Record<string, string>>;
+  notes?: readonly string[];
+}
+
 /** What a run begins with: settings, data, parameters, machine. */
 export interface StartEvent {
   event: 'start';
@@ -52,7 +70,7 @@ export interface StartEvent {
   settings: Record<string, unknown>;
   labelNames: string[];
   /** What the model means, and who said so; absent in logs of earlier versions. */
-  meaning?: object;
+  meaning?: MeaningFacts;
   parameters: { total: number; learnable: number };
   /** [name, 1 trained or 0 frozen, count] */
   parameterTable: [string, 0 | 1, number][];

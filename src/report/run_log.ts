@@ -30,13 +30,13 @@ export class RunLog {
   }
 
   start(event: StartEvent): void {
-    this.callbacks.write(event);
+    this.callbacks.append(event);
   }
 
   /** @param step of the state that was analyzed. */
   errors(step: number, analysis: ErrorAnalysis): void {
     const event: DetailsEvent = { event: 'details', step, ...analysis };
-    this.callbacks.write(event);
+    this.callbacks.append(event);
   }
 
   /** Adds what `work` takes to the seconds of a part of the run. */
@@ -59,7 +59,7 @@ export class RunLog {
     const seconds = Object.fromEntries(
       Object.entries({ ...this.seconds, total }).map(([part, value]) => [part, Math.round(1000 * value) / 1000]),
     );
-    this.callbacks.write({ event: 'end', time: new Date().toISOString(), ...facts, seconds });
+    this.callbacks.append({ event: 'end', time: new Date().toISOString(), ...facts, seconds });
     return this.report();
   }
 
@@ -68,7 +68,7 @@ export class RunLog {
     const code = error instanceof FusedLoraError ? error.code : 'INTERNAL';
     const message = error instanceof Error ? error.message : String(error);
     try {
-      this.callbacks.write({ event: 'stop', time: new Date().toISOString(), code, message });
+      this.callbacks.append({ event: 'stop', time: new Date().toISOString(), code, message });
     } catch {
       // The error itself may be that the log can not be written.
       return;

@@ -71,7 +71,7 @@ export async function evaluate(
   const { model } = textModel;
   const threshold = checkedThreshold(options.threshold ?? textModel.threshold);
   requireTrained(textModel, 'evaluate');
-  const { examples } = await loadExamples(model.task, data, options, { name: 'data' });
+  const { examples } = await loadExamples({ task: model.task, data, options, name: 'data' });
   const encoded = await encodeFor(textModel, examples, options.signal, undefined, 'take');
   const note = noteOnEmptyTexts(examples);
   if (note) options.onNotice?.(note);

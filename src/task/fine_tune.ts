@@ -23,13 +23,13 @@ import { prepareOutput } from '../train/output';
 import { runIdentity } from '../train/run_identity';
 import { Trainer, type TrainResult } from '../train/trainer';
 import { describeMeaning, type Found, type MeaningFigures, meaningFigures } from './meaning/describe';
-import { newWeightsOfRun, openForTraining } from './meaning/open_for_training';
 import { writeRecord, writeTokenizer } from './meaning/record';
 import { applyMethod, kindOf, nameOfMethod } from './method';
 import { checkOutputDir } from './options/check_options';
 import type { FineTuneOptions, LossChoice } from './options/fine_tune_options';
 import { type ResolvedFineTune, resolveFineTune } from './options/resolve_fine_tune';
 import { dataFacts, lengthsOf, settingsFrom, startEvent } from './run_facts';
+import { newWeightsOfRun, openForTraining } from './start/open_for_training';
 import type { TextModel } from './text_model';
 
 export type { FineTuneOptions, FineTuneTask } from './options/fine_tune_options';

@@ -10,30 +10,15 @@ import { type LoadedData, loadExamples } from '../data/read/load';
 import { type LabelsOfData, labelsOfData } from '../data/read/training_data';
 import { encodeFor } from '../data/tokenize/encode_for_task';
 import type { EncodedExample } from '../data/tokenize/encoded_example';
-import { loadTokenizer, type Tokenizer } from '../data/tokenize/tokenizer';
 import { type Plan, plan as planGraph } from '../graph/plan';
 import type { Precision } from '../graph/precision';
 import { Program } from '../graph/program';
 import type { Sizes } from '../graph/value';
-import { findModel } from '../io/find_model';
-import { readJsonObject } from '../io/json';
 import { type ParameterTable, parameterTable } from '../lora';
-import { createModel, type TaskModel } from '../models';
+import type { TaskModel } from '../models';
 import { trace } from '../nn';
 import { flagTree } from '../nn/flag_tree';
-import { decide } from './meaning/decide';
 import { describeMeaning, type Found, type MeaningFigures, meaningFigures } from './meaning/describe';
-import { factsOfConfig } from './meaning/facts';
-import {
-  checkTaskOptions,
-  decideByExamples,
-  decideForTraining,
-  locateForTraining,
-  meaningForTraining,
-  newWeightsOf,
-  openLocated,
-  openOptions,
-} from './meaning/open_for_training';
 import { applyMethod, nameOfMethod } from './method';
 import { DEFAULT_BATCH_SIZE } from './options/defaults';
 import {
@@ -42,7 +27,10 @@ import {
   type SettledOptions,
   type TrainerSettings,
 } from './options/resolve_fine_tune';
-import { type FolderFacts, headOf, type TextModel } from './text_model';
+import { isConfigFile, startFromConfig } from './start/config_file';
+import { startFromFolder } from './start/model_folder';
+import { checkTaskOptions, newWeightsOf, taskBeforeReading } from './start/open_for_training';
+import type { StartedModel, TrainingStart } from './start/training_start';
 
 /**
  * What is planned: options of fineTune, but for where a run is written and what it is measured on.
@@ -128,10 +116,10 @@ export async function planTraining(options: PlanTrainingOptions): Promise<Traini
   const { method, backend, precision, sizes } = run;
   const { seed } = run.modelSettings;
   const { signal } = run.hub;
-  const opened = await open(options.model, run, run.data);
+  const opened = await open(run, run.data);
   const { model, tokenizer, loaded, labels, meaning } = opened;
   // With random weights all are new, and the plan is that of a model that has some.
-  const newWeights = options.model.endsWith('.json') ? [] : newWeightsOf(opened);
+  const newWeights = isConfigFile(options.model) ? [] : newWeightsOf(opened);
   applyMethod(
     model,
     method,
@@ -140,7 +128,11 @@ export async function planTraining(options: PlanTrainingOptions): Promise<Traini
     newWeights.map(({ path }) => path),
   );
   const encoded = loaded && tokenizer && (await encodeFor({ ...opened, tokenizer }, loaded.examples, signal));
-  const plan = planGraph(trace(model, { training: true }), { train: true, precision });
+  const plan = planGraph(trace(model, { training: true }), {
+    train: true,
+    precision,
+    fused: run.trainer.fused ?? true,
+  });
   const weightBytes = plan.parameterBytes;
   const { optimizerBytes } = plan;
   const batches: PlannedBatch[] = [];
@@ -181,60 +173,21 @@ export async function planTraining(options: PlanTrainingOptions): Promise<Traini
   };
 }
 
-type OpenedModel = Pick<TextModel, 'model' | 'maxLength' | 'truncationSide' | 'meaning' | 'report'> & {
-  tokenizer?: Tokenizer;
-};
-
 /** The model, its labels told by examples where there are some. */
 async function open(
-  source: string,
   run: ResolvedFineTune,
   { train, ...reading }: ResolvedFineTune['data'],
-): Promise<OpenedModel & { loaded: LoadedData | undefined; labels: LabelsOfData | undefined }> {
-  const isConfig = source.endsWith('.json');
-  if (isConfig && train !== undefined && run.modelSettings.tokenizer === undefined) {
-    throw new FusedLoraError(
-      'INVALID_ARGUMENT',
-      `${source}: a configuration has no tokenizer for train; give its folder (--tokenizer, tokenizer)`,
-    );
-  }
-  const located = isConfig ? undefined : await locateForTraining(run);
-  const facts = located?.facts ?? (await factsOfConfigFile(source, run));
-  let task = decideForTraining(facts, run, train);
-  const loaded = train === undefined ? undefined : await loadExamples(task.value, train, reading);
-  if (loaded) task = decideByExamples(facts, run, task, loaded.examples);
+): Promise<StartedModel & { loaded: LoadedData | undefined; labels: LabelsOfData | undefined }> {
+  const find = isConfigFile(run.model as string) ? startFromConfig : startFromFolder;
+  const start: TrainingStart<StartedModel> = await find(run);
+  let task = start.taskBefore(taskBeforeReading(train));
+  const loaded =
+    train === undefined ? undefined : await loadExamples({ task: task.value, data: train, options: reading });
+  if (loaded) task = start.taskBy(loaded.examples, task);
   checkTaskOptions(run, task.value);
   const data = loaded && { train: loaded.examples, dev: undefined, split: false, classNames: loaded.classNames };
-  const labels = data && (await labelsOfData(data, task.value, run.labelNames?.length));
-  if (located) return { ...openLocated(located, run, labels, task), loaded, labels };
-  const meaning = meaningForTraining(facts, run, labels, task);
-  const json = readJsonObject(source, 'to build the model', 'INVALID_CONFIG');
-  const { onNotice: _, ignoreMismatchedSizes: __, ...settings } = openOptions(run);
-  const model = createModel(json, { ...settings, ...headOf(meaning) });
-  const { textTokenizer: tokenizer } = facts;
-  tokenizer?.checkRows(model.vocabSize, source);
-  return {
-    model,
-    maxLength: meaning.maxLength.value,
-    truncationSide: meaning.truncationSide.value,
-    meaning,
-    report: { initialized: model.namedParameters().map(([name]) => name), unused: [] },
-    loaded,
-    labels,
-    ...(tokenizer && { tokenizer }),
-  };
-}
-
-async function factsOfConfigFile(source: string, { modelSettings, hub }: ResolvedFineTune): Promise<FolderFacts> {
-  const json = readJsonObject(source, 'to build the model', 'INVALID_CONFIG');
-  const { tokenizer, modelType } = modelSettings;
-  const found = tokenizer === undefined ? undefined : await findModel(tokenizer, { ...hub, tokenizerOnly: true });
-  return {
-    base: { ...factsOfConfig(json, source, modelType), record: undefined },
-    adapter: undefined,
-    tokenizer: found && decide({ value: found.folder, source: 'option', place: '--tokenizer' }),
-    textTokenizer: found && loadTokenizer(found.folder),
-  };
+  const labels = data && (await labelsOfData(data, task.value, start.named));
+  return { ...start.opened(labels, task), loaded, labels };
 }
 
 /** Texts of the largest length, for want of others. */

@@ -14,8 +14,8 @@ import type { TrainerCallbacks } from './events';
  *
  * @param everySteps write every n-th step's line. Default 1.
  */
-export function eventLog(file: string, everySteps = 1): TrainerCallbacks & { write(event: object): void } {
-  const write = (event: object) => {
+export function eventLog(file: string, everySteps = 1): TrainerCallbacks & { append(event: object): void } {
+  const append = (event: object) => {
     try {
       fs.appendFileSync(file, `${JSON.stringify(event)}\n`);
     } catch (cause) {
@@ -30,12 +30,12 @@ export function eventLog(file: string, everySteps = 1): TrainerCallbacks & { wri
   const opened = performance.now();
   const elapsed = () => Math.round(performance.now() - opened) / 1000;
   return {
-    write,
+    append,
     onStep: (event) => {
       if (event.step % everySteps === 0 || event.step === event.totalSteps)
-        write({ event: 'step', ...event, elapsed: elapsed() });
+        append({ event: 'step', ...event, elapsed: elapsed() });
     },
-    onEvaluate: (event) => write({ event: 'evaluate', ...event, elapsed: elapsed() }),
-    onCheckpoint: (event) => write({ event: 'checkpoint', ...event, elapsed: elapsed() }),
+    onEvaluate: (event) => append({ event: 'evaluate', ...event, elapsed: elapsed() }),
+    onCheckpoint: (event) => append({ event: 'checkpoint', ...event, elapsed: elapsed() }),
   };
 }

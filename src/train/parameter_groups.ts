@@ -91,7 +91,14 @@ export function checkAdamW(options: AdamWOptions) {
   requireRange('beta1', beta1, 0, 1);
   requireRange('beta2', beta2, 0, 1);
   requireRange('eps', eps, 0, Number.POSITIVE_INFINITY);
-  const patterns = (options.ratePatterns ?? []).map(({ pattern, learningRate }) => {
+  const { ratePatterns = [] } = options;
+  if (!Array.isArray(ratePatterns)) {
+    throw new FusedLoraError(
+      'INVALID_ARGUMENT',
+      `ratePatterns is ${typeof ratePatterns}; it must be a list of { pattern, learningRate }`,
+    );
+  }
+  const patterns = ratePatterns.map(({ pattern, learningRate }) => {
     requireRange(`the rate for '${pattern}'`, learningRate, 0, Number.POSITIVE_INFINITY);
     return { pattern, regex: compilePattern(pattern, 'ratePatterns'), learningRate };
   });

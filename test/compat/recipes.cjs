@@ -88,8 +88,8 @@ function runsOf(task) {
 }
 
 /**
- * Runs of which a checkpoint at step 2 of 6 is kept too. On a BERT model without pooler the adapters
- * of then leave the new pooler as it is and do not have it.
+ * Runs of which a checkpoint at step 2 of 6 is kept too. On a BERT model without pooler the
+ * adapters of then leave the new pooler as it is and do not have it.
  */
 const RESUMED = [
   'sequence-classification-lora-roberta-prefix-head',

@@ -79,6 +79,7 @@ it('is told once for many shards and epochs', async () => {
   const shards = path.join(dir, 'shards');
   fs.mkdirSync(shards);
   for (const name of ['a.csv', 'b.csv']) fs.writeFileSync(path.join(shards, name), 'text,label,id\na,1,2\n\nb,0,3\n');
+  const request = { task: 'sequence-classification', data: shards } as const;
   const notices: string[] = [];
   const onNotice = (line: string) => void notices.push(line.slice(line.indexOf(': ') + 2));
   const expected = [
@@ -86,10 +87,10 @@ it('is told once for many shards and epochs', async () => {
     '1 blank line left out (the first: line 3)',
     '1 blank line left out (the first: line 3)',
   ];
-  expect((await loadExamples('sequence-classification', shards, { onNotice })).examples).toHaveLength(4);
+  expect((await loadExamples({ ...request, options: { onNotice } })).examples).toHaveLength(4);
   expect(notices).toEqual(expected);
   notices.length = 0;
-  const stream = await openStream('sequence-classification', shards, { onNotice });
+  const stream = await openStream({ ...request, options: { onNotice } });
   for (let epoch = 0; epoch < 3; epoch++)
     for (const shard of stream.shards) for await (const piece of shard()) expect(piece).toHaveLength(2);
   expect(notices).toEqual(expected);

@@ -41,6 +41,7 @@ test('one run: curves, confusion, scores, hardest examples, parameters, settings
     'Confusion matrix',
     'Scores by class',
     'Hardest examples of dev',
+    'What the model means',
     'Parameters',
     'Settings',
     'Timings',
@@ -51,6 +52,20 @@ test('one run: curves, confusion, scores, hardest examples, parameters, settings
   expect(single).toContain('12 × 64');
   // Equal layers are one row.
   expect(single.match(/query\.<wbr>lora_A/g)).toHaveLength(2);
+});
+
+test('what the model means: labels in order with their rows, texts that are cut, who said what', () => {
+  const section = /<h3>What the model means<\/h3>([\s\S]*?)<\/section>/.exec(single)?.[1] as string;
+  const plain = section.replace(/<[^>]*>/g, ' ').replace(/\s+/g, ' ');
+  expect(plain).toContain('Task sequence-classification --task');
+  expect(plain).toContain('Most tokens of a text 64');
+  expect(plain).toContain('3 of 6 in train, 0 of 2 in dev');
+  expect(plain).toContain('classifier (missing)');
+  expect(plain).toMatch(/label output in train in dev negative 0 4 1 .* 1 2 1/);
+  expect(plain).toContain(`not ${escapeHtml(NASTY)} (base/config.json)`);
+  const { start, ...others } = recordOf();
+  const { meaning: _, ...older } = start as NonNullable<typeof start>;
+  expect(renderReport([{ ...others, start: older }])).not.toContain('What the model means');
 });
 
 test('a regression has a scatter, a run that was stopped says so', () => {

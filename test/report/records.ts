@@ -27,6 +27,18 @@ export function logOf({ steps = 120, rate = 1e-3, points = false, stopped = fals
       device: 'cpu (portable, 2 threads): asked for',
       settings: { learningRate: rate, epochs: 3, model: `folder/${NASTY}`, lora: { r: 8 } },
       labelNames: ['negative', NASTY],
+      meaning: {
+        task: points ? 'regression' : 'sequence-classification',
+        labels: [
+          { name: 'negative', train: 4, dev: 1 },
+          { name: NASTY, train: 2, dev: 1 },
+        ],
+        numLabels: 2,
+        ...{ maxLength: 64, truncationSide: 'left', cut: { train: 3, dev: 0 }, tokenizer: `folder/${NASTY}` },
+        newWeights: [{ path: 'classifier', reason: 'missing' }],
+        sources: { task: '--task', labels: 'the data', maxLength: NASTY },
+        notes: [`labels: negative (the data), not ${NASTY} (base/config.json)`],
+      },
       parameters: { total: 1000, learnable: 100 },
       parameterTable: [
         ['roberta.embeddings.word_embeddings.weight', 0, 500],

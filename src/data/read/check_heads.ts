@@ -5,10 +5,8 @@
  */
 import { isHubUrl } from '../../io/hub';
 import type { ColumnOptions } from './columns';
-import { findColumn, LABEL_COLUMNS, TEXT_COLUMNS } from './columns';
-import { type DataFile, type DataFiles, resolveFiles } from './files';
-import { openParquet } from './parquet';
-import { readTextPieces } from './read_examples';
+import { type DataFiles, resolveFiles } from './files';
+import { checkTextHead, readOnce } from './read_examples';
 import { readTokenPieces } from './read_token_examples';
 
 /**
@@ -19,20 +17,7 @@ import { readTokenPieces } from './read_token_examples';
 export async function checkHeads(files: DataFiles, words: boolean, options: ColumnOptions): Promise<void> {
   const here = (typeof files === 'string' ? [files] : files).filter((file) => !isHubUrl(file));
   if (here.length === 0) return;
-  for (const file of await resolveFiles(here, words)) await checkHead(file, words, options);
-}
-
-async function checkHead(file: DataFile, words: boolean, options: ColumnOptions): Promise<void> {
-  if (file.format === 'parquet' && !words) {
-    // Its footer tells the columns, and the first rows would be a whole row group.
-    const { columns } = await openParquet(file);
-    const { textColumn, textPairColumn, labelColumn } = options;
-    findColumn(columns, textColumn, TEXT_COLUMNS, 'text', 'textColumn');
-    if (textPairColumn !== undefined) findColumn(columns, textPairColumn, [], 'second text', 'textPairColumn');
-    findColumn(columns, labelColumn, LABEL_COLUMNS, 'label', 'labelColumn');
-    return;
+  for (const file of await resolveFiles(here, words)) {
+    await (words ? readOnce(readTokenPieces(file, options, true)) : checkTextHead(file, options));
   }
-  const pieces = words ? readTokenPieces(file, options, true) : readTextPieces(file, options, true);
-  await pieces.next();
-  await pieces.return(undefined);
 }

@@ -8,8 +8,8 @@ import type { Task } from '../../base/tasks';
 import type { FetchOptions } from '../../io/hub';
 import { checkExamples, type Example } from '../examples/example';
 import type { ColumnOptions } from './columns';
-import { type DataFile, type DataFiles, resolveFiles } from './files';
-import { type ExamplePiece, notesOf, type ReaderOptions, readTextPieces } from './read_examples';
+import { type DataFiles, resolveFiles } from './files';
+import { type ExamplePiece, notesOf, readTextPieces } from './read_examples';
 import { readTokenPieces } from './read_token_examples';
 
 /**
@@ -25,6 +25,17 @@ export type ExampleData =
   | (() => Iterable<Example> | AsyncIterable<Example>);
 
 export interface LoadOptions extends ColumnOptions, FetchOptions {}
+
+/** Which data, and how they are read. */
+export interface DataRequest {
+  task: Task;
+  data: ExampleData;
+  options: LoadOptions;
+  /** Of the option that gave the data, for errors. Default train. */
+  name?: string;
+  /** Whether rows of files must have labels. Default true. */
+  labelled?: boolean;
+}
 
 /** Examples in memory, with the class names that their files tell. */
 export interface LoadedData {
@@ -43,20 +54,11 @@ export type Shard<T> = () => AsyncIterable<readonly T[]>;
 /** Examples that are handed on together. */
 const PIECE = 1024;
 
-/** Reads pieces of the given data file as the task wants them. */
-function piecesOf(
-  task: Task,
-  file: DataFile,
-  options: ReaderOptions,
-  labelled: boolean,
-): AsyncGenerator<ExamplePiece<Example>> {
-  return task === 'token-classification'
-    ? readTokenPieces(file, options, labelled)
-    : readTextPieces(file, options, labelled);
-}
-
 /** Groups of an iterable; what it throws is an error that says how far it came. */
-async function* inPieces(task: Task, given: Iterable<Example> | AsyncIterable<Example>): AsyncGenerator<Example[]> {
+async function* inPieces(
+  task: Task,
+  given: Iterable<Example> | AsyncIterable<Example>,
+): AsyncGenerator<ExamplePiece<Example>> {
   let piece: Example[] = [];
   let count = 0;
   try {
@@ -64,7 +66,7 @@ async function* inPieces(task: Task, given: Iterable<Example> | AsyncIterable<Ex
       checkExamples(task, [example], count++);
       piece.push(example);
       if (piece.length < PIECE) continue;
-      yield piece;
+      yield { examples: piece, classNames: undefined };
       piece = [];
     }
   } catch (cause) {
@@ -75,7 +77,7 @@ async function* inPieces(task: Task, given: Iterable<Example> | AsyncIterable<Ex
       { cause },
     );
   }
-  if (piece.length > 0) yield piece;
+  if (piece.length > 0) yield { examples: piece, classNames: undefined };
 }
 
 function iterableOf(
@@ -92,84 +94,85 @@ function iterableOf(
   );
 }
 
-/**
- * All examples, in memory.
- *
- * @param name of the option, for errors.
- * @param labelled whether rows of files must have labels.
- * @throws FusedLoraError what reading throws; INVALID_DATA for examples of another task's kind.
- */
-export async function loadExamples(
-  task: Task,
-  data: ExampleData,
-  options: LoadOptions,
-  { name = 'train', labelled = true }: { name?: string; labelled?: boolean } = {},
-): Promise<LoadedData> {
-  if (isList(data)) {
-    checkExamples(task, data);
-    return { examples: data, classNames: undefined };
-  }
-  const examples: Example[] = [];
-  let classNames: readonly string[] | undefined;
-  const add = (piece: readonly Example[]) => {
-    if (options.signal?.aborted) {
-      throw new FusedLoraError('ABORTED', 'stopped while data were read', { cause: options.signal.reason });
-    }
-    for (const example of piece) examples.push(example);
-  };
-  if (isFiles(data)) {
-    const reader = { ...options, notes: notesOf(options) };
-    for (const file of await resolveFiles(data, task === 'token-classification', options)) {
-      for await (const piece of piecesOf(task, file, reader, labelled)) {
-        add(piece.examples);
-        classNames ??= piece.classNames;
-      }
-    }
-  } else for await (const piece of inPieces(task, iterableOf(data, name))) add(piece);
-  return { examples, classNames };
-}
-
-/** Examples of a data file one by one, for predictions. */
-export async function* streamFile(task: Task, data: DataFiles, options: LoadOptions): AsyncGenerator<Example> {
-  const reader = { ...options, notes: notesOf(options) };
-  for (const file of await resolveFiles(data, task === 'token-classification', options)) {
-    for await (const { examples } of piecesOf(task, file, reader, false)) yield* examples;
-  }
-}
-
-export interface DataStream {
-  shards: Shard<Example>[];
+/** Data that were found, and are read from their beginning at each call of a shard. */
+export interface FoundData {
+  /** Each file is one, and what is no file. */
+  shards: (() => AsyncIterable<ExamplePiece<Example>>)[];
   /** Whether it can be read again: all but iterables, of which nobody knows. */
   replayable: boolean;
 }
 
 /**
- * Examples that are read as they are needed: each file a shard.
+ * Finds data in whatever form they are; nothing of them is read.
  *
  * @throws FusedLoraError as `resolveFiles`; INVALID_ARGUMENT for what is no data.
  */
-export async function openStream(task: Task, data: ExampleData, options: LoadOptions): Promise<DataStream> {
-  if (!isList(data) && isFiles(data)) {
-    const files = await resolveFiles(data, task === 'token-classification', options);
+export async function findData(request: DataRequest): Promise<FoundData> {
+  const { task, data, options, name = 'train', labelled = true } = request;
+  if (isFiles(data) && !isList(data)) {
+    const words = task === 'token-classification';
     const reader = { ...options, notes: notesOf(options) };
-    const shards = files.map(
-      (file): Shard<Example> =>
-        async function* () {
-          for await (const { examples } of piecesOf(task, file, reader, true)) yield examples;
-        },
-    );
-    return { shards, replayable: true };
+    const files = await resolveFiles(data, words, options);
+    const read = words ? readTokenPieces : readTextPieces;
+    return { shards: files.map((file) => () => read(file, reader, labelled)), replayable: true };
   }
-  const given = isList(data) ? data : iterableOf(data, 'train');
-  if (typeof data === 'function') {
-    // The call above has shown that it gives an iterable, which is used first.
-    let first: typeof given | undefined = given;
-    const next = () => {
-      const one = first ?? iterableOf(data, 'train');
-      first = undefined;
-      return one;
+  const given = isList(data) ? data : iterableOf(data, name);
+  // The call above has shown that a function gives an iterable, which is used first.
+  let first: typeof given | undefined = given;
+  const next = () => {
+    const one = first ?? (typeof data === 'function' ? iterableOf(data, name) : given);
+    first = undefined;
+    return one;
+  };
+  return { shards: [() => inPieces(task, next())], replayable: isList(data) || typeof data === 'function' };
+}
+
+/**
+ * All examples, in memory.
+ *
+ * @throws FusedLoraError as {@link findData}, and what reading throws; INVALID_DATA for examples of
+ * another task's kind.
+ */
+export async function loadExamples(request: DataRequest): Promise<LoadedData> {
+  const { task, data, options } = request;
+  if (isList(data)) {
+    checkExamples(task, data);
+    return { examples: data, classNames: undefined };
+  }
+  const all: Example[] = [];
+  let names: readonly string[] | undefined;
+  const { shards } = await findData(request);
+  for (const shard of shards) {
+    for await (const { examples, classNames } of shard()) {
+      if (options.signal?.aborted) {
+        throw new FusedLoraError('ABORTED', 'stopped while data were read', { cause: options.signal.reason });
+      }
+      for (const example of examples) all.push(example);
+      names ??= classNames;
+    }
+  }
+  return { examples: all, classNames: names };
+}
+
+/** Examples of a data file one by one, for predictions. */
+export async function* streamFile(task: Task, data: DataFiles, options: LoadOptions): AsyncGenerator<Example> {
+  const { shards } = await findData({ task, data, options, labelled: false });
+  for (const shard of shards) for await (const { examples } of shard()) yield* examples;
+}
+
+/** Examples that are read as they are needed. */
+export interface DataStream {
+  /** Each file is one. */
+  shards: Shard<Example>[];
+  replayable: boolean;
+}
+
+/** @throws FusedLoraError as {@link findData}. */
+export async function openStream(request: DataRequest): Promise<DataStream> {
+  const { shards, replayable } = await findData(request);
+  const groups = (pieces: (typeof shards)[number]) =>
+    async function* () {
+      for await (const { examples } of pieces()) yield examples;
     };
-    return { shards: [() => inPieces(task, next())], replayable: true };
-  }
-  return { shards: [() => inPieces(task, given)], replayable: isList(data) };
+  return { shards: shards.map(groups), replayable };
 }

@@ -42,6 +42,8 @@ export interface ExamplePiece<T> {
   classNames: readonly string[] | undefined;
 }
 
+type OpenTable = (file: DataFile, options: ReaderOptions) => Promise<Table>;
+
 /** @throws FusedLoraError as {@link readExamples}. */
 export async function* readTextPieces(
   file: DataFile,
@@ -49,28 +51,45 @@ export async function* readTextPieces(
   labelled: boolean,
 ): AsyncGenerator<ExamplePiece<TextExample>> {
   let rows = 0;
-  for await (const piece of file.format === 'jsonl'
-    ? jsonlPieces(file, options, labelled)
-    : tablePieces(file, options, labelled)) {
+  for await (const piece of READERS[file.format as keyof typeof READERS](file, options, labelled)) {
     rows += piece.examples.length;
     if (piece.examples.length > 0) yield piece;
   }
   if (rows === 0) throw invalidData(file.name, 'has no rows; give a file with at least one row');
 }
 
+/** Indices of the columns that are read. */
+interface TextColumns {
+  text: number;
+  pair: number | undefined;
+  label: number | undefined;
+}
+
+/** @throws FusedLoraError INVALID_DATA as `findColumn`. */
+function textColumnsOf(
+  { columns }: Table,
+  { textColumn, textPairColumn, labelColumn }: ColumnOptions,
+  labelled: boolean,
+): TextColumns {
+  return {
+    text: findColumn(columns, textColumn, TEXT_COLUMNS, 'text', 'textColumn'),
+    pair:
+      textPairColumn === undefined
+        ? undefined
+        : findColumn(columns, textPairColumn, [], 'second text', 'textPairColumn'),
+    label: labelled ? findColumn(columns, labelColumn, LABEL_COLUMNS, 'label', 'labelColumn') : undefined,
+  };
+}
+
 async function* tablePieces(
+  open: OpenTable,
   file: DataFile,
   options: ReaderOptions,
   labelled: boolean,
 ): AsyncGenerator<ExamplePiece<TextExample>> {
-  const table = await openTable(file, options);
+  const table = await open(file, options);
   const { columns } = table;
-  const text = findColumn(columns, options.textColumn, TEXT_COLUMNS, 'text', 'textColumn');
-  const pair =
-    options.textPairColumn === undefined
-      ? undefined
-      : findColumn(columns, options.textPairColumn, [], 'second text', 'textPairColumn');
-  const label = labelled ? findColumn(columns, options.labelColumn, LABEL_COLUMNS, 'label', 'labelColumn') : undefined;
+  const { text, pair, label } = textColumnsOf(table, options, labelled);
   const wanted = [text, pair, label].filter((column) => column !== undefined);
   const nameOf = (column: number) => `column ${columns.names ? `"${columns.names[column]}"` : column}`;
   const classNames = label === undefined ? undefined : table.classNames(label);
@@ -134,9 +153,32 @@ async function* jsonlPieces(
   options.notes?.unread(file, labelled ? names : withoutLabels(names, options), textPairColumn !== undefined);
 }
 
-function openTable(file: DataFile, options: ReaderOptions): Promise<Table> {
-  if (file.format === 'parquet') return openParquet(file);
-  return file.format === 'csv' ? openCsv(file, options) : openTsv(file, options);
+/** What opens the formats whose rows have columns in order. */
+const TABLES = { csv: openCsv, tsv: openTsv, parquet: openParquet } as const;
+
+/** What reads each format. Sentences in words have readers of their own. */
+const READERS = {
+  csv: tablePieces.bind(undefined, TABLES.csv),
+  tsv: tablePieces.bind(undefined, TABLES.tsv),
+  parquet: tablePieces.bind(undefined, TABLES.parquet),
+  jsonl: jsonlPieces,
+} as const;
+
+/**
+ * Reads the beginning of a file, as far as it takes to see that its columns are there: of Parquet
+ * the footer, because the first rows would be a whole row group.
+ *
+ * @throws FusedLoraError as {@link readExamples}.
+ */
+export async function checkTextHead(file: DataFile, options: ReaderOptions): Promise<void> {
+  if (file.format === 'parquet') textColumnsOf(await TABLES[file.format](file), options, true);
+  else await readOnce(readTextPieces(file, options, true));
+}
+
+/** Asks for the first piece alone, and closes the file. */
+export async function readOnce(pieces: AsyncGenerator<unknown>): Promise<void> {
+  await pieces.next();
+  await pieces.return(undefined);
 }
 
 /**

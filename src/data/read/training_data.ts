@@ -11,7 +11,7 @@ import type { NameUse } from '../examples/label_names';
 import { LabelCollector } from '../examples/labels';
 import { splitExamples } from '../examples/split';
 import type { ColumnOptions } from './columns';
-import { type DataStream, type ExampleData, loadExamples, openStream } from './load';
+import { type DataRequest, type DataStream, type ExampleData, loadExamples, openStream } from './load';
 
 export interface TrainingDataOptions extends ColumnOptions, FetchOptions {
   train: ExampleData;
@@ -46,20 +46,14 @@ export async function openTrainingData(
   seed: number,
   decide: (examples: readonly Example[]) => Task = () => read,
 ): Promise<TrainingData> {
-  const { devSplit, stream = false } = options;
-  const load = async (task: Task) => {
-    if (options.dev === undefined) return undefined;
-    return (await loadExamples(task, options.dev, options, { name: 'dev' })).examples;
-  };
+  const { train, dev, devSplit, stream = false } = options;
+  const load = async (task: Task) =>
+    dev === undefined ? undefined : (await loadExamples({ task, data: dev, options, name: 'dev' })).examples;
+  const request: DataRequest = { task: read, data: train, options };
   if (stream) {
-    return {
-      train: await openStream(read, options.train, options),
-      dev: await load(read),
-      split: false,
-      classNames: undefined,
-    };
+    return { train: await openStream(request), dev: await load(read), split: false, classNames: undefined };
   }
-  const { examples, classNames } = await loadExamples(read, options.train, options);
+  const { examples, classNames } = await loadExamples(request);
   const task = decide(examples);
   if (devSplit === undefined) return { train: examples, dev: await load(task), split: false, classNames };
   return { ...splitExamples(examples, devSplit, { seed, task }), split: true, classNames };

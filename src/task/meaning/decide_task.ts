@@ -120,7 +120,7 @@ export function decideTask(
 const isFloat = (label: unknown) =>
   typeof label === 'string' ? /\d[.e]/i.test(label) : typeof label === 'number' && !Number.isInteger(label);
 
-/** A number, or what pandas has where one is missing or too large: a row that regression refuses. */
+/** A number, or what pandas has where one is missing or too large, which regression refuses. */
 const isNumber = (label: unknown) =>
   typeof label === 'number' ||
   (typeof label === 'string' &&

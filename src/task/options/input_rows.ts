@@ -15,6 +15,7 @@ export const INPUT_ROWS = {
       required: true,
       help: 'Hugging Face model folder to start from, or a name on the hub',
       effect: `${BITS}; base_model_name_or_path`,
+      changes: ['bits', 'adapter_config.json'],
     },
     {
       name: 'train',
@@ -23,6 +24,7 @@ export const INPUT_ROWS = {
       required: true,
       help: 'training data: .csv, .tsv, .jsonl or .parquet (also .gz), folders, globs, hf://datasets/OWNER/NAME/PATH; for words also CoNLL',
       effect: `${BITS}; data.train of the start event`,
+      changes: ['bits', 'start event'],
     },
     {
       name: 'dev',
@@ -30,6 +32,7 @@ export const INPUT_ROWS = {
       kind: 'texts',
       help: 'data that is measured on',
       effect: 'evaluate events, metrics, details',
+      changes: ['evaluate events', 'metrics'],
     },
     {
       name: 'devSplit',
@@ -38,6 +41,7 @@ export const INPUT_ROWS = {
       says: 'none',
       help: 'without --dev: set this share of the training data aside, with the same share of each class',
       effect: 'evaluate events; examples.train and examples.dev',
+      changes: ['evaluate events', 'start event'],
     },
     {
       name: 'stream',
@@ -45,6 +49,7 @@ export const INPUT_ROWS = {
       kind: 'flag',
       help: 'keep a window of the training data in memory, for what does not fit',
       effect: 'memory; the order of the examples, so bits',
+      changes: ['bits'],
     },
     {
       name: 'shuffleWindow',
@@ -53,6 +58,7 @@ export const INPUT_ROWS = {
       says: String(DEFAULT_SHUFFLE_WINDOW),
       help: 'with --stream: examples in memory',
       effect: 'memory; the order of the examples, so bits',
+      changes: ['bits'],
     },
     {
       name: 'outputDir',
@@ -61,6 +67,7 @@ export const INPUT_ROWS = {
       required: true,
       help: 'gets the adapter or model, events.jsonl, checkpoints and report.html',
       effect: 'where files are written',
+      changes: ['output folder'],
     },
     {
       name: 'tokenizer',
@@ -69,6 +76,7 @@ export const INPUT_ROWS = {
       says: "the model's",
       help: 'folder of the tokenizer',
       effect: 'token ids, so bits and lengths',
+      changes: ['bits', 'start event'],
     },
     {
       name: 'task',
@@ -77,6 +85,7 @@ export const INPUT_ROWS = {
       says: "the model's, or what the labels show",
       help: 'what a label is',
       effect: 'head, loss, metrics; task_type',
+      changes: ['bits', 'fused_lora.json', 'metrics'],
     },
     {
       name: 'labelNames',
@@ -85,6 +94,7 @@ export const INPUT_ROWS = {
       says: "the model's, or those of the data",
       help: 'class names in the order of the outputs, with commas',
       effect: 'order and names of the classes: predictions, fused_lora.json, bits',
+      changes: ['bits', 'fused_lora.json'],
     },
     {
       name: 'numLabels',
@@ -93,6 +103,7 @@ export const INPUT_ROWS = {
       says: "the head's, or by the data",
       help: 'outputs of the head',
       effect: 'shape of the head; labelNames of fused_lora.json',
+      changes: ['tensors', 'fused_lora.json'],
     },
     {
       name: 'ignoreMismatchedSizes',
@@ -100,6 +111,7 @@ export const INPUT_ROWS = {
       kind: 'flag',
       help: 'start a head of another shape anew',
       effect: 'a head of another shape is new in place of an error',
+      changes: ['refusal'],
     },
     {
       name: 'revision',
@@ -108,6 +120,7 @@ export const INPUT_ROWS = {
       says: 'main',
       help: 'branch, tag or commit of a model of the Hugging Face hub',
       effect: 'which commit of the model is downloaded; revision of adapter_config.json',
+      changes: ['requests to the hub', 'adapter_config.json'],
     },
     {
       name: 'offline',
@@ -115,6 +128,7 @@ export const INPUT_ROWS = {
       kind: 'flag',
       help: 'of the hub, use what was downloaded before (also: HF_HUB_OFFLINE=1)',
       effect: 'no request to the hub',
+      changes: ['requests to the hub'],
     },
     {
       name: 'report',
@@ -122,21 +136,31 @@ export const INPUT_ROWS = {
       kind: 'off',
       help: 'write no report.html',
       effect: 'report.html is there or not',
+      changes: ['files', 'no bits'],
     },
-    { name: 'token', kind: 'text', says: 'HF_TOKEN', help: 'access token of the hub', effect: 'private models' },
+    {
+      name: 'token',
+      kind: 'text',
+      says: 'HF_TOKEN',
+      help: 'access token of the hub',
+      effect: 'private models',
+      changes: ['requests to the hub'],
+    },
     {
       name: 'cacheDir',
       kind: 'text',
       says: 'HF_HUB_CACHE',
       help: 'folder of downloads, shared with Python',
       effect: 'where downloads lie',
+      changes: ['downloads'],
     },
     {
       name: 'modelType',
       kind: 'text',
       says: "config.json's",
       help: 'roberta or bert, for early config.json files that do not tell',
-      effect: 'opens such a folder, which is an error otherwise',
+      effect: 'which encoder is built; an error where the weights are of another',
+      changes: ['refusal'],
     },
   ],
   'Columns of the data': [
@@ -147,6 +171,7 @@ export const INPUT_ROWS = {
       says: 'sentence or text; tokens or words',
       help: 'column of the text or the words: a name, or a number from 0',
       effect: 'which texts are read, so bits',
+      changes: ['bits'],
     },
     {
       name: 'textPairColumn',
@@ -154,6 +179,7 @@ export const INPUT_ROWS = {
       kind: 'text',
       help: 'column of the second text of a pair',
       effect: 'pairs of texts, so lengths and bits',
+      changes: ['bits', 'start event'],
     },
     {
       name: 'labelColumn',
@@ -162,6 +188,7 @@ export const INPUT_ROWS = {
       says: 'label or labels; labels or ner_tags',
       help: 'column of the label, or the labels of words',
       effect: 'which labels are read, so bits',
+      changes: ['bits'],
     },
     {
       name: 'header',
@@ -169,6 +196,7 @@ export const INPUT_ROWS = {
       kind: 'off',
       help: 'the first line of a CSV or TSV file is a row, not names',
       effect: 'one example more a file',
+      changes: ['start event'],
     },
     {
       name: 'delimiter',
@@ -177,6 +205,7 @@ export const INPUT_ROWS = {
       says: 'a comma, or the semicolon of a first line without one',
       help: 'between the columns of CSV files',
       effect: 'which columns a CSV file has',
+      changes: ['start event'],
     },
   ],
 } as const satisfies OptionGroups;

@@ -15,6 +15,7 @@ export const METHOD_ROWS = {
       default: RUN_DEFAULTS.method,
       help: 'an adapter, everything, or the head alone',
       effect: 'which parameters are learnable; adapter or model folder',
+      changes: ['tensors', 'files'],
     },
     {
       name: 'method.trainable',
@@ -22,6 +23,7 @@ export const METHOD_ROWS = {
       kind: 'text',
       help: 'train just the parameters whose path it matches, in place of --method',
       effect: 'which parameters are learnable',
+      changes: ['start event', 'bits'],
     },
     {
       name: 'lora.r',
@@ -30,6 +32,7 @@ export const METHOD_ROWS = {
       default: LORA_DEFAULTS.r,
       help: 'LoRA rank',
       effect: 'shapes of A and B',
+      changes: ['tensors', 'adapter_config.json'],
     },
     {
       name: 'lora.loraAlpha',
@@ -38,6 +41,7 @@ export const METHOD_ROWS = {
       default: LORA_DEFAULTS.loraAlpha,
       help: 'LoRA alpha; the scale is alpha / r',
       effect: 'lora_alpha; bits of B',
+      changes: ['adapter_config.json', 'bits'],
     },
     {
       name: 'lora.useRslora',
@@ -45,6 +49,7 @@ export const METHOD_ROWS = {
       kind: 'flag',
       help: 'scale by alpha / √r',
       effect: 'use_rslora; bits of B',
+      changes: ['adapter_config.json', 'bits'],
     },
     {
       name: 'lora.loraDropout',
@@ -53,6 +58,7 @@ export const METHOD_ROWS = {
       says: '0, the fast path',
       help: "dropout on the adapters' input",
       effect: 'lora_dropout; bits of B',
+      changes: ['adapter_config.json', 'bits'],
     },
     {
       name: 'lora.targetModules',
@@ -61,6 +67,7 @@ export const METHOD_ROWS = {
       default: LORA_DEFAULTS.targetModules,
       help: 'names with commas, a regex on the whole path, or all-linear',
       effect: 'which modules have A and B',
+      changes: ['tensors'],
     },
     {
       name: 'lora.excludeModules',
@@ -68,6 +75,7 @@ export const METHOD_ROWS = {
       kind: 'names',
       help: 'names of modules that get no adapter',
       effect: 'which modules have A and B',
+      changes: ['tensors'],
     },
     {
       name: 'lora.pattern',
@@ -75,6 +83,7 @@ export const METHOD_ROWS = {
       kind: 'text',
       help: `regexes with ranks, query(4)|value(8), or a preset: ${Object.keys(LORA_PRESETS).join(', ')}`,
       effect: 'which modules have A and B, of which rank',
+      changes: ['tensors'],
     },
     {
       name: 'lora.bias',
@@ -83,6 +92,7 @@ export const METHOD_ROWS = {
       says: 'none',
       help: 'biases that are trained',
       effect: 'biases in the adapter file',
+      changes: ['tensors'],
     },
     {
       name: 'lora.layersToTransform',
@@ -90,12 +100,14 @@ export const METHOD_ROWS = {
       says: 'all layers',
       help: 'numbers of the layers that are adapted',
       effect: 'which modules have A and B',
+      changes: ['tensors'],
     },
     {
       name: 'lora.layersPattern',
       kind: 'names',
       help: 'name of the list of layers, where a path holds several numbers',
       effect: 'which modules have A and B',
+      changes: ['refusal'],
     },
     {
       name: 'lora.rankPattern',
@@ -103,6 +115,7 @@ export const METHOD_ROWS = {
       says: 'r everywhere',
       help: 'ranks of modules whose path ends in a match of the key',
       effect: 'shapes of A and B',
+      changes: ['tensors'],
     },
     {
       name: 'lora.alphaPattern',
@@ -110,6 +123,7 @@ export const METHOD_ROWS = {
       says: 'loraAlpha everywhere',
       help: 'alphas of modules whose path ends in a match of the key',
       effect: 'alpha_pattern; bits of B',
+      changes: ['adapter_config.json', 'bits'],
     },
     {
       name: 'lora.modulesToSave',
@@ -117,6 +131,7 @@ export const METHOD_ROWS = {
       says: 'the head',
       help: 'modules that are trained and saved whole',
       effect: 'modules in the adapter file',
+      changes: ['tensors'],
     },
     {
       name: 'lora.initLoraWeights',
@@ -124,6 +139,7 @@ export const METHOD_ROWS = {
       says: 'true',
       help: 'first values of A and B: true, false or gaussian',
       effect: 'bits of A and B',
+      changes: ['bits'],
     },
   ],
 } as const satisfies OptionGroups;

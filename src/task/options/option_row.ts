@@ -23,6 +23,31 @@ export type OptionKind =
   | 'off'
   | 'code';
 
+/**
+ * What can be seen from outside to change with an option: values and tensors of the file of
+ * weights, other files, lines of events.jsonl, the figures of the result, what is refused, and what
+ * goes over the network or to standard output and error. `no bits`: the weights are the same.
+ */
+export type Change =
+  | 'bits'
+  | 'no bits'
+  | 'tensors'
+  | 'adapter_config.json'
+  | 'fused_lora.json'
+  | 'files'
+  | 'output folder'
+  | 'start event'
+  | 'step events'
+  | 'evaluate events'
+  | 'checkpoint events'
+  | 'metrics'
+  | 'program'
+  | 'refusal'
+  | 'calls'
+  | 'requests to the hub'
+  | 'downloads'
+  | 'output of the command';
+
 /** A line of the table. */
 export interface OptionRow {
   /**
@@ -37,8 +62,10 @@ export interface OptionRow {
   /** The default in words, where it is no fixed value. */
   says?: string;
   help: string;
-  /** What is seen to change with it. */
+  /** What is seen to change with it, for people. */
   effect: string;
+  /** The same for test/task/option_effects.test.ts, which tries each of them. */
+  changes: readonly Change[];
   required?: true;
   /** Further options of the library that the flag sets. */
   also?: readonly string[];

@@ -17,6 +17,7 @@ import { checkModelOptions } from '../../models/auto';
 import { checkTrainerValues, TRAINING_KEYS, type TrainerOptions } from '../../train/options';
 import { checkMethod, defaultLearningRate, type Method } from '../method';
 import type { TextModel } from '../text_model';
+import { checkKinds } from './check_kinds';
 import * as check from './check_options';
 import { DEFAULT_BATCH_SIZE, LORA_DEFAULTS, RUN_DEFAULTS, TRAINER_DEFAULTS } from './defaults';
 import type { FineTuneOptions, LossChoice, ModelSettings, TrainingDataChoice } from './fine_tune_options';
@@ -76,6 +77,7 @@ export function loraWithDefaults(given: LoraConfig = {}): LoraConfig {
  */
 export function resolveFineTune(given: SettledOptions, caller = 'fineTune'): ResolvedFineTune {
   checkKeys(caller, given, FINE_TUNE_KEYS);
+  checkKinds(given);
   const options = compact(given) as SettledOptions;
   const { method = RUN_DEFAULTS.method, labelNames, model, revision } = options;
   check.checkModel(model);

@@ -18,6 +18,7 @@ export const TRAINING_ROWS = {
       default: TRAINER_DEFAULTS.epochs,
       help: 'passes over the data; may be a fraction',
       effect: 'number of step events',
+      changes: ['step events', 'bits'],
     },
     {
       name: 'maxSteps',
@@ -25,6 +26,7 @@ export const TRAINING_ROWS = {
       kind: { whole: 1 },
       help: 'optimizer steps, in place of epochs',
       effect: 'number of step events',
+      changes: ['step events', 'bits'],
     },
     {
       name: 'batchSize',
@@ -34,6 +36,7 @@ export const TRAINING_ROWS = {
       unrecorded: true,
       help: 'sentences a batch',
       effect: 'number of step events; bits',
+      changes: ['step events', 'bits'],
     },
     {
       name: 'tokenBudget',
@@ -42,6 +45,7 @@ export const TRAINING_ROWS = {
       says: 'none',
       help: 'most tokens a batch, in place of or beside --batch-size',
       effect: 'tokens of step events; bits',
+      changes: ['step events', 'bits'],
     },
     {
       name: 'gradientAccumulation',
@@ -50,6 +54,7 @@ export const TRAINING_ROWS = {
       default: TRAINER_DEFAULTS.gradientAccumulation,
       help: 'batches an optimizer step',
       effect: 'number of step events; bits',
+      changes: ['step events', 'bits'],
     },
     {
       name: 'learningRate',
@@ -58,6 +63,7 @@ export const TRAINING_ROWS = {
       says: rates,
       help: 'peak learning rate',
       effect: 'learningRate of step events; bits',
+      changes: ['step events', 'bits'],
     },
     {
       name: 'schedule',
@@ -66,6 +72,7 @@ export const TRAINING_ROWS = {
       default: TRAINER_DEFAULTS.schedule,
       help: 'course of the rate',
       effect: 'learningRate of step events; bits',
+      changes: ['step events', 'bits'],
     },
     {
       name: 'warmupRatio',
@@ -74,6 +81,7 @@ export const TRAINING_ROWS = {
       default: TRAINER_DEFAULTS.warmupRatio,
       help: 'share of the steps in which the rate rises',
       effect: 'learningRate of the first step events; bits',
+      changes: ['step events', 'bits'],
     },
     {
       name: 'warmupSteps',
@@ -81,6 +89,7 @@ export const TRAINING_ROWS = {
       kind: { whole: 0 },
       help: 'steps in which the rate rises, in place of the ratio',
       effect: 'learningRate of the first step events; bits',
+      changes: ['step events', 'bits'],
     },
     {
       name: 'weightDecay',
@@ -89,6 +98,7 @@ export const TRAINING_ROWS = {
       default: TRAINER_DEFAULTS.weightDecay,
       help: 'decoupled weight decay, none on biases and LayerNorm',
       effect: BITS,
+      changes: ['bits'],
     },
     {
       name: 'maxGradNorm',
@@ -97,6 +107,7 @@ export const TRAINING_ROWS = {
       default: TRAINER_DEFAULTS.maxGradNorm,
       help: 'global gradient norm to clip to; 0: no clipping',
       effect: BITS,
+      changes: ['bits'],
     },
     {
       name: 'maxLength',
@@ -105,6 +116,7 @@ export const TRAINING_ROWS = {
       says: "the model's own",
       help: 'most tokens of a sentence; longer ones are cut',
       effect: 'lengths of the start event; fused_lora.json; bits',
+      changes: ['start event', 'fused_lora.json', 'bits'],
     },
     {
       name: 'truncationSide',
@@ -113,6 +125,7 @@ export const TRAINING_ROWS = {
       says: "the tokenizer's",
       help: 'where sentences that are too long lose tokens',
       effect: 'which tokens of long sentences are read; fused_lora.json; bits',
+      changes: ['fused_lora.json', 'bits'],
     },
     {
       name: 'seed',
@@ -121,10 +134,11 @@ export const TRAINING_ROWS = {
       default: TRAINER_DEFAULTS.seed,
       help: 'of initial values, data order and dropout',
       effect: BITS,
+      changes: ['bits'],
     },
-    { name: 'beta1', kind: 'number', says: '0.9', help: "AdamW's", effect: BITS },
-    { name: 'beta2', kind: 'number', says: '0.999', help: "AdamW's", effect: BITS },
-    { name: 'eps', kind: 'number', says: '1e-8', help: "AdamW's", effect: BITS },
+    { name: 'beta1', kind: 'number', says: '0.9', help: "AdamW's", effect: BITS, changes: ['bits'] },
+    { name: 'beta2', kind: 'number', says: '0.999', help: "AdamW's", effect: BITS, changes: ['bits'] },
+    { name: 'eps', kind: 'number', says: '1e-8', help: "AdamW's", effect: BITS, changes: ['bits'] },
   ],
   Checkpoints: [
     {
@@ -134,6 +148,7 @@ export const TRAINING_ROWS = {
       default: TRAINER_DEFAULTS.checkpointEvery,
       help: 'steps between checkpoints, or "epoch"',
       effect: 'checkpoint events; no bits',
+      changes: ['checkpoint events', 'no bits'],
     },
     {
       name: 'checkpointLimit',
@@ -142,6 +157,7 @@ export const TRAINING_ROWS = {
       default: TRAINER_DEFAULTS.checkpointLimit,
       help: 'newest checkpoints kept',
       effect: 'number of checkpoint folders; no bits',
+      changes: ['files', 'no bits'],
     },
     {
       name: 'resume',
@@ -149,6 +165,7 @@ export const TRAINING_ROWS = {
       kind: 'flag',
       help: 'go on from the newest checkpoint in the output folder',
       effect: 'the first step event; no bits',
+      changes: ['step events', 'no bits'],
     },
     {
       name: 'overwrite',
@@ -156,6 +173,7 @@ export const TRAINING_ROWS = {
       kind: 'flag',
       help: 'remove checkpoints of an earlier run from the output folder',
       effect: 'earlier checkpoints are gone, in place of an error',
+      changes: ['refusal'],
     },
   ],
   'Training, further options': [
@@ -165,6 +183,7 @@ export const TRAINING_ROWS = {
       kind: 'rates',
       help: 'another rate for parameters whose path the regex matches',
       effect: BITS,
+      changes: ['bits'],
     },
     {
       name: 'hiddenDropout',
@@ -174,6 +193,7 @@ export const TRAINING_ROWS = {
       says: "config.json's",
       help: 'dropout of the encoder and head',
       effect: BITS,
+      changes: ['bits'],
     },
     {
       name: 'attentionDropout',
@@ -181,8 +201,16 @@ export const TRAINING_ROWS = {
       says: "config.json's",
       help: 'dropout of attention probabilities',
       effect: BITS,
+      changes: ['bits'],
     },
-    { name: 'classifierDropout', kind: 'number', says: "config.json's", help: 'dropout of the head', effect: BITS },
+    {
+      name: 'classifierDropout',
+      kind: 'number',
+      says: "config.json's",
+      help: 'dropout of the head',
+      effect: BITS,
+      changes: ['bits'],
+    },
     {
       name: 'labelSmoothing',
       flags: '--label-smoothing <x>',
@@ -190,6 +218,7 @@ export const TRAINING_ROWS = {
       says: '0',
       help: 'share of the target spread over all classes',
       effect: 'loss of step events; bits',
+      changes: ['step events', 'bits'],
     },
     {
       name: 'classWeights',
@@ -198,6 +227,7 @@ export const TRAINING_ROWS = {
       says: '1 each',
       help: 'a weight a class, with commas',
       effect: 'loss of step events; bits',
+      changes: ['step events', 'bits'],
     },
     {
       name: 'fused',
@@ -205,6 +235,7 @@ export const TRAINING_ROWS = {
       says: 'true',
       help: 'run LoRA layers, activations and norms as fused ops; false is for comparison',
       effect: 'time; last bits',
+      changes: ['program'],
     },
   ],
   Measuring: [
@@ -215,6 +246,7 @@ export const TRAINING_ROWS = {
       default: TRAINER_DEFAULTS.evaluateEvery,
       help: 'steps between evaluations, or "epoch"',
       effect: 'number of evaluate events',
+      changes: ['evaluate events', 'no bits'],
     },
     {
       name: 'metricForBest',
@@ -223,6 +255,7 @@ export const TRAINING_ROWS = {
       says: 'the last is kept',
       help: 'the metric that decides which state is best and kept: accuracy, f1, matthews, loss, …',
       effect: 'best of evaluate events; which state is saved',
+      changes: ['evaluate events', 'bits'],
     },
     {
       name: 'earlyStoppingPatience',
@@ -231,6 +264,7 @@ export const TRAINING_ROWS = {
       says: 'never',
       help: 'stop after so many evaluations without a new best',
       effect: 'number of step events',
+      changes: ['step events'],
     },
     {
       name: 'greaterIsBetter',
@@ -238,6 +272,7 @@ export const TRAINING_ROWS = {
       says: 'true, but for loss and mse',
       help: 'whether more of the metric is better',
       effect: 'best of evaluate events; which state is saved',
+      changes: ['evaluate events', 'bits'],
     },
     {
       name: 'loadBestAtEnd',
@@ -245,6 +280,7 @@ export const TRAINING_ROWS = {
       says: 'true with a metric',
       help: 'bring back the best state at the end',
       effect: 'which state is saved',
+      changes: ['bits'],
     },
   ],
   Device: [
@@ -255,6 +291,7 @@ export const TRAINING_ROWS = {
       default: RUN_DEFAULTS.device,
       help: 'where to compute',
       effect: 'device of the start event; last bits',
+      changes: ['start event'],
     },
     {
       name: 'precision',
@@ -263,6 +300,7 @@ export const TRAINING_ROWS = {
       default: RUN_DEFAULTS.precision,
       help: 'of products; auto: bf16 where the device has instructions for it',
       effect: 'precision of the start event; bits',
+      changes: ['bits'],
     },
   ],
   General: [
@@ -272,6 +310,7 @@ export const TRAINING_ROWS = {
       kind: 'text',
       help: 'options from a JSON file (.jsonc: comments too), keys as here without the dashes; options given here win',
       effect: 'that of the options in it',
+      changes: ['bits'],
     },
     {
       name: '',
@@ -279,6 +318,7 @@ export const TRAINING_ROWS = {
       kind: 'text',
       help: 'figures as JSON: into the file, or in place of the text',
       effect: 'standard output, or a file',
+      changes: ['output of the command', 'no bits'],
     },
     {
       name: '',
@@ -286,6 +326,7 @@ export const TRAINING_ROWS = {
       kind: 'flag',
       help: 'no progress and notices',
       effect: 'standard error',
+      changes: ['output of the command', 'no bits'],
     },
     {
       name: '',
@@ -293,9 +334,28 @@ export const TRAINING_ROWS = {
       kind: 'flag',
       help: 'a line for every step; errors with their stack',
       effect: 'standard error',
+      changes: ['output of the command', 'no bits'],
     },
-    { name: 'signal', kind: 'code', help: 'stops the run between two ops', effect: 'a checkpoint, then ABORTED' },
-    { name: 'callbacks', kind: 'code', help: 'told of steps, evaluations, checkpoints', effect: 'they are called' },
-    { name: 'onNotice', kind: 'code', help: 'told in words what was decided', effect: 'it is called' },
+    {
+      name: 'signal',
+      kind: 'code',
+      help: 'stops the run between two ops',
+      effect: 'a checkpoint, then ABORTED',
+      changes: ['refusal'],
+    },
+    {
+      name: 'callbacks',
+      kind: 'code',
+      help: 'told of steps, evaluations, checkpoints',
+      effect: 'they are called',
+      changes: ['calls', 'no bits'],
+    },
+    {
+      name: 'onNotice',
+      kind: 'code',
+      help: 'told in words what was decided',
+      effect: 'it is called',
+      changes: ['calls', 'no bits'],
+    },
   ],
 } as const satisfies OptionGroups;

@@ -5,7 +5,6 @@
 import { FusedLoraError } from '../../base/errors';
 import { listNames } from '../../base/near';
 import type { Task } from '../../base/tasks';
-import type { Example } from '../../data/examples/example';
 import { checkHeads } from '../../data/read/check_heads';
 import type { DataFiles } from '../../data/read/files';
 import type { ExampleData } from '../../data/read/load';
@@ -16,22 +15,15 @@ import {
   openTrainingData,
   type TrainingData,
 } from '../../data/read/training_data';
-import type { Tokenizer } from '../../data/tokenize/tokenizer';
 import { trainedIn } from '../../train/checkpoint';
+import { taskOfData } from '../meaning/decide_task';
+import type { NewWeights, Statement } from '../meaning/types';
 import { checkAgainstLabels, checkLoss, checkMetric } from '../options/check_options';
 import type { TrainingDataChoice } from '../options/fine_tune_options';
 import type { ResolvedFineTune } from '../options/resolve_fine_tune';
-import {
-  type FolderFacts,
-  locateModel,
-  type ModelFolders,
-  meaningOf,
-  openFolders,
-  readFolders,
-  type TextModel,
-} from '../text_model';
-import { decideTask, taskOfData } from './decide_task';
-import type { Decided, Meaning, NewWeights } from './types';
+import type { TextModel } from '../text_model';
+import { startFromFolder } from './model_folder';
+import { startFromOpen } from './open_model';
 
 /** What a run is trained on, and what it trains. */
 export interface OpenedForTraining {
@@ -56,12 +48,14 @@ const isConll = (data: unknown) =>
 /**
  * The task that the data show before they are read: sentences in words have readers of their own.
  */
-export function taskBeforeReading(train: ExampleData | undefined): Task | undefined {
-  if (isConll(train)) return 'token-classification';
+export function taskBeforeReading(train: ExampleData | undefined): Statement<Task> | undefined {
   const [first] = Array.isArray(train) ? (train as unknown[]) : [];
-  const inWords = typeof first === 'object' && first !== null && 'tokens' in first;
-  return inWords ? 'token-classification' : undefined;
+  const inWords = isConll(train) || (typeof first === 'object' && first !== null && 'tokens' in first);
+  return inWords ? { value: 'token-classification', source: 'data', place: 'the data: sentences in words' } : undefined;
 }
+
+/** What a run may start from. A plan may do so from a config.json too: config_file.ts. */
+const STARTS = { folder: startFromFolder, open: startFromOpen } as const;
 
 /**
  * @throws FusedLoraError what finding, reading and opening throw; INVALID_ARGUMENT and INVALID_DATA
@@ -71,27 +65,23 @@ export async function openForTraining(run: ResolvedFineTune, log: Timed): Promis
   const { seed } = run.modelSettings;
   // A caller without types may have left `train` out, which is told where it is read.
   const choice = run.data as TrainingDataChoice & typeof run.data;
-  const known = typeof run.model === 'string' ? undefined : run.model;
-  const located = await log.timed('loading', () => (known ? undefined : locateForTraining(run)));
-  let task = located && decideForTraining(located.facts, run, choice.train);
-  const first = known?.model.task ?? (task as Decided<Task>).value;
-  checkTaskOptions(run, first);
+  const start = await log.timed('loading', () => STARTS[typeof run.model === 'string' ? 'folder' : 'open'](run));
+  let task = start.taskBefore(taskBeforeReading(choice.train));
+  checkTaskOptions(run, task.value);
+  const read = task.value;
   const data = await log.timed('loading', async () => {
     for (const given of [choice.train, choice.dev]) {
-      if (isDataFiles(given)) await checkHeads(given, first === 'token-classification', run.data);
+      if (isDataFiles(given)) await checkHeads(given, read === 'token-classification', run.data);
     }
-    return openTrainingData(choice, first, seed, (examples) => {
-      if (located && task) {
-        task = decideByExamples(located.facts, run, task, examples);
-        checkTaskOptions(run, task.value);
-      }
-      return task?.value ?? first;
+    return openTrainingData(choice, read, seed, (examples) => {
+      task = start.taskBy(examples, task);
+      checkTaskOptions(run, task.value);
+      return task.value;
     });
   });
-  const named = known?.model.labelNames.length ?? run.labelNames?.length;
-  const labels = await log.timed('loading', () => labelsOfData(data, task?.value ?? first, named));
-  if (isStream(data.train) && task?.source === 'default') refuseOtherTask(labels);
-  const textModel = known ?? (await log.timed('loading', () => openLocated(located!, run, labels, task!)));
+  const labels = await log.timed('loading', () => labelsOfData(data, task.value, start.named));
+  if (isStream(data.train) && task.source === 'default') refuseOtherTask(labels);
+  const textModel = await log.timed('loading', () => start.opened(labels, task));
   checkAgainstLabels(run.trainer.metricForBest, run.loss, textModel.model);
   return { textModel, data, labels };
 }
@@ -113,84 +103,6 @@ function refuseOtherTask(labels: LabelsOfData | undefined): void {
 export function checkTaskOptions({ trainer, loss }: ResolvedFineTune, task: Task): void {
   checkMetric(trainer.metricForBest, task);
   checkLoss(loss, task);
-}
-
-export interface Located {
-  folders: ModelFolders;
-  facts: FolderFacts;
-}
-
-/** @throws FusedLoraError INVALID_ARGUMENT for an adapter, which training does not go on from. */
-export async function locateForTraining(run: ResolvedFineTune): Promise<Located> {
-  const model = run.model as string;
-  const { tokenizer, modelType } = run.modelSettings;
-  const folders = await locateModel(model, { revision: run.revision, tokenizer }, run.hub);
-  if (folders.adapter !== undefined) {
-    throw new FusedLoraError(
-      'INVALID_ARGUMENT',
-      `${model}: is an adapter, and training does not go on from one. Give the model that it was trained on, or merge both first ` +
-        '(fused-lora merge, mergeAndUnload and saveModel).',
-    );
-  }
-  return { folders, facts: readFolders(folders, modelType) };
-}
-
-/** The task, as far as it is known before data are read. */
-export function decideForTraining(
-  { base }: Pick<FolderFacts, 'base'>,
-  run: ResolvedFineTune,
-  train: ExampleData | undefined,
-): Decided<Task> {
-  const shown = taskBeforeReading(train);
-  const data = shown && ({ value: shown, source: 'data', place: 'the data: sentences in words' } as const);
-  return decideTask(base, undefined, askedTask(run), 'train', data);
-}
-
-const askedTask = ({ task, labelNames, modelSettings: { numLabels } }: ResolvedFineTune) => ({
-  ...{ task, labelNames, numLabels },
-});
-
-/**
- * The task with what labels of examples in memory show: where nobody else says one, and that they
- * are measured where somebody says otherwise.
- */
-export function decideByExamples(
-  { base }: Pick<FolderFacts, 'base'>,
-  run: ResolvedFineTune,
-  before: Decided<Task>,
-  examples: readonly Example[],
-): Decided<Task> {
-  const data = taskOfData(examples);
-  if (before.source !== 'default' && data?.value !== 'regression') return before;
-  return decideTask(base, undefined, askedTask(run), 'train', data);
-}
-
-export function openLocated(
-  { folders, facts }: Located,
-  run: ResolvedFineTune,
-  labels: LabelsOfData | undefined,
-  task: Decided<Task>,
-): TextModel {
-  const meaning = meaningForTraining(facts, run, labels, task);
-  return openFolders(folders, facts.textTokenizer as Tokenizer, meaning, openOptions(run));
-}
-
-export function meaningForTraining(
-  facts: FolderFacts,
-  { modelSettings, labelNames }: ResolvedFineTune,
-  labels: LabelsOfData | undefined,
-  task: Decided<Task>,
-): Meaning {
-  const { maxLength, truncationSide, numLabels, ignoreMismatchedSizes } = modelSettings;
-  const options = { labelNames, maxLength, truncationSide, numLabels, ignoreMismatchedSizes };
-  return meaningOf(facts, labels, options, 'train', task);
-}
-
-/** What of a run's options a model is opened with, its meaning left out. */
-export function openOptions({ modelSettings, hub }: ResolvedFineTune) {
-  const { seed, modelType, ignoreMismatchedSizes, hiddenDropout, attentionDropout, classifierDropout } = modelSettings;
-  const { onNotice } = hub;
-  return { seed, modelType, ignoreMismatchedSizes, hiddenDropout, attentionDropout, classifierDropout, onNotice };
 }
 
 /**
