@@ -25,6 +25,7 @@ void addHopperSelectionTests(Suite& suite);
 void addOptimizerUpdateTests(Suite& suite);
 void addProductTests(Suite& suite);
 void addThreadPoolTests(Suite& suite);
+void addPrefetchTests(Suite& suite);
 void addRowKernelTests(Suite& suite);
 void addRuntimeTests(Suite& suite);
 void addProgramTests(Suite& suite);

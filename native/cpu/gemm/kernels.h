@@ -29,6 +29,11 @@ using Word = uint32_t;
 /// One tile: C = f(A0 B0 + A1 B1 + bias) + residual, or f'(slopeAt) (A0 B0 + A1 B1) + residual,
 /// where A1 (the steps of the adapter) continues A0 in memory.
 struct Tile {
+  /// Every step prefetches, so there is no tile without memory to prefetch: at address 0 each of
+  /// them would walk the page tables (measured on Zen 1: rank 64 at 2.4 times the bare product).
+  Tile(const Word* memory, int64_t bytesAStep)
+      : prefetch(reinterpret_cast<const char*>(memory)), prefetchStep(bytesAStep) {}
+
   const Word* a = nullptr;
   const Word* b0 = nullptr;
   const Word* b1 = nullptr;
@@ -56,8 +61,8 @@ struct Tile {
   KernelActivation activation = KernelActivation::none;
   /// Memory that a later tile reads, brought to the L2 cache while this one runs, prefetchStep
   /// bytes a step.
-  const char* prefetch = nullptr;
-  int64_t prefetchStep = 0;
+  const char* prefetch;
+  int64_t prefetchStep;
 };
 
 /// Left values are filled up with zeros to a multiple of this many a step.

@@ -184,10 +184,12 @@ class Run {
       const int64_t g = job / columnPanels, column = job % columnPanels;
       const int64_t begin = g * part.panels / groups, end = (g + 1) * part.panels / groups;
       Tile t = columnTile(block, column, end - begin);
+      // The shares of the tiles are rounded up, so the last ones begin earlier: none is beyond it.
+      const char* lastShare = t.prefetch + (kernels_.nr * int64_t{4} - t.prefetchStep) * block.steps;
       for (int64_t panel = begin; panel < end; panel++) {
         placeTile(block, part, part.firstPanel + panel, column, t);
         kernels_.tile(t);
-        t.prefetch += t.prefetchStep * block.steps;
+        t.prefetch = std::min(t.prefetch + t.prefetchStep * block.steps, lastShare);
       }
     });
   }
@@ -195,18 +197,16 @@ class Run {
   // What the `count` tiles that use one column panel have in common.
   Tile columnTile(const Block& block, int64_t column, int64_t count) const {
     const int64_t j = column * kernels_.nr;
-    Tile t;
-    t.columns = static_cast<int>(std::min<int64_t>(kernels_.nr, p_.n - j));
     const int64_t offset = p_.bRows == nullptr ? block.k0 / kernels_.depth * kernels_.nr : 0;
-    t.b0 = right_.panel(column) + offset;
-    t.bStride = kernels_.nr;
-    t.steps0 = block.steps;
     // Each tile fetches its share of the column panel that this thread most likely takes next
     // (threads keep in step). Without that the first tile of every panel waits for the L3 cache,
     // for a quarter of the whole time.
     const int64_t next = (column + threads_) % right_.count();
-    t.prefetchStep = ceilDiv(kernels_.nr * int64_t{4}, count);
-    t.prefetch = reinterpret_cast<const char*>(right_.panel(next) + offset);
+    Tile t(right_.panel(next) + offset, ceilDiv(kernels_.nr * int64_t{4}, count));
+    t.columns = static_cast<int>(std::min<int64_t>(kernels_.nr, p_.n - j));
+    t.b0 = right_.panel(column) + offset;
+    t.bStride = kernels_.nr;
+    t.steps0 = block.steps;
     t.ldc = t.ldResidual = t.ldPreActivation = t.ldSlopeAt = p_.n;
     t.accumulate = p_.accumulate || !block.first;
     t.partial = !block.last;

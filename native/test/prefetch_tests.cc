@@ -1,0 +1,106 @@
+// What the register tiles of the CPU prefetch: memory of the panels that they were given, at every
+// step, for products and for the low-rank ones beside them. Results are in product_tests.cc.
+#include <algorithm>
+
+#include "cpu/dispatch.h"
+#include "cpu/gemm/low_rank.h"
+#include "cpu/gemm/product.h"
+#include "runtime/thread_pool.h"
+#include "test/tests.h"
+
+namespace fl::test {
+namespace {
+
+using cpu::Kernels;
+using cpu::Panels;
+using cpu::Tile;
+using cpu::Word;
+
+/// Tiles that ran, and of these the ones that prefetched outside of [begin, end).
+struct Spy {
+  const char *begin = nullptr, *end = nullptr;
+  int tiles = 0, outside = 0;
+};
+Spy spy;
+void (*realTile)(const Tile&);
+
+void spyingTile(const Tile& t) {
+  spy.tiles++;
+  // The address is moved on before each of these steps but the first.
+  const char* last = t.prefetch + t.prefetchStep * std::max<int64_t>(0, t.steps0 - 1);
+  if (t.prefetch < spy.begin || last >= spy.end) spy.outside++;
+  realTile(t);
+}
+
+/// The kernels with a tile that looks at what it is given, at one thread.
+Kernels spying(const Panels& panels) {
+  Kernels kernels = cpu::kernelsFor(Precision::fp32);
+  realTile = kernels.tile;
+  kernels.tile = spyingTile;
+  spy = {reinterpret_cast<const char*>(panels.data), reinterpret_cast<const char*>(panels.data + panels.words())};
+  return kernels;
+}
+
+void expectGiven(const std::string& what) {
+  check(spy.tiles > 0, what + ": no tile ran");
+  check(spy.outside == 0, what + ": " + std::to_string(spy.outside) + " of " + std::to_string(spy.tiles) +
+                              " tiles prefetch outside of their panels");
+}
+
+void lowRankTiles() {
+  const Kernels& kernels = cpu::kernelsFor(Precision::fp32);
+  const int64_t rows = 29, k = 70;
+  for (const int64_t rank : {24, 32, 64, 100}) {
+    std::vector<float> x(static_cast<size_t>(rows * k), 0.5f), a(static_cast<size_t>(rank * k), 0.25f);
+    std::vector<float> u(static_cast<size_t>(rows * rank));
+    const Tensor A = Tensor::of(a.data(), DType::f32, {rank, k});
+    const cpu::LowRank low = cpu::lowRank(kernels, A, cpu::WeightUse::forward, 2);
+    check(low.byTiles(), "rank " + std::to_string(rank) + " is made by tiles");
+    cpu::lowRankInput(spying(low.panels), low, x.data(), rows, k, u.data());
+    expectGiven("u of rank " + std::to_string(rank));
+    check(std::all_of(u.begin(), u.end(), [](float v) { return v == 2 * 70 * 0.125f; }), "u is s x A^T");
+  }
+}
+
+/// Row panels in several groups, several column panels, and a sum over two blocks of k.
+void productTiles() {
+  const Kernels& kernels = cpu::kernelsFor(Precision::fp32);
+  struct Shape {
+    int64_t m, n, k;
+  };
+  for (const Shape& s : {Shape{5, 9, 33}, Shape{130, 70, 40}, Shape{411, 200, 1700}}) {
+    std::vector<float> a(static_cast<size_t>(s.m * s.k), 1.0f), c(static_cast<size_t>(s.m * s.n));
+    Panels b(kernels, s.k, s.n);
+    std::vector<Word> words(static_cast<size_t>(b.words()));
+    b.data = words.data();
+    const Kernels spies = spying(b);
+    cpu::Product p(spies);
+    p.m = s.m;
+    p.n = s.n;
+    p.k = s.k;
+    p.a = a.data();
+    p.lda = s.k;
+    p.b = b;
+    p.c = c.data();
+    cpu::multiply(p);
+    expectGiven("a product of " + std::to_string(s.m) + " x " + std::to_string(s.k) + " x " + std::to_string(s.n));
+  }
+}
+
+/// At one thread, because the spy counts without locks.
+void alone(void (*body)()) {
+  ThreadPool& pool = ThreadPool::instance();
+  const int threads = pool.threads();
+  pool.setThreads(1);
+  body();
+  pool.setThreads(threads);
+}
+
+}  // namespace
+
+void addPrefetchTests(Suite& suite) {
+  suite.add("prefetch/lowRank", [] { alone(lowRankTiles); });
+  suite.add("prefetch/product", [] { alone(productTiles); });
+}
+
+}  // namespace fl::test
