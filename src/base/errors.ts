@@ -3,6 +3,9 @@
  * wrong, where (file, row, tensor or module name) and what to do. docs/errors.md explains
  * each code.
  */
+import { printable } from './printable';
+
+/** What kind of error: for programs, which should not read messages. */
 export type ErrorCode =
   /** An option or argument is missing, of the wrong type, or out of range. */
   | 'INVALID_ARGUMENT'
@@ -47,13 +50,16 @@ export type ErrorCode =
   /** A bug in this library. */
   | 'INTERNAL';
 
-/** What this library raises on purpose; docs/errors.md explains each code. */
+/**
+ * What this library raises on purpose; docs/errors.md explains each code. Its message may be shown
+ * as it is: names from files can not steer a terminal or fill it.
+ */
 export class FusedLoraError extends Error {
   override readonly name = 'FusedLoraError';
   readonly code: ErrorCode;
 
   constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
-    super(message, options);
+    super(printable(message), options);
     this.code = code;
   }
 }

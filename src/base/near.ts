@@ -2,6 +2,12 @@
  * Which name a mistyped one may have meant, and lists of names short enough for a message.
  * Keys of options are checked with it in options.ts; columns, labels and modules where they are.
  */
+import { printableName } from './printable';
+
+/** Longer names were not typed by anybody: comparing takes the product of two lengths. */
+const MOST_CHARACTERS = 200;
+/** Names that are compared: of a file with a million of them the first ones do. */
+const MOST_NAMES = 20_000;
 
 /** Levenshtein distance, given up (as `limit + 1`) once it must exceed `limit`. */
 function distance(a: string, b: string, limit: number): number {
@@ -25,12 +31,15 @@ function distance(a: string, b: string, limit: number): number {
  * @param count most names given back.
  */
 export function nearNames(wanted: string, names: Iterable<string>, count = 5): string[] {
+  if (wanted.length > MOST_CHARACTERS) return [];
+  let left = MOST_NAMES;
   const lastPart = wanted.slice(wanted.lastIndexOf('.') + 1).toLowerCase();
   const limit = Math.floor(lastPart.length / 2);
   const mostOfAll = Math.min(8, Math.floor(wanted.length / 2));
   const scored: { name: string; score: number }[] = [];
   for (const name of names) {
-    if (!name) continue;
+    if (!name || name.length > MOST_CHARACTERS) continue;
+    if (--left < 0) break;
     const lower = name.toLowerCase();
     const part = lower.slice(lower.lastIndexOf('.') + 1);
     const whole = distance(lower, wanted.toLowerCase(), 8);
@@ -45,6 +54,9 @@ export function nearNames(wanted: string, names: Iterable<string>, count = 5): s
 
 /** Up to `most` names in one line, with the number of those left out. */
 export function listNames(names: readonly string[], most = 8): string {
-  const shown = names.slice(0, most).join(', ');
+  const shown = names
+    .slice(0, most)
+    .map((name) => printableName(name, MOST_CHARACTERS))
+    .join(', ');
   return names.length > most ? `${shown}, … (${names.length} in all)` : shown;
 }

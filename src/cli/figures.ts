@@ -2,6 +2,7 @@
  * The figures of a command, as text or as JSON (`--json`).
  * Tables and units of the text are made in text.ts.
  */
+import { printable, printableJson } from '../base/printable';
 import { writeFileAtomic } from '../io/atomic';
 
 /**
@@ -11,7 +12,7 @@ import { writeFileAtomic } from '../io/atomic';
  * @param text with its line ends.
  */
 export function showFigures(json: string | true | undefined, figures: object, text: string): void {
-  const content = `${JSON.stringify(figures, null, 2)}\n`;
+  const content = `${printableJson(figures, 2)}\n`;
   if (typeof json === 'string') writeFileAtomic(json, content);
-  process.stdout.write(json === true ? content : text);
+  process.stdout.write(json === true ? content : printable(text));
 }

@@ -5,6 +5,7 @@
 import { Command } from 'commander';
 import { FusedLoraError } from '../base/errors';
 import { compact } from '../base/options';
+import { printableJson } from '../base/printable';
 import type { Task } from '../base/tasks';
 import { type Example, isTokenExample } from '../data/examples/example';
 import type { ColumnOptions } from '../data/read/columns';
@@ -70,7 +71,7 @@ export function predictCommand(): Command {
           count += piece.length;
           const predictions = await classifier.predict(piece, context.signal);
           const lines = predictions.map(
-            (prediction, i) => `${JSON.stringify({ ...inputIn(piece[i] as Example), ...prediction })}\n`,
+            (prediction, i) => `${printableJson({ ...inputIn(piece[i] as Example), ...prediction })}\n`,
           );
           await output.write(lines.join(''));
         }

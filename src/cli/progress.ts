@@ -3,6 +3,7 @@
  * elsewhere. The events come from src/train/events.ts.
  */
 import { Format, SingleBar } from 'cli-progress';
+import { printable } from '../base/printable';
 import type { EvaluationEvent, StepEvent, TrainerCallbacks } from '../train/events';
 
 /** Seconds between plain lines. */
@@ -52,7 +53,7 @@ function live(stream: NodeJS.WriteStream): Progress {
   };
   const print = (line: string) => {
     stop();
-    stream.write(`${line}\n`);
+    stream.write(`${printable(line)}\n`);
   };
   return {
     stop,
@@ -86,7 +87,7 @@ function plain(stream: NodeJS.WriteStream, seconds: number): Progress {
       last = now;
       stream.write(`step ${event.step}/${event.totalSteps} | ${facts(event)}\n`);
     },
-    onEvaluate: (event) => void stream.write(`${evaluated(event)}\n`),
-    onCheckpoint: ({ path }) => void stream.write(`checkpoint: ${path}\n`),
+    onEvaluate: (event) => void stream.write(`${printable(evaluated(event))}\n`),
+    onCheckpoint: ({ path }) => void stream.write(`checkpoint: ${printable(path)}\n`),
   };
 }

@@ -6,6 +6,7 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { Command } from 'commander';
 import { FusedLoraError } from '../base/errors';
+import { printable } from '../base/printable';
 import { writeFileAtomic } from '../io/atomic';
 import { readRecord, renderReport } from '../report';
 import { addExamples, type OutputOptions } from './options';
@@ -46,7 +47,7 @@ export function reportCommand(): Command {
         if (names.filter((name) => name === record.name).length > 1) record.name = path.normalize(withLog[i] as string);
       });
       writeFileAtomic(options.output, renderReport(records));
-      process.stdout.write(`${options.output}\n`);
+      process.stdout.write(`${printable(options.output)}\n`);
     }),
   );
 }

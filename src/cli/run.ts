@@ -4,6 +4,7 @@
  */
 import { type Command, CommanderError } from 'commander';
 import { type ErrorCode, FusedLoraError } from '../base/errors';
+import { printable } from '../base/printable';
 import { applyConfig } from './config_file';
 import { flagOf } from './table_options';
 
@@ -68,7 +69,8 @@ export function formatError(error: unknown, verbose: boolean, command?: Command)
       lines.push(e === error ? (e.stack ?? '') : `caused by: ${e.stack ?? e.message}`);
     }
   } else if (code === 'INTERNAL') lines.push('This is a bug. Run again with --verbose and report what it prints.');
-  return lines.join('\n');
+  // The causes and errors of the system are no FusedLoraError, and may hold names of files.
+  return printable(lines.join('\n'));
 }
 
 /**
@@ -120,7 +122,7 @@ export function action<A extends unknown[]>(
     const context: CommandContext = {
       signal: controller.signal,
       say: (line) => {
-        if (command.getOptionValue('quiet') !== true) process.stderr.write(`${line}\n`);
+        if (command.getOptionValue('quiet') !== true) process.stderr.write(`${printable(line)}\n`);
       },
       command,
     };
@@ -151,7 +153,7 @@ function configPlace(command: Command, error: unknown): string {
 
 function stoppedBy(signal: string | undefined, context: CommandContext): string {
   const more = context.onStopped?.();
-  return `stopped by ${signal}${more === undefined ? '' : `\n${more}`}`;
+  return printable(`stopped by ${signal}${more === undefined ? '' : `\n${more}`}`);
 }
 
 /**
@@ -166,7 +168,7 @@ export async function runProgram(program: Command, argv: readonly string[]): Pro
   });
   for (const command of [program, ...program.commands]) {
     command.exitOverride().configureOutput({
-      outputError: (text, write) => write(text.replace(/^error: /, 'error [INVALID_ARGUMENT]: ')),
+      outputError: (text, write) => write(printable(text.replace(/^error: /, 'error [INVALID_ARGUMENT]: '))),
     });
   }
   try {

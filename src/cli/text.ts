@@ -2,9 +2,11 @@
  * Tables and quantities in plain text, for plan.ts and bench.ts.
  * What else a command prints is in figures.ts.
  */
+import { printableName } from '../base/printable';
 
 /** Cells in columns: the first to the left, the others to the right. */
-export function alignColumns(rows: readonly (readonly string[])[]): string {
+export function alignColumns(given: readonly (readonly string[])[]): string {
+  const rows = given.map((row) => row.map((cell) => printableName(cell)));
   const columns = Math.max(...rows.map((row) => row.length));
   const widths = Array.from({ length: columns }, (_, c) => Math.max(...rows.map((row) => (row[c] ?? '').length)));
   return rows

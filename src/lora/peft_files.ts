@@ -6,6 +6,7 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { FusedLoraError } from '../base/errors';
+import { printable } from '../base/printable';
 import type { Parameter } from '../graph/parameter';
 import { writeFileAtomic, writeFolderAtomic } from '../io/atomic';
 import { type JsonObject, readJsonObject } from '../io/json';
@@ -271,7 +272,7 @@ function checkTying(model: Module, json: JsonObject, saved: readonly string[], f
  */
 export function loadAdapter(model: Module, dir: string, options: string | LoadAdapterOptions = {}): string[] {
   const given = typeof options === 'string' ? { name: options } : options;
-  const tell = given.onNotice ?? ((line: string) => process.emitWarning(line, { type: 'FusedLoraWarning' }));
+  const tell = given.onNotice ?? ((line: string) => process.emitWarning(printable(line), { type: 'FusedLoraWarning' }));
   const folder = findAdapterFolder(dir, given.name ?? 'default');
   const file = path.join(folder, CONFIG);
   const json = readJsonObject(file, 'to load the adapter', 'INVALID_CONFIG');

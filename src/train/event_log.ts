@@ -4,6 +4,7 @@
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
+import { printableJson } from '../base/printable';
 import { notWritable } from '../io/atomic';
 import { makeFolder } from '../io/folders';
 import type { TrainerCallbacks } from './events';
@@ -17,7 +18,7 @@ import type { TrainerCallbacks } from './events';
 export function eventLog(file: string, everySteps = 1): TrainerCallbacks & { append(event: object): void } {
   const append = (event: object) => {
     try {
-      fs.appendFileSync(file, `${JSON.stringify(event)}\n`);
+      fs.appendFileSync(file, `${printableJson(event)}\n`);
     } catch (cause) {
       throw notWritable(file, cause);
     }
