@@ -7,7 +7,8 @@ import { type ParseError, parse, printParseErrorCode } from 'jsonc-parser';
 import { FusedLoraError } from '../base/errors';
 import { listNames, nearNames } from '../base/near';
 import { writeFileAtomic } from '../io/atomic';
-import { decodeUtf8, isJsonObject, readFileBytes } from '../io/json';
+import { decodeUtf8, isJsonObject, MOST_CONFIG_BYTES } from '../io/json';
+import { readWhole } from '../io/open';
 
 /**
  * Options that say how a command is run, not what it does: they stand on the command line alone.
@@ -54,7 +55,7 @@ export function applyConfig(command: Command): void {
 }
 
 function readConfig(file: string): Record<string, unknown> {
-  const text = decodeUtf8(readFileBytes(file, 'for its options'));
+  const text = decodeUtf8(readWhole(file, { remedy: 'It is needed for its options.', maxBytes: MOST_CONFIG_BYTES }));
   const wrong = (problem: string) => new FusedLoraError('INVALID_ARGUMENT', `${file}${problem}`);
   if (text === undefined) throw wrong(': is not UTF-8 text');
   const errors: ParseError[] = [];
@@ -117,6 +118,7 @@ function parsedValue(option: Option, value: unknown, place: string): unknown {
 /**
  * Writes the options of a command, which `--config` reads back.
  *
+ * @param file of the run's folder.
  * @param defaults of options that were not given, by their key.
  */
 export function writeConfig(command: Command, file: string, defaults: Record<string, unknown>): void {
@@ -126,5 +128,5 @@ export function writeConfig(command: Command, file: string, defaults: Record<str
     const value = (command.getOptionValue(option.attributeName()) as unknown) ?? defaults[key];
     if (value !== undefined) values[key] = value;
   }
-  writeFileAtomic(file, `${JSON.stringify(values, null, 2)}\n`);
+  writeFileAtomic(file, `${JSON.stringify(values, null, 2)}\n`, { own: true });
 }

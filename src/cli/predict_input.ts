@@ -8,6 +8,7 @@ import { FusedLoraError } from '../base/errors';
 import type { Example } from '../data/examples/example';
 import type { ColumnOptions } from '../data/read/columns';
 import { isJsonObject } from '../io/json';
+import { openToRead } from '../io/open';
 
 /** Most examples that are predicted together: enough to sort by length, few enough to stream. */
 export const PIECE = 1024;
@@ -78,11 +79,7 @@ const aborted = (signal: AbortSignal) =>
 
 /** A text file, opened now, so that a missing one is an error before anything is computed. */
 export function openText(file: string): fs.ReadStream {
-  try {
-    return fs.createReadStream(file, { fd: fs.openSync(file, 'r'), highWaterMark: 1 << 18 });
-  } catch (cause) {
-    throw new FusedLoraError('FILE_NOT_FOUND', `${file}: can not be read (${(cause as Error).message})`, { cause });
-  }
+  return fs.createReadStream(file, { fd: openToRead(file), highWaterMark: 1 << 18 });
 }
 
 /**

@@ -3,10 +3,7 @@
  * appears whole. What stands in a line is made in predict.ts.
  */
 import { once } from 'node:events';
-import * as fs from 'node:fs';
-import * as path from 'node:path';
-import { FusedLoraError } from '../base/errors';
-import { writeFileAtomic } from '../io/atomic';
+import { AtomicFile } from '../io/atomic';
 
 export interface LineOutput {
   write(text: string): Promise<void>;
@@ -32,48 +29,12 @@ function standardOutput(): LineOutput {
   };
 }
 
-function fileOutput(file: string): LineOutput {
-  const existing = fs.statSync(file, { throwIfNoEntry: false });
-  // A pipe or device is written as it comes.
-  if (existing && !existing.isFile() && !existing.isDirectory()) {
-    const fd = fs.openSync(file, 'w');
-    const close = () => fs.closeSync(fd);
-    return { write: async (text) => void fs.writeSync(fd, text), finish: close, discard: close };
-  }
-  // Tells what is wrong with the place before anything is computed: a missing folder, no
-  // permission, a folder of that name.
-  if (!existing) {
-    writeFileAtomic(file, '');
-    fs.rmSync(file);
-  } else if (existing.isDirectory()) writeFileAtomic(file, '');
-  const target = existing ? fs.realpathSync(file) : path.resolve(file);
-  const temporary = path.join(path.dirname(target), `.${path.basename(target)}.tmp-${process.pid}`);
-  const fd = fs.openSync(temporary, 'w');
-  const guarded = <T>(work: () => T): T => {
-    try {
-      return work();
-    } catch (cause) {
-      throw new FusedLoraError('FILE_NOT_WRITABLE', `${file}: can not be written (${(cause as Error).message})`, {
-        cause,
-      });
-    }
-  };
-  let open = true;
-  const close = () => {
-    if (open) fs.closeSync(fd);
-    open = false;
-  };
+function fileOutput(name: string): LineOutput {
+  // Opened now: what is wrong with the place is told before anything is computed.
+  const file = new AtomicFile(name);
   return {
-    write: async (text) => void guarded(() => fs.writeFileSync(fd, text)),
-    finish: () =>
-      guarded(() => {
-        fs.fsyncSync(fd);
-        close();
-        fs.renameSync(temporary, target);
-      }),
-    discard() {
-      close();
-      fs.rmSync(temporary, { force: true });
-    },
+    write: async (text) => file.write(Buffer.from(text)),
+    finish: () => file.finish(),
+    discard: () => file.discard(),
   };
 }

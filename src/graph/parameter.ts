@@ -50,6 +50,8 @@ export class Parameter {
   private readonly devices = new Map<string, NativeParameter>();
   /** The device whose values are newer than host and source. */
   private newest: NativeParameter | undefined;
+  /** Steps that are running on it now. */
+  private steps = 0;
 
   /**
    * @param shape [n] or [rows, columns].
@@ -183,6 +185,7 @@ export class Parameter {
    * @internal
    */
   changedOn(device: NativeParameter): void {
+    if (!this.isOn(device)) return;
     this.newest = device;
     this.host = undefined;
     this.source = undefined;
@@ -201,8 +204,33 @@ export class Parameter {
     device.release('value');
   }
 
-  /** Frees the memory on every device; the newest values are brought to the host first. */
+  /**
+   * A step on it begins or has ended.
+   * @internal
+   */
+  countStep(change: 1 | -1): void {
+    this.steps += change;
+  }
+
+  /**
+   * @throws FusedLoraError BUSY while a step runs on it.
+   * @internal
+   */
+  checkIdle(): void {
+    if (this.steps === 0) return;
+    throw new FusedLoraError(
+      'BUSY',
+      `${this.name}: a step that uses it is running, and nothing was disposed. Await the step (or stop it by its signal and await that) first.`,
+    );
+  }
+
+  /**
+   * Frees the memory on every device; the newest values are brought to the host first.
+   *
+   * @throws FusedLoraError BUSY while a step runs on it.
+   */
   dispose(): void {
+    this.checkIdle();
     if (this.newest) {
       this.host = this.newest.read('value');
       this.newest = undefined;

@@ -275,6 +275,7 @@ export class Program {
     if (signal?.aborted) throw abortError(signal);
     const stop = () => program.abort();
     signal?.addEventListener('abort', stop, { once: true });
+    for (const parameter of this.plan.parameters) parameter.countStep(1);
     try {
       return await start(program);
     } catch (error) {
@@ -283,6 +284,7 @@ export class Program {
         ? abortError(signal)
         : wrapped;
     } finally {
+      for (const parameter of this.plan.parameters) parameter.countStep(-1);
       signal?.removeEventListener('abort', stop);
     }
   }

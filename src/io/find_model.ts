@@ -78,7 +78,7 @@ const isModel = (dir: string) => fs.existsSync(path.join(dir, CONFIG));
  */
 export async function findBaseModel(adapter: string, options: FetchModelOptions): Promise<FoundModel> {
   const file = path.join(adapter, ADAPTER_CONFIG);
-  const config = readJsonObject(file, 'to find the base model', 'INVALID_CONFIG');
+  const config = readJsonObject(file, 'to find the base model', 'INVALID_CONFIG', { inFolder: true });
   const { base_model_name_or_path: name, revision } = config;
   if (typeof name === 'string' && name !== '') {
     const folder = isHubUrl(name) ? undefined : candidates(name, adapter).find(isModel);

@@ -3,9 +3,8 @@
  * path.
  * Whether the fields are what they should be is checked with validate.ts.
  */
-import * as fs from 'node:fs';
-import * as path from 'node:path';
 import { type ErrorCode, FusedLoraError } from '../base/errors';
+import { type OpenOptions, readWhole } from './open';
 
 /** What a JSON file holds. */
 export type JsonObject = Record<string, unknown>;
@@ -24,42 +23,70 @@ export function decodeUtf8(bytes: Uint8Array): string | undefined {
   }
 }
 
-/** Reads a whole file; FILE_NOT_FOUND names the file, the reason and what it is needed for. */
-export function readFileBytes(file: string, purpose: string): Buffer {
-  try {
-    return fs.readFileSync(file);
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? String(error);
-    const folder = path.dirname(file);
-    const reason = code === 'ENOENT' && !fs.existsSync(folder) ? `there is no folder ${folder}` : code;
-    throw new FusedLoraError('FILE_NOT_FOUND', `${file}: can not be read (${reason}). It is needed ${purpose}.`, {
-      cause: error,
-    });
+/** Nested deeper than any file that is read here, and than recursive code should follow. */
+const MOST_DEPTH = 100;
+/** Bytes of a configuration or record; a tokenizer may be larger. */
+export const MOST_CONFIG_BYTES = 64 << 20;
+
+function isDeep(text: string): boolean {
+  let depth = 0;
+  for (let i = 0; i < text.length; i++) {
+    const c = text.charCodeAt(i);
+    if (c === 0x22) {
+      i++;
+      while (i < text.length && text.charCodeAt(i) !== 0x22) i += text.charCodeAt(i) === 0x5c ? 2 : 1;
+    } else if (c === 0x7b || c === 0x5b) {
+      if (++depth > MOST_DEPTH) return true;
+    } else if (c === 0x7d || c === 0x5d) depth--;
   }
+  return false;
+}
+
+/**
+ * The JSON object that a text is.
+ *
+ * @param place of the text: a file, or a file with its line.
+ * @param remedy the sentence at the end of errors.
+ * @throws FusedLoraError of `code`.
+ */
+export function parseJsonObject(
+  text: string,
+  place: string,
+  code: ErrorCode,
+  remedy = 'Fetch or write the file again.',
+): JsonObject {
+  const fail = (problem: string, cause?: unknown) =>
+    new FusedLoraError(code, `${place}: ${problem}. ${remedy}`, { cause });
+  if (isDeep(text)) throw fail(`is nested deeper than ${MOST_DEPTH} levels`);
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw fail(`is not JSON (${(cause as Error).message})`, cause);
+  }
+  if (!isJsonObject(value)) throw fail('holds no JSON object');
+  return value;
 }
 
 /**
  * Reads a JSON file that must hold an object.
  *
- * @param code the error for content that is not a JSON
- *   object; a missing file is always FILE_NOT_FOUND.
+ * @param code the error for content that is not a JSON object; a missing file is always
+ * FILE_NOT_FOUND.
+ * @param options `inFolder` where the file is one of a folder, not one that the user named.
  */
-export function readJsonObject(file: string, purpose: string, code: ErrorCode): JsonObject {
-  const text = decodeUtf8(readFileBytes(file, purpose));
+export function readJsonObject(
+  file: string,
+  purpose: string,
+  code: ErrorCode,
+  options: Pick<OpenOptions, 'inFolder'> = {},
+): JsonObject {
+  const bytes = readWhole(file, {
+    ...options,
+    remedy: `It is needed ${purpose}.`,
+    maxBytes: MOST_CONFIG_BYTES,
+  });
+  const text = decodeUtf8(bytes);
   if (text === undefined) throw new FusedLoraError(code, `${file}: is not UTF-8 text. Fetch or write the file again.`);
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw new FusedLoraError(
-      code,
-      `${file}: is not JSON (${(error as Error).message}). Fetch or write the file again.`,
-      {
-        cause: error,
-      },
-    );
-  }
-  if (!isJsonObject(value))
-    throw new FusedLoraError(code, `${file}: holds no JSON object. Fetch or write the file again.`);
-  return value;
+  return parseJsonObject(text, file, code);
 }

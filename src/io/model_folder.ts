@@ -26,7 +26,9 @@ function readSharded(dir: string): Map<string, TensorInfo> {
   const index = path.join(dir, WEIGHTS_INDEX);
   const fail = (problem: string) =>
     new FusedLoraError('INVALID_CHECKPOINT', `${index}: ${problem}. Fetch or write the folder again.`);
-  const { weight_map: weightMap } = readJsonObject(index, 'to find the shards of the model', 'INVALID_CHECKPOINT');
+  const { weight_map: weightMap } = readJsonObject(index, 'to find the shards of the model', 'INVALID_CHECKPOINT', {
+    inFolder: true,
+  });
   if (!isJsonObject(weightMap)) throw fail('has no "weight_map" object');
   const shards = new Map<string, SafetensorsFile>();
   const tensors = new Map<string, TensorInfo>();
@@ -41,7 +43,7 @@ function readSharded(dir: string): Map<string, TensorInfo> {
     if (!file) {
       const shardPath = path.join(dir, shard);
       if (!fs.existsSync(shardPath)) throw fail(`the shard ${shard} (tensor "${name}") is missing`);
-      file = SafetensorsFile.open(shardPath);
+      file = SafetensorsFile.open(shardPath, { inFolder: true });
       shards.set(shard, file);
     }
     if (!file.tensors.has(name)) throw fail(`the shard ${shard} lacks the tensor "${name}"`);
@@ -75,9 +77,9 @@ export function openModelFolder(dir: string): ModelFolder {
       `${dir}: is not a folder. Give the folder that holds config.json and model.safetensors.`,
     );
   }
-  const config = readJsonObject(path.join(dir, CONFIG), 'to build the model', 'INVALID_CONFIG');
+  const config = readJsonObject(path.join(dir, CONFIG), 'to build the model', 'INVALID_CONFIG', { inFolder: true });
   if (fs.existsSync(path.join(dir, WEIGHTS))) {
-    return { dir, config, tensors: SafetensorsFile.open(path.join(dir, WEIGHTS)).tensors };
+    return { dir, config, tensors: SafetensorsFile.open(path.join(dir, WEIGHTS), { inFolder: true }).tensors };
   }
   if (fs.existsSync(path.join(dir, WEIGHTS_INDEX))) return { dir, config, tensors: readSharded(dir) };
   const other = OTHER_WEIGHTS.find((name) => fs.existsSync(path.join(dir, name)));

@@ -2,23 +2,41 @@
  * One run a folder at a time: two would mix their logs and remove each other's checkpoints.
  * src/train/output.ts takes the lock; this file knows processes and files, and nothing of training.
  */
+import { randomUUID } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { FusedLoraError } from '../base/errors';
-import { notWritable } from './atomic';
+import { notWritable, temporaryName } from './atomic';
 import { isJsonObject, type JsonObject } from './json';
+import { readWhole } from './open';
 
 const LOCK = '.lock';
+/** Of a lock: far more than this version writes. */
+const MOST_BYTES = 10_000;
 
 /**
- * When a process began, in the system's own clock ticks; undefined where /proc does not tell. With
- * it a process number that came round again is not taken for the run that had it before.
+ * The system's number of this thread, which differs in each worker; undefined where /proc does not
+ * tell.
  */
-function beginOf(pid: number): string | undefined {
+function ownThread(): number | undefined {
+  try {
+    const [pid, , tid] = fs.readlinkSync('/proc/thread-self').split('/');
+    return Number(pid) === process.pid && Number(tid) > 0 ? Number(tid) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * When a thread began, in the system's own clock ticks; undefined where it is no more, or /proc
+ * does not tell. With it a number that came round again is not taken for the run that had it
+ * before.
+ */
+function beginOf(pid: number, tid: number): string | undefined {
   try {
     // The command's name, in parentheses, may hold blanks.
-    const stat = fs.readFileSync(`/proc/${pid}/stat`, 'utf8');
+    const stat = fs.readFileSync(`/proc/${pid}/task/${tid}/stat`, 'utf8');
     return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
   } catch {
     return undefined;
@@ -34,13 +52,17 @@ function isAlive(pid: number): boolean {
   }
 }
 
+const isNumber = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) > 0;
+
 /**
- * Whether the run that wrote a lock goes on. Of another machine (a container that is gone, say)
- * nobody can tell: its lock does not count.
+ * Whether the run that wrote a lock goes on: its thread, for a worker may be ended while its
+ * process lives. Of another machine (a container that is gone, say) nobody can tell: its lock does
+ * not count.
  */
-function isHeld({ pid, begin, host }: JsonObject): boolean {
-  if (host !== os.hostname() || typeof pid !== 'number' || !isAlive(pid)) return false;
-  return begin === undefined || begin === beginOf(pid);
+function isHeld({ pid, tid, begin, host }: JsonObject): boolean {
+  if (host !== os.hostname() || !isNumber(pid) || !isAlive(pid)) return false;
+  // Locks of earlier versions name no thread: the first one has the number of its process.
+  return begin === undefined || begin === beginOf(pid, isNumber(tid) ? tid : pid);
 }
 
 export class OutputLock {
@@ -60,7 +82,10 @@ export class OutputLock {
   static take(dir: string, isNew = false): OutputLock {
     const file = path.join(dir, LOCK);
     const { pid } = process;
-    const content = `${JSON.stringify({ pid, begin: beginOf(pid), host: os.hostname(), time: new Date().toISOString() })}\n`;
+    const tid = ownThread();
+    const begin = beginOf(pid, tid ?? pid);
+    const lock = { pid, tid, begin, host: os.hostname(), time: new Date().toISOString(), id: randomUUID() };
+    const content = `${JSON.stringify(lock)}\n`;
     for (let tries = 0; ; tries++) {
       try {
         writeNew(file, content);
@@ -99,9 +124,9 @@ export class OutputLock {
 
 /** Makes a file that is not there with its content at once: nobody finds it empty. */
 function writeNew(file: string, content: string): void {
-  const whole = `${file}.${process.pid}.new`;
+  const whole = temporaryName(file);
   try {
-    fs.writeFileSync(whole, content);
+    fs.writeFileSync(whole, content, { flag: 'wx' });
     fs.linkSync(whole, file);
   } catch (error) {
     // File systems without links.
@@ -115,7 +140,7 @@ function writeNew(file: string, content: string): void {
 function read(file: string): { text: string | undefined; json: JsonObject | undefined } {
   let text: string | undefined;
   try {
-    text = fs.readFileSync(file, 'utf8');
+    text = readWhole(file, { inFolder: true, maxBytes: MOST_BYTES }).toString('utf8');
     const json: unknown = JSON.parse(text);
     return { text, json: isJsonObject(json) ? json : undefined };
   } catch {
@@ -128,7 +153,7 @@ function read(file: string): { text: string | undefined; json: JsonObject | unde
  * one finds the other's new lock in its hand, and puts it back.
  */
 function takeAway(file: string, text: string | undefined): void {
-  const aside = `${file}.${process.pid}`;
+  const aside = temporaryName(file);
   try {
     fs.renameSync(file, aside);
     if (read(aside).text !== text) fs.linkSync(aside, file);

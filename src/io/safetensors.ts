@@ -7,6 +7,7 @@ import { crc32 } from 'node:zlib';
 import { FusedLoraError } from '../base/errors';
 import { writeFileAtomicWith } from './atomic';
 import { DTYPE_BYTES, FLOAT_DTYPES, type TensorDType, toBfloat16, toFloat16, toFloat32 } from './dtypes';
+import { type OpenOptions, openToRead } from './open';
 import { damaged, type Header, MAX_HEADER_BYTES, parseHeader } from './safetensors_header';
 
 export type { TensorDType } from './dtypes';
@@ -40,21 +41,6 @@ export interface TensorData {
 
 /** Values to write, before they are rounded to the dtype. */
 export type TensorValues = Float32Array | Float64Array | BigInt64Array;
-
-function openForRead(file: string): number {
-  try {
-    return fs.openSync(file, 'r');
-  } catch (error) {
-    const reason = (error as NodeJS.ErrnoException).code ?? String(error);
-    throw new FusedLoraError(
-      'FILE_NOT_FOUND',
-      `${file}: can not be read (${reason}). Check the path and permissions.`,
-      {
-        cause: error,
-      },
-    );
-  }
-}
 
 /** Fills `into` from the file; false where the file ends too soon. */
 function readFully(fd: number, into: Uint8Array, offset: number): boolean {
@@ -94,7 +80,7 @@ export function readTensorBytes(info: TensorInfo): Uint8Array {
 
 /** Opens the file of a tensor if it can still be the one whose header was read. */
 function openSource(info: TensorInfo): { fd: number; modified: boolean } {
-  const fd = openForRead(info.file);
+  const fd = openToRead(info.file);
   try {
     const stat = fs.fstatSync(fd);
     if (stat.size !== info.fileSize)
@@ -219,15 +205,15 @@ export class SafetensorsFile {
   /**
    * Reads and checks the header only.
    *
+   * @param options `inFolder: true` refuses a link that leaves the folder of the file.
    * @throws FusedLoraError FILE_NOT_FOUND; INVALID_CHECKPOINT when the file is truncated, holds
    * offsets out of range, overlapping or leaving gaps, sizes that do not fit their shape, a name
    * twice, or no JSON header of at most 100 MB.
    */
-  static open(file: string): SafetensorsFile {
-    const fd = openForRead(file);
+  static open(file: string, options: Pick<OpenOptions, 'inFolder'> = {}): SafetensorsFile {
+    const fd = openToRead(file, options);
     try {
       const stat = fs.fstatSync(fd);
-      if (!stat.isFile()) throw damaged(file, 'is not a file');
       const start = new Uint8Array(8);
       if (stat.size < 8 || !readFully(fd, start, 0))
         throw damaged(file, `has ${stat.size} bytes, too few for a header`);

@@ -65,14 +65,16 @@ const text = (value: unknown) => (typeof value === 'string' && value !== '' ? va
 export function adapterFacts(dir: string): AdapterFacts {
   const folder = findAdapterFolder(dir, 'default');
   const configFile = path.join(folder, ADAPTER_CONFIG);
-  const json = readJsonObject(configFile, 'to know the adapter', 'INVALID_CONFIG');
+  const json = readJsonObject(configFile, 'to know the adapter', 'INVALID_CONFIG', { inFolder: true });
   const mapping = json['auto_mapping'];
   const baseClass = isJsonObject(mapping) ? text(mapping['base_model_class']) : undefined;
   const taskType = text(json['task_type']);
   const head = new Map<string, readonly number[]>();
   let numLabels: number | undefined;
   let vocabSize: number | undefined;
-  for (const [key, { shape }] of plainKeys(SafetensorsFile.open(openAdapterWeights(folder)).tensors)) {
+  for (const [key, { shape }] of plainKeys(
+    SafetensorsFile.open(openAdapterWeights(folder), { inFolder: true }).tensors,
+  )) {
     const at = key.startsWith(PREFIX) ? key.slice(PREFIX.length) : key;
     if (/(^|\.)embeddings\.word_embeddings\.weight$/.test(at)) vocabSize = shape[0];
     if (!HEADS.some((name) => at.startsWith(`${name}.`))) continue;

@@ -275,11 +275,11 @@ export function loadAdapter(model: Module, dir: string, options: string | LoadAd
   const tell = given.onNotice ?? ((line: string) => process.emitWarning(printable(line), { type: 'FusedLoraWarning' }));
   const folder = findAdapterFolder(dir, given.name ?? 'default');
   const file = path.join(folder, CONFIG);
-  const json = readJsonObject(file, 'to load the adapter', 'INVALID_CONFIG');
+  const json = readJsonObject(file, 'to load the adapter', 'INVALID_CONFIG', { inFolder: true });
   const config = configFromPeft(json, file);
   const notices = checkPeftFields(json, file, given.trainable === true);
   const weights = openAdapterWeights(folder);
-  const plain = plainKeys(SafetensorsFile.open(weights).tensors);
+  const plain = plainKeys(SafetensorsFile.open(weights, { inFolder: true }).tensors);
   const root = rootOf(model, plain.keys());
   const tensors = rooted(plain, root);
   const left = leaveOut(model, tensors, root);

@@ -207,9 +207,15 @@ export abstract class Module {
     return loadState(this, state, options.strict ?? true);
   }
 
-  /** Frees what the devices hold for the parameters of this module and below; the values stay. */
+  /**
+   * Frees what the devices hold for the parameters of this module and below; the values stay.
+   *
+   * @throws FusedLoraError BUSY while a step runs on one of them; nothing is freed then.
+   */
   dispose(): void {
-    for (const parameter of this.parameters()) parameter.dispose();
+    const parameters = this.parameters();
+    for (const parameter of parameters) parameter.checkIdle();
+    for (const parameter of parameters) parameter.dispose();
   }
 
   /** What `toString` prints in the parentheses of a module without children. */

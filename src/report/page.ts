@@ -153,10 +153,11 @@ function heading(runs: readonly RunRecord[]): { title: string; head: Html } {
   }
   const { start } = run;
   const { word, reason } = state(run);
-  const line = start && [start.task, start.method, new Date(start.time).toISOString().slice(0, 16).replace('T', ' ')];
+  const time = start?.time && `${new Date(start.time).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
+  const line = start && [start.task, start.method, time].filter((part) => part !== undefined);
   return {
     title: `${run.name}: training report`,
-    head: html`<header><h1>${run.name}</h1><p>${line && `${line.join(' · ')} UTC · `}${word}</p>${reason && html`<p class="reason">${reason}</p>`}</header>`,
+    head: html`<header><h1>${run.name}</h1><p>${line && `${line.join(' · ')} · `}${word}</p>${reason && html`<p class="reason">${reason}</p>`}</header>`,
   };
 }
 
@@ -177,7 +178,7 @@ export function renderReport(runs: readonly RunRecord[]): string {
   const data = jsonForScript(charts);
   const scripts = [asset('uplot/dist/uPlot.iife.min.js'), asset('page.js')];
   const hashes = scripts.map((text) => `'sha256-${createHash('sha256').update(text).digest('base64')}'`);
-  const policy = `default-src 'none'; script-src ${hashes.join(' ')}; style-src 'unsafe-inline'; img-src data:`;
+  const policy = `default-src 'none'; script-src ${hashes.join(' ')}; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'`;
   return html`${trusted('<!DOCTYPE html>')}
 <html lang="en"><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="${policy}">
 <meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark"><title>${title}</title>

@@ -6,12 +6,19 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { FusedLoraError } from '../base/errors';
+import { isJsonObject } from '../io/json';
+import { readWhole } from '../io/open';
+import { validate } from '../io/validate';
 import type { ErrorAnalysis } from '../metrics/error_analysis';
 import type { CheckpointEvent, EvaluationEvent, StepEvent } from '../train/events';
 import { EVENTS } from '../train/output';
+import { EVENT_SCHEMAS } from './event_schemas';
 
 /** Of the log's lines; raised when a field changes its meaning. */
 export const LOG_VERSION = 1;
+
+/** Of a log: a line a step of a run of a million steps. */
+const MOST_BYTES = 400 << 20;
 
 /** How many examples have so many tokens: `counts[n]` of n tokens, special tokens counted. */
 export interface DataFacts {
@@ -129,10 +136,12 @@ function byStep<T extends { step: number }>(events: readonly T[]): T[] {
 /**
  * @param name what reports call the run. Lines that are not JSON (the last one of a run that was
  *   killed) and unknown events are passed over.
+ * @param file for errors.
+ * @throws FusedLoraError INVALID_DATA naming file, line and field of an event that is none of ours.
  */
-export function parseRecord(text: string, name: string): RunRecord {
+export function parseRecord(text: string, name: string, file = EVENTS): RunRecord {
   const events = new Map<string, object[]>();
-  for (const line of text.split('\n')) {
+  for (const [i, line] of text.split('\n').entries()) {
     if (line.trim() === '') continue;
     let event: unknown;
     try {
@@ -140,11 +149,13 @@ export function parseRecord(text: string, name: string): RunRecord {
     } catch {
       continue;
     }
-    const kind = typeof event === 'object' && event !== null ? (event as { event?: unknown }).event : undefined;
-    if (typeof kind !== 'string') continue;
+    const kind = isJsonObject(event) ? event['event'] : undefined;
+    if (typeof kind !== 'string' || !isJsonObject(event)) continue;
+    const schema = Object.hasOwn(EVENT_SCHEMAS, kind) ? EVENT_SCHEMAS[kind] : undefined;
+    if (schema) validate(schema, event, `${file}:${i + 1}`, 'INVALID_DATA');
     const known = events.get(kind);
-    if (known) known.push(event as object);
-    else events.set(kind, [event as object]);
+    if (known) known.push(event);
+    else events.set(kind, [event]);
   }
   const all = <T>(kind: string) => (events.get(kind) ?? []) as T[];
   const end = all<EndEvent>('end').at(-1);
@@ -169,17 +180,12 @@ export function parseRecord(text: string, name: string): RunRecord {
  */
 export function readRecord(run: string): RunRecord {
   const file = fs.statSync(run, { throwIfNoEntry: false })?.isDirectory() ? path.join(run, EVENTS) : run;
-  let text: string;
-  try {
-    text = fs.readFileSync(file, 'utf8');
-  } catch (cause) {
-    throw new FusedLoraError(
-      'FILE_NOT_FOUND',
-      `${file}: can not be read (${(cause as NodeJS.ErrnoException).code}). Give the output folder of a training run, which has an events.jsonl.`,
-      { cause },
-    );
-  }
-  const record = parseRecord(text, path.basename(file === run ? path.resolve(file, '..') : path.resolve(run)));
+  const text = readWhole(file, {
+    inFolder: file !== run,
+    maxBytes: MOST_BYTES,
+    remedy: 'Give the output folder of a training run, which has an events.jsonl.',
+  }).toString('utf8');
+  const record = parseRecord(text, path.basename(file === run ? path.resolve(file, '..') : path.resolve(run)), file);
   if (record.start === undefined && record.steps.length === 0) {
     throw new FusedLoraError(
       'INVALID_DATA',

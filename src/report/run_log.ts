@@ -5,11 +5,12 @@
  */
 import * as path from 'node:path';
 import { FusedLoraError } from '../base/errors';
+import { writeFileAtomic } from '../io/atomic';
 import type { ErrorAnalysis } from '../metrics/error_analysis';
 import { eventLog } from '../train/event_log';
 import { EVENTS, REPORT } from '../train/output';
-import { writeReport } from './index';
-import type { DetailsEvent, EndEvent, StartEvent } from './record';
+import { renderReport } from './page';
+import { type DetailsEvent, type EndEvent, readRecord, type StartEvent } from './record';
 
 export interface RunLogOptions {
   /** Whether a report is written when the run ends, however it does. */
@@ -26,7 +27,7 @@ export class RunLog {
     private readonly dir: string,
     private readonly options: RunLogOptions,
   ) {
-    this.callbacks = eventLog(path.join(dir, EVENTS));
+    this.callbacks = eventLog(path.join(dir, EVENTS), 1, { own: true });
   }
 
   start(event: StartEvent): void {
@@ -81,7 +82,7 @@ export class RunLog {
     if (!this.options.report) return undefined;
     const file = path.join(this.dir, REPORT);
     try {
-      writeReport([this.dir], file);
+      writeFileAtomic(file, renderReport([readRecord(this.dir)]), { own: true });
       return file;
     } catch (error) {
       this.options.onNotice(`no report: ${(error as Error).message}`);

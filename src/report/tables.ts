@@ -83,7 +83,7 @@ ${list(rows.slice(0, SHOWN_EXAMPLES))}${more.length > 0 && html`<details><summar
 }
 
 export function parameterTables({ start }: RunRecord): Html | undefined {
-  if (!start?.parameterTable) return undefined;
+  if (!start?.parameterTable || !start.parameters) return undefined;
   const { total, learnable } = start.parameters;
   const rows = start.parameterTable.map(([name, trained, size]) => ({ name, learnable: trained === 1, count: size }));
   const folded = foldLayers(rows);

@@ -15,6 +15,7 @@ import { checkOutput, findModel } from '../io/find_model';
 import { readJsonObject } from '../io/json';
 import { createModel, loadModel, saveModel, type TaskModel } from '../models';
 import { trace } from '../nn';
+import { readRecord } from '../report/record';
 import { RunLog } from '../report/run_log';
 import { checkTrainerValues, TRAINING_KEYS, type TrainerOptions, trainerOptionsOf } from '../train/options';
 import { EVENTS, prepareOutput } from '../train/output';
@@ -253,11 +254,7 @@ async function readSource(
  */
 function curveOf(events: string, steps: number): { step: number; loss: number }[] {
   const losses = new Map<number, number>();
-  for (const line of fs.readFileSync(events, 'utf8').split('\n')) {
-    if (!line.startsWith('{"event":"step"')) continue;
-    const { step, loss } = JSON.parse(line) as { step: number; loss: number };
-    losses.set(step, loss);
-  }
+  for (const { step, loss } of readRecord(events).steps) losses.set(step, loss);
   const size = Math.max(1, Math.ceil(steps / 100));
   const curve: { step: number; loss: number }[] = [];
   for (let first = 1; first <= steps; first += size) {

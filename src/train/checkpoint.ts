@@ -7,11 +7,14 @@
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
+import { z } from 'zod';
 import { FusedLoraError } from '../base/errors';
 import type { Parameter } from '../graph/parameter';
 import type { Program } from '../graph/program';
-import { writeFolderAtomic } from '../io/atomic';
+import { writeFileAtomic, writeFolderAtomic } from '../io/atomic';
+import { readJsonObject } from '../io/json';
 import { SafetensorsFile, writeSafetensors } from '../io/safetensors';
+import { expected, validate } from '../io/validate';
 
 /** Where a run stands, apart from tensors. */
 export interface RunState {
@@ -92,7 +95,7 @@ export function saveCheckpoint(
 ): string {
   const trained = program.plan.trained;
   const target = path.join(dir, `checkpoint-${state.step}`);
-  writeFolderAtomic(target, (folder) => {
+  const fill = (folder: string) => {
     const shapeOf = new Map(trained.map((p) => [p.name, p.shape]));
     writeSafetensors(
       path.join(folder, TRAINED),
@@ -115,8 +118,9 @@ export function saveCheckpoint(
       );
     }
     const file: StateFile = { formatVersion: 1, ...state, identity };
-    fs.writeFileSync(path.join(folder, 'state.json'), `${JSON.stringify(file, null, 2)}\n`);
-  });
+    writeFileAtomic(path.join(folder, 'state.json'), `${JSON.stringify(file, null, 2)}\n`);
+  };
+  writeFolderAtomic(target, fill, undefined, { own: true });
   const all = listCheckpoints(dir);
   for (const old of all.slice(0, Math.max(0, all.length - limit)))
     fs.rmSync(old.path, { recursive: true, force: true });
@@ -173,15 +177,29 @@ function remedyFor(key: string): string {
     : 'Resume with the settings it was made with, or start anew in another output folder';
 }
 
-function readState(folder: string): StateFile {
+const counter = expected.integer(0);
+const number = z.number({ error: 'a number' });
+/** JSON writes NaN as null. */
+const stateFields = z.object({
+  formatVersion: number,
+  step: counter,
+  epoch: counter,
+  microBatch: counter,
+  forwardNumber: counter,
+  bestMetric: number.nullable(),
+  bestStep: counter.nullable(),
+  evaluationsWithoutBest: counter,
+  lossSum: number.nullable().transform((sum) => sum ?? Number.NaN),
+  identity: z.record(z.string(), z.union([z.string(), z.number()], { error: 'a string or a number' }), {
+    error: 'an object',
+  }),
+});
+
+function readState(folder: string): z.output<typeof stateFields> {
   const file = path.join(folder, 'state.json');
   try {
-    const state = JSON.parse(fs.readFileSync(file, 'utf8')) as StateFile;
-    const counters = [state.step, state.epoch, state.microBatch, state.forwardNumber];
-    if (!counters.every((n) => Number.isSafeInteger(n) && n >= 0) || typeof state.identity !== 'object') {
-      throw new Error('its counters are not whole numbers');
-    }
-    return state;
+    const json = readJsonObject(file, 'to go on from it', 'INVALID_CHECKPOINT', { inFolder: true });
+    return validate(stateFields, json, file, 'INVALID_CHECKPOINT');
   } catch (cause) {
     throw new FusedLoraError(
       'INVALID_CHECKPOINT',
@@ -192,7 +210,7 @@ function readState(folder: string): StateFile {
 }
 
 function readTensors(file: string, trained: readonly Parameter[], suffixes: readonly string[]): TensorSnapshot {
-  const tensors = SafetensorsFile.open(file);
+  const tensors = SafetensorsFile.open(file, { inFolder: true });
   const result: TensorSnapshot = new Map();
   for (const p of trained) {
     for (const suffix of suffixes) {

@@ -2,10 +2,9 @@
  * Appends what a run tells to events.jsonl as it goes on: {"event": "step" | "evaluate" | …, …},
  * one JSON object a line. docs/cli.md has the fields; src/report/record.ts reads them again.
  */
-import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { printableJson } from '../base/printable';
-import { notWritable } from '../io/atomic';
+import { appendLine, appendOwnLine, notWritable, type WriteOptions } from '../io/atomic';
 import { makeFolder } from '../io/folders';
 import type { TrainerCallbacks } from './events';
 
@@ -14,14 +13,20 @@ import type { TrainerCallbacks } from './events';
  * has `elapsed`, the seconds since the log was opened.
  *
  * @param everySteps write every n-th step's line. Default 1.
+ * @param options `own: true` where the file belongs to a run's folder: a link of its name is
+ * replaced, not followed.
  */
-export function eventLog(file: string, everySteps = 1): TrainerCallbacks & { append(event: object): void } {
+export function eventLog(
+  file: string,
+  everySteps = 1,
+  { own = false }: WriteOptions = {},
+): TrainerCallbacks & { append(event: object): void } {
+  let first = true;
   const append = (event: object) => {
-    try {
-      fs.appendFileSync(file, `${printableJson(event)}\n`);
-    } catch (cause) {
-      throw notWritable(file, cause);
-    }
+    const line = printableJson(event);
+    if (own) appendOwnLine(file, line, first);
+    else appendLine(file, line);
+    first = false;
   };
   try {
     makeFolder(path.dirname(file));

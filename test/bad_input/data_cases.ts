@@ -170,7 +170,7 @@ export const DATA_CASES: readonly BadInput[] = [
   }),
   file('tabs, though it is called so', 'a.csv', 'text\tlabel\na\t1\n', [
     'no column for the text',
-    'the header names "text\tlabel"',
+    'the header names "text\\tlabel"',
   ]),
 
   // TSV and JSONL.

@@ -1,6 +1,7 @@
 import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
+import { Worker } from 'node:worker_threads';
 import { OutputLock } from '../../src/io/output_lock';
 import { errorMessage, temporaryFolder } from './temporary';
 
@@ -41,6 +42,50 @@ test('the lock of a run that was killed does not count, nor one of another machi
     expect(free()).toEqual([]);
   },
 );
+
+(fs.existsSync('/proc/thread-self') ? test : test.skip)(
+  'the lock of a worker counts as long as the worker runs, not its process',
+  async () => {
+    // What a run in a worker writes: its thread's number, and when that began.
+    const worker = new Worker(
+      `const { parentPort } = require('node:worker_threads');
+      const tid = Number(require('node:fs').readlinkSync('/proc/thread-self').split('/')[2]);
+      const stat = require('node:fs').readFileSync('/proc/self/task/' + tid + '/stat', 'utf8');
+      parentPort.postMessage({ tid, begin: stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] });
+      setInterval(() => {}, 1000);`,
+      { eval: true },
+    );
+    const { tid, begin } = await new Promise<{ tid: number; begin: string }>((resolve) =>
+      worker.once('message', resolve),
+    );
+    expect(tid).not.toBe(process.pid);
+    write({ pid: process.pid, tid, begin, host: os.hostname() });
+    errorMessage('BUSY', () => OutputLock.take(dir));
+    await worker.terminate();
+    expect(free()).toEqual([]);
+  },
+);
+
+test('a lock names its thread, and is unlike any other', () => {
+  const contents = [1, 2].map(() => {
+    const lock = OutputLock.take(dir);
+    const json = JSON.parse(fs.readFileSync(file, 'utf8')) as { pid: number; tid?: number; id: string };
+    lock.release();
+    return json;
+  });
+  expect(contents[0]?.id).not.toBe(contents[1]?.id);
+  if (fs.existsSync('/proc/thread-self')) {
+    expect(contents[0]?.tid).toBe(Number(fs.readlinkSync('/proc/thread-self').split('/')[2]));
+  }
+});
+
+test('a link in place of a lock is taken away, and what it leads to stays', () => {
+  const outside = path.join(temporaryFolder(), 'outside.json');
+  fs.writeFileSync(outside, JSON.stringify({ pid: process.pid, host: os.hostname() }));
+  fs.symlinkSync(outside, file);
+  expect(free()).toEqual([]);
+  expect(fs.readFileSync(outside, 'utf8')).toContain('pid');
+});
 
 test('a lock that another run has taken over is left to it', () => {
   const lock = OutputLock.take(dir);

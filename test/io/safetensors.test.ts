@@ -235,7 +235,9 @@ describe('SafetensorsFile.open refuses', () => {
 
   test.each(cases)('%s', (_, make, message) => {
     const file = make();
-    const text = errorMessage('INVALID_CHECKPOINT', () => SafetensorsFile.open(file));
+    // A folder is no file at all; the others are damaged ones.
+    const code = fs.statSync(file).isDirectory() ? 'FILE_NOT_FOUND' : 'INVALID_CHECKPOINT';
+    const text = errorMessage(code, () => SafetensorsFile.open(file));
     expect(text).toMatch(message);
     expect(text).toContain(file);
     expect(text).toContain('fetch or write it again');

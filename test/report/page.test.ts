@@ -33,6 +33,7 @@ test('nothing is loaded from elsewhere, and the policy forbids it', () => {
   ).toEqual([]);
   expect(single).not.toMatch(/@import|url\(|\bfetch\(|XMLHttpRequest/);
   expect(single).toMatch(/Content-Security-Policy" content="default-src &#39;none&#39;; script-src &#39;sha256-/);
+  expect(single).toMatch(/img-src data:; base-uri &#39;none&#39;; form-action &#39;none&#39;"/);
 });
 
 test('one run: curves, confusion, scores, hardest examples, parameters, settings, timings, machine', () => {

@@ -1,10 +1,10 @@
 /** Reading event logs, whole ones and such as a killed process leaves. */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { readRecord } from '../../src/report';
+import { readRecord, renderReport } from '../../src/report';
 import { parseRecord } from '../../src/report/record';
 import { binned, binWidth, pointsOf, smoothed, thinned } from '../../src/report/series';
-import { temporaryFolder } from '../io/temporary';
+import { errorMessage, temporaryFolder } from '../io/temporary';
 import { logOf } from './records';
 
 const dir = temporaryFolder();
@@ -55,6 +55,40 @@ test('what is no run is an error that says what to give', () => {
   expect(() => readRecord(path.join(dir, 'empty'))).toThrow(/events\.jsonl: can not be read/);
   fs.writeFileSync(path.join(dir, 'other.jsonl'), '{"text": "a"}\n');
   expect(() => readRecord(path.join(dir, 'other.jsonl'))).toThrow(/is no event log/);
+});
+
+describe('a damaged log', () => {
+  const good = () => logOf().split('\n');
+  const lineOf = (kind: string) => good().findIndex((line) => line.startsWith(`{"event":"${kind}"`));
+  test.each([
+    ['start', { time: 'yesterday' }, /"time" is "yesterday"; expected a time/],
+    ['start', { settings: 3 }, /"settings" is 3/],
+    ['start', { parameterTable: [['a', 2, 3]] }, /"parameterTable\.0\.1" is 2/],
+    ['start', { data: { train: { examples: 1, lengthCounts: 'x' } } }, /"data\.train\.lengthCounts" is "x"/],
+    ['step', { step: null }, /"step" is null; expected a whole number/],
+    ['step', { loss: '0.1' }, /"loss" is "0\.1"; expected a number/],
+    ['evaluate', { metrics: [] }, /"metrics" is \[\]/],
+    ['evaluate', { metrics: { f1: {} } }, /"metrics\.f1" is \{\}/],
+    ['details', { hardest: [null] }, /"hardest\.0" is null; expected an object/],
+    ['details', { confusion: [[1], 'x'] }, /"confusion\.1" is "x"/],
+    ['details', { scores: [{ name: 'a', precision: null, recall: 1, f1: 1, support: 1 }] }, /"scores\.0\.precision"/],
+    ['end', { seconds: { training: '1' } }, /"seconds\.training" is "1"/],
+  ])('%s with %j is told by file and line, and is no fault of ours', (kind, wrong, says) => {
+    const lines = good();
+    const at = lineOf(kind);
+    lines[at] = JSON.stringify({ ...(JSON.parse(lines[at] as string) as object), ...wrong });
+    const file = path.join(dir, 'damaged.jsonl');
+    fs.writeFileSync(file, lines.join('\n'));
+    const message = errorMessage('INVALID_DATA', () => readRecord(file));
+    expect(message).toMatch(says);
+    expect(message.startsWith(`${file}:${at + 1}: `)).toBe(true);
+  });
+
+  test('whatever passes makes a page: a log with few fields, and events that are no objects', () => {
+    const lines = ['{"event":"start"}', 'null', '[]', '{"event":7}', '{"event":"step","step":1}', '{"event":"end"}'];
+    fs.writeFileSync(path.join(dir, 'short.jsonl'), lines.join('\n'));
+    expect(renderReport([readRecord(path.join(dir, 'short.jsonl'))])).toContain('finished');
+  });
 });
 
 describe('curves', () => {

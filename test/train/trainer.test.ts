@@ -3,6 +3,8 @@ import * as os from 'node:os';
 import * as path from 'node:path';
 import { FusedLoraError } from '../../src/base/errors';
 import { Parameter } from '../../src/graph/parameter';
+import { plan } from '../../src/graph/plan';
+import { Program } from '../../src/graph/program';
 import { argmaxRows } from '../../src/metrics/metrics';
 import { native } from '../../src/native';
 import { type LossOptions, trace } from '../../src/nn';
@@ -123,6 +125,51 @@ describe('Trainer', () => {
     expect(await again({})).toBe('INVALID_CHECKPOINT');
     fs.writeFileSync(path.join(newest, 'state.json'), '{');
     expect(await again({})).toBe('INVALID_CHECKPOINT');
+  });
+
+  it('tells which field of a damaged state.json is wrong, and is never at fault itself', async () => {
+    const model = tinyModel();
+    using trainer = new Trainer({ ...tinyOptions(model), outputDir: dir, epochs: 1 });
+    await trainer.train(tinyData(16, model.numLabels));
+    const file = path.join(listCheckpoints(dir).at(-1)!.path, 'state.json');
+    const good = JSON.parse(fs.readFileSync(file, 'utf8')) as object;
+    for (const [wrong, says] of [
+      [{ identity: null }, /"identity" is null/],
+      [{ identity: { seed: [] } }, /"identity\.seed" is \[\]/],
+      [{ step: 1.5 }, /"step" is 1\.5; expected an integer of at least 0/],
+      [{ microBatch: -1 }, /"microBatch" is -1/],
+      [{ lossSum: '1' }, /"lossSum" is "1"/],
+      [{ bestMetric: {} }, /"bestMetric" is \{\}/],
+      [{ forwardNumber: undefined }, /"forwardNumber" is missing/],
+    ] as const) {
+      fs.writeFileSync(file, JSON.stringify({ ...good, ...wrong }));
+      using other = new Trainer({ ...tinyOptions(model), outputDir: dir, epochs: 1, resume: true });
+      const error = (await other.train(tinyData(16, model.numLabels)).catch((e: unknown) => e)) as FusedLoraError;
+      expect([error.code, error.message]).toEqual(['INVALID_CHECKPOINT', expect.stringMatching(says)]);
+      expect(error.message).toContain(file);
+    }
+  });
+
+  it('a model can not be disposed of in part while a step runs', async () => {
+    const model = tinyModel();
+    const planned = plan(trace(model, { training: true, loss: true }), { train: true, precision: 'fp32' });
+    using program = new Program(planned, { backend: 'cpu' });
+    const batch = await tinyData(8, model.numLabels).epoch(0).at(0);
+    const step = (number: number) =>
+      program.apply({
+        groups: [{ learningRate: 1e-3, weightDecay: 0, beta1: 0.9, beta2: 0.999, eps: 1e-8 }],
+        groupOf: () => 0,
+        step: number,
+      });
+    await program.accumulate(batch, { zeroGradients: true });
+    await step(1);
+    const running = program.accumulate(batch, { zeroGradients: true });
+    expect(() => model.dispose()).toThrow(/a step that uses it is running, and nothing was disposed/);
+    await running;
+    // A part of it gone would be DISPOSED here.
+    expect((await step(2)).applied).toBe(true);
+    model.dispose();
+    expect(model.parameters().every((p) => p.data().every(Number.isFinite))).toBe(true);
   });
 
   it('brings back the best state and stops early', async () => {

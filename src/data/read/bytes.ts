@@ -2,9 +2,10 @@
  * The bytes of a file, unzipped where it is gzip, piece by piece.
  * They become text in text_lines.ts; Parquet reads them at random places (parquet.ts).
  */
-import * as fs from 'node:fs';
+import type * as fs from 'node:fs';
 import { createGunzip } from 'node:zlib';
 import { FusedLoraError } from '../../base/errors';
+import { openHandle } from '../../io/open';
 import type { DataFile } from './files';
 
 export function invalidData(place: string, problem: string, cause?: unknown): FusedLoraError {
@@ -13,22 +14,7 @@ export function invalidData(place: string, problem: string, cause?: unknown): Fu
 
 /** @throws FusedLoraError FILE_NOT_FOUND. */
 export async function openFile({ path, name }: Pick<DataFile, 'path' | 'name'>): Promise<fs.promises.FileHandle> {
-  let handle: fs.promises.FileHandle | undefined;
-  try {
-    handle = await fs.promises.open(path, 'r');
-    if ((await handle.stat()).isDirectory()) throw Object.assign(new Error('is a folder'), { code: 'EISDIR' });
-    return handle;
-  } catch (cause) {
-    await handle?.close();
-    const reason = (cause as NodeJS.ErrnoException).code ?? String(cause);
-    throw new FusedLoraError(
-      'FILE_NOT_FOUND',
-      `${name}: can not be read (${reason}). Check the path and permissions.`,
-      {
-        cause,
-      },
-    );
-  }
+  return openHandle(path, { name });
 }
 
 /** Whether the file begins as gzip does; its name may say otherwise. */

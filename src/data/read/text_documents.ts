@@ -6,6 +6,7 @@ import * as fs from 'node:fs';
 import * as readline from 'node:readline';
 import { createGunzip } from 'node:zlib';
 import { FusedLoraError } from '../../base/errors';
+import { openToRead } from '../../io/open';
 
 /**
  * The lines of text files (.txt, or .gz of one), blank ones left out, streamed.
@@ -14,13 +15,7 @@ import { FusedLoraError } from '../../base/errors';
  */
 export async function* readDocuments(files: readonly string[]): AsyncGenerator<string> {
   for (const file of files) {
-    let fd: number;
-    try {
-      fd = fs.openSync(file, 'r');
-    } catch (cause) {
-      throw new FusedLoraError('FILE_NOT_FOUND', `${file}: can not be read (${(cause as Error).message})`, { cause });
-    }
-    const bytes = fs.createReadStream(file, { fd });
+    const bytes = fs.createReadStream(file, { fd: openToRead(file) });
     const unzipped = file.endsWith('.gz') ? bytes.pipe(createGunzip()) : bytes;
     let damage: Error | undefined;
     const lines = readline.createInterface({ input: unzipped, crlfDelay: Number.POSITIVE_INFINITY });

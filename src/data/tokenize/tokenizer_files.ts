@@ -6,6 +6,8 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { FusedLoraError } from '../../base/errors';
+import { parseJsonObject } from '../../io/json';
+import { readWhole } from '../../io/open';
 import type { GivenToken } from './added_tokens';
 import { folderTokens } from './folder_tokens';
 import { short } from './refused';
@@ -30,6 +32,16 @@ const GENERIC_CLASS = /^(PreTrainedTokenizer(Fast)?|TokenizersBackend)$/;
 
 function invalid(source: string, problem: string, cause?: unknown): FusedLoraError {
   return new FusedLoraError('INVALID_TOKENIZER', `${source}: ${problem}`, { cause });
+}
+
+/** Beside the files that hold the vocabulary. */
+const OPTION_FILES = ['tokenizer_config.json', 'special_tokens_map.json', 'added_tokens.json'];
+
+/** The files of a folder that a tokenizer is read from. */
+export function filesOfTokenizer(dir: string): string[] {
+  const has = (name: string) => fs.existsSync(path.join(dir, name));
+  const vocabularies = [['tokenizer.json'], ['vocab.json', 'merges.txt'], ['vocab.txt']];
+  return [...(vocabularies.find((files) => files.every(has)) ?? []), ...OPTION_FILES.filter(has)];
 }
 
 /** Reads what is in a folder: tokenizer.json, else vocab.json and merges.txt, else vocab.txt. */
@@ -79,27 +91,27 @@ function mainFile(dir: string, config: Record<string, unknown>): [source: string
   );
 }
 
+/** Bytes of a tokenizer's file: the largest of the hub have 35 MB. */
+const MOST_BYTES = 256 << 20;
+
+/** @throws FusedLoraError INVALID_TOKENIZER for what is no file of its folder. */
+export function readTokenizerFile(file: string): Buffer {
+  return readWhole(file, { inFolder: true, code: 'INVALID_TOKENIZER', maxBytes: MOST_BYTES, remedy: REMEDY });
+}
+
 function readText(file: string): string {
+  const bytes = readTokenizerFile(file);
   try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(fs.readFileSync(file));
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (cause) {
     throw invalid(file, `can not be read (${(cause as Error).message}); copy it again from the model`, cause);
   }
 }
 
-function readObject(file: string): Record<string, unknown> {
-  const text = readText(file);
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (cause) {
-    throw invalid(file, `is not JSON (${(cause as Error).message}); copy it again from the model`, cause);
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw invalid(file, 'is not a JSON object; copy it again from the model');
-  }
-  return value as Record<string, unknown>;
-}
+/** At the end of errors about a tokenizer's file. */
+const REMEDY = 'Is it damaged? Then copy it again from the model.';
+
+const readObject = (file: string) => parseJsonObject(readText(file), file, 'INVALID_TOKENIZER', REMEDY);
 
 /** transformers passes token types to models whose tokenizer class has them; RoBERTa's has not. */
 function hasTokenTypes(config: Record<string, unknown>): boolean {

@@ -7,7 +7,9 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { FusedLoraError } from '../../base/errors';
+import { writeFileAtomic } from '../atomic';
 import { makeFolder } from '../folders';
+import { readWhole } from '../open';
 import type { Repository } from './ids';
 
 export const isCommit = (revision: string) => /^[0-9a-f]{40}$/.test(revision);
@@ -37,7 +39,9 @@ export function insideOf(folder: string, name: string): string {
 export function cachedCommit(folder: string, revision: string): string | undefined {
   if (isCommit(revision)) return revision;
   try {
-    const commit = fs.readFileSync(insideOf(path.join(folder, 'refs'), revision), 'utf8').trim();
+    const commit = readWhole(insideOf(path.join(folder, 'refs'), revision), { maxBytes: 1000 })
+      .toString('utf8')
+      .trim();
     return isCommit(commit) ? commit : undefined;
   } catch {
     return undefined;
@@ -47,10 +51,8 @@ export function cachedCommit(folder: string, revision: string): string | undefin
 export function rememberCommit(folder: string, revision: string, commit: string): void {
   if (revision === commit || cachedCommit(folder, revision) === commit) return;
   const file = insideOf(path.join(folder, 'refs'), revision);
-  const temporary = `${file}.${process.pid}.tmp`;
   makeFolder(path.dirname(file));
-  fs.writeFileSync(temporary, commit);
-  fs.renameSync(temporary, file);
+  writeFileAtomic(file, commit, { own: true });
 }
 
 /** Files of a snapshot, by path below it; links whose content is gone are left out. */
@@ -70,6 +72,6 @@ export function linkBlob(blob: string, pointer: string): void {
   try {
     fs.symlinkSync(path.relative(path.dirname(pointer), blob), pointer);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') fs.copyFileSync(blob, pointer);
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') fs.copyFileSync(blob, pointer, fs.constants.COPYFILE_EXCL);
   }
 }

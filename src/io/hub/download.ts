@@ -3,12 +3,13 @@
  * was cut off, checked, and seen whole or not at all.
  * Requests are made by client.ts; the folder's layout is that of cache.ts.
  */
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { FusedLoraError } from '../../base/errors';
 import { makeFolder } from '../folders';
+import { openToRead } from '../open';
 import { insideOf, linkBlob, snapshotFolder } from './cache';
 import { checkSignal, HubUnreachable, hubError, hubFetch, reasonOf } from './client';
 import { nameOf, type Repository } from './ids';
@@ -18,6 +19,10 @@ import type { HubSettings } from './settings';
  * Connections that are cut before a download is given up; each goes on where the last one ended.
  */
 const CUTS = 5;
+
+const { O_WRONLY, O_APPEND, O_CREAT, O_NOFOLLOW = 0 } = fs.constants;
+/** Never through a link. */
+const APPEND = O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW;
 
 /** A file as the hub's listing has it. */
 export interface RemoteFile {
@@ -89,21 +94,21 @@ async function fetchBlob(blob: string, place: Place, file: RemoteFile, settings:
   }
 }
 
-let counter = 0;
-
 /**
  * A name for this process alone, with what an earlier
  * download left; nobody else goes on writing to it then.
  */
 function claimPartial(blob: string): string {
   const shared = `${blob}.incomplete`;
-  const own = `${shared}.${process.pid}-${++counter}`;
+  const own = `${shared}.${process.pid}-${randomUUID()}`;
   const left = fs.readdirSync(path.dirname(blob)).filter((name) => name.startsWith(`${path.basename(shared)}.`));
-  const abandoned = left.find((name) => !isRunning(Number(/\.(\d+)-\d+$/.exec(name)?.[1])));
+  const abandoned = left.find((name) => !isRunning(Number(/\.(\d+)-[\w-]+$/.exec(name)?.[1])));
   for (const partial of [shared, ...(abandoned === undefined ? [] : [path.join(path.dirname(blob), abandoned)])]) {
     try {
       fs.renameSync(partial, own);
-      return own;
+      // What is appended to must be a file of this cache.
+      if (fs.lstatSync(own).isFile()) return own;
+      fs.rmSync(own);
     } catch {
       // Not there, or another process was faster.
     }
@@ -128,7 +133,7 @@ async function fill(own: string, place: Place, file: RemoteFile, settings: HubSe
   const label = `${nameOf(repository)}/${file.name}`;
   const have = () => fs.statSync(own, { throwIfNoEntry: false })?.size ?? 0;
   if (have() > file.size) fs.rmSync(own);
-  if (file.size === 0) fs.writeFileSync(own, '');
+  if (file.size === 0) fs.closeSync(fs.openSync(own, APPEND));
   let failure: unknown;
   const request = answered(settings, (error) => {
     // The library hands on messages alone.
@@ -148,7 +153,10 @@ async function fill(own: string, place: Place, file: RemoteFile, settings: HubSe
         downloadInfo: { url, size: file.size, etag: file.etag },
         xet: false,
       });
-      await pipeline((blob as Blob).slice(before, file.size).stream(), fs.createWriteStream(own, { flags: 'a' }));
+      await pipeline(
+        (blob as Blob).slice(before, file.size).stream(),
+        fs.createWriteStream(own, { fd: fs.openSync(own, APPEND) }),
+      );
       if (have() <= before) throw new Error('the connection ended without data');
     } catch (error) {
       checkSignal(settings.signal);
@@ -198,7 +206,7 @@ async function damageOf(own: string, { size, etag }: RemoteFile): Promise<string
   if (got !== size) return `has ${got} of ${size} bytes`;
   if (!/^([0-9a-f]{40}|[0-9a-f]{64})$/.test(etag)) return undefined;
   const hash = etag.length === 64 ? createHash('sha256') : createHash('sha1').update(`blob ${size}\0`);
-  await pipeline(fs.createReadStream(own), hash);
+  await pipeline(fs.createReadStream(own, { fd: openToRead(own) }), hash);
   const digest = hash.digest('hex');
   return digest === etag ? undefined : `has the checksum ${digest}, not ${etag}`;
 }

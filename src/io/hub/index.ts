@@ -178,7 +178,9 @@ function noWeights({ repository, files }: Snapshot, weights: readonly string[]):
 
 /** Shards that an index names. What is wrong with it is told when the folder is opened. */
 function shardsOf(index: string): string[] {
-  const { weight_map: map } = readJsonObject(index, 'to find the shards of the model', 'INVALID_CHECKPOINT');
+  const { weight_map: map } = readJsonObject(index, 'to find the shards of the model', 'INVALID_CHECKPOINT', {
+    inFolder: true,
+  });
   const shards = isJsonObject(map) ? Object.values(map) : [];
   return [
     ...new Set(shards.filter((shard) => typeof shard === 'string' && /^[^/\\]+\.safetensors$/.test(shard))),

@@ -8,6 +8,7 @@ import * as path from 'node:path';
 import { z } from 'zod';
 import { TASKS } from '../../base/tasks';
 import type { Tokenizer } from '../../data/tokenize/tokenizer';
+import { filesOfTokenizer, readTokenizerFile } from '../../data/tokenize/tokenizer_files';
 import type { TruncationSide } from '../../data/tokenize/truncate';
 import type { Precision } from '../../graph/precision';
 import { writeFileAtomic } from '../../io/atomic';
@@ -31,7 +32,7 @@ const fields = z.object({
 export function readRecord(dir: string): ModelRecord | undefined {
   const file = path.join(dir, SETTINGS);
   if (!fs.existsSync(file)) return undefined;
-  return validate(fields, readJsonObject(file, 'to know the labels', 'INVALID_CONFIG'), file);
+  return validate(fields, readJsonObject(file, 'to know the labels', 'INVALID_CONFIG', { inFolder: true }), file);
 }
 
 /** What a record is written of: a TextModel is one. */
@@ -97,14 +98,18 @@ const TOKENIZER_CONFIG = 'tokenizer_config.json';
 
 function tokenizerConfig(dir: string): JsonObject {
   const file = path.join(dir, TOKENIZER_CONFIG);
-  return fs.existsSync(file) ? readJsonObject(file, 'to know the tokenizer', 'INVALID_TOKENIZER') : {};
+  return fs.existsSync(file) ? readJsonObject(file, 'to know the tokenizer', 'INVALID_TOKENIZER', { inFolder: true }) : {};
 }
 
-/** Copies a tokenizer's files. */
+/**
+ * Copies the files that a tokenizer is read from, and those alone: what else lies in a folder, or
+ * where its links lead, is nobody's who opens it.
+ *
+ * @throws FusedLoraError INVALID_TOKENIZER for a file that could not be read as part of it.
+ */
 export function copyTokenizer(from: string, to: string): void {
-  for (const name of TOKENIZER_FILES) {
-    const file = path.join(from, name);
-    if (fs.existsSync(file)) fs.copyFileSync(file, path.join(to, name));
+  for (const name of filesOfTokenizer(from)) {
+    fs.writeFileSync(path.join(to, name), readTokenizerFile(path.join(from, name)), { flag: 'wx' });
   }
 }
 
@@ -123,7 +128,7 @@ export function sameTokenizer(one: string, other: string): boolean {
   const read = (dir: string, name: string) => {
     const file = path.join(dir, name);
     if (!fs.existsSync(file)) return Buffer.alloc(0);
-    if (name !== TOKENIZER_CONFIG) return fs.readFileSync(file);
+    if (name !== TOKENIZER_CONFIG) return readTokenizerFile(file);
     const { model_max_length: _, truncation_side: __, ...others } = tokenizerConfig(dir);
     return Buffer.from(JSON.stringify(others));
   };
