@@ -14,6 +14,7 @@ import { addRows, rowsOf } from './table_options';
 export interface ModelOptions {
   model?: string;
   adapter?: string;
+  requireModel?: boolean;
   revision?: string;
   offline?: boolean;
   tokenizer?: string;
@@ -46,7 +47,8 @@ export function addModelOptions(command: Command): Command {
   command
     .optionsGroup('Model:')
     .option('--model <dir|name>', "Hugging Face model folder, or a name on the hub (default: the adapter's base model)")
-    .option('--adapter <dir|name>', 'PEFT adapter folder, or a name on the hub');
+    .option('--adapter <dir|name>', 'PEFT adapter folder, or a name on the hub')
+    .option('--require-model', 'follow no base model that an adapter names: --model must be given');
   return addRows(command, ROWS);
 }
 
@@ -60,7 +62,7 @@ export async function openModel(
   context?: CommandContext,
   languageModel = false,
 ): Promise<TextModel> {
-  const { model, adapter, labels: labelNames, ...others } = options;
+  const { model, adapter, requireModel: requireBaseModel, labels: labelNames, ...others } = options;
   const dir = model ?? adapter;
   if (dir === undefined) {
     throw new FusedLoraError('INVALID_ARGUMENT', 'give --model DIR, --adapter DIR, or both');
@@ -69,7 +71,17 @@ export async function openModel(
   const opened = await openTextModel(
     dir,
     compact({
-      ...{ adapter, tokenizer, maxLength, truncationSide, task, labelNames, numLabels, ignoreMismatchedSizes },
+      ...{
+        adapter,
+        requireBaseModel,
+        tokenizer,
+        maxLength,
+        truncationSide,
+        task,
+        labelNames,
+        numLabels,
+        ignoreMismatchedSizes,
+      },
       ...{ revision, offline, threshold: others.threshold, signal: context?.signal, onNotice: context?.say },
     }),
   );

@@ -5,7 +5,8 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { FusedLoraError } from '../base/errors';
-import { type FetchModelOptions, fetchModel, hubModelOf, isHubUrl } from './hub';
+import { shown } from '../base/shown';
+import { type FetchModelOptions, fetchModel, hubModelOf, hubSettings, isHubUrl } from './hub';
 import { readJsonObject } from './json';
 import { ADAPTER_CONFIG, CONFIG, OTHER_WEIGHTS, WEIGHTS, WEIGHTS_INDEX } from './model_files';
 
@@ -74,12 +75,25 @@ const isModel = (dir: string) => fs.existsSync(path.join(dir, CONFIG));
 /**
  * The model that an adapter says it was trained on: a folder seen from the adapter's folder or one
  * that holds it, or from here; else a repository of the hub, where it is the name of one. A folder
- * that is not the one that the name means here and from the adapter alike is told.
+ * that is not the one that the name means here and from the adapter alike is told, and so is what
+ * is asked of the hub: without the user's token, for it was not the user who named it.
+ *
+ * @param options `requireBaseModel: true` follows no name of a file.
  */
-export async function findBaseModel(adapter: string, options: FetchModelOptions): Promise<FoundModel> {
+export async function findBaseModel(
+  adapter: string,
+  options: FetchModelOptions & { requireBaseModel?: boolean | undefined },
+): Promise<FoundModel> {
   const file = path.join(adapter, ADAPTER_CONFIG);
   const config = readJsonObject(file, 'to find the base model', 'INVALID_CONFIG', { inFolder: true });
   const { base_model_name_or_path: name, revision } = config;
+  if (options.requireBaseModel === true) {
+    throw new FusedLoraError(
+      'INVALID_ARGUMENT',
+      `${file}: names the base model ${shown(name)}, which is not followed (requireBaseModel, --require-model). If you trust it, name it yourself ` +
+        '(--model DIR with --adapter, baseModel in code).',
+    );
+  }
   if (typeof name === 'string' && name !== '') {
     const folder = isHubUrl(name) ? undefined : candidates(name, adapter).find(isModel);
     if (folder !== undefined) {
@@ -90,7 +104,12 @@ export async function findBaseModel(adapter: string, options: FetchModelOptions)
       return { folder: asGiven ? name : folder, name, revision: undefined };
     }
     if (!fs.existsSync(name) && hubModelOf(name)) {
-      return findModel(name, { ...options, revision: typeof revision === 'string' ? revision : undefined });
+      const { endpoint, offline, cacheDir } = hubSettings(options);
+      options.onNotice?.(
+        `base model of ${adapter}: ${name}, as its ${ADAPTER_CONFIG} says, ${offline ? `from ${cacheDir}` : `from ${endpoint}, asked without your token`}`,
+      );
+      const namedRevision = typeof revision === 'string' ? revision : undefined;
+      return findModel(name, { ...options, token: '', namedBy: file, revision: namedRevision });
     }
   }
   const problem =

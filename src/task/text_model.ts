@@ -33,6 +33,11 @@ export interface OpenTextModelOptions extends LoadModelOptions, HubOptions {
    * adapter_config.json.
    */
   baseModel?: string | undefined;
+  /**
+   * Whether `baseModel` must be given with an adapter: a name that stands in a file is not followed
+   * then, here or to the hub. Default false.
+   */
+  requireBaseModel?: boolean | undefined;
   /** Branch, tag or commit of `model` on the hub. Default: main. */
   revision?: string | undefined;
   /**
@@ -61,6 +66,7 @@ export const OPEN_KEYS: Record<keyof OpenTextModelOptions, true> = {
   ...HUB_KEYS,
   adapter: true,
   baseModel: true,
+  requireBaseModel: true,
   revision: true,
   tokenizer: true,
   maxLength: true,
@@ -110,10 +116,11 @@ export interface TextModel {
  */
 export async function openTextModel(model: string, options: OpenTextModelOptions = {}): Promise<TextModel> {
   checkKeys('openTextModel', options, OPEN_KEYS);
-  const { adapter, baseModel, revision, tokenizer, maxLength, truncationSide, threshold, ...others } = options;
+  const { adapter, baseModel, requireBaseModel, revision, ...more } = options;
+  const { tokenizer, maxLength, truncationSide, threshold, ...others } = more;
   const { token, cacheDir, offline, signal, onNotice, ...modelOptions } = others;
   const hub = compact({ token, cacheDir, offline, signal, onNotice });
-  const folders = await locateModel(model, { adapter, baseModel, revision, tokenizer }, hub);
+  const folders = await locateModel(model, { adapter, baseModel, requireBaseModel, revision, tokenizer }, hub);
   const facts = readFolders(folders, modelOptions.modelType);
   const { task, numLabels, labelNames, ignoreMismatchedSizes } = modelOptions;
   const said = { task, numLabels, labelNames, ignoreMismatchedSizes, maxLength, truncationSide, threshold };
@@ -140,10 +147,10 @@ export interface ModelFolders {
  */
 export async function locateModel(
   model: string,
-  parts: Pick<OpenTextModelOptions, 'adapter' | 'baseModel' | 'revision' | 'tokenizer'>,
+  parts: Pick<OpenTextModelOptions, 'adapter' | 'baseModel' | 'requireBaseModel' | 'revision' | 'tokenizer'>,
   hub: FetchOptions,
 ): Promise<ModelFolders> {
-  const { adapter, baseModel, revision, tokenizer } = parts;
+  const { adapter, baseModel, requireBaseModel, revision, tokenizer } = parts;
   const given = await findModel(model, { ...hub, revision });
   const adapterDir =
     adapter !== undefined ? (await findModel(adapter, hub)).folder : isAdapter(given.folder) ? given.folder : undefined;
@@ -151,7 +158,7 @@ export async function locateModel(
     baseModel !== undefined
       ? await findModel(baseModel, hub)
       : adapterDir === given.folder
-        ? await findBaseModel(given.folder, hub)
+        ? await findBaseModel(given.folder, { ...hub, requireBaseModel })
         : given;
   const chosen =
     tokenizer === undefined ? undefined : (await findModel(tokenizer, { ...hub, tokenizerOnly: true })).folder;

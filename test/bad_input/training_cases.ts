@@ -69,7 +69,7 @@ const FULL_DISK: BadInput[] = fs.existsSync(FULL)
         name: 'a full disk',
         code: 'FILE_NOT_WRITABLE',
         says: [FULL, 'ENOSPC', 'free some space'],
-        prepare: goodModel,
+        prepare: (dir) => void goodModel(dir),
         run: (dir) => tune(dir, { callbacks: [eventLog(FULL)] }),
         mayLeave: LOG,
       },

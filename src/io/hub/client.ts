@@ -88,7 +88,12 @@ export function hubError(error: unknown, repository: Repository, what: string, s
   const name = nameOf(repository);
   const fail = (code: 'FILE_NOT_FOUND' | 'DOWNLOAD_FAILED', problem: string) =>
     new FusedLoraError(code, `${name}: ${what} ${problem}`, { cause: error });
-  const withToken = settings.token === undefined ? 'Set HF_TOKEN (or the option token)' : 'Check the token';
+  const withToken =
+    settings.namedBy !== undefined
+      ? `${settings.namedBy} names it, so it was asked for without your token: if you trust it, name it yourself (--model ${name} with --adapter, baseModel in code) with HF_TOKEN`
+      : settings.token === undefined
+        ? 'Set HF_TOKEN (or the option token)'
+        : 'Check the token';
   switch (status) {
     case 404:
       return fail(

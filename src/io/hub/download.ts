@@ -35,6 +35,13 @@ export interface RemoteFile {
   etag: string;
 }
 
+/**
+ * Whether an id is the checksum of a content: what can not be checked is not taken, whoever gives
+ * it.
+ */
+export const isContentId = (etag: unknown): etag is string =>
+  typeof etag === 'string' && /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/.test(etag);
+
 /** A repository at a commit. */
 export interface Place {
   repository: Repository;
@@ -204,7 +211,6 @@ function answered(settings: HubSettings, onFailure: (error: unknown) => void): t
 async function damageOf(own: string, { size, etag }: RemoteFile): Promise<string | undefined> {
   const got = fs.statSync(own, { throwIfNoEntry: false })?.size ?? 0;
   if (got !== size) return `has ${got} of ${size} bytes`;
-  if (!/^([0-9a-f]{40}|[0-9a-f]{64})$/.test(etag)) return undefined;
   const hash = etag.length === 64 ? createHash('sha256') : createHash('sha1').update(`blob ${size}\0`);
   await pipeline(fs.createReadStream(own, { fd: openToRead(own) }), hash);
   const digest = hash.digest('hex');

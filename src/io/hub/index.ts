@@ -7,6 +7,7 @@ import * as path from 'node:path';
 import picomatch from 'picomatch';
 import { FusedLoraError } from '../../base/errors';
 import { listNames, nearNames } from '../../base/near';
+import { shown } from '../../base/shown';
 import { isJsonObject, readJsonObject } from '../json';
 import {
   ADAPTER_CONFIG,
@@ -21,12 +22,12 @@ import {
 } from '../model_files';
 import { cachedCommit, cachedFiles, isCommit, rememberCommit, repositoryFolder, snapshotFolder } from './cache';
 import { HubUnreachable, hubError, hubFetch } from './client';
-import { fetchFile, type RemoteFile } from './download';
+import { fetchFile, isContentId, type RemoteFile } from './download';
 import { nameOf, parseHubUrl, type Repository } from './ids';
 import { type HubOptions, type HubSettings, hubSettings } from './settings';
 
 export { hubModelOf, isHubUrl } from './ids';
-export { HUB_KEYS, type HubOptions } from './settings';
+export { HUB_KEYS, type HubOptions, hubSettings } from './settings';
 
 /** Of downloads. */
 export interface FetchOptions extends HubOptions {
@@ -39,6 +40,11 @@ export interface FetchOptions extends HubOptions {
 export interface FetchModelOptions extends FetchOptions {
   /** A branch, tag or commit. Default: main. */
   revision?: string | undefined;
+  /**
+   * The file that names what is asked for, where it was not the user.
+   * @internal
+   */
+  namedBy?: string | undefined;
   /** The files of the tokenizer alone. */
   tokenizerOnly?: boolean;
 }
@@ -97,7 +103,9 @@ async function openOnline(repository: Repository, revision: string, settings: Hu
       if (entry.type !== 'file') continue;
       const { path: name, size, oid, lfs } = entry;
       const etag = lfs?.oid ?? oid;
-      if (typeof etag !== 'string' || !Number.isSafeInteger(size)) throw new Error(`${name} has no size or id`);
+      if (!isContentId(etag) || !Number.isSafeInteger(size) || size < 0) {
+        throw new Error(`${name} has the size ${shown(size)} and the id ${shown(etag)}, which is no checksum`);
+      }
       files.set(name, { name, size, etag });
     }
   } catch (error) {

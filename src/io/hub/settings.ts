@@ -10,8 +10,9 @@ import * as path from 'node:path';
 /** How the Hugging Face hub is reached, and where downloads are kept. */
 export interface HubOptions {
   /**
-   * Access token, for what is private or gated. Default: HF_TOKEN, else what `hf auth login` wrote
-   * (HF_TOKEN_PATH, HF_HOME/token).
+   * Access token, for what is private or gated; '' sends none. Default: HF_TOKEN, else what `hf
+   * auth login` wrote (HF_TOKEN_PATH, HF_HOME/token). What a file names, such as an adapter's base
+   * model, is asked for without any.
    */
   token?: string;
   /**
@@ -19,7 +20,8 @@ export interface HubOptions {
    * HF_HUB_CACHE, else HF_HOME/hub, else ~/.cache/huggingface/hub.
    */
   cacheDir?: string;
-  /** Use what was downloaded before and never the network. Default: whether HF_HUB_OFFLINE is 1. */
+  /** Use what was downloaded before and never the network. Default: whether FUSED_LORA_OFFLINE or
+   * HF_HUB_OFFLINE is 1. */
   offline?: boolean;
 }
 
@@ -33,6 +35,8 @@ export interface HubSettings {
   offline: boolean;
   signal: AbortSignal | undefined;
   onNotice: (line: string) => void;
+  /** The file that names what is asked for, where it was not the user. */
+  namedBy: string | undefined;
 }
 
 const isTrue = (text: string | undefined) => /^(1|on|yes|true)$/i.test(text ?? '');
@@ -50,16 +54,21 @@ function savedToken(): string | undefined {
 }
 
 export function hubSettings(
-  options: HubOptions & { signal?: AbortSignal | undefined; onNotice?: ((line: string) => void) | undefined },
+  options: HubOptions & {
+    signal?: AbortSignal | undefined;
+    onNotice?: ((line: string) => void) | undefined;
+    namedBy?: string | undefined;
+  },
 ): HubSettings {
   const { HF_ENDPOINT, HF_TOKEN, HUGGING_FACE_HUB_TOKEN, HF_HUB_CACHE, HUGGINGFACE_HUB_CACHE } = process.env;
-  const { HF_HUB_OFFLINE, TRANSFORMERS_OFFLINE } = process.env;
+  const { FUSED_LORA_OFFLINE, HF_HUB_OFFLINE, TRANSFORMERS_OFFLINE } = process.env;
   return {
     endpoint: (HF_ENDPOINT || 'https://huggingface.co').replace(/\/+$/, ''),
-    token: options.token ?? (HF_TOKEN || HUGGING_FACE_HUB_TOKEN || savedToken()),
+    token: (options.token ?? (HF_TOKEN || HUGGING_FACE_HUB_TOKEN || savedToken())) || undefined,
     cacheDir: options.cacheDir ?? HF_HUB_CACHE ?? HUGGINGFACE_HUB_CACHE ?? path.join(home(), 'hub'),
-    offline: options.offline ?? (isTrue(HF_HUB_OFFLINE) || isTrue(TRANSFORMERS_OFFLINE)),
+    offline: options.offline ?? [FUSED_LORA_OFFLINE, HF_HUB_OFFLINE, TRANSFORMERS_OFFLINE].some(isTrue),
     signal: options.signal,
     onNotice: options.onNotice ?? (() => {}),
+    namedBy: options.namedBy,
   };
 }

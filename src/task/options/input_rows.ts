@@ -126,7 +126,7 @@ export const INPUT_ROWS = {
       name: 'offline',
       flags: '--offline',
       kind: 'flag',
-      help: 'of the hub, use what was downloaded before (also: HF_HUB_OFFLINE=1)',
+      help: 'of the hub, use what was downloaded before (also: FUSED_LORA_OFFLINE=1, HF_HUB_OFFLINE=1)',
       effect: 'no request to the hub',
       changes: ['requests to the hub'],
     },

@@ -5,7 +5,8 @@
 import { spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { type FusedLoraError, fetchModel, readExamples } from '../../../src';
+import { type FusedLoraError, fetchModel, openTextModel, readExamples } from '../../../src';
+import { findBaseModel } from '../../../src/io/find_model';
 import { hubModelOf, parseHubUrl } from '../../../src/io/hub/ids';
 import { hubSettings } from '../../../src/io/hub/settings';
 import { temporaryFolder } from '../temporary';
@@ -27,7 +28,15 @@ const files = {
 };
 /** The weights at the origin of large files. */
 const LARGE = /^\/models\/someone\/tiny\/model\.safetensors$/;
-const VARIABLES = ['HF_ENDPOINT', 'HF_HOME', 'HF_HUB_CACHE', 'HUGGINGFACE_HUB_CACHE', 'HF_HUB_OFFLINE', 'HF_TOKEN'];
+const VARIABLES = [
+  'HF_ENDPOINT',
+  'HF_HOME',
+  'HF_HUB_CACHE',
+  'HUGGINGFACE_HUB_CACHE',
+  'HF_HUB_OFFLINE',
+  'FUSED_LORA_OFFLINE',
+  'HF_TOKEN',
+];
 const saved = Object.fromEntries(VARIABLES.map((name) => [name, process.env[name]]));
 let cache: string;
 
@@ -171,6 +180,41 @@ describe('the token', () => {
     expect(error.message).toMatch(message);
   });
 
+  it('is never sent for a name that a file gives, and the request is told before', async () => {
+    process.env['HF_TOKEN'] = 'secret';
+    const adapter = temporaryFolder();
+    const file = path.join(adapter, 'adapter_config.json');
+    fs.writeFileSync(file, JSON.stringify({ base_model_name_or_path: 'someone/tiny' }));
+    const notices: string[] = [];
+    const onNotice = (line: string) => {
+      // Before the first request, or before that of a later one.
+      notices.push(`${server.requests.length}: ${line}`);
+    };
+    for (const options of [{}, { token: 'given' }]) await findBaseModel(adapter, { ...options, onNotice });
+    expect(server.requests.length).toBeGreaterThan(3);
+    expect(server.requests.filter(({ token }) => token !== undefined)).toEqual([]);
+    expect(notices[0]).toBe(
+      `0: base model of ${adapter}: someone/tiny, as its adapter_config.json says, from ${server.endpoint}, asked without your token`,
+    );
+    server.repositories.get('models/someone/tiny')!.token = 'secret';
+    const message = (await failure(findBaseModel(adapter, { cacheDir: temporaryFolder() }))).message;
+    expect(message).toContain(`${file} names it, so it was asked for without your token`);
+    expect(message).toContain('--model someone/tiny with --adapter');
+    // Named by the user it goes with the token.
+    expect(fs.existsSync(await fetchModel('someone/tiny', { cacheDir: temporaryFolder() }))).toBe(true);
+  });
+
+  it('nothing that a file names is followed where the user says so', async () => {
+    const adapter = temporaryFolder();
+    fs.writeFileSync(path.join(adapter, 'adapter_config.json'), '{"base_model_name_or_path": "someone/tiny"}');
+    const { code, message } = await failure(openTextModel(adapter, { requireBaseModel: true }));
+    expect([code, message]).toEqual([
+      'INVALID_ARGUMENT',
+      expect.stringContaining('adapter_config.json: names the base model "someone/tiny", which is not followed'),
+    ]);
+    expect(server.requests).toEqual([]);
+  });
+
   it('has no access', async () => {
     server.repositories.get('models/someone/tiny')!.denied = true;
     const error = await failure(fetchModel('someone/tiny', { token: 'hf_x' }));
@@ -250,6 +294,17 @@ describe('failures', () => {
     expect(fs.readFileSync(path.join(folder, 'model.safetensors'))).toEqual(weights);
   });
 
+  it.each(['W/"1234"', 'd41d8cd98f00b204e9800998ecf8427e-3', '', '../../outside', 'A'.repeat(40)])(
+    'an id of another form, %j, is no checksum, and nothing is taken',
+    async (id) => {
+      server.repositories.get('models/someone/tiny')!.ids = { 'config.json': id };
+      const { code, message } = await failure(fetchModel('someone/tiny'));
+      expect(code).toBe('DOWNLOAD_FAILED');
+      expect(message).toContain(`config.json has the size 25 and the id ${JSON.stringify(id)}, which is no checksum`);
+      expect(server.requests.filter(({ path: p }) => p.includes('/resolve/'))).toEqual([]);
+    },
+  );
+
   it('a name that leads out of the cache', async () => {
     server.repositories.set('models/someone/evil', {
       refs: { main: MAIN },
@@ -279,6 +334,12 @@ describe('offline', () => {
     });
     expect(await failure(fetchModel('someone/other'))).toMatchObject({ code: 'FILE_NOT_FOUND' });
     expect(server.requests).toEqual([]);
+  });
+
+  it.each(['FUSED_LORA_OFFLINE', 'HF_HUB_OFFLINE'])('%s=1 says so for all', (name) => {
+    process.env[name] = '1';
+    expect(hubSettings({}).offline).toBe(true);
+    expect(hubSettings({ offline: false }).offline).toBe(false);
   });
 
   it('says which file the cache lacks', async () => {

@@ -9,6 +9,8 @@ import type { AddressInfo } from 'node:net';
 export interface HubRepository {
   /** Path → content. */
   files: Record<string, Buffer>;
+  /** Path → id in listings, in place of the checksum. */
+  ids?: Record<string, string>;
   /** Branch or tag → commit. */
   refs: Record<string, string>;
   /** The token that may read it; others get 401, `denied` 403. */
@@ -133,7 +135,7 @@ export class HubServer {
       const large = content.length >= LARGE && {
         lfs: { oid: sha256(content), size: content.length, pointerSize: 130 },
       };
-      return { type: 'file', path, size: content.length, oid: gitBlob(content), ...large };
+      return { type: 'file', path, size: content.length, oid: repository.ids?.[path] ?? gitBlob(content), ...large };
     });
     url.searchParams.set('cursor', String(from + PAGE));
     const next = `${this.endpoint}${url.pathname}${url.search}`;
