@@ -6,6 +6,8 @@
 import { RE2JS } from 're2js';
 import { type ErrorCode, FusedLoraError } from './errors';
 import { type CharacterSet, PatternProblem, parsePythonRegex, type RegexNode } from './python_regex';
+import { shown } from './shown';
+import { patternTime, TimeIsUp, withinTime } from './time_limit';
 
 /** Where a pattern must match: re.search, re.match or re.fullmatch. */
 export type PatternMode = 'search' | 'match' | 'fullmatch';
@@ -24,6 +26,8 @@ export interface PatternOptions {
   mode?: PatternMode | undefined;
   /** Of the error. Default: INVALID_ARGUMENT. */
   code?: ErrorCode | undefined;
+  /** Milliseconds for a text of so many characters. Default: {@link patternTime}. */
+  time?: ((characters: number) => number) | undefined;
 }
 
 const hex = (code: number) => (code < 0x80 ? `\\x${code.toString(16).padStart(2, '0')}` : String.fromCodePoint(code));
@@ -131,9 +135,9 @@ const GROUP = 'n_';
 
 /**
  * The engine of a pattern: RE2's, linear in the text, wherever it takes it, else the backtracking
- * one of JavaScript.
+ * one of JavaScript, within a time.
  */
-function engineOf(text: string, linear: boolean): Pattern {
+function engineOf(text: string, linear: boolean, time: (characters: number) => number): Pattern {
   if (linear) {
     try {
       const regex = RE2JS.compile(text);
@@ -151,10 +155,11 @@ function engineOf(text: string, linear: boolean): Pattern {
     }
   }
   const regex = new RegExp(text, 'u');
+  // It may try more ways than there is time for.
   return {
-    test: (path) => regex.test(path),
+    test: (path) => withinTime(() => regex.test(path), time(path.length)),
     groups: (path) => {
-      const match = regex.exec(path);
+      const match = withinTime(() => regex.exec(path), time(path.length));
       return match ? named(Object.entries(match.groups ?? {})) : undefined;
     },
   };
@@ -166,6 +171,39 @@ function named(groups: [string, string | null | undefined][]): Record<string, st
   );
 }
 
+/** Characters of a pattern, and groups in groups: more than any adapter has. */
+const MOST_CHARACTERS = 20_000;
+const MOST_DEPTH = 100;
+
+/** At least as deep as its groups are; brackets in classes may count too. */
+function depthOf(source: string): number {
+  let [depth, most] = [0, 0];
+  for (let i = 0; i < source.length; i++) {
+    if (source[i] === '\\') i++;
+    else if (source[i] === '(') most = Math.max(most, ++depth);
+    else if (source[i] === ')') depth--;
+  }
+  return most;
+}
+
+/** With an error that names the pattern where one takes too long. */
+function guarded(pattern: Pattern, source: string, where: string, code: ErrorCode): Pattern {
+  const within = <T>(text: string, work: (text: string) => T): T => {
+    try {
+      return work(text);
+    } catch (cause) {
+      if (!(cause instanceof TimeIsUp)) throw cause;
+      throw new FusedLoraError(
+        code,
+        `${where} holds ${JSON.stringify(source)}, which ${cause.message} for the name ${shown(text)}: it can match in too many ways. ` +
+          'Write it more simply, or list the names.',
+        { cause },
+      );
+    }
+  };
+  return { test: (text) => within(text, pattern.test), groups: (text) => within(text, pattern.groups) };
+}
+
 /**
  * Reads a pattern in Python's syntax.
  *
@@ -174,19 +212,21 @@ function named(groups: [string, string | null | undefined][]): Record<string, st
  * in it.
  */
 export function compilePattern(source: string, where: string, options: PatternOptions = {}): Pattern {
-  const { mode = 'search', code = 'INVALID_ARGUMENT' } = options;
+  const { mode = 'search', code = 'INVALID_ARGUMENT', time = patternTime } = options;
   const key = `${mode}:${source}`;
   const found = known.get(key);
-  if (found) return found;
+  if (found) return guarded(found, source, where, code);
   try {
+    if (source.length > MOST_CHARACTERS) throw new PatternProblem(`it has more than ${MOST_CHARACTERS} characters`);
+    if (depthOf(source) > MOST_DEPTH) throw new PatternProblem(`it has more than ${MOST_DEPTH} groups in groups`);
     const tree = parsePythonRegex(source);
     const emitter = new Emitter(tree);
     const body = emitter.emit(tree);
     const text = { search: body, match: `^(?:${body})`, fullmatch: `^(?:${body})$` }[mode];
-    const pattern = engineOf(text, !emitter.beyondRe2);
+    const pattern = engineOf(text, !emitter.beyondRe2, time);
     if (known.size > 1000) known.clear();
-    known.set(key, pattern);
-    return pattern;
+    if (options.time === undefined) known.set(key, pattern);
+    return guarded(pattern, source, where, code);
   } catch (cause) {
     const problem = cause instanceof PatternProblem || cause instanceof SyntaxError ? cause.message : String(cause);
     throw new FusedLoraError(

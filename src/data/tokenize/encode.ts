@@ -40,6 +40,8 @@ export interface EncodeOptions {
 
 /** Examples between two looks at the signal; the event loop turns there. */
 const CHUNK = 256;
+/** And the most time, from the end of the text under way. */
+const CHUNK_MS = 100;
 
 /**
  * The encoded form of every example, in their order; the event loop turns now and then.
@@ -52,9 +54,12 @@ export async function inChunks<T, U>(
   encode: (example: T, index: number) => U,
 ): Promise<U[]> {
   const encoded: U[] = [];
+  let looked = performance.now();
   for (const [i, example] of examples.entries()) {
-    if (i % CHUNK === 0) {
+    // Texts may be long, and the patterns of a tokenizer slow.
+    if (i % CHUNK === 0 || performance.now() - looked > CHUNK_MS) {
       await setImmediate();
+      looked = performance.now();
       if (signal?.aborted) {
         throw new FusedLoraError('ABORTED', 'stopped while texts were encoded', { cause: signal.reason });
       }

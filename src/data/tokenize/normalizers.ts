@@ -111,11 +111,14 @@ function inForm(text: string, form: 'NFC' | 'NFD' | 'NFKC' | 'NFKD'): string {
 }
 
 /** By steps from the end: a regular expression would begin anew at every blank. */
-function withoutTrailing(text: string): string {
+export function withoutTrailing(text: string): string {
   let end = text.length;
   while (end > 0 && /\p{White_Space}/u.test(text[end - 1] as string)) end--;
   return text.slice(0, end);
 }
+
+/** Of a text while it is normalized: steps that double it would fill the memory. */
+const MOST_CHARACTERS = 1 << 26;
 
 function replace(component: Component): Normalizer {
   const pattern = compilePattern(component.fields['pattern'], component.where);
@@ -128,6 +131,11 @@ function replace(component: Component): Normalizer {
       if (end === 0) throw new Refused(`${component.where}: its pattern matches nothing at the start of a text`);
       out += text.slice(last, start) + content;
       last = end;
+      if (out.length > MOST_CHARACTERS) {
+        throw new Refused(
+          `${component.where}: makes more than ${MOST_CHARACTERS} characters of a text of ${text.length}`,
+        );
+      }
     }
     return out + text.slice(last);
   };

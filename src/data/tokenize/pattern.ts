@@ -3,8 +3,10 @@
  * means the same there, or is refused by name. Everything that compiles a pattern of a file goes
  * through here; character classes are in pattern_class.ts.
  */
+import { patternTime, TimeIsUp, withinTime } from '../../base/time_limit';
 import { asLiteral, classSource, outside } from './pattern_class';
-import { Refused } from './refused';
+import { isLinear } from './pattern_cost';
+import { Refused, short } from './refused';
 import { asOlderUnicode } from './unicode_classes';
 
 /** A pattern of a file, to be found in texts. */
@@ -16,21 +18,51 @@ export interface Pattern {
   find(text: string): [number, number][];
 }
 
+/** Of {@link compilePattern}. */
+export interface PatternOptions {
+  /**
+   * Milliseconds for a text of so many characters, where the pattern may take any time. Default:
+   * patternTime.
+   */
+  time?: (characters: number) => number;
+}
+
+/** Characters of a pattern, and groups in groups: more than any tokenizer has. */
+const MOST_CHARACTERS = 20_000;
+const MOST_DEPTH = 100;
+
 /** `{"Regex": …}` or `{"String": …}` of Split and Replace. */
-export function compilePattern(pattern: unknown, where: string): Pattern {
+export function compilePattern(pattern: unknown, where: string, options: PatternOptions = {}): Pattern {
   const { Regex: regex, String: literal } = (pattern ?? {}) as { Regex?: unknown; String?: unknown };
   if (typeof literal === 'string') {
     if (literal === '') throw new Refused(`${where}: its pattern is empty`);
     return { find: (text) => findAll(new RegExp(asLiteral(literal), 'gv'), text) };
   }
   if (typeof regex !== 'string') {
-    throw new Refused(
-      `${where}: its pattern is ${JSON.stringify(pattern)}; expected {"Regex": "…"} or {"String": "…"}`,
-    );
+    throw new Refused(`${where}: its pattern is ${short(pattern)}; expected {"Regex": "…"} or {"String": "…"}`);
+  }
+  if (regex.length > MOST_CHARACTERS) {
+    throw new Refused(`${where}: its pattern has ${regex.length} characters; ${MOST_CHARACTERS} is the limit`);
   }
   const compiled = compileRegex(regex, where);
+  const find = isLinear(regex) ? findAll : limited(regex, where, options.time ?? patternTime);
   // In an empty text Python looks for nothing, not even for its start.
-  return { find: (text) => (text === '' ? [] : findAll(compiled, asOlderUnicode(text))) };
+  return { find: (text) => (text === '' ? [] : find(compiled, asOlderUnicode(text))) };
+}
+
+/** {@link findAll} for patterns that may try more ways than there is time for. */
+function limited(source: string, where: string, time: (characters: number) => number): typeof findAll {
+  return (regex, text) => {
+    try {
+      return withinTime(() => findAll(regex, text), time(text.length));
+    } catch (cause) {
+      const problem =
+        cause instanceof TimeIsUp
+          ? `takes longer than ${Math.ceil(time(text.length))} ms for a text of ${text.length} characters, which begins ${short(text.slice(0, 40))}`
+          : `can not be used (${(cause as Error).message})`;
+      throw new Refused(`${where}: its pattern ${JSON.stringify(source)} ${problem}`);
+    }
+  };
 }
 
 function compileRegex(source: string, where: string): RegExp {
@@ -81,6 +113,7 @@ class Translator {
   private at = 0;
   private atomicGroups = 0;
   private lookbehinds = 0;
+  private depth = 0;
   private ignoreCase = false;
   /** Letters just before, for {@link FOLDED_PAIRS}. */
   private run = '';
@@ -191,12 +224,14 @@ class Translator {
     if (prefix === '(' && this.source[this.at + 1] === '?')
       throw this.refused(`the group ${this.source.slice(this.at, this.at + 4)}`);
     this.at += prefix.length;
+    if (++this.depth > MOST_DEPTH) throw this.refused(`groups in groups, more than ${MOST_DEPTH}`);
     const outer = this.ignoreCase;
     const lookbehind = prefix === '(?<=' || prefix === '(?<!';
     if (prefix === '(?i:') this.ignoreCase = true;
     if (lookbehind) this.lookbehinds++;
     const inside = this.alternatives();
     if (!this.take(')')) throw this.refused('an unmatched (');
+    this.depth--;
     if (lookbehind) this.lookbehinds--;
     this.ignoreCase = outer;
     this.run = '';

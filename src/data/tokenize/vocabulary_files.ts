@@ -4,6 +4,7 @@
  * wrong.
  */
 import type { FusedLoraError } from '../../base/errors';
+import { withoutTrailing } from './normalizers';
 
 type Fields = Record<string, unknown>;
 
@@ -79,7 +80,7 @@ export function wordPiece(text: string, config: Fields, invalid: (problem: strin
   // Of a line that stands twice the later one counts, and white space at its end does not.
   const vocab: Record<string, number> = Object.create(null);
   lines.forEach((line, id) => {
-    vocab[line.replace(/\p{White_Space}+$/u, '')] = id;
+    vocab[withoutTrailing(line)] = id;
   });
   const unknown = nameOf(config, 'unk_token', '[UNK]');
   const [cls, sep] = [nameOf(config, 'cls_token', '[CLS]'), nameOf(config, 'sep_token', '[SEP]'), unknown].map(
