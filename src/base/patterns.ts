@@ -155,11 +155,20 @@ function engineOf(text: string, linear: boolean, time: (characters: number) => n
     }
   }
   const regex = new RegExp(text, 'u');
-  // It may try more ways than there is time for.
+  // It may try more ways than there is time for, with one name or with many.
+  let left = MOST_MILLISECONDS;
+  const within = <T>(path: string, work: () => T): T => {
+    const began = performance.now();
+    try {
+      return withinTime(work, Math.min(left, time(path.length)));
+    } finally {
+      left = Math.max(1, left - Math.max(0, performance.now() - began - CALL_MILLISECONDS));
+    }
+  };
   return {
-    test: (path) => withinTime(() => regex.test(path), time(path.length)),
+    test: (path) => within(path, () => regex.test(path)),
     groups: (path) => {
-      const match = withinTime(() => regex.exec(path), time(path.length));
+      const match = within(path, () => regex.exec(path));
       return match ? named(Object.entries(match.groups ?? {})) : undefined;
     },
   };
@@ -171,6 +180,9 @@ function named(groups: [string, string | null | undefined][]): Record<string, st
   );
 }
 
+/** For all names together that a pattern is asked about, beside what each call takes anyway. */
+const MOST_MILLISECONDS = 5000;
+const CALL_MILLISECONDS = 2;
 /** Characters of a pattern, and groups in groups: more than any adapter has. */
 const MOST_CHARACTERS = 20_000;
 const MOST_DEPTH = 100;

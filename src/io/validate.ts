@@ -8,10 +8,13 @@ import type { JsonObject } from './json';
 
 /** Building blocks of schemas for configuration files; their messages say what is expected. */
 export const expected = {
-  /** An integer of at least `min`. */
-  integer: (min: number) => {
+  /** An integer of at least `min`, and at most the limit that is set here. */
+  integer: (min: number, max = Number.MAX_SAFE_INTEGER) => {
     const error = `an integer of at least ${min}`;
-    return z.int({ error }).min(min, { error });
+    return z
+      .int({ error })
+      .min(min, { error })
+      .max(max, { error: `at most ${max}, which is the limit here` });
   },
   /** A number in [min, max), or [min, max] with `closed`. */
   number: (min: number, max: number, closed = false) => {

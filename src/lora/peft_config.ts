@@ -11,27 +11,42 @@ import { DUMMY_TARGET } from './match';
 import { TRAINING_ONLY } from './peft_fields';
 import type { AdapterEntry } from './registry';
 
-const names = z.union([expected.string(), z.array(expected.string())], { error: 'a string or a list of strings' });
-const numbers = z.union([expected.integer(0), z.array(expected.integer(0))], {
-  error: 'a number or a list of numbers',
+/** Names of a list, and patterns of an object, which are all held against every module. */
+const MOST_NAMES = 20_000;
+const MOST_PATTERNS = 1000;
+
+const few = <T extends z.ZodType>(of: T, error: string) =>
+  z.array(of, { error }).max(MOST_NAMES, { error: `at most ${MOST_NAMES} of them, which is the limit here` });
+const names = z.union([expected.string(), few(expected.string(), 'a list of strings')], {
+  error: `a string or a list of at most ${MOST_NAMES} strings`,
+});
+const numbers = z.union([expected.integer(0), few(expected.integer(0), 'a list of numbers')], {
+  error: `a number or a list of at most ${MOST_NAMES} numbers`,
 });
 const alpha = expected.number(0, 1e9);
 const byPattern = <T extends z.ZodType>(value: T) =>
-  z.record(z.string(), value, { error: 'an object from patterns to numbers' });
+  z
+    .record(z.string(), value, { error: 'an object from patterns to numbers' })
+    .refine((patterns) => Object.keys(patterns).length <= MOST_PATTERNS, {
+      error: `at most ${MOST_PATTERNS} patterns, which is the limit here`,
+    });
+
+/** No matrix of an encoder that is read here has more rows or columns (LIMITS of src/models). */
+const MOST_RANK = 10_000_000;
 
 /** Fields not named here are judged by checkPeftFields. */
 const fields = z.object({
   peft_type: z.literal('LORA', { error: '"LORA", the only method that is supported' }),
-  r: expected.integer(1).default(8),
+  r: expected.integer(1, MOST_RANK).default(8),
   lora_alpha: alpha.default(8),
   lora_dropout: expected.number(0, 1).default(0),
   target_modules: names.nullish(),
   exclude_modules: names.nullish(),
   layers_to_transform: numbers.nullish(),
   layers_pattern: names.nullish(),
-  rank_pattern: byPattern(expected.integer(1)).nullish(),
+  rank_pattern: byPattern(expected.integer(1, MOST_RANK)).nullish(),
   alpha_pattern: byPattern(alpha).nullish(),
-  modules_to_save: z.array(expected.string(), { error: 'a list of names' }).nullish(),
+  modules_to_save: few(expected.string(), 'a list of names').nullish(),
   bias: expected.oneOf(['none', 'all', 'lora_only']).default('none'),
   use_rslora: expected.boolean().default(false),
   task_type: expected.string().nullish(),

@@ -58,7 +58,24 @@ const ACTIVATIONS: Readonly<Record<string, ActivationKind>> = {
   relu: 'relu',
 };
 
-const size = expected.integer(1);
+/**
+ * The largest sizes that are read: several times those of any encoder. What a file says is compared
+ * with them before anything is built of it.
+ */
+export const LIMITS = {
+  vocab_size: 10_000_000,
+  hidden_size: 65_536,
+  num_hidden_layers: 1000,
+  num_attention_heads: 4096,
+  intermediate_size: 524_288,
+  max_position_embeddings: 4_194_304,
+  type_vocab_size: 65_536,
+  num_labels: 1_000_000,
+} as const;
+/** Values of the largest matrix. */
+const MOST_VALUES = 2 ** 32;
+
+const size = (field: keyof typeof LIMITS) => expected.integer(1, LIMITS[field]);
 const dropout = expected.number(0, 1);
 
 /**
@@ -66,13 +83,13 @@ const dropout = expected.number(0, 1);
  * BertConfig and RobertaConfig.
  */
 const fields = z.object({
-  vocab_size: size,
-  hidden_size: size,
-  num_hidden_layers: size,
-  num_attention_heads: size,
-  intermediate_size: size,
-  max_position_embeddings: size,
-  type_vocab_size: size.default(2),
+  vocab_size: size('vocab_size'),
+  hidden_size: size('hidden_size'),
+  num_hidden_layers: size('num_hidden_layers'),
+  num_attention_heads: size('num_attention_heads'),
+  intermediate_size: size('intermediate_size'),
+  max_position_embeddings: size('max_position_embeddings'),
+  type_vocab_size: size('type_vocab_size').default(2),
   hidden_act: expected.oneOf(['gelu', 'gelu_new', 'gelu_pytorch_tanh', 'relu']).default('gelu'),
   hidden_dropout_prob: dropout.default(0.1),
   attention_probs_dropout_prob: dropout.default(0.1),
@@ -80,7 +97,7 @@ const fields = z.object({
   initializer_range: expected.number(0, 10).default(0.02),
   layer_norm_eps: expected.number(0, 1).optional(),
   pad_token_id: expected.integer(0).nullish(),
-  num_labels: size.optional(),
+  num_labels: size('num_labels').optional(),
   id2label: z.record(z.string(), expected.string(), { error: 'an object from label id to label name' }).nullish(),
   problem_type: expected.oneOf(['regression', 'single_label_classification', 'multi_label_classification']).nullish(),
   position_embedding_type: z.literal('absolute', { error: '"absolute", the only kind that is supported' }).nullish(),
@@ -144,6 +161,20 @@ function findModelType(json: JsonObject, options: ParseConfigOptions): string {
   );
 }
 
+/** Whether the weights beside it have the layers that config.json says, by their names. */
+function checkLayers(layers: number, { file, tensorNames }: ParseConfigOptions): void {
+  let most = 0;
+  for (const name of tensorNames ?? []) {
+    const layer = /(?:^|\.)encoder\.layer\.(\d{1,9})\./.exec(name)?.[1];
+    if (layer !== undefined) most = Math.max(most, Number(layer) + 1);
+  }
+  if (most === 0 || layers <= most) return;
+  throw new FusedLoraError(
+    'INVALID_CONFIG',
+    `${file}: field "num_hidden_layers" is ${layers}, and the weights beside it have ${most} layers. Correct the file, or fetch the whole model again.`,
+  );
+}
+
 function labelNamesOf(id2label: Record<string, string>, file: string): string[] {
   const names: string[] = [];
   for (const [id, name] of Object.entries(id2label)) names[Number(id)] = name;
@@ -173,6 +204,13 @@ export function parseConfig(json: JsonObject, options: ParseConfigOptions): Enco
       `field "hidden_size" is ${c.hidden_size}; expected a multiple of "num_attention_heads", which is ${c.num_attention_heads}`,
     );
   }
+  for (const field of ['vocab_size', 'max_position_embeddings', 'intermediate_size'] as const) {
+    if (c[field] * c.hidden_size <= MOST_VALUES) continue;
+    throw fail(
+      `fields "${field}" and "hidden_size" are ${c[field]} and ${c.hidden_size}; a matrix of more than ${MOST_VALUES} values is beyond the limit here`,
+    );
+  }
+  checkLayers(c.num_hidden_layers, options);
   const padTokenId = c.pad_token_id ?? (family === 'roberta' ? 1 : 0);
   if (padTokenId >= c.vocab_size) {
     throw fail(`field "pad_token_id" is ${padTokenId}; expected an id below "vocab_size", which is ${c.vocab_size}`);

@@ -96,7 +96,7 @@ export class Trainer {
     if (source.singlePass) this.checkSinglePass();
     const totalSteps = this.totalSteps(source);
     const identity = this.identity(source, totalSteps);
-    if (options.resume && options.outputDir) this.resume(options.outputDir, identity);
+    if (options.resume && options.outputDir) this.resume(options.outputDir, identity, totalSteps);
     await this.emit('onStart', { step: state.step, totalSteps });
     let stoppedEarly = false;
     let savedAt = state.step;
@@ -253,10 +253,16 @@ export class Trainer {
     return state.evaluationsWithoutBest >= (options.earlyStoppingPatience ?? Number.POSITIVE_INFINITY);
   }
 
-  private resume(dir: string, identity: Record<string, string | number>): void {
+  private resume(dir: string, identity: Record<string, string | number>, totalSteps: number): void {
     const newest = listCheckpoints(dir).at(-1);
     if (!newest) return;
     const { state, best } = loadCheckpoint(newest.path, this.program, identity);
+    if (state.step > totalSteps) {
+      throw new FusedLoraError(
+        'INVALID_CHECKPOINT',
+        `${newest.path}/state.json: field "step" is ${state.step}, and the run has ${totalSteps} steps; delete the folder to resume from an older checkpoint`,
+      );
+    }
     Object.assign(this.state, state);
     this.best = best;
     this.lastEvaluated = state.step;

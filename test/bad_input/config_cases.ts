@@ -69,15 +69,30 @@ export const CONFIG_CASES: readonly BadInput[] = [
   field('no hidden size', { hidden_size: undefined }, 'hidden_size', 'missing'),
   field('a hidden size in words', { hidden_size: 'large' }, 'hidden_size', '"large"', 'an integer'),
   field('a hidden size of 0', { hidden_size: 0 }, 'hidden_size', '0'),
+  field('layers without end', { num_hidden_layers: 300_000 }, 'num_hidden_layers', '300000', 'at most 1000', 'limit'),
+  field('more layers than weights', { num_hidden_layers: 3 }, 'num_hidden_layers', 'is 3', 'weights', 'have 2 layers'),
+  field('a vocabulary without end', { vocab_size: 2_000_000_000 }, 'vocab_size', '2000000000', 'at most 10000000'),
+  field('a hidden size without end', { hidden_size: 10_000_000 }, 'hidden_size', 'at most 65536'),
+  field('an intermediate size without end', { intermediate_size: 2 ** 40 }, 'intermediate_size', 'at most 524288'),
+  field('heads without end', { num_attention_heads: 1e9 }, 'num_attention_heads', 'at most 4096'),
+  field('positions without end', { max_position_embeddings: 1e12 }, 'max_position_embeddings', 'at most 4194304'),
+  field('token types without end', { type_vocab_size: 1e9 }, 'type_vocab_size', 'at most 65536'),
+  field('labels without end', { num_labels: 1e9, id2label: null }, 'num_labels', 'at most 1000000'),
+  field(
+    'a matrix without end',
+    { vocab_size: 9_000_000, hidden_size: 65_536 },
+    '"vocab_size" and "hidden_size" are 9000000 and 65536',
+    'more than 4294967296 values',
+  ),
   field('a negative number of layers', { num_hidden_layers: -1 }, 'num_hidden_layers', '-1'),
   field('half a layer', { num_hidden_layers: 1.5 }, 'num_hidden_layers', '1.5'),
   field('heads that do not divide the hidden size', { num_attention_heads: 3 }, '16', '3'),
   field('a vocabulary of 2^60', { vocab_size: 2 ** 60 }, 'vocab_size'),
   {
-    name: 'sizes that the checkpoint does not have, and no memory holds',
+    name: 'sizes that the checkpoint does not have',
     code: 'STATE_MISMATCH',
-    says: ['model', 'word_embeddings.weight: [6144, 16]', '1099511627776', 'Take the config.json'],
-    prepare: withConfig({ hidden_size: 2 ** 40, num_attention_heads: 1 }),
+    says: ['model', 'word_embeddings.weight: [6144, 16]', '65536', 'Take the config.json'],
+    prepare: withConfig({ hidden_size: 2 ** 16, num_attention_heads: 1 }),
     run: load,
   },
   field('a dropout of 2', { hidden_dropout_prob: 2 }, 'hidden_dropout_prob', '2'),
@@ -144,6 +159,44 @@ export const CONFIG_CASES: readonly BadInput[] = [
     '<s>',
   ),
 
+  tokenizer(
+    'a token id without end',
+    (folder) =>
+      editJson(path.join(folder, 'tokenizer.json'), (json) => {
+        ((json['model'] as JsonObject)['vocab'] as JsonObject)['end'] = 2_000_000_000;
+      }),
+    'tokenizer.json',
+    'the id of "end" is 2000000000',
+    '9999999',
+  ),
+  tokenizer(
+    'an added token id without end',
+    (folder) => fs.writeFileSync(path.join(folder, 'added_tokens.json'), '{"<end>": 2000000000}'),
+    'added_tokens.json',
+    '2000000000',
+  ),
+  tokenizer(
+    'words without end',
+    (folder) =>
+      editJson(path.join(folder, 'tokenizer.json'), (json) => ({
+        ...json,
+        model: {
+          ...{ type: 'WordPiece', unk_token: '<unk>', continuing_subword_prefix: '##', vocab: { '<unk>': 3 } },
+          max_input_chars_per_word: 1e9,
+        },
+      })),
+    'tokenizer.json',
+    'max_input_chars_per_word is 1000000000; 1000 is the limit',
+  ),
+
+  adapterField('rank without end', { r: 1e9 }, '"r"', 'at most 10000000'),
+  adapterField(
+    'patterns without end',
+    { rank_pattern: Object.fromEntries(Array.from({ length: 1001 }, (_, i) => [`layer.${i}`, 2])) },
+    'rank_pattern',
+    'at most 1000 patterns',
+  ),
+  adapterField('names without end', { target_modules: Array(20_001).fill('query') }, 'target_modules', 'at most 20000'),
   adapterField('of another method', { peft_type: 'IA3' }, 'peft_type', 'IA3', 'LORA'),
   adapterField('DoRA', { use_dora: true }, 'use_dora', 'DoRA is not supported'),
   adapterField('rank in words', { r: 'eight' }, '"r"', 'eight'),

@@ -6,7 +6,7 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import * as zlib from 'node:zlib';
-import { loadTokenizer } from '../../src/data/tokenize/tokenizer';
+import { loadTokenizer, Tokenizer } from '../../src/data/tokenize/tokenizer';
 import { temporaryFolder } from '../io/temporary';
 
 const FILE = path.join(__dirname, '..', 'fixtures', 'tokenizer', 'folders.json.gz');
@@ -259,6 +259,15 @@ it('wants a row of the embedding for every id, but those of tokens that are only
   expect(() => tokenizer.checkRows(5, 'model')).toThrow(
     /vocab\.txt: has 6 ids, and the token embedding of model has 5 rows, none for "bad" \(5\)/,
   );
+  // Tokens around a text need rows too.
+  const around = new Tokenizer({
+    ...{ source: 'tokenizer.json', config: {} },
+    tokenizer: {
+      model: { type: 'WordLevel', vocab: { a: 0 }, unk_token: 'a' },
+      post_processor: { type: 'BertProcessing', cls: ['a', 0], sep: ['b', 9_000_000] },
+    },
+  });
+  expect(() => around.checkRows(1, 'model')).toThrow(/none for "of post_processor" \(9000000\)/);
   const more = loadTokenizer(write({ ...VOCAB, 'added_tokens.json': { '<e>': 6 } }));
   expect(more.vocabSize).toBe(7);
   expect(() => more.checkRows(6, 'model')).toThrow(/none for "<e>" \(6\)/);

@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import * as fs from 'node:fs';
+import * as http from 'node:http';
 import * as path from 'node:path';
 import { Classifier, fineTune, openTextModel, type Prediction } from '../../src';
 import { temporaryFolder } from '../io/temporary';
@@ -27,7 +28,11 @@ async function expected(folder: string, texts: string[]): Promise<Prediction[]> 
   return await classifier.predict(texts);
 }
 
-const post = (place: string, body: string) => fetch(`${url}${place}`, { method: 'POST', body });
+const TOKEN = 'a token of this test';
+const json = { 'content-type': 'application/json' };
+const post = (place: string, body: string, headers: Record<string, string> = json) =>
+  fetch(`${url}${place}`, { method: 'POST', body, headers });
+const reload = () => post('/reload/main', '', { authorization: `Bearer ${TOKEN}` });
 const classify = async (texts: string[]) => {
   const response = await post('/classify/main', JSON.stringify({ texts }));
   return ((await response.json()) as { predictions: Prediction[] }).predictions;
@@ -42,6 +47,7 @@ beforeAll(async () => {
   const args = ['--port', '0', '--queue', '100', `main=${path.join(dir, 'main')}`, `other=${path.join(dir, 'two')}`];
   service = spawn(process.execPath, ['--require', 'tsx/cjs', path.join(ROOT, 'examples', 'service.ts'), ...args], {
     cwd: ROOT,
+    env: { ...process.env, RELOAD_TOKEN: TOKEN },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const [line] = (await once(service.stdout!, 'data')) as [Buffer];
@@ -79,6 +85,7 @@ test('what the queue can not hold is refused, and bad requests are told', async 
     ['/classify/main', '{"texts": []}', 400],
     ['/classify/main', '{"texts": [1]}', 400],
     ['/classify/main', 'x'.repeat(3 << 20), 413],
+    ['/classify/main', JSON.stringify({ texts: ['a '.repeat(10_001)] }), 413],
   ];
   for (const [place, body, status] of cases) {
     const response = await post(place, body).catch(() => undefined);
@@ -88,10 +95,48 @@ test('what the queue can not hold is refused, and bad requests are told', async 
   expect(await classify(['still there'])).toHaveLength(1);
 });
 
+/** A request with headers that fetch does not let through. */
+function ask(method: string, place: string, headers: http.OutgoingHttpHeaders, body = ''): Promise<number | undefined> {
+  return new Promise((resolve, reject) => {
+    const request = http.request(`${url}${place}`, { method, headers }, (response) => {
+      response.resume();
+      resolve(response.statusCode);
+    });
+    request.on('error', reject).end(body);
+  });
+}
+
+test('pages in a browser are not served: another Host, an Origin, a form; and no reload without its token', async () => {
+  const body = '{"texts": ["a"]}';
+  const port = new URL(url).port;
+  const cases: [string, string, http.OutgoingHttpHeaders, string, number][] = [
+    ['GET', '/stats', { host: 'attacker.example' }, '', 421],
+    ['GET', '/stats', { host: `localhost.attacker.example:${port}` }, '', 421],
+    ['GET', '/stats', { origin: 'https://attacker.example' }, '', 403],
+    ['GET', '/stats', { host: `localhost:${port}` }, '', 200],
+    ['POST', '/classify/main', { ...json, origin: url }, body, 403],
+    ['POST', '/classify/main', { 'content-type': 'text/plain' }, body, 415],
+    ['POST', '/classify/main', {}, body, 415],
+    ['POST', '/classify/main', { 'content-type': 'application/json; charset=utf-8' }, body, 200],
+    ['POST', '/reload/main', {}, '', 403],
+    ['POST', '/reload/main', { authorization: 'Bearer guess' }, '', 403],
+  ];
+  for (const [method, place, headers, content, status] of cases) {
+    const length = { 'content-length': Buffer.byteLength(content) };
+    expect([method, place, headers, await ask(method, place, { ...headers, ...length }, content)]).toEqual([
+      method,
+      place,
+      headers,
+      status,
+    ]);
+  }
+  expect((await stats())['main']!.loads).toBe(1);
+});
+
 test('an adapter is loaded anew while requests go on; one that is damaged leaves the old one at work', async () => {
   const main = path.join(dir, 'main');
   fs.cpSync(path.join(dir, 'two'), main, { recursive: true });
-  const [reloaded, ...during] = await Promise.all([post('/reload/main', ''), ...texts.map((text) => classify([text]))]);
+  const [reloaded, ...during] = await Promise.all([reload(), ...texts.map((text) => classify([text]))]);
   expect(await reloaded.json()).toEqual({ loads: 2 });
   expect(during.flat()).toHaveLength(40);
   const two = await expected(path.join(dir, 'two'), texts);
@@ -100,7 +145,7 @@ test('an adapter is loaded anew while requests go on; one that is damaged leaves
     expect(prediction.probability).toBeCloseTo(two[i]!.probability as number, 4);
   });
   fs.truncateSync(path.join(main, 'adapter_model.safetensors'), 1000);
-  const damaged = await post('/reload/main', '');
+  const damaged = await reload();
   expect(damaged.status).toBe(500);
   expect(((await damaged.json()) as { error: string }).error).toContain('adapter_model.safetensors');
   expect((await classify(texts)).map(({ label }) => label)).toEqual(two.map(({ label }) => label));

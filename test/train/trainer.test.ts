@@ -138,6 +138,7 @@ describe('Trainer', () => {
       [{ identity: { seed: [] } }, /"identity\.seed" is \[\]/],
       [{ step: 1.5 }, /"step" is 1\.5; expected an integer of at least 0/],
       [{ microBatch: -1 }, /"microBatch" is -1/],
+      [{ step: 10 ** 9 }, /"step" is 1000000000, and the run has 2 steps/],
       [{ lossSum: '1' }, /"lossSum" is "1"/],
       [{ bestMetric: {} }, /"bestMetric" is \{\}/],
       [{ forwardNumber: undefined }, /"forwardNumber" is missing/],

@@ -3,7 +3,10 @@
  * double-array trie of UTF-8 sequences, and what each becomes. The lookup is that of the crate
  * spm_precompiled, which Python's tokenizers uses in normalizers.ts's `Precompiled`.
  */
+import { Refused } from './refused';
 
+/** Bytes that a character may become: the longest of SentencePiece's own has 33. */
+const MOST_BYTES = 1000;
 /** Graphemes below this many bytes are looked up whole, as the library does. */
 const MAX_GRAPHEME_BYTES = 6;
 const PRINTABLE = Array.from({ length: 95 }, (_, i) => String.fromCharCode(0x20 + i));
@@ -65,8 +68,12 @@ export class PrecompiledCharsmap {
   }
 
   private replacementAt(start: number): string {
-    const end = this.replacements.indexOf(0, start);
-    return this.decoder.decode(this.replacements.subarray(start, end < 0 ? undefined : end));
+    const zero = this.replacements.indexOf(0, start);
+    const end = zero < 0 ? this.replacements.length : zero;
+    if (end - start > MOST_BYTES) {
+      throw new Refused(`its precompiled_charsmap is damaged: a character becomes ${end - start} bytes`);
+    }
+    return this.decoder.decode(this.replacements.subarray(start, end));
   }
 }
 

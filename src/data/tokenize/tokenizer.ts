@@ -198,12 +198,16 @@ export class Tokenizer {
    */
   checkRows(rows: number, model: string): string | undefined {
     const tokens = [...this.model.vocabulary, ...this.added.ids].filter(([, id]) => id >= rows);
-    this.rowless = new Map(tokens.map(([token, id]) => [id, token]));
-    if (tokens.length === 0) return undefined;
-    const embedding = `the token embedding of ${model} has ${rows} rows`;
     const around = [...this.templates.single, ...this.templates.pair].flatMap((piece) =>
       'ids' in piece ? piece.ids : [],
     );
+    // The ids of a template are those that it says, whatever the vocabulary has.
+    for (const id of around) {
+      if (id >= rows && !tokens.some(([, known]) => known === id)) tokens.push(['of post_processor', id]);
+    }
+    this.rowless = new Map(tokens.map(([token, id]) => [id, token]));
+    if (tokens.length === 0) return undefined;
+    const embedding = `the token embedding of ${model} has ${rows} rows`;
     if (this.vocabSize <= rows && !around.some((id) => this.rowless.has(id))) {
       const names = listNames([...this.rowless].map(([id, token]) => `${JSON.stringify(token)} (${id})`));
       return (

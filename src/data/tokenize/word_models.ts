@@ -2,8 +2,11 @@
  * The models that look whole words or their beginnings up in a list: WordPiece (BERT) and
  * WordLevel. bpe.ts and unigram.ts have the others, model.ts chooses.
  */
-import { type Component, field } from './refused';
+import { type Component, field, Refused } from './refused';
 import { type TokenModel, UnknownWord, vocabularyOf } from './vocabulary';
+
+/** Of `max_input_chars_per_word`, which is 100: the time for a word grows with its square. */
+const MOST_CHARACTERS = 1000;
 
 /** Longest piece first, from the left; a word that does not come out whole is one unknown token. */
 export class WordPiece implements TokenModel {
@@ -11,19 +14,28 @@ export class WordPiece implements TokenModel {
   private readonly unknown: string;
   private readonly prefix: string;
   private readonly maxCharacters: number;
+  /** Units of the longest token: no longer piece is looked for. */
+  private longest = 0;
 
   constructor(component: Component) {
     this.vocabulary = vocabularyOf(component);
     this.unknown = field(component, 'unk_token', 'string');
     this.prefix = field(component, 'continuing_subword_prefix', 'string');
     this.maxCharacters = field(component, 'max_input_chars_per_word', 'count');
+    if (this.maxCharacters > MOST_CHARACTERS) {
+      throw new Refused(
+        `${component.where}: its max_input_chars_per_word is ${this.maxCharacters}; ${MOST_CHARACTERS} is the limit`,
+      );
+    }
+    for (const token of this.vocabulary.keys()) this.longest = Math.max(this.longest, token.length);
   }
 
   tokenize(word: string): number[] {
     if (word.length > this.maxCharacters && [...word].length > this.maxCharacters) return [this.unknownId(word)];
     const ids: number[] = [];
     for (let start = 0; start < word.length; ) {
-      let end = word.length;
+      let end = Math.min(word.length, start + this.longest);
+      if (end < word.length && isTrail(word.charCodeAt(end))) end--;
       let id: number | undefined;
       while (end > start) {
         const piece = word.slice(start, end);

@@ -16,12 +16,13 @@ import { type JsonObject, readJsonObject } from '../../io/json';
 import { SETTINGS, TOKENIZER_FILES } from '../../io/model_files';
 import { expected, validate } from '../../io/validate';
 import type { TaskModel } from '../../models';
+import { LIMITS } from '../../models/config';
 import type { ModelRecord } from './types';
 
 const fields = z.object({
   task: expected.oneOf(TASKS).optional(),
   labelNames: z.array(expected.string(), { error: 'a list of names' }).optional(),
-  numLabels: expected.integer(1).optional(),
+  numLabels: expected.integer(1, LIMITS.num_labels).optional(),
   maxLength: expected.integer(3).optional(),
   truncationSide: expected.oneOf(['left', 'right']).optional(),
   threshold: expected.number(0, 1).optional(),
