@@ -31,7 +31,7 @@ export function withinTime<T>(work: () => T, milliseconds: number): T {
     script.runInContext(context, { timeout: Math.max(1, Math.ceil(milliseconds)) });
   } catch (error) {
     if ((error as NodeJS.ErrnoException | null)?.code === 'ERR_SCRIPT_EXECUTION_TIMEOUT') {
-      throw new TimeIsUp(`took longer than ${milliseconds} ms`);
+      throw new TimeIsUp(`took longer than ${Math.ceil(milliseconds)} ms`);
     }
     throw error;
   } finally {

@@ -32,7 +32,7 @@ export function normalizerOf(component: Component, place: string): Normalizer {
       const steps = componentsIn(component, 'normalizers', place).map((step, i) =>
         normalizerOf(step, `${place}.normalizers[${i}]`),
       );
-      return (text) => steps.reduce((step, normalizer) => normalizer(step), text);
+      return (text) => steps.reduce((step, normalizer) => withinSize(normalizer(step), text, where), text);
     }
     case 'BertNormalizer':
       return bert(component);
@@ -117,8 +117,11 @@ export function withoutTrailing(text: string): string {
   return text.slice(0, end);
 }
 
-/** Of a text while it is normalized: steps that double it would fill the memory. */
-const MOST_CHARACTERS = 1 << 26;
+/** A text on its way, of a size that it may get: steps that double it would fill the memory. */
+function withinSize(out: string, text: string, where: string): string {
+  if (out.length <= 1_000_000 + 100 * text.length) return out;
+  throw new Refused(`${where}: makes ${out.length} characters of a text of ${text.length}, which is beyond the limit`);
+}
 
 function replace(component: Component): Normalizer {
   const pattern = compilePattern(component.fields['pattern'], component.where);
@@ -131,11 +134,7 @@ function replace(component: Component): Normalizer {
       if (end === 0) throw new Refused(`${component.where}: its pattern matches nothing at the start of a text`);
       out += text.slice(last, start) + content;
       last = end;
-      if (out.length > MOST_CHARACTERS) {
-        throw new Refused(
-          `${component.where}: makes more than ${MOST_CHARACTERS} characters of a text of ${text.length}`,
-        );
-      }
+      withinSize(out, text, component.where);
     }
     return out + text.slice(last);
   };

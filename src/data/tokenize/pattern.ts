@@ -58,7 +58,7 @@ function limited(source: string, where: string, time: (characters: number) => nu
     } catch (cause) {
       const problem =
         cause instanceof TimeIsUp
-          ? `takes longer than ${Math.ceil(time(text.length))} ms for a text of ${text.length} characters, which begins ${short(text.slice(0, 40))}`
+          ? `takes longer than ${Math.round(time(text.length))} ms for a text of ${text.length} characters, which begins ${short(text.slice(0, 40))}`
           : `can not be used (${(cause as Error).message})`;
       throw new Refused(`${where}: its pattern ${JSON.stringify(source)} ${problem}`);
     }
