@@ -4,7 +4,7 @@
  * service runs, and SIGTERM answers what was accepted before it ends.
  * What it serves when no adapter is given: served_adapter.ts.
  *
- *     npx tsx examples/service.ts [--port N] [--queue N] [--host NAME ...] [NAME=ADAPTER_FOLDER ...]
+ *     npx tsx examples/service.ts [--port N] [--queue N] [--host NAME …] [NAME=ADAPTER_FOLDER …]
  *
  * Without a folder a small adapter is trained first.
  *

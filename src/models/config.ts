@@ -2,6 +2,7 @@
  * config.json of an encoder, checked and with transformers' defaults, and what follows from it for
  * positions. A task is chosen in auto.ts.
  */
+import * as os from 'node:os';
 import { z } from 'zod';
 import { FusedLoraError } from '../base/errors';
 import type { ActivationKind } from '../graph/ops';
@@ -65,7 +66,7 @@ const ACTIVATIONS: Readonly<Record<string, ActivationKind>> = {
 export const LIMITS = {
   vocab_size: 10_000_000,
   hidden_size: 65_536,
-  num_hidden_layers: 1000,
+  num_hidden_layers: 256,
   num_attention_heads: 4096,
   intermediate_size: 524_288,
   max_position_embeddings: 4_194_304,
@@ -158,6 +159,27 @@ function findModelType(json: JsonObject, options: ParseConfigOptions): string {
   throw new FusedLoraError(
     'INVALID_CONFIG',
     `${file}: has neither "model_type" nor "architectures", and its fields fit RoBERTa as well as BERT. Pass the option modelType: 'roberta' or 'bert'.`,
+  );
+}
+
+/**
+ * Sees that a model that is made of a configuration alone, with no weights that took somebody's
+ * disk, fits this machine.
+ *
+ * @param memory bytes of the machine.
+ * @throws FusedLoraError OUT_OF_MEMORY.
+ */
+export function checkFits(
+  model: { parameters(): readonly { readonly count: number }[] },
+  file: string,
+  memory = os.totalmem(),
+): void {
+  const bytes = 4 * model.parameters().reduce((sum, { count }) => sum + count, 0);
+  if (bytes <= memory) return;
+  const gigabytes = (n: number) => (n / 1e9).toFixed(1);
+  throw new FusedLoraError(
+    'OUT_OF_MEMORY',
+    `${file}: describes a model of ${gigabytes(bytes)} GB, and this machine has ${gigabytes(memory)} GB of memory. Take smaller sizes.`,
   );
 }
 

@@ -16,6 +16,7 @@ import { Program } from '../graph/program';
 import type { Sizes } from '../graph/value';
 import { type ParameterTable, parameterTable } from '../lora';
 import type { TaskModel } from '../models';
+import { checkFits } from '../models/config';
 import { trace } from '../nn';
 import { flagTree } from '../nn/flag_tree';
 import { describeMeaning, type Found, type MeaningFigures, meaningFigures } from './meaning/describe';
@@ -136,6 +137,7 @@ export async function planTraining(options: PlanTrainingOptions): Promise<Traini
   const weightBytes = plan.parameterBytes;
   const { optimizerBytes } = plan;
   const batches: PlannedBatch[] = [];
+  if (measureSeconds > 0 && options.model.endsWith('.json')) checkFits(model, options.model);
   using program = measureSeconds > 0 ? new Program(plan, { backend }) : undefined;
   for (const batchSize of batchSizes) {
     const examples = encoded ?? syntheticExamples(model, 4 * batchSize, opened.maxLength);

@@ -14,6 +14,7 @@ import { choosePrecision, type Precision } from '../graph/precision';
 import { checkOutput, findModel } from '../io/find_model';
 import { readJsonObject } from '../io/json';
 import { createModel, loadModel, saveModel, type TaskModel } from '../models';
+import { checkFits } from '../models/config';
 import { trace } from '../nn';
 import { readRecord } from '../report/record';
 import { RunLog } from '../report/run_log';
@@ -209,9 +210,10 @@ function maxLengthOf({ maxLength }: PretrainOptions, model: TaskModel): number {
 
 function open({ model, dropout }: PretrainOptions, seed: number): TaskModel {
   const settings = { task: 'masked-lm', seed, hiddenDropout: dropout, attentionDropout: dropout } as const;
-  return model.endsWith('.json')
-    ? createModel(readJsonObject(model, 'to build the model', 'INVALID_CONFIG'), settings)
-    : loadModel(model, settings).model;
+  if (!model.endsWith('.json')) return loadModel(model, settings).model;
+  const created = createModel(readJsonObject(model, 'to build the model', 'INVALID_CONFIG'), settings);
+  checkFits(created, model);
+  return created;
 }
 
 async function readSource(

@@ -69,7 +69,7 @@ export const CONFIG_CASES: readonly BadInput[] = [
   field('no hidden size', { hidden_size: undefined }, 'hidden_size', 'missing'),
   field('a hidden size in words', { hidden_size: 'large' }, 'hidden_size', '"large"', 'an integer'),
   field('a hidden size of 0', { hidden_size: 0 }, 'hidden_size', '0'),
-  field('layers without end', { num_hidden_layers: 300_000 }, 'num_hidden_layers', '300000', 'at most 1000', 'limit'),
+  field('layers without end', { num_hidden_layers: 300_000 }, 'num_hidden_layers', '300000', 'at most 256', 'limit'),
   field('more layers than weights', { num_hidden_layers: 3 }, 'num_hidden_layers', 'is 3', 'weights', 'have 2 layers'),
   field('a vocabulary without end', { vocab_size: 2_000_000_000 }, 'vocab_size', '2000000000', 'at most 10000000'),
   field('a hidden size without end', { hidden_size: 10_000_000 }, 'hidden_size', 'at most 65536'),

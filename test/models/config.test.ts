@@ -1,7 +1,7 @@
 import * as fs from 'node:fs';
 import type { JsonObject } from '../../src/io/json';
 import { createModel } from '../../src/models';
-import { maxLengthOf, parseConfig, positionOffsetOf } from '../../src/models/config';
+import { checkFits, maxLengthOf, parseConfig, positionOffsetOf } from '../../src/models/config';
 import { errorMessage, sharedData } from '../io/temporary';
 import { TINY_BERT, TINY_ROBERTA, without } from './configs';
 
@@ -102,4 +102,13 @@ describe('config.json', () => {
     const total = model.parameters().reduce((sum, parameter) => sum + parameter.count, 0);
     if (count !== undefined) expect(total).toBe(count);
   });
+});
+
+it('a model of a configuration alone that is larger than the memory is told, whatever the memory', () => {
+  const model = createModel(TINY_ROBERTA, { task: 'masked-lm' });
+  const bytes = 4 * model.parameters().reduce((sum, { count }) => sum + count, 0);
+  checkFits(model, 'config.json', bytes);
+  expect(errorMessage('OUT_OF_MEMORY', () => checkFits(model, 'config.json', bytes - 1))).toMatch(
+    /^config\.json: describes a model/,
+  );
 });
