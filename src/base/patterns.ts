@@ -155,16 +155,8 @@ function engineOf(text: string, linear: boolean, time: (characters: number) => n
     }
   }
   const regex = new RegExp(text, 'u');
-  // It may try more ways than there is time for, with one name or with many.
-  let left = MOST_MILLISECONDS;
-  const within = <T>(path: string, work: () => T): T => {
-    const began = performance.now();
-    try {
-      return withinTime(work, Math.min(left, time(path.length)));
-    } finally {
-      left = Math.max(1, left - Math.max(0, performance.now() - began - CALL_MILLISECONDS));
-    }
-  };
+  // It may try more ways than there is time for.
+  const within = <T>(path: string, work: () => T): T => (batch ? work() : withinTime(work, time(path.length)));
   return {
     test: (path) => within(path, () => regex.test(path)),
     groups: (path) => {
@@ -180,9 +172,6 @@ function named(groups: [string, string | null | undefined][]): Record<string, st
   );
 }
 
-/** For all names together that a pattern is asked about, beside what each call takes anyway. */
-const MOST_MILLISECONDS = 5000;
-const CALL_MILLISECONDS = 2;
 /** Characters of a pattern, and groups in groups: more than any adapter has. */
 const MOST_CHARACTERS = 20_000;
 const MOST_DEPTH = 100;
@@ -198,19 +187,52 @@ function depthOf(source: string): number {
   return most;
 }
 
+/** Milliseconds for all patterns of an adapter with all modules: see {@link matchMany}. */
+const MANY_MILLISECONDS = 5000;
+/** While many patterns have one limit together: which one is at work, as an error. */
+let batch: Batch | undefined;
+
+interface Batch {
+  slow?: (cause: TimeIsUp) => FusedLoraError;
+}
+
+/**
+ * Does what asks many patterns about many names, within one time for all of it: a limit for each
+ * call would take longer than the matches themselves, and thousands of them be no limit.
+ *
+ * @throws FusedLoraError of the pattern that was at work when the time was up; what `work` throws.
+ */
+export function matchMany<T>(work: () => T, milliseconds = MANY_MILLISECONDS): T {
+  if (batch) return work();
+  const own: Batch = {};
+  batch = own;
+  try {
+    return withinTime(work, milliseconds);
+  } catch (cause) {
+    throw cause instanceof TimeIsUp && own.slow ? own.slow(cause) : cause;
+  } finally {
+    batch = undefined;
+  }
+}
+
 /** With an error that names the pattern where one takes too long. */
 function guarded(pattern: Pattern, source: string, where: string, code: ErrorCode): Pattern {
+  const slow = (text: string) => (cause: TimeIsUp) =>
+    new FusedLoraError(
+      code,
+      `${where} holds ${JSON.stringify(source)}, which ${cause.message} for the name ${shown(text)}: it can match in too many ways, or stands among too many others. ` +
+        'Write it more simply, or list the names.',
+      { cause },
+    );
   const within = <T>(text: string, work: (text: string) => T): T => {
+    if (batch) {
+      batch.slow = slow(text);
+      return work(text);
+    }
     try {
       return work(text);
     } catch (cause) {
-      if (!(cause instanceof TimeIsUp)) throw cause;
-      throw new FusedLoraError(
-        code,
-        `${where} holds ${JSON.stringify(source)}, which ${cause.message} for the name ${shown(text)}: it can match in too many ways. ` +
-          'Write it more simply, or list the names.',
-        { cause },
-      );
+      throw cause instanceof TimeIsUp ? slow(text)(cause) : cause;
     }
   };
   return { test: (text) => within(text, pattern.test), groups: (text) => within(text, pattern.groups) };

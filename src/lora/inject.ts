@@ -2,6 +2,7 @@
  * Adapters put into a model's tree, chosen, switched off and taken out again. What a configuration
  * matches is found in match.ts; which adapters a model has is kept in registry.ts.
  */
+import { matchMany } from '../base/patterns';
 import type { Module } from '../nn';
 import { fixInitialValues } from '../nn/init';
 import { invalidLora, type LoraConfig, type ResolvedLoraConfig, resolveLoraConfig } from './config';
@@ -64,6 +65,11 @@ export function planAdapter(model: Module, config: LoraConfig, name: string, opt
   }
   const merged = loraLinears(model).find(([, module]) => module.merged.length > 0);
   if (merged) throw invalidLora(`adapters are merged into "${merged[0]}". Call unmerge(model) first.`);
+  return matchMany(() => matched(model, resolved, options));
+}
+
+/** What a configuration's names and patterns mean in the model. */
+function matched(model: Module, resolved: ResolvedLoraConfig, options: PlanOptions): AdapterPlan {
   const saved = findModulesToSave(model, resolved, options);
   const implied = options.implied?.(saved) ?? [];
   // As paths from here on, which is how they are written again.

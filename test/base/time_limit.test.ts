@@ -3,7 +3,7 @@
  * long for a plain pattern, with a limit that is short, goes the same way.
  */
 import type { FusedLoraError } from '../../src/base/errors';
-import { compilePattern as compilePythonPattern } from '../../src/base/patterns';
+import { compilePattern as compilePythonPattern, matchMany } from '../../src/base/patterns';
 import { patternTime, TimeIsUp, withinTime } from '../../src/base/time_limit';
 import { compilePattern } from '../../src/data/tokenize/pattern';
 import { isLinear } from '../../src/data/tokenize/pattern_cost';
@@ -57,6 +57,26 @@ test('a pattern of an adapter that takes too long is named, with its file', () =
   expect((error as Error).message).toMatch(
     /^adapter_config\.json: field "target_modules" holds "a\(\?=b\)", which took longer than 1 ms for the name "c+…/,
   );
+});
+
+test('many patterns have one time together, and the one at work when it is up is named', () => {
+  const patterns = ['b', 'a(?=c)'].map((source) =>
+    compilePythonPattern(source, `field of ${source}`, { code: 'INVALID_LORA' }),
+  );
+  expect(matchMany(() => patterns.map((pattern) => pattern.test('ac')))).toEqual([false, true]);
+  const forEver = () => {
+    const began = performance.now();
+    while (performance.now() - began < 5000) for (const pattern of patterns) pattern.test('ac');
+  };
+  expect(() => matchMany(forEver, 20)).toThrow(
+    /^field of .* holds ".*", which took longer than 20 ms for the name "ac"/,
+  );
+  expect(() =>
+    matchMany(() => {
+      throw new RangeError('own');
+    }),
+  ).toThrow(RangeError);
+  expect(patterns[1]?.test('ac')).toBe(true);
 });
 
 test('a pattern of a tokenizer that takes too long is named, with its place', () => {
