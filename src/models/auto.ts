@@ -164,8 +164,13 @@ function build(json: JsonObject, options: ModelOptions, source: ParseConfigOptio
  * @throws FusedLoraError INVALID_CONFIG, INVALID_ARGUMENT.
  */
 export function createModel(config: JsonObject, options: ModelOptions = {}): TaskModel {
+  return createFrom('config', config, options);
+}
+
+/** {@link createModel}, for whoever knows the file that the configuration is of. */
+export function createFrom(file: string, config: JsonObject, options: ModelOptions): TaskModel {
   checkKeys('createModel', options, MODEL_KEYS);
-  return build(config, options, { file: 'config' });
+  return build(config, options, { file });
 }
 
 /**

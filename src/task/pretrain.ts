@@ -13,7 +13,8 @@ import { chooseDevice, type DeviceOption } from '../graph/device';
 import { choosePrecision, type Precision } from '../graph/precision';
 import { checkOutput, findModel } from '../io/find_model';
 import { readJsonObject } from '../io/json';
-import { createModel, loadModel, saveModel, type TaskModel } from '../models';
+import { loadModel, saveModel, type TaskModel } from '../models';
+import { createFrom } from '../models/auto';
 import { checkFits } from '../models/config';
 import { trace } from '../nn';
 import { readRecord } from '../report/record';
@@ -211,7 +212,7 @@ function maxLengthOf({ maxLength }: PretrainOptions, model: TaskModel): number {
 function open({ model, dropout }: PretrainOptions, seed: number): TaskModel {
   const settings = { task: 'masked-lm', seed, hiddenDropout: dropout, attentionDropout: dropout } as const;
   if (!model.endsWith('.json')) return loadModel(model, settings).model;
-  const created = createModel(readJsonObject(model, 'to build the model', 'INVALID_CONFIG'), settings);
+  const created = createFrom(model, readJsonObject(model, 'to build the model', 'INVALID_CONFIG'), settings);
   checkFits(created, model);
   return created;
 }

@@ -37,7 +37,9 @@ describe('what is no regular file', () => {
       expect(errorMessage('FILE_NOT_FOUND', () => SafetensorsFile.open(file))).toMatch(says);
       expect(errorMessage('FILE_NOT_FOUND', () => readJsonObject(file, 'here', 'INVALID_CONFIG'))).toMatch(/ is a /);
     }
-    await expect(loadExamples('sequence-classification', fifo, {})).rejects.toThrow(/pipe\.csv: is a pipe/);
+    await expect(loadExamples({ task: 'sequence-classification', data: fifo, options: {} })).rejects.toThrow(
+      /pipe\.csv: is a pipe/,
+    );
     const text = pipe(path.join(dir, 'pipe.txt'));
     await expect(readDocuments([text]).next()).rejects.toThrow(/pipe\.txt: is a pipe/);
     expect(() => readRecord(fifo)).toThrow(/pipe\.csv: is a pipe/);

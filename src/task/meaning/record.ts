@@ -99,7 +99,9 @@ const TOKENIZER_CONFIG = 'tokenizer_config.json';
 
 function tokenizerConfig(dir: string): JsonObject {
   const file = path.join(dir, TOKENIZER_CONFIG);
-  return fs.existsSync(file) ? readJsonObject(file, 'to know the tokenizer', 'INVALID_TOKENIZER', { inFolder: true }) : {};
+  return fs.existsSync(file)
+    ? readJsonObject(file, 'to know the tokenizer', 'INVALID_TOKENIZER', { inFolder: true })
+    : {};
 }
 
 /**
