@@ -134,7 +134,7 @@ export function action<A extends unknown[]>(
       const stopped = received !== undefined && error instanceof FusedLoraError && error.code === 'ABORTED';
       const where = configPlace(command, error);
       process.stderr.write(
-        `${stopped ? stoppedBy(received, context) : formatError(error, verbose, command)}${where}\n`,
+        `${stopped ? stoppedBy(received, context) : formatError(error, verbose, command)}${printable(where)}\n`,
       );
       process.exitCode = stopped && received ? EXIT_OF_SIGNAL[received] : exitCodeOf(error);
     } finally {
