@@ -37,8 +37,11 @@ function(fused_lora_addon_target target devices folder)
   if(UNIX AND NOT APPLE)
     # One binary for every Linux with glibc: no libstdc++ of ours to clash with another addon's.
     # libgcc_s, which Node needs itself, is shared: a static one asks for glibc 2.35.
-    target_link_options(${target} PRIVATE -static-libstdc++ -Wl,--exclude-libs,ALL -Wl,-z,now -Wl,--gc-sections
-                        $<$<CONFIG:Release>:-s>)
+    # AddressSanitizer wants to see what libstdc++ throws: the shared one.
+    if(NOT FUSED_LORA_SANITIZE)
+      target_link_options(${target} PRIVATE -static-libstdc++ $<$<CONFIG:Release>:-s>)
+    endif()
+    target_link_options(${target} PRIVATE -Wl,--exclude-libs,ALL -Wl,-z,now -Wl,--gc-sections)
     if(FUSED_LORA_GLIBC_STUBS)
       target_link_options(${target} PRIVATE "-L${FUSED_LORA_GLIBC_STUBS}")
     endif()

@@ -117,6 +117,7 @@ check('heads, comments and prose', process.execPath, ['scripts/lint-words.mjs', 
 check('op signatures', process.execPath, ['scripts/generate-ops.mjs', '--check']);
 check('instruction sets', process.execPath, ['scripts/lint-isa.mjs']);
 check('machine code', process.execPath, ['scripts/lint-sass.mjs']);
+check('licences', process.execPath, ['scripts/lint-licences.mjs']);
 clangFormat();
 nativeTests('native tests', 'build/fused_lora_test', []);
 // A process runs one instruction set; the run above had the best of this CPU.

@@ -35,10 +35,10 @@ ValueSpec valueOf(const Napi::Object& object, DType compute) {
   if (dtype != "float" && dtype != "i32")
     fail("INVALID_ARGUMENT", value.name + ": dtype is float or i32, not '" + dtype + "'");
   value.dtype = dtype == "i32" ? DType::i32 : compute;
-  const Napi::Array shape = arrayOf(object.Get("shape"), "value.shape");
-  for (uint32_t i = 0; i < shape.Length(); i++) value.shape.push_back(dimOf(shape.Get(i)));
-  if (object.Has("parameter") && !object.Get("parameter").IsUndefined())
-    value.parameter = static_cast<int>(integerOf(object.Get("parameter"), "value.parameter", 0, INT32_MAX));
+  for (const Napi::Value& dim : listOf(object.Get("shape"), "value.shape", 16)) value.shape.push_back(dimOf(dim));
+  const Napi::Value parameter = object.Get("parameter");
+  if (!parameter.IsUndefined())
+    value.parameter = static_cast<int>(integerOf(parameter, "value.parameter", 0, INT32_MAX));
   value.output = object.Get("output").ToBoolean();
   return value;
 }
@@ -53,19 +53,16 @@ std::function<void(int)> callbackOf(const Napi::Value& value) {
   };
 }
 
-ProgramSpec specOf(Napi::Env env, const Napi::Object& object) {
+ProgramSpec specOf(const Napi::Object& object) {
   ProgramSpec spec;
   spec.backend = stringOf(object.Get("backend"), "backend");
   spec.compute = computeOf(object.Get("compute"));
-  const Napi::Array parameters = arrayOf(object.Get("parameters"), "parameters");
-  for (uint32_t i = 0; i < parameters.Length(); i++)
-    spec.parameters.push_back(ParameterHandle::of(env, parameters.Get(i), "parameters").parameter());
-  const Napi::Array values = arrayOf(object.Get("values"), "values");
-  for (uint32_t i = 0; i < values.Length(); i++)
-    spec.values.push_back(valueOf(objectOf(values.Get(i), "values"), spec.compute));
-  const Napi::Array instructions = arrayOf(object.Get("instructions"), "instructions");
-  for (uint32_t i = 0; i < instructions.Length(); i++) {
-    const Napi::Object in = objectOf(instructions.Get(i), "instructions");
+  for (const Napi::Value& parameter : listOf(object.Get("parameters"), "parameters"))
+    spec.parameters.push_back(ParameterHandle::of(parameter, "parameters").parameter());
+  for (const Napi::Value& value : listOf(object.Get("values"), "values"))
+    spec.values.push_back(valueOf(objectOf(value, "values"), spec.compute));
+  for (const Napi::Value& instruction : listOf(object.Get("instructions"), "instructions")) {
+    const Napi::Object in = objectOf(instruction, "instructions");
     spec.instructions.push_back({opByName(stringOf(in.Get("op"), "op")), indicesOf(in.Get("inputs"), "inputs"),
                                  indicesOf(in.Get("outputs"), "outputs"), attributesOf(in.Get("attributes")),
                                  stringOf(in.Get("path"), "path")});
@@ -111,9 +108,8 @@ std::shared_ptr<OwnedBatch> batchOf(const Napi::Value& value, const ProgramSpec&
 OptimizerStep optimizerOf(const Napi::Value& value) {
   const Napi::Object object = objectOf(value, "options");
   OptimizerStep step;
-  const Napi::Array groups = arrayOf(object.Get("groups"), "groups");
-  for (uint32_t i = 0; i < groups.Length(); i++) {
-    const Napi::Object g = objectOf(groups.Get(i), "groups");
+  for (const Napi::Value& group : listOf(object.Get("groups"), "groups")) {
+    const Napi::Object g = objectOf(group, "groups");
     step.settings.groups.push_back({numberOf(g.Get("learningRate"), "learningRate"), numberOf(g.Get("beta1"), "beta1"),
                                     numberOf(g.Get("beta2"), "beta2"), numberOf(g.Get("eps"), "eps"),
                                     numberOf(g.Get("weightDecay"), "weightDecay")});
@@ -137,7 +133,7 @@ Napi::Function defineProgram(Napi::Env env) {
 }
 
 ProgramHandle::ProgramHandle(const Napi::CallbackInfo& info) : Napi::ObjectWrap<ProgramHandle>(info) {
-  guarded(info.Env(), [&] { program_ = std::make_shared<Program>(specOf(info.Env(), objectOf(info[0], "spec"))); });
+  guarded(info.Env(), [&] { program_ = std::make_shared<Program>(specOf(objectOf(info[0], "spec"))); });
 }
 
 ProgramHandle::~ProgramHandle() {

@@ -253,6 +253,7 @@ Tensor Program::shapeOf(int value, const Sizes& sizes) const {
   t.dtype = spec.dtype;
   t.rank = static_cast<int>(spec.shape.size());
   for (int i = 0; i < t.rank; i++) t.dim[i] = spec.shape[i].resolve(sizes);
+  t.requireCountable(spec.name);
   return t;
 }
 
