@@ -147,12 +147,35 @@ std::shared_ptr<Program> ProgramHandle::program() const {
   return program_;
 }
 
-std::shared_ptr<Program> ProgramHandle::claim() {
+class ProgramHandle::Claim {
+ public:
+  Claim(std::shared_ptr<Program> owner, std::shared_ptr<bool> busy)
+      : program(std::move(owner)), busy_(std::move(busy)) {
+    *busy_ = true;
+  }
+  ~Claim() { *busy_ = false; }
+  Claim(const Claim&) = delete;
+
+  const std::shared_ptr<Program> program;
+
+ private:
+  std::shared_ptr<bool> busy_;
+};
+
+std::shared_ptr<ProgramHandle::Claim> ProgramHandle::claim() {
   auto p = program();
   if (*busy_) fail("BUSY", "a step of this program is running; await it first");
   p->clearAbort();
-  *busy_ = true;
-  return p;
+  return std::make_shared<Claim>(std::move(p), busy_);
+}
+
+Napi::Value ProgramHandle::start(Napi::Env env, std::function<void(Program&)> work,
+                                 std::function<Napi::Value(Napi::Env)> result) {
+  auto claimed = claim();
+  // Not the claim: it has to go on the event loop.
+  auto run = [p = claimed->program, work = std::move(work)] { work(*p); };
+  return Background::run(env, std::move(run), std::move(result),
+                         [claimed = std::move(claimed)]() mutable { claimed.reset(); });
 }
 
 Napi::Value ProgramHandle::arenaBytes(const Napi::CallbackInfo& info) {
@@ -167,26 +190,19 @@ Napi::Value ProgramHandle::run(const Napi::CallbackInfo& info, bool train) {
     const Sizes sizes = sizesOf(info[1]);
     const StepState step = stepOf(info[2]);
     const bool zeroGradients = info[3].ToBoolean();
-    const auto p = claim();
-    return Background::run(
-        info.Env(),
-        [p, batch, sizes, step, train, zeroGradients] {
-          if (train)
-            p->accumulate(batch->inputs, sizes, step, zeroGradients);
-          else
-            p->forward(batch->inputs, sizes, step);
-        },
-        [](Napi::Env env) { return env.Undefined(); }, [busy = busy_] { *busy = false; });
+    return start(info.Env(), [batch, sizes, step, train, zeroGradients](Program& p) {
+      if (train)
+        p.accumulate(batch->inputs, sizes, step, zeroGradients);
+      else
+        p.forward(batch->inputs, sizes, step);
+    });
   });
 }
 
 Napi::Value ProgramHandle::reserve(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
     const Sizes sizes = sizesOf(info[0]);
-    const auto p = claim();
-    return Background::run(
-        info.Env(), [p, sizes] { p->reserve(sizes); }, [](Napi::Env env) { return env.Undefined(); },
-        [busy = busy_] { *busy = false; });
+    return start(info.Env(), [sizes](Program& p) { p.reserve(sizes); });
   });
 }
 
@@ -198,17 +214,15 @@ Napi::Value ProgramHandle::apply(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
     const auto options = std::make_shared<OptimizerStep>(optimizerOf(info[0]));
     const auto result = std::make_shared<ApplyResult>();
-    const auto p = claim();
-    return Background::run(
-        info.Env(), [p, options, result] { *result = p->apply(*options); },
+    return start(
+        info.Env(), [options, result](Program& p) { *result = p.apply(*options); },
         [result](Napi::Env env) -> Napi::Value {
           const Napi::Object object = Napi::Object::New(env);
           object.Set("applied", result->applied);
           object.Set("gradientNorm", result->gradientNorm);
           object.Set("loss", result->loss);
           return object;
-        },
-        [busy = busy_] { *busy = false; });
+        });
   });
 }
 
