@@ -221,9 +221,10 @@ export class SafetensorsFile {
    *
    * @throws FusedLoraError FILE_NOT_FOUND; INVALID_CHECKPOINT when the file is truncated, holds
    * offsets out of range, overlapping or leaving gaps, sizes that do not fit their shape, a name
-   * twice, or no JSON header of at most 100 MB.
+   * twice, or no JSON header within the limit.
+   * @param maxHeaderBytes default 100 MB, the format's own limit.
    */
-  static open(file: string): SafetensorsFile {
+  static open(file: string, maxHeaderBytes = MAX_HEADER_BYTES): SafetensorsFile {
     const fd = openForRead(file);
     try {
       const stat = fs.fstatSync(fd);
@@ -232,8 +233,8 @@ export class SafetensorsFile {
       if (stat.size < 8 || !readFully(fd, start, 0))
         throw damaged(file, `has ${stat.size} bytes, too few for a header`);
       const length = new DataView(start.buffer).getBigUint64(0, true);
-      if (length > BigInt(MAX_HEADER_BYTES))
-        throw damaged(file, `claims a header of ${length} bytes; 100 MB is the limit`);
+      if (length > BigInt(maxHeaderBytes))
+        throw damaged(file, `claims a header of ${length} bytes; ${maxHeaderBytes / 1e6} MB is the limit`);
       const headerBytes = Number(length);
       if (8 + headerBytes > stat.size) {
         throw damaged(file, `claims a header of ${headerBytes} bytes, but has ${stat.size} bytes in all`);

@@ -58,7 +58,7 @@ if (!built) console.warn('skipped: the library that makes allocations fail is bu
       // After each failure the same call gave the same bits.
       expect([name, same]).toEqual([name, tried]);
       expect(tried).toBeGreaterThan(allocations / 2);
-      expect(codes['OUT_OF_MEMORY']).toBeGreaterThan(0);
+      if (allocations > 0) expect(codes['OUT_OF_MEMORY']).toBeGreaterThan(0);
     }
   },
   120_000,
