@@ -24,12 +24,16 @@ endif()
 # more than line numbers: scripts/test-sanitize.mjs builds this on every change. An addon with
 # AddressSanitizer loads where its runtime was preloaded; Node does not start under
 # ThreadSanitizer's.
+if(FUSED_LORA_FUZZ)
+  set(FUSED_LORA_SANITIZE address,undefined,float-cast-overflow,fuzzer-no-link)
+  set(FUSED_LORA_ADDON OFF)
+endif()
 if(FUSED_LORA_SANITIZE)
   set(CMAKE_CXX_FLAGS_RELEASE "-O1 -g1")
   list(APPEND FUSED_LORA_CXX_OPTIONS -fsanitize=${FUSED_LORA_SANITIZE} -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${FUSED_LORA_SANITIZE})
   if(FUSED_LORA_SANITIZE MATCHES "undefined")
-    list(APPEND FUSED_LORA_CXX_OPTIONS -fno-sanitize-recover=undefined)
+    list(APPEND FUSED_LORA_CXX_OPTIONS -fno-sanitize-recover=all)
   endif()
   if(FUSED_LORA_SANITIZE MATCHES "thread")
     set(FUSED_LORA_ADDON OFF)

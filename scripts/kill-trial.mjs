@@ -105,13 +105,24 @@ function problems(folder) {
   return found;
 }
 
-const steps = ['--max-steps', '8', '--checkpoint-every', '2', '--batch-size', '8', '--max-length', '16', '--quiet'];
+const steps = ['--max-steps', '8', '--checkpoint-every', '2', '--max-length', '16', '--quiet'];
 const COMMANDS = {
-  train: (output) => ['train', '--model', MODEL, '--train', at('train.tsv'), '--output', output, ...steps],
+  train: (output) => [
+    'train',
+    '--model',
+    MODEL,
+    '--train',
+    at('train.tsv'),
+    '--batch-size',
+    '8',
+    '--output',
+    output,
+    ...steps,
+  ],
   pretrain: (output) => [...['pretrain', '--model', MODEL, '--text', at('text.txt'), '--output', output], ...steps],
   merge: (output) => ['merge', '--model', MODEL, '--adapter', at('train-whole'), '--output', output],
 };
-const RESUME = { train: ['--resume'], pretrain: ['--resume'], merge: ['--overwrite'] };
+const RESUME = { train: ['--resume'], pretrain: ['--resume'], merge: [] };
 
 let passed = 0;
 let failed = 0;

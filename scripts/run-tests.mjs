@@ -155,6 +155,13 @@ nativeTests(
     FUSED_LORA_EMULATOR_ORDER: 'backward',
   },
 );
+// Three minutes on two cores; all of it, with threads, is `npm run test:sanitize`.
+if (process.env.CI === 'true' && process.platform === 'linux')
+  check('AddressSanitizer, UndefinedBehaviorSanitizer', process.execPath, [
+    'scripts/test-sanitize.mjs',
+    '--only',
+    'address',
+  ]);
 entryPoints();
 // What npm, bundlers and TypeScript make of package.json; both pack the package as npm does.
 check('publint', process.execPath, [bin('publint/src/cli.js'), '--strict']);

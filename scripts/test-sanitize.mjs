@@ -2,8 +2,9 @@
  * Builds the native code with sanitizers and runs what finds most with them: AddressSanitizer and
  * UndefinedBehaviorSanitizer on the native tests and on the addon under Node, ThreadSanitizer on
  * the thread pool and programs. Its last line is `N passed, N failed`, a part counts as one.
- * Usage: node scripts/test-sanitize.mjs [--all]
- *   --all  every native test and case; without it the part that run-tests.mjs has time for
+ * Usage: node scripts/test-sanitize.mjs [--all] [--only address|thread]
+ *   --all   every native test and case, and more of the tests under Node
+ *   --only  what run-tests.mjs has time for in CI is address
  * The flags: cmake/CompileFlags.cmake. Where no sanitizer can be linked, it says so and passes.
  */
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -13,7 +14,8 @@ import { parseArgs } from 'node:util';
 import { buildTools } from './lib/build-tools.mjs';
 import { fail, mustRun, root, run, say, which } from './lib/shell.mjs';
 
-const { values } = parseArgs({ options: { all: { type: 'boolean', default: false } } });
+const { values } = parseArgs({ options: { all: { type: 'boolean', default: false }, only: { type: 'string' } } });
+const chosen = (name) => values.only === undefined || values.only === name;
 const compiler = process.env.CXX ?? 'c++';
 let passed = 0;
 let failed = 0;
@@ -66,12 +68,12 @@ function part(name, command, args, env) {
 
 const halt = 'halt_on_error=1:abort_on_error=0';
 
-if (works('address,undefined')) {
+if (chosen('address') && works('address,undefined')) {
   const folder = join(root, 'build-sanitize', 'address');
   build(folder, 'address,undefined', ['fused_lora_test', 'fused_lora']);
   const options = { ASAN_OPTIONS: `${halt}:detect_stack_use_after_return=1`, UBSAN_OPTIONS: 'print_stacktrace=1' };
   part('native tests with address,undefined', join(folder, 'fused_lora_test'), values.all ? [] : ['--small'], options);
-  const tests = values.all ? ['test/native', 'test/kernels', 'test/train', 'test/graph', 'test/lora'] : ADDON_TESTS();
+  const tests = values.all ? ['test/native', 'test/kernels', 'test/train', 'test/graph', 'test/lora'] : addonTests();
   // Node is not built with the sanitizer: its runtime has to be there first. What V8 keeps to the
   // end of the process is no leak.
   const preload = [library('libasan.so'), library('libubsan.so'), library('libstdc++.so.6')].join(':');
@@ -84,7 +86,7 @@ if (works('address,undefined')) {
   });
 }
 
-if (works('thread')) {
+if (chosen('thread') && works('thread')) {
   const folder = join(root, 'build-sanitize', 'thread');
   build(folder, 'thread', ['fused_lora_test']);
   const tests = values.all ? ['--small'] : ['--small', 'threadPool/', 'runtime/', 'program/', 'update/'];
@@ -95,7 +97,7 @@ if (works('thread')) {
 }
 
 /** Tests that give the addon most to do, in little time. */
-function ADDON_TESTS() {
+function addonTests() {
   return ['test/native/arguments', 'test/native/run_op', 'test/kernels', 'test/train/trainer'].filter((name) =>
     existsSync(join(root, `${name}.test.ts`)),
   );
