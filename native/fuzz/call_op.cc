@@ -31,7 +31,9 @@ constexpr int64_t kOddSizes[] = {0,
 constexpr double kNumbers[] = {0,    1,     2,      3,    4,  0.1,          0.5, 0.999999, -1,
                                1e-5, 1e300, 2e-310, -100, 12, 4294967296.0, 1.5, -0.0};
 const double kOddNumbers[] = {std::nan(""), INFINITY, -INFINITY, -1e300, 2147483648.0, -2147483649.0};
-const char* const kWords[] = {"none", "gelu", "geluTanh", "relu", "tanh", "fp32", "bf16", "swish", ""};
+const char* const kActivations[] = {"none", "gelu", "geluTanh", "relu", "tanh"};
+const char* const kPrecisions[] = {"fp32", "bf16"};
+const char* const kOddWords[] = {"swish", "", "none", "bf16", "NONE"};
 /// Operands of more elements together are checked and not run.
 constexpr int64_t kMostElements = 1 << 16;
 
@@ -93,8 +95,10 @@ void chooseAttributes(Call& call, Bytes& in) {
     const std::string name(spec.name);
     const int how = in.below(16);
     if (how == 1) continue;
-    if (how == 2 || (spec.isWord() && how != 3))
-      call.attributes.set(name, std::string(in.oneOf(kWords)));
+    if (how == 2)
+      call.attributes.set(name, std::string(in.oneOf(kOddWords)));
+    else if (spec.isWord() && how != 3)
+      call.attributes.set(name, std::string(name == "precision" ? in.oneOf(kPrecisions) : in.oneOf(kActivations)));
     else
       call.attributes.set(name, how == 4 ? in.oneOf(kOddNumbers) : in.oneOf(kNumbers));
   }

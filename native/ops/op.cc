@@ -141,6 +141,8 @@ void Contract::operand(const OperandSpec& spec, const Tensor& t) {
     }
     fits = fits && found[axis] == expected[axis];
   }
+  // No rows are a batch without any (masked LM); no columns are nothing that a model has.
+  if (t.rank == 2 && t.dim[1] == 0) reject(name() + " is " + t.describe() + ": it has no columns");
   if (fits) return;
   const char* dtype = spec.kind == OperandSpec::Kind::index ? "i32" : floating ? "" : "f64";
   reject(name() + " is " + t.describe() + ", expected " + dtype + "[" + std::to_string(expected[0]) +

@@ -87,6 +87,14 @@ describe('shapes', () => {
     table.dispose();
   });
 
+  it('a matrix has columns; it may have no rows', async () => {
+    await expect(run('linear', [floats(2, 0), floats(2, 0)], [floats(2, 2)])).rejects.toMatchObject({
+      code: 'INVALID_SHAPE',
+      message: 'linear: x is f32[2,0]: it has no columns',
+    });
+    await expect(run('linear', [floats(0, 3), floats(2, 3)], [floats(0, 2)])).resolves.toBeGreaterThanOrEqual(0);
+  });
+
   it('of an arena may not add up to more than memory has', () => {
     const many = Array.from({ length: 2 ** 14 }, () => 2 ** 50);
     const ends = many.map(() => 5);
@@ -195,6 +203,39 @@ describe('attributes', () => {
       code: 'INVALID_ARGUMENT',
       message: expect.stringContaining(`${op}: ${name} is`),
     });
+  });
+});
+
+describe('a program', () => {
+  it('has no loss where no instruction writes it, and no value of a parameter that is only packed', async () => {
+    const table = new (native().Parameter)('cpu', 'table', [4, 3], 'f32');
+    const weight = new (native().Parameter)('cpu', 'weight', [2, 3], 'f32');
+    weight.write('value', new Float32Array(6).fill(1));
+    table.write('value', new Float32Array(12).fill(1));
+    const program = new (native().Program)({
+      backend: 'cpu',
+      compute: 'f32',
+      parameters: [table, weight],
+      values: [
+        { name: 'ids', kind: 'input', dtype: 'i32', shape: ['T'] },
+        { name: 'table', kind: 'parameter', dtype: 'float', shape: [4, 3], parameter: 0 },
+        { name: 'weight', kind: 'parameter', dtype: 'float', shape: [2, 3], parameter: 1, output: true },
+        { name: 'x', kind: 'computed', dtype: 'float', shape: ['T', 3] },
+        { name: 'y', kind: 'computed', dtype: 'float', shape: ['T', 2], output: true },
+        { name: 'loss', kind: 'computed', dtype: 'float', shape: [1], output: true },
+      ],
+      instructions: [
+        { op: 'embeddingSum', inputs: [0, 1], outputs: [3], attributes: {}, path: 'embeddings' },
+        { op: 'linear', inputs: [3, 2], outputs: [4], attributes: {}, path: 'layer' },
+      ],
+      forwardCount: 2,
+      packed: (index) => (index === 1 ? weight.release('value') : undefined),
+    });
+    await program.accumulate({ ids: Int32Array.of(0, 1) }, { T: 2, S: 1, M: 0 }, STEP, true);
+    expect(program.read(4)).toEqual(new Float32Array(4).fill(3));
+    for (const value of [2, 5])
+      expect(() => program.read(value)).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
+    for (const one of [program, table, weight]) one.dispose();
   });
 });
 
