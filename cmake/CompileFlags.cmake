@@ -20,15 +20,24 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_L
   list(APPEND FUSED_LORA_CXX_OPTIONS -Wno-restrict)
 endif()
 
-# SANITIZE applies to everything in a build folder: a sanitizer
-# needs every object file. The addon is not built then.
+# SANITIZE applies to everything in a build folder: a sanitizer needs every object file. -O1 and no
+# more than line numbers: scripts/test-sanitize.mjs builds this on every change. An addon with
+# AddressSanitizer loads where its runtime was preloaded; Node does not start under
+# ThreadSanitizer's.
+if(FUSED_LORA_FUZZ)
+  set(FUSED_LORA_SANITIZE address,undefined,float-cast-overflow,fuzzer-no-link)
+  set(FUSED_LORA_ADDON OFF)
+endif()
 if(FUSED_LORA_SANITIZE)
-  list(APPEND FUSED_LORA_CXX_OPTIONS -fsanitize=${FUSED_LORA_SANITIZE} -fno-omit-frame-pointer -g)
+  set(CMAKE_CXX_FLAGS_RELEASE "-O1 -g1")
+  list(APPEND FUSED_LORA_CXX_OPTIONS -fsanitize=${FUSED_LORA_SANITIZE} -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${FUSED_LORA_SANITIZE})
   if(FUSED_LORA_SANITIZE MATCHES "undefined")
-    list(APPEND FUSED_LORA_CXX_OPTIONS -fno-sanitize-recover=undefined)
+    list(APPEND FUSED_LORA_CXX_OPTIONS -fno-sanitize-recover=all)
   endif()
-  set(FUSED_LORA_ADDON OFF)
+  if(FUSED_LORA_SANITIZE MATCHES "thread")
+    set(FUSED_LORA_ADDON OFF)
+  endif()
 endif()
 
 # Options, include path (native/, so that #include "ops/linear.h" works) and macros of one target.

@@ -28,8 +28,9 @@ function(fused_lora_addon_target target devices folder)
   target_include_directories(${target} PRIVATE "${PROJECT_SOURCE_DIR}/native")
   target_compile_options(${target} PRIVATE "$<$<COMPILE_LANGUAGE:CXX>:${FUSED_LORA_CXX_OPTIONS}>")
   target_include_directories(${target} SYSTEM PRIVATE "${FUSED_LORA_NODE_API_H}" "${FUSED_LORA_NAPI_H}")
+  # _ALL: a std::bad_alloc of node-addon-api's own becomes an exception of JavaScript too.
   target_compile_definitions(
-    ${target} PRIVATE NAPI_VERSION=9 NODE_ADDON_API_CPP_EXCEPTIONS
+    ${target} PRIVATE NAPI_VERSION=9 NODE_ADDON_API_CPP_EXCEPTIONS NODE_ADDON_API_CPP_EXCEPTIONS_ALL
                       BUILDING_NODE_EXTENSION)
   target_link_libraries(${target} PRIVATE fused_lora_core ${devices} Threads::Threads ${CMAKE_DL_LIBS} ${CMAKE_JS_LIB})
   set_target_properties(${target} PROPERTIES OUTPUT_NAME fused-lora PREFIX "" SUFFIX ".node"
@@ -37,8 +38,11 @@ function(fused_lora_addon_target target devices folder)
   if(UNIX AND NOT APPLE)
     # One binary for every Linux with glibc: no libstdc++ of ours to clash with another addon's.
     # libgcc_s, which Node needs itself, is shared: a static one asks for glibc 2.35.
-    target_link_options(${target} PRIVATE -static-libstdc++ -Wl,--exclude-libs,ALL -Wl,-z,now -Wl,--gc-sections
-                        $<$<CONFIG:Release>:-s>)
+    # AddressSanitizer wants to see what libstdc++ throws: the shared one.
+    if(NOT FUSED_LORA_SANITIZE)
+      target_link_options(${target} PRIVATE -static-libstdc++ $<$<CONFIG:Release>:-s>)
+    endif()
+    target_link_options(${target} PRIVATE -Wl,--exclude-libs,ALL -Wl,-z,now -Wl,--gc-sections)
     if(FUSED_LORA_GLIBC_STUBS)
       target_link_options(${target} PRIVATE "-L${FUSED_LORA_GLIBC_STUBS}")
     endif()

@@ -7,10 +7,10 @@
  * The targets: CMakeLists.txt. The addon to be shipped: prebuild.mjs.
  */
 import { existsSync, rmSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { buildTools } from './lib/build-tools.mjs';
 import { fail, mustRun, root, run } from './lib/shell.mjs';
 
 const { values } = parseArgs({
@@ -20,19 +20,17 @@ const { values } = parseArgs({
   },
 });
 
-function cmakeJs() {
-  try {
-    return join(dirname(createRequire(join(root, 'package.json')).resolve('cmake-js/package.json')), 'bin/cmake-js');
-  } catch {
-    return fail('cmake-js is not installed. Run: npm ci --ignore-scripts');
-  }
-}
+const tools = buildTools() ?? fail('cmake-js is not installed. Run: npm ci --ignore-scripts');
 
 const common = ['--directory', root, '--out', join(root, 'build'), '--log-level', 'warn'];
-const settings = [`--CDFUSED_LORA_CUDA=${values.cuda}`, `--CDFUSED_LORA_TEST=${values.test ? 'ON' : 'OFF'}`];
+const settings = [
+  `--CDFUSED_LORA_CUDA=${values.cuda}`,
+  `--CDFUSED_LORA_TEST=${values.test ? 'ON' : 'OFF'}`,
+  `--CDFUSED_LORA_NODE_HEADERS=${tools.headers}`,
+];
 // `configure` and `build` by hand: cmake-js's `compile` answers a compiler error with a rebuild
 // from nothing, which prints it twice.
-const configure = [cmakeJs(), 'configure', ...common, ...settings];
+const configure = [tools.cmakeJs, 'configure', ...common, ...settings];
 if (run(process.execPath, configure, { quiet: true }).status !== 0) {
   // The folder may be another generator's, compiler's or
   // place's: once more from an empty cache before it counts.
@@ -41,7 +39,7 @@ if (run(process.execPath, configure, { quiet: true }).status !== 0) {
   mustRun('Configuring the native build', process.execPath, configure);
 }
 const parallel = String(availableParallelism());
-mustRun('The native build', process.execPath, [cmakeJs(), 'build', ...common, '--parallel', parallel]);
+mustRun('The native build', process.execPath, [tools.cmakeJs, 'build', ...common, '--parallel', parallel]);
 
 const addon = join(root, 'build/Release/fused-lora.node');
 if (!existsSync(addon)) fail(`The native build ended well, yet ${addon} does not exist.`);

@@ -25,8 +25,6 @@ import { contentHash, isFresh, listFiles, writeStamp } from './lib/stamp.mjs';
 
 const pack = join(root, '.gpu-run');
 const limitBytes = 60e6;
-/** Dependencies that only building through npm needs. */
-const buildOnly = new Set(['cmake-js', 'node-addon-api']);
 
 const require = createRequire(join(root, 'package.json'));
 
@@ -61,7 +59,7 @@ function packJavaScript() {
       filter: (file) => !/node_modules|__pycache__|\.ts$/.test(file),
     });
 
-  const wanted = Object.keys(require('./package.json').dependencies).filter((name) => !buildOnly.has(name));
+  const wanted = Object.keys(require('./package.json').dependencies);
   const packed = new Set();
   while (wanted.length > 0) {
     const name = wanted.pop();

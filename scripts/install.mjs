@@ -1,12 +1,14 @@
 /**
  * npm's install script: takes the prebuilt addon of this platform where
  * the package has one that loads, else builds from source, else says
- * what was tried and what to do about each. Nothing is downloaded.
+ * what was tried and what to do about each. Only a build from source asks npm for something: the
+ * tools of lib/build-tools.mjs.
  * The prebuilt addon comes from prebuild.mjs; the build is cmake-build.mjs.
  */
 import { existsSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
+import { fetchBuildTools } from './lib/build-tools.mjs';
 import { fail, root, run, say, which } from './lib/shell.mjs';
 
 const platform = `${process.platform}-${process.arch}`;
@@ -62,6 +64,12 @@ function buildsFromSource() {
     return false;
   }
   say(`no prebuilt addon for ${platform}: building from source, which takes a few minutes`);
+  const failed = fetchBuildTools();
+  if (failed) {
+    const why = `npm could not fetch cmake-js: ${failed.split('\n')[0]}`;
+    tried.push({ what, why, remedy: 'Make a registry reachable for npm. Then: npm rebuild fused-lora' });
+    return false;
+  }
   if (run(process.execPath, ['scripts/cmake-build.mjs']).status === 0) return true;
   tried.push({ what, why: 'the build failed, see above', remedy: `It needs gcc 11, clang 14 or newer. ${remedy}` });
   return false;

@@ -56,7 +56,9 @@ const cpp = {
   program: ['reference', 'cpu', 'cuda', 'ops', 'runtime'],
   addon: ['program', 'reference', 'cpu', 'cuda', 'ops', 'runtime'],
   bench: ['cuda', 'ops', 'runtime'],
-  test: ['program', 'reference', 'cpu', 'cuda', 'ops', 'runtime', 'emulator'],
+  test: ['fuzz', 'program', 'reference', 'cpu', 'cuda', 'ops', 'runtime', 'emulator'],
+  // The small program of the tests, and nothing else of them.
+  fuzz: ['test', 'program', 'ops', 'runtime'],
 };
 
 const problems = [];

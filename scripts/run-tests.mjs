@@ -117,6 +117,7 @@ check('heads, comments and prose', process.execPath, ['scripts/lint-words.mjs', 
 check('op signatures', process.execPath, ['scripts/generate-ops.mjs', '--check']);
 check('instruction sets', process.execPath, ['scripts/lint-isa.mjs']);
 check('machine code', process.execPath, ['scripts/lint-sass.mjs']);
+check('licences', process.execPath, ['scripts/lint-licences.mjs']);
 clangFormat();
 nativeTests('native tests', 'build/fused_lora_test', []);
 // A process runs one instruction set; the run above had the best of this CPU.
@@ -154,6 +155,13 @@ nativeTests(
     FUSED_LORA_EMULATOR_ORDER: 'backward',
   },
 );
+// Three minutes on two cores; all of it, with threads, is `npm run test:sanitize`.
+if (process.env.CI === 'true' && process.platform === 'linux')
+  check('AddressSanitizer, UndefinedBehaviorSanitizer', process.execPath, [
+    'scripts/test-sanitize.mjs',
+    '--only',
+    'address',
+  ]);
 entryPoints();
 // What npm, bundlers and TypeScript make of package.json; both pack the package as npm does.
 check('publint', process.execPath, [bin('publint/src/cli.js'), '--strict']);

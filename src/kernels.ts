@@ -32,18 +32,19 @@ export type KernelTensor = HostTensor | DeviceTensor;
 export class DeviceTensor {
   /** @internal */
   readonly handle: NativeParameter;
+  readonly backend: KernelBackend;
+  /** [n] or [rows, columns]; it can not be changed. */
+  readonly shape: readonly number[];
 
   /**
    * @param shape [n] or [rows, columns].
    * @param values default: zeros.
    */
-  constructor(
-    readonly backend: KernelBackend,
-    readonly shape: readonly number[],
-    values: Float32Array = new Float32Array(elements(shape)),
-  ) {
-    this.handle = guarded(() => new (native().Parameter)(backend, 'tensor', [...shape], 'f32'));
-    this.write(values);
+  constructor(backend: KernelBackend, shape: readonly number[], values?: Float32Array) {
+    this.backend = backend;
+    this.shape = Object.freeze(dimensions('a device tensor', shape));
+    this.handle = guarded(() => new (native().Parameter)(backend, 'tensor', [...this.shape], 'f32'));
+    this.write(values ?? zeros(...this.shape).data);
   }
 
   /** Replaces all values. */
@@ -177,10 +178,6 @@ function checkScaling(scaling: number): void {
   }
 }
 
-function elements(shape: readonly number[]): number {
-  return shape.reduce((product, size) => product * size, 1);
-}
-
 function guarded<R>(call: () => R): R {
   try {
     return call();
@@ -189,35 +186,73 @@ function guarded<R>(call: () => R): R {
   }
 }
 
+/** A copy of a shape, each dimension read once. */
+function dimensions(name: string, shape: readonly number[]): number[] {
+  const rank = Array.isArray(shape) ? shape.length : 0;
+  if (rank !== 1 && rank !== 2) {
+    const what = Array.isArray(shape) ? `has ${rank} dimensions` : 'has no shape';
+    throw new FusedLoraError('INVALID_SHAPE', `${name} ${what}; a shape is [n] or [rows, columns]`);
+  }
+  const copy = rank === 1 ? [shape[0]!] : [shape[0]!, shape[1]!];
+  if (!copy.every((size) => Number.isSafeInteger(size) && size >= 0)) {
+    throw new FusedLoraError(
+      'INVALID_SHAPE',
+      `${name} is [${copy.map(String).join(', ')}]; dimensions are whole numbers from 0 on`,
+    );
+  }
+  return copy;
+}
+
 function zeros(...shape: number[]): HostTensor {
-  return { data: new Float32Array(elements(shape)), shape };
+  const count = shape.reduce((product, size) => product * size, 1);
+  try {
+    return { data: new Float32Array(count), shape };
+  } catch (cause) {
+    throw new FusedLoraError('OUT_OF_MEMORY', `could not get memory for a result of [${shape.join(', ')}]`, { cause });
+  }
 }
 
-/** [rows, columns] of a matrix; its shape is checked by the op. */
-function matrix(name: string, tensor: KernelTensor): [number, number] {
-  if (!Array.isArray(tensor?.shape)) {
-    throw new FusedLoraError(
-      'INVALID_ARGUMENT',
-      `${name} is ${tensor === undefined ? 'missing' : typeof tensor}; give { data: Float32Array, shape } or a DeviceTensor`,
-    );
-  }
-  const [rows, columns] = tensor.shape;
-  if (tensor.shape.length !== 2 || rows === undefined || columns === undefined) {
-    throw new FusedLoraError('INVALID_SHAPE', `${name} is [${tensor.shape.join(', ')}]; it must have two dimensions`);
-  }
-  return [rows, columns];
+/** An operand as it was when it was given: the caller may change his later. */
+interface Operand {
+  readonly shape: readonly number[];
+  readonly value: NativeTensor | NativeParameter;
 }
 
-function operand(tensor: KernelTensor | undefined): NativeTensor | NativeParameter | undefined {
-  if (tensor === undefined) return undefined;
-  if (tensor instanceof DeviceTensor) return tensor.handle;
-  if (!isFloat32Array(tensor.data)) {
+/** Reads each property once. What the op expects of the shape is checked by the op. */
+function operand(name: string, tensor: KernelTensor): Operand {
+  if (tensor instanceof DeviceTensor) return { shape: tensor.shape, value: tensor.handle };
+  if (typeof tensor !== 'object' || tensor === null) {
     throw new FusedLoraError(
       'INVALID_ARGUMENT',
-      `an operand of shape [${tensor.shape.join(', ')}] has no Float32Array for its data`,
+      `${name} is ${tensor === undefined ? 'missing' : String(tensor)}; give { data: Float32Array, shape } or a DeviceTensor`,
     );
   }
-  return { data: tensor.data, shape: [...tensor.shape] };
+  const { data, shape: given } = tensor;
+  const shape = dimensions(name, given);
+  if (!isFloat32Array(data)) {
+    throw new FusedLoraError('INVALID_ARGUMENT', `${name} of shape [${shape.join(', ')}] has no Float32Array as data`);
+  }
+  // Before a result of that size is made. A product beyond 2^53 is no length of an array.
+  if (data.length !== shape.reduce((product, size) => product * size, 1)) {
+    throw new FusedLoraError(
+      'INVALID_SHAPE',
+      `${name} holds ${data.length} values, its shape is [${shape.join(', ')}]`,
+    );
+  }
+  return { shape, value: { data, shape } };
+}
+
+function optional(name: string, tensor: KernelTensor | undefined): Operand | undefined {
+  return tensor === undefined ? undefined : operand(name, tensor);
+}
+
+function matrix(name: string, tensor: KernelTensor): Operand & { rows: number; columns: number } {
+  const taken = operand(name, tensor);
+  const [rows, columns] = taken.shape;
+  if (rows === undefined || columns === undefined) {
+    throw new FusedLoraError('INVALID_SHAPE', `${name} is [${taken.shape.join(', ')}]; it must have two dimensions`);
+  }
+  return { ...taken, rows, columns };
 }
 
 class Runner {
@@ -236,19 +271,13 @@ class Runner {
 
   async run(
     op: string,
-    inputs: (KernelTensor | undefined)[],
-    outputs: (KernelTensor | undefined)[],
+    inputs: (Operand | undefined)[],
+    outputs: (Operand | undefined)[],
     attributes: Record<string, number | string> = {},
   ): Promise<void> {
+    const values = (operands: (Operand | undefined)[]) => operands.map((taken) => taken?.value);
     try {
-      const seconds = await native().runOp(
-        this.backend,
-        op,
-        inputs.map(operand),
-        outputs.map(operand),
-        attributes,
-        STEP,
-      );
+      const seconds = await native().runOp(this.backend, op, values(inputs), values(outputs), attributes, STEP);
       this.seconds += seconds;
     } catch (error) {
       throw wrapNativeError(error);
@@ -259,12 +288,16 @@ class Runner {
 /** y = f(x Wᵀ + b) + residual. */
 export async function linear(args: LinearArguments, options: KernelOptions = {}): Promise<{ y: KernelTensor } & Timed> {
   checkKeys('linear', args, LINEAR_KEYS);
-  const { x, weight, bias, residual, activation = 'none', y } = args;
-  const out = y ?? zeros(matrix('x', x)[0], matrix('weight', weight)[0]);
+  const { activation = 'none', ...given } = args;
+  const x = matrix('x', given.x);
+  const weight = matrix('weight', given.weight);
+  const bias = optional('bias', given.bias);
+  const residual = optional('residual', given.residual);
+  const y = given.y ?? zeros(x.rows, weight.rows);
   const runner = new Runner(options);
   const { precision } = runner;
-  await runner.run('linear', [x, weight, bias, residual], [out], { activation, ...precision });
-  return { y: out, seconds: runner.seconds };
+  await runner.run('linear', [x, weight, bias, residual], [operand('y', y)], { activation, ...precision });
+  return { y, seconds: runner.seconds };
 }
 
 /**
@@ -278,18 +311,23 @@ export async function loraLinear(
   options: KernelOptions = {},
 ): Promise<{ y: KernelTensor; u: KernelTensor } & Timed> {
   checkKeys('loraLinear', args, LORA_KEYS);
-  const { x, weight, bias, residual, A, B, scaling, activation = 'none', fused = true } = args;
+  const { scaling, activation = 'none', fused = true, ...given } = args;
   checkScaling(scaling);
-  const [T] = matrix('x', x);
-  const [N] = matrix('weight', weight);
-  const y = args.y ?? zeros(T, N);
-  const u = args.u ?? zeros(T, matrix('A', A)[0]);
+  const x = matrix('x', given.x);
+  const weight = matrix('weight', given.weight);
+  const A = matrix('A', given.A);
+  const B = matrix('B', given.B);
+  const bias = optional('bias', given.bias);
+  const residual = optional('residual', given.residual);
+  const results = { y: given.y ?? zeros(x.rows, weight.rows), u: given.u ?? zeros(x.rows, A.rows) };
+  const y = operand('y', results.y);
+  const u = operand('u', results.u);
   const runner = new Runner(options);
   const { precision } = runner;
   if (fused) {
     await runner.run('loraLinear', [x, weight, bias, A, B, residual], [y, u], { scaling, activation, ...precision });
   } else {
-    const low = zeros(T, N);
+    const low = operand('y', zeros(x.rows, weight.rows));
     await runner.run('linear', [x, weight, bias], [y], precision);
     await runner.run('linear', [x, A], [u], precision);
     await runner.run('scale', [u], [u], { factor: scaling });
@@ -298,7 +336,7 @@ export async function loraLinear(
     if (activation !== 'none') await runner.run('activation', [y], [y], { activation });
     if (residual) await runner.run('add', [y, residual], [y]);
   }
-  return { y, u, seconds: runner.seconds };
+  return { ...results, seconds: runner.seconds };
 }
 
 /**
@@ -312,23 +350,32 @@ export async function loraLinearBackward(
   options: KernelOptions = {},
 ): Promise<{ dx: KernelTensor | undefined; dA: KernelTensor; dB: KernelTensor } & Timed> {
   checkKeys('loraLinearBackward', args, BACKWARD_KEYS);
-  const { dy, x, u, weight, A, B, scaling, fused = true } = args;
+  const { scaling, fused = true, ...given } = args;
   checkScaling(scaling);
-  const [T, K] = matrix('x', x);
-  const [r] = matrix('A', A);
-  const dx = args.dx === null ? undefined : (args.dx ?? zeros(T, K));
-  const dA = args.dA ?? zeros(r, K);
-  const dB = args.dB ?? zeros(matrix('B', B)[0], r);
+  const x = matrix('x', given.x);
+  const A = matrix('A', given.A);
+  const B = matrix('B', given.B);
+  const dy = operand('dy', given.dy);
+  const u = operand('u', given.u);
+  const results = {
+    dx: given.dx === null ? undefined : (given.dx ?? zeros(x.rows, x.columns)),
+    dA: given.dA ?? zeros(A.rows, x.columns),
+    dB: given.dB ?? zeros(B.rows, A.rows),
+  };
+  const weight = results.dx && operand('weight', given.weight);
+  const dx = optional('dx', results.dx);
+  const dA = operand('dA', results.dA);
+  const dB = operand('dB', results.dB);
   const runner = new Runner(options);
   const { precision } = runner;
   if (fused) {
-    await runner.run('loraLinearBackward', [dy, x, u, dx && weight, A, B], [dx, dA, dB], { scaling, ...precision });
+    await runner.run('loraLinearBackward', [dy, x, u, weight, A, B], [dx, dA, dB], { scaling, ...precision });
   } else {
-    const v = zeros(T, r);
+    const v = operand('v', zeros(x.rows, A.rows));
     await runner.run('linearBackwardInput', [dy, B], [v], precision);
     await runner.run('scale', [v], [v], { factor: scaling });
     if (dx) {
-      const low = zeros(T, K);
+      const low = operand('dx', zeros(x.rows, x.columns));
       await runner.run('linearBackwardInput', [dy, weight], [dx], precision);
       await runner.run('linearBackwardInput', [v, A], [low], precision);
       await runner.run('add', [dx, low], [dx]);
@@ -336,5 +383,5 @@ export async function loraLinearBackward(
     await runner.run('linearBackwardWeight', [v, x], [dA], precision);
     await runner.run('linearBackwardWeight', [dy, u], [dB], precision);
   }
-  return { dx, dA, dB, seconds: runner.seconds };
+  return { ...results, seconds: runner.seconds };
 }

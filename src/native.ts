@@ -261,5 +261,7 @@ export function native(): NativeAddon {
 export function wrapNativeError(error: unknown): unknown {
   if (!isNativeError(error) || error instanceof FusedLoraError) return error;
   const { code, message } = error as Error & { code?: unknown };
+  // Where the addon could not even make an error of its own.
+  if (message === 'std::bad_alloc') return new FusedLoraError('OUT_OF_MEMORY', 'not enough memory', { cause: error });
   return typeof code === 'string' ? new FusedLoraError(code as ErrorCode, message, { cause: error }) : error;
 }

@@ -127,3 +127,124 @@ describe('kernels', () => {
     });
   });
 });
+
+/** ES2024; the types of this project are older. */
+type Resizable = ArrayBuffer & { resize(bytes: number): void };
+const resizable = (bytes: number): Resizable =>
+  Reflect.construct(ArrayBuffer, [bytes, { maxByteLength: 64 }]) as Resizable;
+
+describe('shapes and arrays from anywhere', () => {
+  const weight = { data: new Float32Array(6).fill(1), shape: [2, 3] };
+  const none = new Float32Array(0);
+  const refused = (code: string, message: RegExp) => ({ code, message: expect.stringMatching(message) });
+
+  it.each([
+    ['a product that wraps past 2^64', [2 ** 32, 2 ** 32]],
+    ['the same with a dimension of its own', [2 ** 40, 2 ** 40]],
+    ['a product that wraps to six', [2 ** 33, 2 ** 31]],
+    ['a product beyond the safe integers', [2 ** 30, 2 ** 30]],
+    ['NaN', [Number.NaN, 3]],
+    ['a negative dimension', [-2, -3]],
+    ['a fraction', [1.5, 4]],
+    ['1e300', [1e300, 0]],
+    ['Infinity', [Number.POSITIVE_INFINITY, 0]],
+    ['three dimensions', [1, 2, 3]],
+    ['no dimension', []],
+    ['text', ['2', '3']],
+    ['a hole', Array(2)],
+    ['a number for a shape', 6],
+    ['an array that says it is very long', Object.assign([], { length: 2 ** 32 - 1 })],
+  ])('refuses a shape with %s', async (_, shape) => {
+    const operand = { data: none, shape: shape as never };
+    await expect(linear({ x: operand, weight })).rejects.toMatchObject(refused('INVALID_SHAPE', /^x /));
+    await expect(linear({ x: weight, weight, y: operand })).rejects.toMatchObject(refused('INVALID_SHAPE', /^y /));
+    expect(() => new DeviceTensor('cpu', shape as never)).toThrow(
+      expect.objectContaining({ code: expect.stringMatching(/^(INVALID_SHAPE|OUT_OF_MEMORY)$/) }),
+    );
+  });
+
+  it('says what a result that is too large is', async () => {
+    const tall = { data: new Float32Array(2 ** 18), shape: [2 ** 18, 1] };
+    await expect(linear({ x: tall, weight: tall })).rejects.toMatchObject(
+      refused('OUT_OF_MEMORY', /a result of \[262144, 262144\]/),
+    );
+  });
+
+  it('works on what the operands were when it was called', async () => {
+    const x = { data: new Float32Array(6).fill(1), shape: [2, 3] };
+    const result = linear({ x, weight });
+    x.shape = [2 ** 32, 2 ** 32];
+    x.data.fill(100);
+    expect(dataOf((await result).y)).toEqual(new Float32Array(4).fill(3));
+  });
+
+  it('reads a property once', async () => {
+    const reads = { data: 0, shape: 0 };
+    const x = {
+      get data() {
+        reads.data++;
+        return reads.data === 1 ? new Float32Array(6).fill(1) : none;
+      },
+      get shape() {
+        reads.shape++;
+        return reads.shape === 1 ? [2, 3] : [2 ** 32, 2 ** 32];
+      },
+    };
+    for (const fused of [true, false]) {
+      Object.assign(reads, { data: 0, shape: 0 });
+      const { y } = await loraLinear({ x, weight, A: weight, B: random(1, 2, 2), scaling: 1, fused });
+      expect(dataOf(y)).toHaveLength(4);
+      expect(reads).toEqual({ data: 1, shape: 1 });
+    }
+  });
+
+  it('takes views of resizable and shared buffers, as long as they are when it is called', async () => {
+    const buffer = resizable(24);
+    const tracking = new Float32Array(buffer);
+    tracking.fill(1);
+    const x = { data: tracking, shape: [2, 3] };
+    const result = linear({ x, weight });
+    buffer.resize(0);
+    expect(dataOf((await result).y)).toEqual(new Float32Array(4).fill(3));
+    await expect(linear({ x, weight })).rejects.toMatchObject(refused('INVALID_SHAPE', /^x holds 0 values/));
+    buffer.resize(24);
+    tracking.fill(2);
+    expect(dataOf((await linear({ x, weight })).y)).toEqual(new Float32Array(4).fill(6));
+
+    const shared = new Float32Array(new SharedArrayBuffer(24)).fill(1);
+    expect(dataOf((await linear({ x: { data: shared, shape: [2, 3] }, weight })).y)).toEqual(
+      new Float32Array(4).fill(3),
+    );
+  });
+
+  it.each([
+    ['shrunk', (buffer: Resizable) => buffer.resize(4)],
+    ['grown', (buffer: Resizable) => buffer.resize(32)],
+    ['detached', (buffer: Resizable) => structuredClone(buffer, { transfer: [buffer] })],
+  ])('refuses a result whose buffer was %s while it ran', async (_, change) => {
+    const buffer = resizable(16);
+    const y = { data: new Float32Array(buffer), shape: [2, 2] };
+    const result = linear({ x: weight, weight, y });
+    change(buffer);
+    await expect(result).rejects.toMatchObject(refused('INVALID_SHAPE', /output must hold 4 values/));
+  });
+
+  it('refuses operands and options that are none', async () => {
+    await expect(linear(null as never)).rejects.toMatchObject(refused('INVALID_ARGUMENT', /expected an object/));
+    await expect(linear({ x: weight, weight, activation: 1 as never })).rejects.toMatchObject(
+      refused('INVALID_ARGUMENT', /attribute 'activation' must be a word/),
+    );
+    await expect(linear({ x: weight, weight, activation: 'swish' as never })).rejects.toMatchObject(
+      refused('INVALID_ARGUMENT', /there is no activation 'swish'/),
+    );
+    await expect(linear({ x: weight, weight }, { precision: 16 as never })).rejects.toMatchObject(
+      refused('INVALID_ARGUMENT', /attribute 'precision' must be a word/),
+    );
+    for (const x of [undefined, null, 'x', 5, new Proxy({}, {})])
+      await expect(linear({ x: x as never, weight })).rejects.toMatchObject({
+        code: expect.stringMatching(/^INVALID_/),
+      });
+    const proxied = { data: new Proxy(weight.data, {}), shape: [2, 3] };
+    await expect(linear({ x: proxied, weight })).rejects.toMatchObject(refused('INVALID_ARGUMENT', /Float32Array/));
+  });
+});

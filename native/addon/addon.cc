@@ -5,18 +5,11 @@
 
 namespace fl::addon {
 
-Environment& environmentOf(Napi::Env env) { return *env.GetInstanceData<Environment>(); }
-
 namespace {
 
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
-  auto* environment = new Environment;
-  env.SetInstanceData(environment);
-  const Napi::Function parameter = defineParameter(env), program = defineProgram(env);
-  environment->parameter = Napi::Persistent(parameter);
-  environment->program = Napi::Persistent(program);
-  exports.Set("Parameter", parameter);
-  exports.Set("Program", program);
+  exports.Set("Parameter", defineParameter(env));
+  exports.Set("Program", defineProgram(env));
   defineFunctions(env, exports);
   return exports;
 }

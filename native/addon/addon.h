@@ -10,14 +10,6 @@
 
 namespace fl::addon {
 
-/// Constructors of the environment's classes.
-struct Environment {
-  Napi::FunctionReference parameter;
-  Napi::FunctionReference program;
-};
-
-Environment& environmentOf(Napi::Env env);
-
 /// Tells V8 of memory outside its heap. Never throws: it is called from destructors, also while an
 /// environment ends.
 inline void adjustExternalMemory(Napi::Env env, int64_t change) {

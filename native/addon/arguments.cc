@@ -44,25 +44,43 @@ Napi::Object objectOf(const Napi::Value& value, const char* name) {
   return value.As<Napi::Object>();
 }
 
-Napi::Array arrayOf(const Napi::Value& value, const char* name) {
+std::vector<Napi::Value> listOf(const Napi::Value& value, const char* name, uint32_t most) {
   if (!value.IsArray()) wrong(name, "an array");
-  return value.As<Napi::Array>();
+  const auto array = value.As<Napi::Array>();
+  const uint32_t length = array.Length();
+  if (length > most)
+    fail("INVALID_ARGUMENT",
+         std::string(name) + " has " + std::to_string(length) + " entries, expected at most " + std::to_string(most));
+  std::vector<Napi::Value> list;
+  for (uint32_t i = 0; i < length; i++) list.push_back(array.Get(i));
+  return list;
+}
+
+Shape shapeOf(const Napi::Value& value, const char* name, int64_t low) {
+  constexpr uint32_t kTooMany = Tensor::kMaxRank + 1;
+  const std::vector<Napi::Value> list = listOf(value, name, kTooMany);
+  if (list.empty() || list.size() == kTooMany)
+    fail("INVALID_SHAPE", std::string(name) + " must have 1 or 2 dimensions");
+  Tensor shape;
+  shape.rank = static_cast<int>(list.size());
+  for (size_t i = 0; i < list.size(); i++)
+    shape.dim[i] = integerOf(list[i], (std::string(name) + ": a dimension").c_str(), low, kMaxElements);
+  shape.requireCountable(name);
+  return {shape.rank, shape.dim};
 }
 
 std::vector<int> indicesOf(const Napi::Value& value, const char* name) {
-  const Napi::Array array = arrayOf(value, name);
-  std::vector<int> indices(array.Length());
-  for (uint32_t i = 0; i < array.Length(); i++)
-    indices[i] = static_cast<int>(integerOf(array.Get(i), name, -1, INT32_MAX));
+  std::vector<int> indices;
+  for (const Napi::Value& entry : listOf(value, name))
+    indices.push_back(static_cast<int>(integerOf(entry, name, -1, INT32_MAX)));
   return indices;
 }
 
 Attributes attributesOf(const Napi::Value& value) {
   const Napi::Object object = objectOf(value, "attributes");
-  const Napi::Array names = object.GetPropertyNames();
   Attributes attributes;
-  for (uint32_t i = 0; i < names.Length(); i++) {
-    const std::string name = names.Get(i).ToString().Utf8Value();
+  for (const Napi::Value& key : listOf(object.GetPropertyNames(), "attributes", 64)) {
+    const std::string name = stringOf(key, "the name of an attribute");
     const Napi::Value entry = object.Get(name);
     if (entry.IsString())
       attributes.set(name, entry.As<Napi::String>().Utf8Value());
@@ -94,8 +112,8 @@ DType computeOf(const Napi::Value& value) {
 
 namespace {
 
-DType dtypeOfArray(const Napi::TypedArray& array, const char* name) {
-  switch (array.TypedArrayType()) {
+DType dtypeOfArray(napi_typedarray_type type, const char* name) {
+  switch (type) {
     case napi_float32_array:
       return DType::f32;
     case napi_float64_array:
@@ -107,29 +125,35 @@ DType dtypeOfArray(const Napi::TypedArray& array, const char* name) {
   }
 }
 
-char* memoryOf(const Napi::TypedArray& array) {
-  return static_cast<char*>(array.ArrayBuffer().Data()) + array.ByteOffset();
-}
-
 }  // namespace
 
-TypedData typedDataOf(const Napi::Value& value, const char* name) {
+TypedView typedViewOf(const Napi::Value& value, const char* name) {
   if (!value.IsTypedArray()) wrong(name, "a Float32Array, Float64Array or Int32Array");
-  const auto array = value.As<Napi::TypedArray>();
-  TypedData data{dtypeOfArray(array, name), {}, static_cast<int64_t>(array.ElementLength())};
-  data.bytes.resize(array.ByteLength());
-  if (!data.bytes.empty()) std::memcpy(data.bytes.data(), memoryOf(array), data.bytes.size());
+  // One call for all: a resizable buffer may have another length at the next.
+  napi_typedarray_type type{};
+  size_t count = 0;
+  void* memory = nullptr;
+  const napi_status status = napi_get_typedarray_info(value.Env(), value, &type, &count, &memory, nullptr, nullptr);
+  if (status != napi_ok) wrong(name, "a typed array whose buffer is there");
+  const DType dtype = dtypeOfArray(type, name);
+  if (memory == nullptr) count = 0;
+  return {dtype, static_cast<int64_t>(count), memory};
+}
+
+TypedData typedDataOf(const Napi::Value& value, const char* name) {
+  const TypedView view = typedViewOf(value, name);
+  TypedData data{view.dtype, {}, view.count};
+  data.bytes.resize(static_cast<size_t>(view.count * sizeOf(view.dtype)));
+  if (!data.bytes.empty()) std::memcpy(data.bytes.data(), view.memory, data.bytes.size());
   return data;
 }
 
 void* typedMemory(const Napi::Value& value, const char* name, DType dtype, int64_t count) {
-  if (!value.IsTypedArray()) wrong(name, "a typed array");
-  const auto array = value.As<Napi::TypedArray>();
-  if (dtypeOfArray(array, name) != dtype || static_cast<int64_t>(array.ElementLength()) != count)
+  const TypedView view = typedViewOf(value, name);
+  if (view.dtype != dtype || view.count != count)
     fail("INVALID_SHAPE", std::string(name) + " must hold " + std::to_string(count) + " values of type " +
-                              nameOf(dtype) + ", not " + std::to_string(array.ElementLength()) + " of " +
-                              nameOf(dtypeOfArray(array, name)));
-  return memoryOf(array);
+                              nameOf(dtype) + ", not " + std::to_string(view.count) + " of " + nameOf(view.dtype));
+  return view.memory;
 }
 
 }  // namespace fl::addon

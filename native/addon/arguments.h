@@ -2,6 +2,7 @@
 // argument; src/native.ts makes it a FusedLoraError. Whole operands of an op: addon/op_run.h.
 #pragma once
 
+#include <array>
 #include <string>
 #include <vector>
 
@@ -35,21 +36,35 @@ double numberOf(const Napi::Value& value, const char* name);
 /// A whole number in [low, high].
 int64_t integerOf(const Napi::Value& value, const char* name, int64_t low, int64_t high);
 Napi::Object objectOf(const Napi::Value& value, const char* name);
-Napi::Array arrayOf(const Napi::Value& value, const char* name);
+/// The elements of an array, whose length is read once: a getter among them may change it.
+std::vector<Napi::Value> listOf(const Napi::Value& value, const char* name, uint32_t most = 1 << 22);
+/// One or two dimensions in [low, 2^40], of at most kMaxElements together; `name` is the tensor's.
+struct Shape {
+  int rank;
+  std::array<int64_t, Tensor::kMaxRank> dim;
+};
+Shape shapeOf(const Napi::Value& value, const char* name, int64_t low);
 std::vector<int> indicesOf(const Napi::Value& value, const char* name);
 Attributes attributesOf(const Napi::Value& value);
 StepState stepOf(const Napi::Value& value);
 DType computeOf(const Napi::Value& value);
 
-/// A typed array's elements, copied: JavaScript may change or detach its own while a step runs.
+/// A typed array's elements, copied: JavaScript may change, shrink or detach its own while a step
+/// runs. The count is that of the copy.
 struct TypedData {
   DType dtype;
   std::vector<char> bytes;
   int64_t count;
 };
 TypedData typedDataOf(const Napi::Value& value, const char* name);
-/// Checks that `value` is a typed array of this dtype and count, and gives its memory for use
-/// within the current call.
+/// What a typed array is at this moment: for use before JavaScript runs again.
+struct TypedView {
+  DType dtype;
+  int64_t count;
+  void* memory;
+};
+TypedView typedViewOf(const Napi::Value& value, const char* name);
+/// The memory of a typed array that must be of this dtype and count.
 void* typedMemory(const Napi::Value& value, const char* name, DType dtype, int64_t count);
 
 }  // namespace fl::addon

@@ -57,6 +57,15 @@ class Background : public Napi::AsyncWorker {
     }
   }
 
+  /// What Execute itself could not keep.
+  void OnError(const Napi::Error& error) override {
+    finished_();
+    try {
+      deferred_.Reject(error.Value());
+    } catch (const Napi::Error&) {
+    }
+  }
+
   void settle(Napi::Env env) {
     Napi::Value value;
     try {

@@ -18,7 +18,7 @@ Napi::Value runOp(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return guarded(env, [&]() -> Napi::Value {
     Backend& backend = backendByName(stringOf(info[0], "backend"));
-    const auto run = opRunOf(env, backend, info[1], info[2], info[3], info[4], info[5]);
+    const auto run = opRunOf(backend, info[1], info[2], info[3], info[4], info[5]);
     return Background::run(
         env,
         [run] {
@@ -32,7 +32,7 @@ Napi::Value runOp(const Napi::CallbackInfo& info) {
             const Operand& operand = run->operands[i];
             guarded(scope, [&] {
               void* memory = typedMemory(run->arrays[i].Value(), "output", operand.host.dtype, operand.host.count);
-              std::memcpy(memory, operand.host.bytes.data(), operand.host.bytes.size());
+              if (memory) std::memcpy(memory, operand.host.bytes.data(), operand.host.bytes.size());
             });
           }
           return Napi::Number::New(scope, run->seconds);
@@ -47,14 +47,14 @@ Napi::Value timeOps(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return guarded(env, [&]() -> Napi::Value {
     Backend& backend = backendByName(stringOf(info[0], "backend"));
-    const Napi::Array ops = arrayOf(info[1], "ops");
     std::vector<std::shared_ptr<OpRun>> runs;
-    for (uint32_t i = 0; i < ops.Length(); i++) {
-      const Napi::Array op = arrayOf(ops.Get(i), "ops");
-      runs.push_back(opRunOf(env, backend, op.Get(0u), op.Get(1u), op.Get(2u), op.Get(3u), info[2]));
+    for (const Napi::Value& entry : listOf(info[1], "ops")) {
+      const std::vector<Napi::Value> op = listOf(entry, "an op", 4);
+      if (op.size() != 4) fail("INVALID_ARGUMENT", "an op is its name, inputs, outputs and attributes");
+      runs.push_back(opRunOf(backend, op[0], op[1], op[2], op[3], info[2]));
     }
     std::shared_ptr<Parameter> flush;
-    if (!info[3].IsUndefined()) flush = ParameterHandle::of(env, info[3], "flush").parameter();
+    if (!info[3].IsUndefined()) flush = ParameterHandle::of(info[3], "flush").parameter();
     const auto seconds = std::make_shared<double>(0);
     return Background::run(
         env,
@@ -74,15 +74,13 @@ Napi::Value timeOps(const Napi::CallbackInfo& info) {
 
 Napi::Value arenaBytes(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
-    const Napi::Array bytes = arrayOf(info[0], "bytes"), first = arrayOf(info[1], "first"),
-                      last = arrayOf(info[2], "last");
-    if (first.Length() != bytes.Length() || last.Length() != bytes.Length())
+    const std::vector<Napi::Value> bytes = listOf(info[0], "bytes");
+    const std::vector<int> first = indicesOf(info[1], "first"), last = indicesOf(info[2], "last");
+    if (first.size() != bytes.size() || last.size() != bytes.size())
       fail("INVALID_ARGUMENT", "bytes, first and last must be of one length");
     std::vector<ArenaBuffer> buffers;
-    for (uint32_t i = 0; i < bytes.Length(); i++)
-      buffers.push_back({integerOf(bytes.Get(i), "bytes", 0, int64_t{1} << 50),
-                         static_cast<int>(integerOf(first.Get(i), "first", -1, INT32_MAX)),
-                         static_cast<int>(integerOf(last.Get(i), "last", -1, INT32_MAX))});
+    for (size_t i = 0; i < bytes.size(); i++)
+      buffers.push_back({integerOf(bytes[i], "bytes", 0, int64_t{1} << 50), first[i], last[i]});
     return Napi::Number::New(info.Env(), static_cast<double>(layOutArena(buffers).totalBytes));
   });
 }

@@ -8,12 +8,13 @@
 namespace fl::addon {
 namespace {
 
-Operand operandOf(Napi::Env env, const Napi::Value& value, Backend& backend, const char* name) {
+/// Each property is read once. `array`, where the operand is one: its typed array.
+Operand operandOf(const Napi::Value& value, Backend& backend, const char* name, Napi::Value& array) {
   Operand operand;
   if (value.IsUndefined() || value.IsNull()) return operand;
   const Napi::Object object = objectOf(value, name);
-  if (object.InstanceOf(environmentOf(env).parameter.Value())) {
-    operand.parameter = ParameterHandle::of(env, object, name).parameter();
+  if (ParameterHandle::isOne(object)) {
+    operand.parameter = ParameterHandle::of(object, name).parameter();
     if (&operand.parameter->memory() != &backend.memory())
       fail("INVALID_ARGUMENT", std::string(name) + " is on another backend");
     if (operand.parameter->has(Parameter::Slot::value)) {
@@ -25,14 +26,12 @@ Operand operandOf(Napi::Env env, const Napi::Value& value, Backend& backend, con
     operand.parameter->users++;
     return operand;
   }
-  operand.host = typedDataOf(object.Get("data"), name);
-  const Napi::Array shape = arrayOf(object.Get("shape"), "shape");
+  const Shape shape = shapeOf(object.Get("shape"), name, 0);
+  array = object.Get("data");
+  operand.host = typedDataOf(array, name);
   operand.view.dtype = operand.host.dtype;
-  operand.view.rank = static_cast<int>(shape.Length());
-  if (shape.Length() < 1 || shape.Length() > 2)
-    fail("INVALID_SHAPE", std::string(name) + " must have 1 or 2 dimensions");
-  for (uint32_t i = 0; i < shape.Length(); i++)
-    operand.view.dim[i] = integerOf(shape.Get(i), "shape", 0, int64_t{1} << 40);
+  operand.view.rank = shape.rank;
+  operand.view.dim = shape.dim;
   if (operand.view.count() != operand.host.count)
     fail("INVALID_SHAPE", std::string(name) + " holds " + std::to_string(operand.host.count) +
                               " values, its shape is " + operand.view.describe());
@@ -108,30 +107,29 @@ void OpRun::download() {
   }
 }
 
-std::shared_ptr<OpRun> opRunOf(Napi::Env env, Backend& backend, const Napi::Value& op, const Napi::Value& inputValues,
+std::shared_ptr<OpRun> opRunOf(Backend& backend, const Napi::Value& op, const Napi::Value& inputValues,
                                const Napi::Value& outputValues, const Napi::Value& attributes,
                                const Napi::Value& step) {
   auto run = std::make_shared<OpRun>();
   run->backend = &backend;
   run->call.op = opByName(stringOf(op, "op"));
-  const Napi::Array inputs = arrayOf(inputValues, "inputs"), outputs = arrayOf(outputValues, "outputs");
+  const std::vector<Napi::Value> inputs = listOf(inputValues, "inputs", kMaxInputs),
+                                 outputs = listOf(outputValues, "outputs", kMaxOutputs);
   run->attributes = attributesOf(attributes);
   run->call.attributes = &run->attributes;
   run->call.step = stepOf(step);
-  run->call.numInputs = static_cast<int>(inputs.Length());
-  run->call.numOutputs = static_cast<int>(outputs.Length());
-  if (run->call.numInputs > kMaxInputs || run->call.numOutputs > kMaxOutputs)
-    fail("INVALID_ARGUMENT", "too many operands");
+  run->call.numInputs = static_cast<int>(inputs.size());
+  run->call.numOutputs = static_cast<int>(outputs.size());
   for (int i = 0; i < run->call.numInputs + run->call.numOutputs; i++) {
     const bool input = i < run->call.numInputs;
-    const Napi::Value value =
-        input ? inputs.Get(static_cast<uint32_t>(i)) : outputs.Get(static_cast<uint32_t>(i - run->call.numInputs));
-    run->operands.push_back(operandOf(env, value, *run->backend, input ? "input" : "output"));
+    const auto at = static_cast<size_t>(input ? i : i - run->call.numInputs);
+    Napi::Value array;
+    run->operands.push_back(
+        operandOf(input ? inputs[at] : outputs[at], *run->backend, input ? "input" : "output", array));
     const Tensor& view = run->operands.back().view;
     (input ? run->call.inputs[i] : run->call.outputs[i - run->call.numInputs]) = view;
-    run->arrays.push_back(!input && view.present() && !run->operands.back().parameter
-                              ? Napi::Persistent(objectOf(value, "output").Get("data").As<Napi::Object>())
-                              : Napi::ObjectReference());
+    run->arrays.push_back(!input && !array.IsEmpty() ? Napi::Persistent(array.As<Napi::Object>())
+                                                     : Napi::ObjectReference());
   }
   validate(run->call);
   checkIndices(*run);

@@ -41,7 +41,7 @@ struct OpRun {
 
 /// Checks the operands against the op's contract. Throws INVALID_ARGUMENT, INVALID_SHAPE,
 /// UNSUPPORTED.
-std::shared_ptr<OpRun> opRunOf(Napi::Env env, Backend& backend, const Napi::Value& op, const Napi::Value& inputs,
+std::shared_ptr<OpRun> opRunOf(Backend& backend, const Napi::Value& op, const Napi::Value& inputs,
                                const Napi::Value& outputs, const Napi::Value& attributes, const Napi::Value& step);
 
 }  // namespace fl::addon

@@ -17,6 +17,9 @@ Parameter::Slot slotOf(const Napi::Value& value) {
   fail("INVALID_ARGUMENT", "slot must be value, gradient, firstMoment or secondMoment, not '" + name + "'");
 }
 
+/// Marks the objects that Unwrap may be asked of: a prototype can be set by anybody.
+constexpr napi_type_tag kParameterTag{0x66757365646c6f72, 0x706172616d657465};
+
 }  // namespace
 
 Napi::Function defineParameter(Napi::Env env) {
@@ -33,13 +36,9 @@ ParameterHandle::ParameterHandle(const Napi::CallbackInfo& info) : Napi::ObjectW
   guarded(info.Env(), [&] {
     Backend& backend = backendByName(stringOf(info[0], "backend"));
     const std::string name = stringOf(info[1], "name");
-    const Napi::Array shape = arrayOf(info[2], "shape");
-    if (shape.Length() < 1 || shape.Length() > 2)
-      fail("INVALID_SHAPE", name + ": a parameter has 1 or 2 dimensions, not " + std::to_string(shape.Length()));
-    std::array<int64_t, 2> dim{1, 1};
-    for (uint32_t i = 0; i < shape.Length(); i++) dim[i] = integerOf(shape.Get(i), "shape", 1, int64_t{1} << 40);
-    parameter_ =
-        std::make_shared<Parameter>(backend.memory(), name, computeOf(info[3]), static_cast<int>(shape.Length()), dim);
+    const Shape shape = shapeOf(info[2], "the shape of a parameter", 1);
+    parameter_ = std::make_shared<Parameter>(backend.memory(), name, computeOf(info[3]), shape.rank, shape.dim);
+    info.This().As<Napi::Object>().TypeTag(&kParameterTag);
   });
 }
 
@@ -47,10 +46,13 @@ ParameterHandle::~ParameterHandle() {
   if (reported_) adjustExternalMemory(Env(), -reported_);
 }
 
-ParameterHandle& ParameterHandle::of(Napi::Env env, const Napi::Value& value, const char* name) {
-  if (!value.IsObject() || !value.As<Napi::Object>().InstanceOf(environmentOf(env).parameter.Value()))
-    fail("INVALID_ARGUMENT", std::string(name) + " must be a NativeParameter");
+ParameterHandle& ParameterHandle::of(const Napi::Value& value, const char* name) {
+  if (!isOne(value)) fail("INVALID_ARGUMENT", std::string(name) + " must be a NativeParameter");
   return *Unwrap(value.As<Napi::Object>());
+}
+
+bool ParameterHandle::isOne(const Napi::Value& value) {
+  return value.IsObject() && value.As<Napi::Object>().CheckTypeTag(&kParameterTag);
 }
 
 std::shared_ptr<Parameter> ParameterHandle::parameter() const {
@@ -76,7 +78,7 @@ Napi::Value ParameterHandle::has(const Napi::CallbackInfo& info) {
 
 void ParameterHandle::store(Napi::Env env, Parameter::Slot slot, const Napi::Value& values, bool changed) {
   const auto p = idle();
-  const bool wide = values.IsTypedArray() && values.As<Napi::TypedArray>().TypedArrayType() == napi_float64_array;
+  const bool wide = typedViewOf(values, p->name().c_str()).dtype == DType::f64;
   void* memory = typedMemory(values, p->name().c_str(), wide ? DType::f64 : DType::f32, p->count());
   if (wide)
     p->writeDouble(slot, static_cast<const double*>(memory), changed);
@@ -96,9 +98,8 @@ void ParameterHandle::restore(const Napi::CallbackInfo& info) {
 void ParameterHandle::restorePart(const Napi::CallbackInfo& info) {
   guarded(info.Env(), [&] {
     const auto p = idle();
-    if (!info[0].IsTypedArray()) fail("INVALID_ARGUMENT", p->name() + ": a part is a Float32Array");
-    const auto count = static_cast<int64_t>(info[0].As<Napi::TypedArray>().ElementLength());
-    const void* const values = typedMemory(info[0], p->name().c_str(), DType::f32, count);
+    const auto [dtype, count, values] = typedViewOf(info[0], p->name().c_str());
+    if (dtype != DType::f32) fail("INVALID_ARGUMENT", p->name() + ": a part is a Float32Array");
     const int64_t at = integerOf(info[1], "at", 0, p->count());
     if (count > p->count() - at)
       fail("INVALID_SHAPE", p->name() + ": a part of " + std::to_string(count) + " values at " + std::to_string(at) +

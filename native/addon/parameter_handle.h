@@ -16,7 +16,9 @@ class ParameterHandle : public Napi::ObjectWrap<ParameterHandle> {
 
   /// The handle behind a JavaScript value; throws INVALID_ARGUMENT when it is none, DISPOSED when
   /// it was disposed.
-  static ParameterHandle& of(Napi::Env env, const Napi::Value& value, const char* name);
+  static ParameterHandle& of(const Napi::Value& value, const char* name);
+  /// Whether a value is an object that this class made.
+  static bool isOne(const Napi::Value& value);
   std::shared_ptr<Parameter> parameter() const;
   /// Tells V8 how much memory this object holds now.
   void reportMemory(Napi::Env env);

@@ -35,10 +35,10 @@ ValueSpec valueOf(const Napi::Object& object, DType compute) {
   if (dtype != "float" && dtype != "i32")
     fail("INVALID_ARGUMENT", value.name + ": dtype is float or i32, not '" + dtype + "'");
   value.dtype = dtype == "i32" ? DType::i32 : compute;
-  const Napi::Array shape = arrayOf(object.Get("shape"), "value.shape");
-  for (uint32_t i = 0; i < shape.Length(); i++) value.shape.push_back(dimOf(shape.Get(i)));
-  if (object.Has("parameter") && !object.Get("parameter").IsUndefined())
-    value.parameter = static_cast<int>(integerOf(object.Get("parameter"), "value.parameter", 0, INT32_MAX));
+  for (const Napi::Value& dim : listOf(object.Get("shape"), "value.shape", 16)) value.shape.push_back(dimOf(dim));
+  const Napi::Value parameter = object.Get("parameter");
+  if (!parameter.IsUndefined())
+    value.parameter = static_cast<int>(integerOf(parameter, "value.parameter", 0, INT32_MAX));
   value.output = object.Get("output").ToBoolean();
   return value;
 }
@@ -53,19 +53,16 @@ std::function<void(int)> callbackOf(const Napi::Value& value) {
   };
 }
 
-ProgramSpec specOf(Napi::Env env, const Napi::Object& object) {
+ProgramSpec specOf(const Napi::Object& object) {
   ProgramSpec spec;
   spec.backend = stringOf(object.Get("backend"), "backend");
   spec.compute = computeOf(object.Get("compute"));
-  const Napi::Array parameters = arrayOf(object.Get("parameters"), "parameters");
-  for (uint32_t i = 0; i < parameters.Length(); i++)
-    spec.parameters.push_back(ParameterHandle::of(env, parameters.Get(i), "parameters").parameter());
-  const Napi::Array values = arrayOf(object.Get("values"), "values");
-  for (uint32_t i = 0; i < values.Length(); i++)
-    spec.values.push_back(valueOf(objectOf(values.Get(i), "values"), spec.compute));
-  const Napi::Array instructions = arrayOf(object.Get("instructions"), "instructions");
-  for (uint32_t i = 0; i < instructions.Length(); i++) {
-    const Napi::Object in = objectOf(instructions.Get(i), "instructions");
+  for (const Napi::Value& parameter : listOf(object.Get("parameters"), "parameters"))
+    spec.parameters.push_back(ParameterHandle::of(parameter, "parameters").parameter());
+  for (const Napi::Value& value : listOf(object.Get("values"), "values"))
+    spec.values.push_back(valueOf(objectOf(value, "values"), spec.compute));
+  for (const Napi::Value& instruction : listOf(object.Get("instructions"), "instructions")) {
+    const Napi::Object in = objectOf(instruction, "instructions");
     spec.instructions.push_back({opByName(stringOf(in.Get("op"), "op")), indicesOf(in.Get("inputs"), "inputs"),
                                  indicesOf(in.Get("outputs"), "outputs"), attributesOf(in.Get("attributes")),
                                  stringOf(in.Get("path"), "path")});
@@ -111,9 +108,8 @@ std::shared_ptr<OwnedBatch> batchOf(const Napi::Value& value, const ProgramSpec&
 OptimizerStep optimizerOf(const Napi::Value& value) {
   const Napi::Object object = objectOf(value, "options");
   OptimizerStep step;
-  const Napi::Array groups = arrayOf(object.Get("groups"), "groups");
-  for (uint32_t i = 0; i < groups.Length(); i++) {
-    const Napi::Object g = objectOf(groups.Get(i), "groups");
+  for (const Napi::Value& group : listOf(object.Get("groups"), "groups")) {
+    const Napi::Object g = objectOf(group, "groups");
     step.settings.groups.push_back({numberOf(g.Get("learningRate"), "learningRate"), numberOf(g.Get("beta1"), "beta1"),
                                     numberOf(g.Get("beta2"), "beta2"), numberOf(g.Get("eps"), "eps"),
                                     numberOf(g.Get("weightDecay"), "weightDecay")});
@@ -137,7 +133,7 @@ Napi::Function defineProgram(Napi::Env env) {
 }
 
 ProgramHandle::ProgramHandle(const Napi::CallbackInfo& info) : Napi::ObjectWrap<ProgramHandle>(info) {
-  guarded(info.Env(), [&] { program_ = std::make_shared<Program>(specOf(info.Env(), objectOf(info[0], "spec"))); });
+  guarded(info.Env(), [&] { program_ = std::make_shared<Program>(specOf(objectOf(info[0], "spec"))); });
 }
 
 ProgramHandle::~ProgramHandle() {
@@ -151,12 +147,35 @@ std::shared_ptr<Program> ProgramHandle::program() const {
   return program_;
 }
 
-std::shared_ptr<Program> ProgramHandle::claim() {
+class ProgramHandle::Claim {
+ public:
+  Claim(std::shared_ptr<Program> owner, std::shared_ptr<bool> busy)
+      : program(std::move(owner)), busy_(std::move(busy)) {
+    *busy_ = true;
+  }
+  ~Claim() { *busy_ = false; }
+  Claim(const Claim&) = delete;
+
+  const std::shared_ptr<Program> program;
+
+ private:
+  std::shared_ptr<bool> busy_;
+};
+
+std::shared_ptr<ProgramHandle::Claim> ProgramHandle::claim() {
   auto p = program();
   if (*busy_) fail("BUSY", "a step of this program is running; await it first");
   p->clearAbort();
-  *busy_ = true;
-  return p;
+  return std::make_shared<Claim>(std::move(p), busy_);
+}
+
+Napi::Value ProgramHandle::start(Napi::Env env, std::function<void(Program&)> work,
+                                 std::function<Napi::Value(Napi::Env)> result) {
+  auto claimed = claim();
+  // Not the claim: it has to go on the event loop.
+  auto run = [p = claimed->program, work = std::move(work)] { work(*p); };
+  return Background::run(env, std::move(run), std::move(result),
+                         [claimed = std::move(claimed)]() mutable { claimed.reset(); });
 }
 
 Napi::Value ProgramHandle::arenaBytes(const Napi::CallbackInfo& info) {
@@ -171,26 +190,19 @@ Napi::Value ProgramHandle::run(const Napi::CallbackInfo& info, bool train) {
     const Sizes sizes = sizesOf(info[1]);
     const StepState step = stepOf(info[2]);
     const bool zeroGradients = info[3].ToBoolean();
-    const auto p = claim();
-    return Background::run(
-        info.Env(),
-        [p, batch, sizes, step, train, zeroGradients] {
-          if (train)
-            p->accumulate(batch->inputs, sizes, step, zeroGradients);
-          else
-            p->forward(batch->inputs, sizes, step);
-        },
-        [](Napi::Env env) { return env.Undefined(); }, [busy = busy_] { *busy = false; });
+    return start(info.Env(), [batch, sizes, step, train, zeroGradients](Program& p) {
+      if (train)
+        p.accumulate(batch->inputs, sizes, step, zeroGradients);
+      else
+        p.forward(batch->inputs, sizes, step);
+    });
   });
 }
 
 Napi::Value ProgramHandle::reserve(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
     const Sizes sizes = sizesOf(info[0]);
-    const auto p = claim();
-    return Background::run(
-        info.Env(), [p, sizes] { p->reserve(sizes); }, [](Napi::Env env) { return env.Undefined(); },
-        [busy = busy_] { *busy = false; });
+    return start(info.Env(), [sizes](Program& p) { p.reserve(sizes); });
   });
 }
 
@@ -202,17 +214,15 @@ Napi::Value ProgramHandle::apply(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
     const auto options = std::make_shared<OptimizerStep>(optimizerOf(info[0]));
     const auto result = std::make_shared<ApplyResult>();
-    const auto p = claim();
-    return Background::run(
-        info.Env(), [p, options, result] { *result = p->apply(*options); },
+    return start(
+        info.Env(), [options, result](Program& p) { *result = p.apply(*options); },
         [result](Napi::Env env) -> Napi::Value {
           const Napi::Object object = Napi::Object::New(env);
           object.Set("applied", result->applied);
           object.Set("gradientNorm", result->gradientNorm);
           object.Set("loss", result->loss);
           return object;
-        },
-        [busy = busy_] { *busy = false; });
+        });
   });
 }
 

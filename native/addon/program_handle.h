@@ -2,6 +2,7 @@
 // is refused with BUSY. What a program does: program/program.h.
 #pragma once
 
+#include <functional>
 #include <memory>
 
 #include "addon/addon.h"
@@ -29,8 +30,14 @@ class ProgramHandle : public Napi::ObjectWrap<ProgramHandle> {
   void dispose(const Napi::CallbackInfo& info);
 
   std::shared_ptr<Program> program() const;
-  /// The program, marked busy until the promise that `run` gives is settled.
-  std::shared_ptr<Program> claim();
+  /// Marks the program as busy until it goes: before a promise is settled, or with a call that
+  /// failed before there was one.
+  class Claim;
+  std::shared_ptr<Claim> claim();
+  /// Runs `work` off the event loop, the program busy meanwhile.
+  Napi::Value start(
+      Napi::Env env, std::function<void(Program&)> work,
+      std::function<Napi::Value(Napi::Env)> result = [](Napi::Env scope) { return scope.Undefined(); });
   Napi::Value run(const Napi::CallbackInfo& info, bool train);
   void reportMemory(Napi::Env env);
 

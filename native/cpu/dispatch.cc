@@ -6,7 +6,9 @@ namespace fl::cpu {
 
 const AttentionKernels& attentionKernels([[maybe_unused]] Isa isa) {
 #if defined(__x86_64__)
+#if !defined(FUSED_LORA_NO_AVX512)
   if (isa >= Isa::avx512) return avx512::kAttentionKernels;
+#endif
   if (isa >= Isa::avx2) return avx2::kAttentionKernels;
 #endif
   return portable::kAttentionKernels;
@@ -15,14 +17,18 @@ const AttentionKernels& attentionKernels([[maybe_unused]] Isa isa) {
 const Kernels& kernelsFor(Precision precision, [[maybe_unused]] Isa isa) {
   if (precision == Precision::bf16) {
 #if defined(__x86_64__)
+#if !defined(FUSED_LORA_NO_AVX512)
     if (isa >= Isa::avx512bf16) return avx512bf16::kGemmBf16;
     if (isa >= Isa::avx512) return avx512::kGemmBf16;
+#endif
     if (isa >= Isa::avx2) return avx2::kGemmBf16;
 #endif
     return portable::kGemmBf16;
   }
 #if defined(__x86_64__)
+#if !defined(FUSED_LORA_NO_AVX512)
   if (isa >= Isa::avx512) return avx512::kGemmF32;
+#endif
   if (isa >= Isa::avx2) return avx2::kGemmF32;
 #endif
   return portable::kGemmF32;
@@ -30,7 +36,9 @@ const Kernels& kernelsFor(Precision precision, [[maybe_unused]] Isa isa) {
 
 const RowKernels& rowKernels([[maybe_unused]] Isa isa) {
 #if defined(__x86_64__)
+#if !defined(FUSED_LORA_NO_AVX512)
   if (isa >= Isa::avx512) return avx512::kRowKernels;
+#endif
   if (isa >= Isa::avx2) return avx2::kRowKernels;
 #endif
   return portable::kRowKernels;

@@ -25,9 +25,9 @@ struct AttentionDims {
   double scale;
 
   static AttentionDims bind(const Contract& c, const Tensor& q, const Tensor& cuSeqlens, const Tensor& queryRows) {
-    const auto heads = static_cast<int64_t>(c.number("numHeads"));
+    const int64_t heads = c.integer("numHeads", 1, INT32_MAX);
     const int64_t hidden = q.cols();
-    if (heads < 1 || hidden % heads != 0)
+    if (hidden % heads != 0)
       c.reject("hidden size " + std::to_string(hidden) + " is not divisible by " + std::to_string(heads) + " heads");
     c.expect("numHeads", heads);
     if (!queryRows.present()) c.expect("T", q.rows());

@@ -41,7 +41,7 @@ struct EmbeddingBackwardOp {
 
   static EmbeddingBackwardOp bind(const OpCall& call) {
     const Contract c(call);
-    return {c.input(0), c.input(1), c.output(0), static_cast<int64_t>(c.number("paddingIndex"))};
+    return {c.input(0), c.input(1), c.output(0), c.integer("paddingIndex", -1, INT32_MAX)};
   }
 };
 

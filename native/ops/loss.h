@@ -41,7 +41,7 @@ struct CrossEntropyOp {
             c.input(2),
             c.output(0),
             c.number("labelSmoothing"),
-            static_cast<int64_t>(c.number("ignoreIndex"))};
+            c.integer("ignoreIndex", INT32_MIN, INT32_MAX)};
   }
 };
 

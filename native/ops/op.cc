@@ -38,12 +38,56 @@ OpKind opByName(std::string_view name) {
 
 const OpSignature& signatureOf(OpKind op) { return entryOf(op).signature; }
 
-void validate(const OpCall& call) { entryOf(call.op).check(call); }
+namespace {
+
+[[noreturn]] void rejectAttribute(OpKind op, const std::string& message) {
+  fail("INVALID_ARGUMENT", std::string(nameOf(op)) + ": " + message);
+}
+
+const AttributeSpec* attributeSpec(const OpSignature& s, std::string_view name) {
+  for (int i = 0; i < s.numAttributes; i++)
+    if (s.attributes[static_cast<size_t>(i)].name == name) return &s.attributes[static_cast<size_t>(i)];
+  return nullptr;
+}
+
+void checkAttributes(OpKind op, const Attributes& attributes) {
+  const OpSignature& s = signatureOf(op);
+  const auto known = [&](const std::string& name, bool word) {
+    const AttributeSpec* const spec = attributeSpec(s, name);
+    if (!spec) rejectAttribute(op, "has no attribute '" + name + "'");
+    if (spec->isWord() != word)
+      rejectAttribute(op, "attribute '" + name + "' must be a " + (spec->isWord() ? "word" : "number"));
+  };
+  for (const auto& [name, value] : attributes.numbers()) {
+    known(name, false);
+    if (!std::isfinite(value)) rejectAttribute(op, "attribute '" + name + "' is " + std::to_string(value));
+  }
+  for (const auto& [name, value] : attributes.texts()) known(name, true);
+  for (int i = 0; i < s.numAttributes; i++) {
+    const AttributeSpec& spec = s.attributes[static_cast<size_t>(i)];
+    if (!spec.optional && !attributes.has(spec.name))
+      rejectAttribute(op, "attribute '" + std::string(spec.name) + "' is missing");
+  }
+}
+
+}  // namespace
+
+void validate(const OpCall& call) {
+  checkAttributes(call.op, *call.attributes);
+  entryOf(call.op).check(call);
+}
 
 double attributeNumber(OpKind op, const Attributes& attributes, std::string_view name) {
-  for (const AttributeSpec& a : signatureOf(op).attributes)
-    if (a.name == name && a.hasNumber) return attributes.number(name, a.otherwise);
-  return attributes.number(name);
+  const AttributeSpec* const spec = attributeSpec(signatureOf(op), name);
+  return spec && spec->hasNumber ? attributes.number(name, spec->otherwise) : attributes.number(name);
+}
+
+int64_t Contract::integer(std::string_view name, int64_t low, int64_t high) const {
+  const double value = number(name);
+  if (!(value >= static_cast<double>(low) && value <= static_cast<double>(high)) || value != std::floor(value))
+    rejectAttribute(call_.op, std::string(name) + " is " + std::to_string(value) + ", expected a whole number from " +
+                                  std::to_string(low) + " to " + std::to_string(high));
+  return static_cast<int64_t>(value);
 }
 
 Contract::Contract(const OpCall& call) : call_(call), signature_(signatureOf(call.op)) {
@@ -70,6 +114,7 @@ void Contract::operand(const OperandSpec& spec, const Tensor& t) {
     if (!spec.optional) reject("operand " + name() + " is missing");
     return;
   }
+  if (!t.countable()) t.requireCountable(std::string(nameOf(call_.op)) + ": " + name());
   const bool floating = spec.kind == OperandSpec::Kind::floating;
   if (floating) {
     if (t.dtype == DType::i32) reject(name() + " must be floating, not " + t.describe());
@@ -96,6 +141,8 @@ void Contract::operand(const OperandSpec& spec, const Tensor& t) {
     }
     fits = fits && found[axis] == expected[axis];
   }
+  // No rows are a batch without any (masked LM); no columns are nothing that a model has.
+  if (t.rank == 2 && t.dim[1] == 0) reject(name() + " is " + t.describe() + ": it has no columns");
   if (fits) return;
   const char* dtype = spec.kind == OperandSpec::Kind::index ? "i32" : floating ? "" : "f64";
   reject(name() + " is " + t.describe() + ", expected " + dtype + "[" + std::to_string(expected[0]) +
@@ -139,7 +186,7 @@ DropoutSpec DropoutSpec::bind(const Contract& contract, const Tensor& tokenIndex
   DropoutSpec spec;
   spec.p = contract.number("dropout");
   spec.key.seed = contract.call().step.seed;
-  spec.key.site = static_cast<uint32_t>(contract.number("site"));
+  spec.key.site = static_cast<uint32_t>(contract.integer("site", 0, UINT32_MAX));
   spec.key.forwardNumber = contract.call().step.forwardNumber;
   spec.tokenIndex = tokenIndex;
   return spec;

@@ -68,7 +68,8 @@ struct OpCall {
 using OpFunction = void (*)(const OpCall&);
 
 /// Checks a call against the op's contract; throws INVALID_SHAPE naming the op, the operand, its
-/// shape and what was expected.
+/// shape and what was expected, or INVALID_ARGUMENT naming the attribute: of a name that the
+/// signature has not, missing, of the wrong kind, or no finite number.
 void validate(const OpCall& call);
 
 /// A number of an instruction's attributes, or the default of the op's signature.
@@ -85,6 +86,8 @@ class Contract {
   Tensor input(int i) const { return i < call_.numInputs ? call_.inputs[static_cast<size_t>(i)] : Tensor{}; }
   Tensor output(int i) const { return i < call_.numOutputs ? call_.outputs[static_cast<size_t>(i)] : Tensor{}; }
   double number(std::string_view name) const { return attributeNumber(call_.op, *call_.attributes, name); }
+  /// A number that must be whole and in [low, high].
+  int64_t integer(std::string_view name, int64_t low, int64_t high) const;
   const OpCall& call() const { return call_; }
 
   /// Every operand with this dimension must be `size` long in it: what follows from attributes or

@@ -67,6 +67,10 @@ struct AttributeSpec {
   /// Whether it may be left out; `otherwise` is the default where that is a number.
   bool optional = false, hasNumber = false;
   double otherwise = 0;
+
+  /// Words are those with a word as default.
+  constexpr bool isWord() const { return optional && hasDefault && !hasNumber; }
+  bool hasDefault = false;
 };
 
 struct LimitSpec {
@@ -211,7 +215,7 @@ class SignatureReader {
     a.optional = take("?");
     if (!take("=")) return a;
     const std::string_view otherwise = word();
-    a.optional = true;
+    a.optional = a.hasDefault = true;
     a.hasNumber = isNumber(otherwise);
     if (a.hasNumber) a.otherwise = static_cast<double>(numberOf(otherwise));
     return a;

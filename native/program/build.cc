@@ -130,11 +130,11 @@ void Program::bindInstructions() {
       hasGradient[value.parameter] = 1;
       trained_.push_back(value.parameter);
     }
-    if (value.name == "loss" && value.output) lossValue_ = v;
+    const bool written = value.kind == ValueSpec::Kind::computed && first[v] >= 0;
+    if (value.name == "loss" && value.output && written) lossValue_ = v;
     if (value.kind == ValueSpec::Kind::input && last[v] >= 0)
       lifetimes_.push_back({v, -1, spec_.keepAll ? end : last[v]});
-    if (value.kind == ValueSpec::Kind::computed && first[v] >= 0)
-      lifetimes_.push_back({v, first[v], value.output || spec_.keepAll ? end : last[v]});
+    if (written) lifetimes_.push_back({v, first[v], value.output || spec_.keepAll ? end : last[v]});
   }
 }
 
@@ -253,6 +253,7 @@ Tensor Program::shapeOf(int value, const Sizes& sizes) const {
   t.dtype = spec.dtype;
   t.rank = static_cast<int>(spec.shape.size());
   for (int i = 0; i < t.rank; i++) t.dim[i] = spec.shape[i].resolve(sizes);
+  t.requireCountable(spec.name);
   return t;
 }
 

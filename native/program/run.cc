@@ -263,7 +263,8 @@ Tensor Program::lastShape(int value) const {
   if (value < 0 || value >= static_cast<int>(spec_.values.size()))
     fail("INVALID_ARGUMENT", "there is no value " + std::to_string(value));
   const ValueSpec& spec = spec_.values[value];
-  const bool kept = spec.output || (spec_.keepAll && !tensors_.empty() && tensors_[value].data);
+  // A parameter of which only packed copies are there has no data.
+  const bool kept = (spec.output || spec_.keepAll) && !tensors_.empty() && tensors_[value].data;
   if (!haveRun_ || !kept)
     fail("INVALID_ARGUMENT",
          spec.name + ": " + (haveRun_ ? "it is not an output of the program" : "the program has not run"));

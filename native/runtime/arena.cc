@@ -6,7 +6,15 @@
 #include <map>
 #include <numeric>
 
+#include "runtime/error.h"
+
 namespace fl {
+namespace {
+
+/// More than any machine has, so that no sum of offsets and sizes wraps.
+constexpr int64_t kMaxArena = int64_t{1} << 60;
+
+}  // namespace
 
 ArenaLayout layOutArena(const std::vector<ArenaBuffer>& buffers) {
   ArenaLayout layout;
@@ -51,6 +59,8 @@ ArenaLayout layOutArena(const std::vector<ArenaBuffer>& buffers) {
       if (last->first + last->second == layout.totalBytes) best = last;
     }
     if (best == free.end()) {
+      if (bytes > kMaxArena - layout.totalBytes)
+        fail("OUT_OF_MEMORY", "the values of a step need more than 2^60 bytes");
       layout.offsets[i] = layout.totalBytes;
       layout.totalBytes += bytes;
       continue;

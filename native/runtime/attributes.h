@@ -36,6 +36,15 @@ class Attributes {
       if (key == name) return value;
     return otherwise;
   }
+  bool has(std::string_view name) const {
+    for (const auto& [key, value] : numbers_)
+      if (key == name) return true;
+    for (const auto& [key, value] : texts_)
+      if (key == name) return true;
+    return false;
+  }
+  const std::vector<std::pair<std::string, double>>& numbers() const { return numbers_; }
+  const std::vector<std::pair<std::string, std::string>>& texts() const { return texts_; }
   std::string_view text(std::string_view name, std::string_view otherwise) const {
     for (const auto& [key, value] : texts_)
       if (key == name) return value;

@@ -8,14 +8,11 @@ namespace fl {
 
 Parameter::Parameter(Memory& memory, std::string name, DType dtype, int rank, std::array<int64_t, 2> dim)
     : memory_(memory), name_(std::move(name)), dtype_(dtype), rank_(rank), dim_(dim) {
-  constexpr int64_t kMaxCount = int64_t{1} << 40;
-  count_ = 1;
-  for (int i = 0; i < rank; i++) {
-    if (dim[i] < 1 || dim[i] > kMaxCount / count_)
-      fail("INVALID_SHAPE", name_ + ": dimension " + std::to_string(i) + " is " + std::to_string(dim[i]) +
-                                ", expected at least 1 and a tensor that fits memory");
-    count_ *= dim[i];
-  }
+  for (int i = rank; i < Tensor::kMaxRank; i++) dim_[static_cast<size_t>(i)] = 1;
+  count_ = elementsOf(dim_[0], dim_[1]);
+  if (count_ < 1)
+    fail("INVALID_SHAPE", name_ + ": it is " + shape().describe() +
+                              "; every dimension must be at least 1, and the tensor must fit memory");
 }
 
 Parameter::~Parameter() {

@@ -33,6 +33,18 @@ constexpr DType dtypeOf<int32_t>() {
   return DType::i32;
 }
 
+/// No tensor has more elements: at eight bytes each, more than any machine has, and far from what
+/// an int64_t holds.
+constexpr int64_t kMaxElements = int64_t{1} << 40;
+
+/// The product of dimensions from 0 on: where every shape from outside is multiplied. -1 where it
+/// is above kMaxElements, or a dimension is below 0.
+constexpr int64_t elementsOf(int64_t rows, int64_t cols) {
+  if (rows < 0 || cols < 0 || rows > kMaxElements || cols > kMaxElements) return -1;
+  if (rows > 0 && cols > kMaxElements / rows) return -1;
+  return rows * cols;
+}
+
 struct Tensor {
   static constexpr int kMaxRank = 2;
 
@@ -64,6 +76,14 @@ struct Tensor {
     int i = 0;
     for (int64_t d : shape) t.dim[i++] = d;
     return t;
+  }
+
+  bool countable() const { return !present() || elementsOf(rows(), cols()) >= 0; }
+  /// Throws INVALID_SHAPE, `name` first, when its dimensions multiply to more than kMaxElements.
+  void requireCountable(const std::string& name) const {
+    if (!countable())
+      fail("INVALID_SHAPE", name + " is " + describe() + ": its dimensions must be 0 or more, with at most " +
+                                std::to_string(kMaxElements) + " elements together");
   }
 
   std::string describe() const {

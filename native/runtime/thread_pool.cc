@@ -6,11 +6,14 @@
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <new>
 #include <string>
+#include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "runtime/error.h"
@@ -67,11 +70,14 @@ struct ThreadPool::State {
   std::atomic<bool> stop{false};
   alignas(64) std::atomic<int64_t> next{0};
   // Written while the region is closed and nobody is inside.
-  alignas(64) const std::function<void(int64_t, int)>* body = nullptr;
+  alignas(64) const Body* body = nullptr;
   int64_t chunks = 0;
   int regionThreads = 1;
 
   std::mutex oneRegion;
+  /// The first exception of the region: a lack of memory for scratch, as a rule.
+  std::mutex errorMutex;
+  std::exception_ptr error;
   std::atomic<int> threads{1};
   std::vector<std::thread> workers;
   /// Of workers[i] at i.
@@ -79,7 +85,14 @@ struct ThreadPool::State {
   Scratch scratch[kMaxThreads];
 
   void take(int thread) {
-    for (int64_t chunk; (chunk = next.fetch_add(1, std::memory_order_relaxed)) < chunks;) (*body)(chunk, thread);
+    try {
+      for (int64_t chunk; (chunk = next.fetch_add(1, std::memory_order_relaxed)) < chunks;) (*body)(chunk, thread);
+    } catch (...) {
+      const std::lock_guard lock(errorMutex);
+      if (!error) error = std::current_exception();
+      // The others end at their next chunk; a counter beyond the end takes each of them once.
+      next.store(chunks, std::memory_order_relaxed);
+    }
   }
 
   // Waits until the word is open with another generation than `seen`, enters, and returns true;
@@ -126,7 +139,11 @@ struct ThreadPool::State {
   void startWorkers(int wanted) {
     while (static_cast<int>(workers.size()) + 1 < wanted) {
       const int thread = static_cast<int>(workers.size()) + 1;
-      workers.emplace_back([this, thread] { work(thread); });
+      try {
+        workers.emplace_back([this, thread] { work(thread); });
+      } catch (const std::system_error&) {
+        return;  // The system allows no more threads: those that are there do the work.
+      }
     }
   }
 };
@@ -160,7 +177,7 @@ void ThreadPool::setThreads(int threads) {
   state_->threads.store(threads, std::memory_order_relaxed);
 }
 
-void ThreadPool::parallelFor(int64_t chunks, const std::function<void(int64_t chunk, int thread)>& body) {
+void ThreadPool::parallelFor(int64_t chunks, const Body& body) {
   if (chunks <= 0) return;
   State& s = *state_;
   std::lock_guard<std::mutex> lock(s.oneRegion);
@@ -187,6 +204,7 @@ void ThreadPool::parallelFor(int64_t chunks, const std::function<void(int64_t ch
     else
       std::this_thread::yield();
   }
+  if (s.error) std::rethrow_exception(std::exchange(s.error, nullptr));
 }
 
 void* ThreadPool::scratch(int thread, int64_t bytes) {

@@ -134,7 +134,8 @@ void rejectsMixedPrecision() {
 
 void rejectsBadCounts() {
   for (int i = 0; i < kOpCount; i++) {
-    const OpCall good = shapesOf(fullCase(static_cast<OpKind>(i)));
+    const Case c = fullCase(static_cast<OpKind>(i));
+    const OpCall good = shapesOf(c);
     OpCall call = good;
     call.numInputs = kMaxInputs;
     expectRejected(call, "ten inputs", "INVALID_SHAPE", "inputs");
@@ -160,6 +161,73 @@ void rejectsBadRank() {
   validate(shapesOf(loraLinearCase(random, 2, 3, 3, {256, 0, false}, {})));
 }
 
+/// Attributes that the signature has not, has as another kind, or can not leave out.
+void rejectsUnknownAttributes() {
+  for (int i = 0; i < kOpCount; i++) {
+    const Case good = fullCase(static_cast<OpKind>(i));
+    Case c = good;
+    c.attributes.set("epsilon", 1);
+    expectRejected(shapesOf(c), "another attribute", "INVALID_ARGUMENT", "has no attribute 'epsilon'");
+    for (const AttributeSpec& spec : signatureOf(good.op).attributes) {
+      if (spec.name.empty()) continue;
+      const std::string name(spec.name);
+      c = good;
+      c.attributes = Attributes{};
+      for (const auto& [key, value] : good.attributes.numbers())
+        if (key != name) c.attributes.set(key, value);
+      for (const auto& [key, value] : good.attributes.texts())
+        if (key != name) c.attributes.set(key, value);
+      if (!spec.optional) expectRejected(shapesOf(c), name + " missing", "INVALID_ARGUMENT", name);
+      if (spec.isWord())
+        c.attributes.set(name, 1);
+      else
+        c.attributes.set(name, std::string("one"));
+      expectRejected(shapesOf(c), name + " of another kind", "INVALID_ARGUMENT", name);
+      if (spec.isWord()) continue;
+      c = good;
+      for (const double value : {std::numeric_limits<double>::infinity(), std::nan("")}) {
+        c.attributes.set(name, value);
+        expectRejected(shapesOf(c), name + " " + text(value), "INVALID_ARGUMENT", name);
+      }
+    }
+  }
+  const std::pair<OpKind, const char*> whole[] = {{OpKind::crossEntropy, "ignoreIndex"},
+                                                  {OpKind::crossEntropyBackward, "ignoreIndex"},
+                                                  {OpKind::embeddingBackward, "paddingIndex"},
+                                                  {OpKind::attention, "numHeads"},
+                                                  {OpKind::dropout, "site"}};
+  for (const auto& [op, name] : whole)
+    for (const double value : {1e300, -1e300, 0.5, 4294967296.0}) {
+      Case c = fullCase(op);
+      c.attributes.set(name, value);
+      expectRejected(shapesOf(c), std::string(name) + " " + text(value), "INVALID_ARGUMENT", name);
+    }
+}
+
+/// Dimensions whose product leaves 64 bits, and others that no memory holds, in every operand.
+void rejectsShapesBeyondMemory() {
+  constexpr int64_t k = int64_t{1} << 32;
+  for (int i = 0; i < kOpCount; i++) {
+    const Case c = fullCase(static_cast<OpKind>(i));
+    const OpCall good = shapesOf(c);
+    for (int at = 0; at < good.numInputs + good.numOutputs; at++) {
+      OpCall call = good;
+      Tensor& t = at < good.numInputs ? call.inputs[static_cast<size_t>(at)]
+                                      : call.outputs[static_cast<size_t>(at - good.numInputs)];
+      for (const std::array<int64_t, 2> dim : {std::array{k, k}, std::array{k / 2, 2 * k}, std::array{int64_t{-1}, k},
+                                               std::array{int64_t{1} << 62, int64_t{4}}}) {
+        t.rank = 2;
+        t.dim = dim;
+        expectRejected(call, t.describe(), "INVALID_SHAPE", "elements together");
+      }
+    }
+  }
+  check(elementsOf(int64_t{1} << 20, int64_t{1} << 20) == kMaxElements, "the largest tensor");
+  check(elementsOf((int64_t{1} << 20) + 1, int64_t{1} << 20) < 0, "a row more");
+  check(elementsOf(0, kMaxElements) == 0 && elementsOf(kMaxElements, 0) == 0, "no rows, no columns");
+  check(elementsOf(0, -1) < 0 && elementsOf(std::numeric_limits<int64_t>::min(), 0) < 0, "negative dimensions");
+}
+
 void rejectsBadAttributes() {
   const auto number = [](OpKind op, const char* name, double value, const char* code) {
     Case c = fullCase(op);
@@ -177,12 +245,11 @@ void rejectsBadAttributes() {
     for (const double heads : {0.0, -1.0, 5.0}) {
       Case c = fullCase(op);
       c.attributes.set("numHeads", heads);
-      expectRejected(shapesOf(c), text(heads) + " heads", "INVALID_SHAPE", "heads");
+      expectRejected(shapesOf(c), text(heads) + " heads", heads < 1 ? "INVALID_ARGUMENT" : "INVALID_SHAPE", "eads");
     }
   for (const OpKind op : {OpKind::linear, OpKind::loraLinear, OpKind::activation, OpKind::activationBackward}) {
     Case c = fullCase(op);
-    c.attributes = Attributes{};
-    c.attributes.set("scaling", 1).set("activation", std::string("swish"));
+    c.attributes.set("activation", std::string("swish"));
     expectRejected(shapesOf(c), "activation swish", "INVALID_ARGUMENT", "swish");
   }
   for (const OpKind op : {OpKind::linear, OpKind::linearBackwardInput, OpKind::linearBackwardWeight, OpKind::loraLinear,
@@ -217,6 +284,8 @@ void addContractTests(Suite& suite) {
   suite.add("contract/counts", rejectsBadCounts);
   suite.add("contract/rank", rejectsBadRank);
   suite.add("contract/attributes", rejectsBadAttributes);
+  suite.add("contract/unknownAttributes", rejectsUnknownAttributes);
+  suite.add("contract/shapesBeyondMemory", rejectsShapesBeyondMemory);
 }
 
 }  // namespace fl::test

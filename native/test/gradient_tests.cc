@@ -72,10 +72,11 @@ namespace {
 
 /// dz from dy through the activation of a case with output preActivation.
 std::vector<double> throughActivation(const Case& forward, const std::vector<double>& dy) {
-  if (forward.attributes.text("activation", "none") == "none") return dy;
+  const std::string activation(forward.attributes.text("activation", "none"));
+  if (activation == "none") return dy;
   const Operand& z = forward.out("preActivation");
   Case c(OpKind::activationBackward, "");
-  c.attributes = forward.attributes;
+  c.attributes.set("activation", activation);
   c.input("dy", {z.dim[0], z.dim[1]}, dy);
   c.input("x", {z.dim[0], z.dim[1]}, outputOf(forward, truth(forward), "preActivation"));
   c.output("dx", {z.dim[0], z.dim[1]});

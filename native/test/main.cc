@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "cpu/simd/isa.h"
+#include "test/fuzz_tests.h"
 #include "test/tests.h"
 
 int main(int argc, char** argv) {
@@ -58,6 +59,7 @@ int main(int argc, char** argv) {
   fl::test::addProductTests(suite);
   fl::test::addThreadPoolTests(suite);
   fl::test::addHopperSelectionTests(suite);
+  fl::test::addFuzzTests(suite);
   for (const auto add : fl::test::deviceTests()) add(suite);
   return suite.run();
 }

@@ -53,6 +53,27 @@ void orderOfChunks() {
   }
 }
 
+/// What a body throws comes out of the region, whichever thread it was on, and the pool goes on.
+void bodiesThatThrow() {
+  const ThreadCount restore;
+  for (const int threads : {1, 2, 5}) {
+    ThreadPool::instance().setThreads(threads);
+    for (const int64_t bad : {0, 1, 57, 199}) {
+      std::string thrown;
+      try {
+        ThreadPool::instance().parallelFor(200, [&](int64_t chunk, int) {
+          if (chunk >= bad) fail("OUT_OF_MEMORY", "chunk");
+        });
+      } catch (const Error& error) {
+        thrown = error.code();
+      }
+      check(thrown == "OUT_OF_MEMORY", "an exception of chunk " + std::to_string(bad) + " on " +
+                                           std::to_string(threads) + " threads became '" + thrown + "'");
+      check(oneRegion(200, threads), "the next region");
+    }
+  }
+}
+
 /// Regions back to back, and after the workers have gone to sleep.
 void manyShortRegions() {
   const ThreadCount restore;
@@ -112,6 +133,7 @@ void limits() {
 }  // namespace
 
 void addThreadPoolTests(Suite& suite) {
+  suite.add("threadPool/bodiesThatThrow", bodiesThatThrow);
   suite.add("threadPool/orderOfChunks", orderOfChunks);
   suite.add("threadPool/manyShortRegions", manyShortRegions);
 #if defined(__linux__)

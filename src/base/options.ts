@@ -31,6 +31,9 @@ export function probability(where: string, name: string, p: number): void {
  * @param known all keys that the options have.
  */
 export function checkKeys(where: string, options: object, known: Readonly<Record<string, true>>): void {
+  if (typeof options !== 'object' || options === null) {
+    throw new FusedLoraError('INVALID_ARGUMENT', `${where}: expected an object, not ${String(options)}`);
+  }
   const wrong = Object.keys(options).find((key) => !Object.hasOwn(known, key));
   if (wrong === undefined) return;
   const names = Object.keys(known);

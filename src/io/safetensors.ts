@@ -191,6 +191,12 @@ function requireFloats(info: TensorInfo): void {
   }
 }
 
+/** How a file is opened. */
+export interface SafetensorsOpenOptions extends Pick<OpenOptions, 'inFolder'> {
+  /** Default 100 MB, the format's own limit. */
+  maxHeaderBytes?: number;
+}
+
 /**
  * A safetensors file whose header was read and checked; tensors are read one by one when asked for.
  */
@@ -205,21 +211,21 @@ export class SafetensorsFile {
   /**
    * Reads and checks the header only.
    *
-   * @param options `inFolder: true` refuses a link that leaves the folder of the file.
    * @throws FusedLoraError FILE_NOT_FOUND; INVALID_CHECKPOINT when the file is truncated, holds
    * offsets out of range, overlapping or leaving gaps, sizes that do not fit their shape, a name
-   * twice, or no JSON header of at most 100 MB.
+   * twice, or no JSON header within the limit.
    */
-  static open(file: string, options: Pick<OpenOptions, 'inFolder'> = {}): SafetensorsFile {
-    const fd = openToRead(file, options);
+  static open(file: string, options: SafetensorsOpenOptions = {}): SafetensorsFile {
+    const { maxHeaderBytes = MAX_HEADER_BYTES, ...opening } = options;
+    const fd = openToRead(file, opening);
     try {
       const stat = fs.fstatSync(fd);
       const start = new Uint8Array(8);
       if (stat.size < 8 || !readFully(fd, start, 0))
         throw damaged(file, `has ${stat.size} bytes, too few for a header`);
       const length = new DataView(start.buffer).getBigUint64(0, true);
-      if (length > BigInt(MAX_HEADER_BYTES))
-        throw damaged(file, `claims a header of ${length} bytes; 100 MB is the limit`);
+      if (length > BigInt(maxHeaderBytes))
+        throw damaged(file, `claims a header of ${length} bytes; ${maxHeaderBytes / 1e6} MB is the limit`);
       const headerBytes = Number(length);
       if (8 + headerBytes > stat.size) {
         throw damaged(file, `claims a header of ${headerBytes} bytes, but has ${stat.size} bytes in all`);

@@ -259,7 +259,7 @@ export const API_CASES: readonly BadInput[] = [
     'INVALID_SHAPE',
     () => linear({ x: { data: new Float32Array(5), shape: [2, 3] }, weight: tensor(4, 3) }),
     '5',
-    '[2,3]',
+    '[2, 3]',
   ),
   misuse('a kernel without its weight', 'INVALID_ARGUMENT', () => linear({ x: tensor(2, 3) } as never), 'weight'),
   misuse(

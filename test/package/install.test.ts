@@ -66,6 +66,26 @@ function npmInstall(folder: string, tarball: string): Promise<{ status: number |
   });
 }
 
+/** What install.mjs fetches before it builds from source, in the installed package. */
+async function fetchedTools(folder: string): Promise<{ cmakeJs: string; headers: string }> {
+  const script = `
+    import { buildTools, fetchBuildTools } from ${JSON.stringify(path.join(folder, 'scripts/lib/build-tools.mjs'))};
+    const before = buildTools();
+    const failed = fetchBuildTools();
+    console.log(JSON.stringify({ before, failed, tools: buildTools() }));`;
+  // As npm runs the script of a package that is installed with --global.
+  const settings = { npm_execpath: NPM, npm_config_registry: registry.url, npm_config_global: 'true' };
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', script], { env: { ...env, ...settings } });
+  let output = '';
+  child.stdout.on('data', (data: Buffer) => {
+    output += data.toString();
+  });
+  await new Promise((resolve) => child.on('close', resolve));
+  const { before, failed, tools } = JSON.parse(output);
+  expect([before, failed]).toEqual([undefined, undefined]);
+  return tools;
+}
+
 function node(...args: string[]): string {
   const { status, stdout, stderr } = spawnSync(process.execPath, args, { cwd: project, env, encoding: 'utf8' });
   expect([status, stderr]).toEqual([0, '']);
@@ -197,25 +217,26 @@ if (!ready) console.warn('skipped: the package test needs the addon and dist/ (n
     ]) {
       expect(output).toContain(part);
     }
+    expect(fs.existsSync(path.join(project, 'node_modules', 'cmake-js'))).toBe(false);
     expect(registry.requests.filter((url) => !/^\/[@\w]/.test(url))).toEqual([]);
   }, 300_000);
 
-  (hasCmake ? test : test.skip)(
-    'a build from source is configured with no network and no headers of Node fetched',
-    () => {
-      const folder = path.join(project, 'node_modules', 'fused-lora');
-      const cmakeJs = path.join(project, 'node_modules', 'cmake-js', 'bin', 'cmake-js');
-      const settings = ['--CDFUSED_LORA_CUDA=off', '--CDFUSED_LORA_TEST=OFF', '--log-level', 'warn'];
-      const args = [cmakeJs, 'configure', '--directory', folder, '--out', path.join(work, 'source-build'), ...settings];
-      // A proxy that nobody answers at, a home without headers, and no npm_config_nodedir.
-      const proxy = 'http://127.0.0.1:9';
-      const offline = { PATH: process.env['PATH'], HOME: work, http_proxy: proxy, https_proxy: proxy };
-      const { status, stdout, stderr } = spawnSync(process.execPath, args, { env: offline, encoding: 'utf8' });
-      expect([status, status === 0 ? '' : stdout + stderr]).toEqual([0, '']);
-      expect(fs.existsSync(path.join(work, 'source-build', 'CMakeCache.txt'))).toBe(true);
-      expect(fs.existsSync(path.join(work, '.cmake-js'))).toBe(false);
-    },
-  );
+  (hasCmake ? test : test.skip)('a build from source fetches its tools by npm, and no headers of Node', async () => {
+    const folder = path.join(project, 'node_modules', 'fused-lora');
+    const tools = await fetchedTools(folder);
+    expect(tools.cmakeJs).toBe(path.join(folder, 'build-tools', 'node_modules', 'cmake-js', 'bin', 'cmake-js'));
+    const settings = ['--CDFUSED_LORA_CUDA=off', '--CDFUSED_LORA_TEST=OFF', '--log-level', 'warn'];
+    const place = ['--directory', folder, '--out', path.join(work, 'source-build')];
+    const headers = `--CDFUSED_LORA_NODE_HEADERS=${tools.headers}`;
+    const args = [tools.cmakeJs, 'configure', ...place, ...settings, headers];
+    // A proxy that nobody answers at, a home without headers, and no npm_config_nodedir.
+    const proxy = 'http://127.0.0.1:9';
+    const offline = { PATH: process.env['PATH'], HOME: work, http_proxy: proxy, https_proxy: proxy };
+    const { status, stdout, stderr } = spawnSync(process.execPath, args, { env: offline, encoding: 'utf8' });
+    expect([status, status === 0 ? '' : stdout + stderr]).toEqual([0, '']);
+    expect(fs.existsSync(path.join(work, 'source-build', 'CMakeCache.txt'))).toBe(true);
+    expect(fs.existsSync(path.join(work, '.cmake-js'))).toBe(false);
+  });
 
   test('a prebuilt addon that does not load is named with the reason', () => {
     const folder = path.join(project, 'node_modules', 'fused-lora');

@@ -43,9 +43,11 @@ std::string_view nameOf(Isa isa) {
 
 Isa bestIsa() {
 #if defined(__x86_64__)
+#if !defined(FUSED_LORA_NO_AVX512)
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
       __builtin_cpu_supports("avx512dq"))
     return __builtin_cpu_supports("avx512bf16") ? Isa::avx512bf16 : Isa::avx512;
+#endif
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return Isa::avx2;
 #endif
   return Isa::portable;

@@ -3,22 +3,28 @@
  * hyparquet is an ECMAScript module alone, so it is imported when it is first needed.
  */
 import type { AsyncBuffer, FileMetaData } from 'hyparquet' with { 'resolution-mode': 'import' };
+import { FusedLoraError } from '../../base/errors';
 import { invalidData, openFile, readBytes } from './bytes';
 import type { DataFile } from './files';
+import { checkGroups, checkPages, PARQUET_LIMITS, type ParquetLimits, rangeOf, tooMuch } from './parquet_limits';
 import type { Row, Table } from './table';
 
 const libraries = async () => {
-  const [parquet, { compressors }] = await Promise.all([import('hyparquet'), import('hyparquet-compressors')]);
-  return { ...parquet, compressors };
+  const [parquet, { parquetHeader }, { compressors }] = await Promise.all([
+    import('hyparquet'),
+    import('hyparquet/src/column.js'),
+    import('hyparquet-compressors'),
+  ]);
+  return { ...parquet, parquetHeader, compressors };
 };
 
 /**
  * @throws FusedLoraError FILE_NOT_FOUND; INVALID_DATA naming file (and row) for what is cut off or
  * damaged.
  */
-export async function openParquet(file: DataFile): Promise<Table> {
+export async function openParquet(file: DataFile, limits: ParquetLimits = PARQUET_LIMITS): Promise<Table> {
   const { parquetMetadataAsync } = await libraries();
-  const metadata = await withBuffer(file, async (buffer) => {
+  const metadata = await withBuffer(file, limits, async (buffer) => {
     if (buffer.byteLength < 12) throw invalidData(file.name, 'is no Parquet file: it is too short; copy it again');
     const start = Buffer.from(await buffer.slice(0, 4)).toString('latin1');
     const end = Buffer.from(await buffer.slice(buffer.byteLength - 4)).toString('latin1');
@@ -32,6 +38,7 @@ export async function openParquet(file: DataFile): Promise<Table> {
     }
     return guarded(file.name, () => parquetMetadataAsync(buffer));
   });
+  checkGroups(file.name, metadata, limits);
   const top = topLevel(metadata);
   const names = top.map(({ name }) => name);
   const features = featuresOf(metadata);
@@ -44,12 +51,18 @@ export async function openParquet(file: DataFile): Promise<Table> {
         file,
         metadata,
         columns.map((column) => names[column] as string),
+        limits,
       ),
   };
 }
 
-async function* rows(file: DataFile, metadata: FileMetaData, columns: string[]): AsyncGenerator<Row[]> {
-  const { parquetReadObjects, compressors } = await libraries();
+async function* rows(
+  file: DataFile,
+  metadata: FileMetaData,
+  columns: string[],
+  limits: ParquetLimits,
+): AsyncGenerator<Row[]> {
+  const { parquetReadObjects, parquetHeader, compressors } = await libraries();
   let from = 0;
   for (const group of metadata.row_groups) {
     const end = from + Number(group.num_rows);
@@ -60,17 +73,23 @@ async function* rows(file: DataFile, metadata: FileMetaData, columns: string[]):
       );
     }
     const first = from;
-    const read = await withBuffer(file, (buffer) =>
-      guarded(`${file.name}: rows ${first} to ${end - 1}`, () =>
-        parquetReadObjects({
+    const place = `${file.name}: rows ${first} to ${end - 1}`;
+    const read = await withBuffer(file, limits, (buffer) =>
+      guarded(place, async () => {
+        for (const { meta_data: chunk } of group.columns) {
+          if (!chunk || !columns.includes(chunk.path_in_schema[0] as string)) continue;
+          const { start, end: chunkEnd } = rangeOf(chunk);
+          checkPages(place, await buffer.slice(start, chunkEnd), chunk, parquetHeader, limits);
+        }
+        return parquetReadObjects({
           file: buffer,
           metadata,
           columns: [...new Set(columns)],
           compressors,
           rowStart: first,
           rowEnd: end,
-        }),
-      ),
+        });
+      }),
     );
     if (read.length !== end - first) {
       throw invalidData(
@@ -99,6 +118,7 @@ async function guarded<T>(place: string, read: () => Promise<T>): Promise<T> {
   try {
     return await read();
   } catch (cause) {
+    if (cause instanceof FusedLoraError) throw cause;
     // What its decoders make of damaged bytes is any kind of error.
     throw invalidData(
       place,
@@ -109,10 +129,19 @@ async function guarded<T>(place: string, read: () => Promise<T>): Promise<T> {
 }
 
 /** The file for random access; one that is gzip as a whole is unzipped into memory. */
-async function withBuffer<T>(file: DataFile, use: (buffer: AsyncBuffer) => Promise<T>): Promise<T> {
+async function withBuffer<T>(
+  file: DataFile,
+  { fileBytes }: ParquetLimits,
+  use: (buffer: AsyncBuffer) => Promise<T>,
+): Promise<T> {
   if (/\.gz$/i.test(file.path)) {
     const chunks: Buffer[] = [];
-    for await (const chunk of readBytes(file)) chunks.push(chunk);
+    let size = 0;
+    for await (const chunk of readBytes(file)) {
+      size += chunk.length;
+      if (size > fileBytes) throw tooMuch(file.name, 'bytes after it was unzipped: more than', fileBytes, fileBytes);
+      chunks.push(chunk);
+    }
     const all = Buffer.concat(chunks);
     const bytes = all.buffer.slice(all.byteOffset, all.byteOffset + all.byteLength) as ArrayBuffer;
     return use({ byteLength: bytes.byteLength, slice: (start, end) => bytes.slice(start, end) });

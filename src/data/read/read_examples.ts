@@ -154,7 +154,7 @@ async function* jsonlPieces(
 }
 
 /** What opens the formats whose rows have columns in order. */
-const TABLES = { csv: openCsv, tsv: openTsv, parquet: openParquet } as const;
+const TABLES = { csv: openCsv, tsv: openTsv, parquet: (file: DataFile) => openParquet(file) } as const;
 
 /** What reads each format. Sentences in words have readers of their own. */
 const READERS = {
