@@ -87,7 +87,8 @@ export async function findBaseModel(adapter: string, options: FetchModelOptions)
       if (!asGiven) options.onNotice?.(`base model of ${adapter}: ${folder}`);
       else if (folder === name && !path.isAbsolute(name))
         options.onNotice?.(`base model of ${adapter}: ${name} in the current folder; none lies with the adapter`);
-      return { folder: asGiven ? name : folder, name, revision: undefined };
+      // A relative name holds from the adapter's folder, not from that of whoever saves it again.
+      return asGiven ? { folder: name, name, revision: undefined } : { folder, name: folder, revision: undefined };
     }
     if (!fs.existsSync(name) && hubModelOf(name)) {
       return findModel(name, { ...options, revision: typeof revision === 'string' ? revision : undefined });

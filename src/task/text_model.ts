@@ -212,6 +212,7 @@ export function meaningOf(
 /**
  * Opens what {@link locateModel} found as what it means.
  *
+ * @param options.trainable whether the adapter is trained on.
  * @throws FusedLoraError what `loadModel`, `loadAdapter` and `loadTokenizer` throw;
  * INVALID_TOKENIZER for one with more ids than the word embedding has rows.
  */
@@ -219,9 +220,10 @@ export function openFolders(
   { base, adapter, tokenizer }: ModelFolders,
   textTokenizer: Tokenizer,
   meaning: Meaning,
-  options: Omit<LoadModelOptions, 'task' | 'numLabels' | 'labelNames'> & Pick<OpenTextModelOptions, 'onNotice'>,
+  options: Omit<LoadModelOptions, 'task' | 'numLabels' | 'labelNames'> &
+    Pick<OpenTextModelOptions, 'onNotice'> & { trainable?: boolean },
 ): TextModel {
-  const { onNotice, ...modelOptions } = options;
+  const { onNotice, trainable, ...modelOptions } = options;
   const brought = adapter === undefined ? undefined : factsOfAdapter(adapter).head;
   const { model, report } = loadFitted(
     base.folder,
@@ -229,10 +231,11 @@ export function openFolders(
     { leavesHeadOut: meaning.leavesHeadOut, replaced: (at) => brought?.has(at) === true },
   );
   if (adapter !== undefined) {
-    loadAdapter(model, adapter, { onNotice });
+    loadAdapter(model, adapter, { onNotice, trainable: trainable === true });
     report.initialized = notReplaced(model, report.initialized);
     const lacking = report.initialized.join(', ');
-    if (lacking !== '') onNotice?.(`new and untrained, in neither the base model nor the adapter: ${lacking}`);
+    if (lacking !== '' && !trainable)
+      onNotice?.(`new and untrained, in neither the base model nor the adapter: ${lacking}`);
   }
   const rowless = textTokenizer.checkRows(model.vocabSize, base.folder);
   if (rowless !== undefined) onNotice?.(rowless);

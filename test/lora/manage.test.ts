@@ -286,9 +286,9 @@ it('swaps are exact: weights and logits keep every bit', async () => {
     const name = i % 2 === 0 ? 'intent' : 'toxic';
     setActiveAdapters(model, name);
     merge(model);
-    if (i % 50 < 2) expect(await logits(model)).toEqual(want.get(`${name} merged`));
+    if (i % 500 < 2) expect(await logits(model)).toEqual(want.get(`${name} merged`));
     unmerge(model);
-    if (i % 50 < 2) expect(await logits(model)).toEqual(want.get(name));
+    if (i % 500 < 2) expect(await logits(model)).toEqual(want.get(name));
   }
   expect(valuesOf(model)).toEqual(weights);
-}, 300_000);
+}, 3_000_000);
