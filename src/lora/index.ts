@@ -3,6 +3,7 @@
  * loralib's files. Each line names the file that has it.
  */
 export { type AdapterFacts, adapterFacts } from './adapter_facts';
+export { type CombinationType, type CombineOptions, combineAdapters, type WeightedAdapter } from './combine/combine';
 export { type LoraBias, type LoraConfig, type ResolvedLoraConfig, resolveLoraConfig } from './config';
 export { type AddAdapterOptions, addAdapter, deleteAdapter } from './inject';
 export { type AdapterSettings, LoraLinear } from './lora_linear';
