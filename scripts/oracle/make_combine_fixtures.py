@@ -1,11 +1,12 @@
-"""Writes test/fixtures/combine: small adapters of PEFT, and what add_weighted_adapter makes of them.
+"""Writes test/fixtures/combine: small adapters of PEFT, and its add_weighted_adapter's results.
 
     pip install -r scripts/oracle/requirements.txt
     python scripts/oracle/make_combine_fixtures.py \\
         --oracle test/fixtures/oracle --out test/fixtures/combine
 
 The base is roberta-seqcls of test/fixtures/oracle. Stored are A and B of each result, computed by
-PEFT in float64 and rounded to float32. Types that draw random numbers are combined with a density of 1, which keeps all.
+PEFT in float64 and rounded to float32. Types that draw random numbers are combined with a density
+of 1, which keeps all.
 """
 
 import argparse

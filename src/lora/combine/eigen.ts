@@ -14,21 +14,21 @@ export interface Eigen {
 /**
  * Reduces to tridiagonal form T = Vᵀ A V.
  *
- * @param V [n, n]: A, then the transformation.
+ * @param V [n, n]: A, then the transformation, column by column: inner loops run along memory.
  * @param d gets the diagonal of T, e what is below it (from e[1] on).
  */
 function tridiagonalize(V: Float64Array, d: Float64Array, e: Float64Array): void {
   const n = d.length;
-  for (let j = 0; j < n; j++) d[j] = V[(n - 1) * n + j]!;
+  for (let j = 0; j < n; j++) d[j] = V[j * n + n - 1]!;
   for (let i = n - 1; i > 0; i--) {
     let [scale, h] = [0, 0];
     for (let k = 0; k < i; k++) scale += Math.abs(d[k]!);
     if (scale === 0) {
       e[i] = d[i - 1]!;
       for (let j = 0; j < i; j++) {
-        d[j] = V[(i - 1) * n + j]!;
-        V[i * n + j] = 0;
+        d[j] = V[j * n + i - 1]!;
         V[j * n + i] = 0;
+        V[i * n + j] = 0;
       }
       d[i] = 0;
       continue;
@@ -45,10 +45,10 @@ function tridiagonalize(V: Float64Array, d: Float64Array, e: Float64Array): void
     e.fill(0, 0, i);
     for (let j = 0; j < i; j++) {
       const f = d[j]!;
-      V[j * n + i] = f;
+      V[i * n + j] = f;
       let g = e[j]! + V[j * n + j]! * f;
       for (let k = j + 1; k < i; k++) {
-        const v = V[k * n + j]!;
+        const v = V[j * n + k]!;
         g += v * d[k]!;
         e[k] = e[k]! + v * f;
       }
@@ -63,30 +63,30 @@ function tridiagonalize(V: Float64Array, d: Float64Array, e: Float64Array): void
     for (let j = 0; j < i; j++) e[j] = e[j]! - half * d[j]!;
     for (let j = 0; j < i; j++) {
       const [f, g] = [d[j]!, e[j]!];
-      for (let k = j; k < i; k++) V[k * n + j] = V[k * n + j]! - (f * e[k]! + g * d[k]!);
-      d[j] = V[(i - 1) * n + j]!;
-      V[i * n + j] = 0;
+      for (let k = j; k < i; k++) V[j * n + k] = V[j * n + k]! - (f * e[k]! + g * d[k]!);
+      d[j] = V[j * n + i - 1]!;
+      V[j * n + i] = 0;
     }
     d[i] = h;
   }
   // The transformations, one after the other.
   for (let i = 0; i < n - 1; i++) {
-    V[(n - 1) * n + i] = V[i * n + i]!;
+    V[i * n + n - 1] = V[i * n + i]!;
     V[i * n + i] = 1;
     const h = d[i + 1]!;
     if (h !== 0) {
-      for (let k = 0; k <= i; k++) d[k] = V[k * n + i + 1]! / h;
+      for (let k = 0; k <= i; k++) d[k] = V[(i + 1) * n + k]! / h;
       for (let j = 0; j <= i; j++) {
         let g = 0;
-        for (let k = 0; k <= i; k++) g += V[k * n + i + 1]! * V[k * n + j]!;
-        for (let k = 0; k <= i; k++) V[k * n + j] = V[k * n + j]! - g * d[k]!;
+        for (let k = 0; k <= i; k++) g += V[(i + 1) * n + k]! * V[j * n + k]!;
+        for (let k = 0; k <= i; k++) V[j * n + k] = V[j * n + k]! - g * d[k]!;
       }
     }
-    for (let k = 0; k <= i; k++) V[k * n + i + 1] = 0;
+    for (let k = 0; k <= i; k++) V[(i + 1) * n + k] = 0;
   }
   for (let j = 0; j < n; j++) {
-    d[j] = V[(n - 1) * n + j]!;
-    V[(n - 1) * n + j] = 0;
+    d[j] = V[j * n + n - 1]!;
+    V[j * n + n - 1] = 0;
   }
   V[n * n - 1] = 1;
   e[0] = 0;
@@ -152,16 +152,14 @@ function diagonalize(rows: Float64Array, d: Float64Array, e: Float64Array): void
  * @param matrix [n, n], symmetric; it is not changed.
  */
 export function symmetricEigen(matrix: Float64Array, n: number): Eigen {
+  // Its columns are its rows.
   const V = matrix.slice();
   const [d, e] = [new Float64Array(n), new Float64Array(n)];
   if (n === 0) return { values: d, vectors: V };
   tridiagonalize(V, d, e);
-  // Turned in rows, which lie together in memory.
-  const rows = new Float64Array(n * n);
-  for (let i = 0; i < n; i++) for (let j = 0; j < n; j++) rows[j * n + i] = V[i * n + j]!;
-  diagonalize(rows, d, e);
+  diagonalize(V, d, e);
   const order = Array.from(d.keys()).sort((a, b) => d[b]! - d[a]!);
   const vectors = new Float64Array(n * n);
-  for (const [to, from] of order.entries()) vectors.set(rows.subarray(from * n, (from + 1) * n), to * n);
+  for (const [to, from] of order.entries()) vectors.set(V.subarray(from * n, (from + 1) * n), to * n);
   return { values: Float64Array.from(order, (i) => d[i]!), vectors };
 }
