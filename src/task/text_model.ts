@@ -14,6 +14,7 @@ import { notReplaced } from '../lora/registry';
 import type { LoadModelOptions, LoadReport, TaskModel } from '../models';
 import { LOAD_KEYS, loadFitted } from '../models/auto';
 import { hasInitialValues } from '../nn/init';
+import { baseOfKept, checkKept } from './adapter_store';
 import { decide } from './meaning/decide';
 import { describeMeaning } from './meaning/describe';
 import { baseFacts, factsOfAdapter, tokenizerFacts } from './meaning/facts';
@@ -151,11 +152,17 @@ export async function locateModel(
     baseModel !== undefined
       ? await findModel(baseModel, hub)
       : adapterDir === given.folder
-        ? await findBaseModel(given.folder, hub)
+        ? await findOwnBase(given.folder, hub)
         : given;
   const chosen =
     tokenizer === undefined ? undefined : (await findModel(tokenizer, { ...hub, tokenizerOnly: true })).folder;
   return { base, adapter: adapterDir, tokenizer: chooseTokenizer(chosen, adapterDir, base.folder) };
+}
+
+/** The base of an adapter: of a kept one that of its manifest, else what its configuration says. */
+async function findOwnBase(adapter: string, hub: FetchOptions): Promise<FoundModel> {
+  const kept = baseOfKept(adapter);
+  return kept ? findModel(kept.name, { ...hub, revision: kept.revision ?? undefined }) : findBaseModel(adapter, hub);
 }
 
 /** Which folder's tokenizer it is: the one that was given, the adapter's own, or the base's. */
@@ -231,6 +238,7 @@ export function openFolders(
     { leavesHeadOut: meaning.leavesHeadOut, replaced: (at) => brought?.has(at) === true },
   );
   if (adapter !== undefined) {
+    checkKept(adapter, base.folder);
     loadAdapter(model, adapter, { onNotice, trainable: trainable === true });
     report.initialized = notReplaced(model, report.initialized);
     const lacking = report.initialized.join(', ');

@@ -36,7 +36,7 @@ const OFF = [
 OFF.push('--dev', '--text-pair-column', '--adapter', '--file', '--config', '--json');
 
 test('there is every command', () => {
-  const names = ['train', 'eval', 'predict', 'merge', 'pretrain', 'plan', 'bench', 'info', 'report'];
+  const names = ['train', 'eval', 'predict', 'merge', 'pretrain', 'plan', 'bench', 'info', 'report', 'adapters'];
   expect(commands.map(([name]) => name).sort()).toEqual(names.sort());
 });
 
