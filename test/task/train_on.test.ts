@@ -13,7 +13,8 @@ import { type FineTuneOptions, fineTune } from '../../src/task/fine_tune';
 import { planTraining } from '../../src/task/plan_training';
 import { checkAgainst } from '../../src/task/start/adapter_folder';
 import { openTextModel } from '../../src/task/text_model';
-import { errorMessage, failure, temporaryFolder } from '../io/temporary';
+import { errorMessage, failure, sharedData, temporaryFolder } from '../io/temporary';
+import { robertaBase, trainedNames } from '../lora/models';
 import { reviews, TINY } from './tasks';
 
 jest.setTimeout(120_000);
@@ -215,4 +216,15 @@ describe('an adapter of PEFT', () => {
     expect(again.report.initialized).toEqual([]);
     again.model.dispose();
   });
+});
+
+it('a real adapter of PEFT opens to be trained on, with what it says of itself', () => {
+  const folder = sharedData('pretrained', 'lora-ner-roberta-base-r4');
+  if (folder === undefined) return;
+  const model = robertaBase('token-classification', 29)!;
+  loadAdapter(model, folder, { trainable: true });
+  expect(trainedNames(model)).toHaveLength(12 * 2 * 2 + 2);
+  const check = (lora: LoraConfig) => checkAgainst(lora, model, adapterEntry(model, 'default'), folder);
+  check({ r: 4, loraAlpha: 16, targetModules: ['query', 'value'] });
+  expect(errorMessage('INVALID_ARGUMENT', () => check({ r: 8 }))).toContain('has 4');
 });
