@@ -15,12 +15,16 @@ import { readWhole } from '../io/open';
  */
 const NOT_IN_FILES = ['config', 'help', 'version', 'resume', 'overwrite', 'quiet', 'verbose', 'json'];
 
-const required = new WeakMap<Command, Option[]>();
+const required = new WeakMap<Command, { option: Option; unless: string | undefined }[]>();
 
-/** An option that must be given, here or in the file of `--config`. */
-export function requiredOption(command: Command, flags: string, description: string): Command {
-  const option = new Option(flags, `${description} (required)`);
-  required.set(command, [...(required.get(command) ?? []), option]);
+/**
+ * An option that must be given, here or in the file of `--config`.
+ *
+ * @param unless the flag of another one of the command that may be given in its place.
+ */
+export function requiredOption(command: Command, flags: string, description: string, unless?: string): Command {
+  const option = new Option(flags, `${description} (required${unless === undefined ? '' : `, or ${unless}`})`);
+  required.set(command, [...(required.get(command) ?? []), { option, unless }]);
   return command.addOption(option);
 }
 
@@ -45,11 +49,13 @@ export function applyConfig(command: Command): void {
       command.setOptionValueWithSource(name, parsedValue(option, value, `${file}: "${key}"`), 'config');
     }
   }
-  for (const option of required.get(command) ?? []) {
-    if (command.getOptionValue(option.attributeName()) !== undefined) continue;
+  for (const { option, unless } of required.get(command) ?? []) {
+    const instead = command.options.find(({ long }) => long === unless);
+    const given = [option, ...(instead ? [instead] : [])];
+    if (given.some((one) => command.getOptionValue(one.attributeName()) !== undefined)) continue;
     throw new FusedLoraError(
       'INVALID_ARGUMENT',
-      `${option.flags} is missing. Give it${file === undefined ? '' : ` here or in ${file}`}; fused-lora ${command.name()} --help has an example.`,
+      `${given.map((one) => one.flags).join(' or ')} is missing. Give it${file === undefined ? '' : ` here or in ${file}`}; fused-lora ${command.name()} --help has an example.`,
     );
   }
 }

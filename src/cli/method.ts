@@ -14,6 +14,7 @@ import { loraWithDefaults } from '../task/options/resolve_fine_tune';
 export interface MethodFlags {
   method?: Exclude<Method, object>;
   trainable?: string;
+  initAdapter?: string;
 }
 
 const LORA_FLAGS = OPTION_ROWS.filter(({ name }) => name.startsWith('lora.')).flatMap(({ flags }) => flags ?? []);
@@ -24,7 +25,9 @@ const LORA_FLAGS = OPTION_ROWS.filter(({ name }) => name.startsWith('lora.')).fl
  * @throws FusedLoraError INVALID_ARGUMENT for an option of LoRA beside another method.
  */
 export function withLora(flags: MethodFlags, options: Record<string, unknown>): Record<string, unknown> {
-  const { method = RUN_DEFAULTS.method, trainable } = flags;
+  const { method = RUN_DEFAULTS.method, trainable, initAdapter } = flags;
+  // What its files say holds, so that a default would contradict them.
+  if (initAdapter !== undefined && method === 'lora' && trainable === undefined) return options;
   if (method === 'lora' && trainable === undefined) {
     return { ...options, lora: loraWithDefaults(options['lora'] as LoraConfig | undefined) };
   }

@@ -26,7 +26,7 @@ interface PlanFlags extends MethodFlags, OutputOptions {
 }
 
 const INPUT_ROWS = rowsOf(
-  ['model', 'train', 'tokenizer', 'task', 'labelNames', 'ignoreMismatchedSizes', 'revision', 'offline'],
+  ['model', 'adapter', 'train', 'tokenizer', 'task', 'labelNames', 'ignoreMismatchedSizes', 'revision', 'offline'],
   {
     model: {
       flags: '--model <path|name>',

@@ -4,6 +4,7 @@
  */
 import { Command } from 'commander';
 import { version } from '../io/version';
+import { adaptersCommand } from './adapters';
 import { benchCommand } from './bench';
 import { evalCommand } from './eval';
 import { infoCommand } from './info';
@@ -40,6 +41,7 @@ ${EXIT_HELP}`,
     .addCommand(predictCommand())
     .addCommand(evalCommand())
     .addCommand(mergeCommand())
+    .addCommand(adaptersCommand())
     .commandsGroup('This installation:')
     .addCommand(infoCommand())
     .addCommand(benchCommand())

@@ -76,8 +76,11 @@ export function addRows(command: Command, rows: readonly OptionRow[]): Command {
   for (const row of rows) {
     const { kind, flags } = row;
     if (flags === undefined) continue;
-    if (row.required) requiredOption(command, flags, helpOf(row));
-    else if (typeof kind === 'object' && 'oneOf' in kind) command.addOption(choice(flags, helpOf(row), kind.oneOf));
+    if (row.required) {
+      // Of the rows of this command alone: another one may not have it.
+      const unless = rows.some((one) => one.flags?.startsWith(`${row.unless} `)) ? row.unless : undefined;
+      requiredOption(command, flags, helpOf(row), unless);
+    } else if (typeof kind === 'object' && 'oneOf' in kind) command.addOption(choice(flags, helpOf(row), kind.oneOf));
     else {
       const option = new Option(flags, helpOf(row));
       const parser = parserOf(kind);

@@ -101,7 +101,8 @@ export async function findBaseModel(
       if (!asGiven) options.onNotice?.(`base model of ${adapter}: ${folder}`);
       else if (folder === name && !path.isAbsolute(name))
         options.onNotice?.(`base model of ${adapter}: ${name} in the current folder; none lies with the adapter`);
-      return { folder: asGiven ? name : folder, name, revision: undefined };
+      // A relative name holds from the adapter's folder, not from that of whoever saves it again.
+      return asGiven ? { folder: name, name, revision: undefined } : { folder, name: folder, revision: undefined };
     }
     if (!fs.existsSync(name) && hubModelOf(name)) {
       const { endpoint, offline, cacheDir } = hubSettings(options);

@@ -1,6 +1,7 @@
 /**
- * Adapters put into a model's tree, chosen, switched off and taken out again. What a configuration
- * matches is found in match.ts; which adapters a model has is kept in registry.ts.
+ * Adapters put into a model's tree and taken out again. What a configuration matches is found in
+ * match.ts; which adapters a model has is kept in registry.ts, and which of them compute is chosen
+ * in manage.ts.
  */
 import { matchMany } from '../base/patterns';
 import type { Module } from '../nn';
@@ -46,25 +47,35 @@ export interface PlanOptions extends MatchOptions {
   implied?: (saved: readonly string[]) => string[];
 }
 
+/** Whether a new adapter can have a name. */
+export function checkName(model: Module, name: string): void {
+  if (adaptersOf(model).entries.has(name)) {
+    throw invalidLora(`the model already has an adapter "${name}". Give another name, or delete that one first.`);
+  }
+  if (typeof name === 'string' && /^[A-Za-z_][A-Za-z0-9_-]*$/.test(name)) return;
+  throw invalidLora(
+    `"${name}" can not name an adapter: it becomes part of parameter paths and folders. Take letters, digits, _ and -.`,
+  );
+}
+
+/** Refuses what would leave the wrong adapter in the base weights. */
+export function checkUnmerged(model: Module): void {
+  const merged = loraLinears(model).find(([, module]) => module.merged.length > 0);
+  if (!merged) return;
+  throw invalidLora(`"${merged[1].merged.join(', ')}" is merged into "${merged[0]}". Call unmerge(model) first.`);
+}
+
 /** Checks an adapter's name and configuration against a model. */
 export function planAdapter(model: Module, config: LoraConfig, name: string, options: PlanOptions = {}): AdapterPlan {
   const { entries } = adaptersOf(model);
-  if (entries.has(name)) {
-    throw invalidLora(`the model already has an adapter "${name}". Give another name, or delete that one first.`);
-  }
-  if (!/^[A-Za-z_][A-Za-z0-9_-]*$/.test(name)) {
-    throw invalidLora(
-      `"${name}" can not name an adapter: it becomes part of parameter paths and folders. Take letters, digits, _ and -.`,
-    );
-  }
+  checkName(model, name);
   const resolved = resolveLoraConfig(config, options);
   if (entries.size > 0 && [resolved, ...[...entries.values()].map((e) => e.config)].some((c) => c.bias !== 'none')) {
     throw invalidLora(
       'several adapters can not be used with bias other than none: they would share the trained biases.',
     );
   }
-  const merged = loraLinears(model).find(([, module]) => module.merged.length > 0);
-  if (merged) throw invalidLora(`adapters are merged into "${merged[0]}". Call unmerge(model) first.`);
+  checkUnmerged(model);
   return matchMany(() => matched(model, resolved, options));
 }
 
@@ -122,7 +133,7 @@ export function applyPlan(model: Module, plan: AdapterPlan, name: string, option
   const adapters = adaptersOf(model);
   adapters.entries.set(name, {
     config,
-    targets: targets.map(({ path, rank, alpha }) => ({ path, rank, alpha })),
+    targets: targets.map(({ path, rank, alpha, scaling }) => ({ path, rank, alpha, scaling, scale: 1 })),
     saved,
     trainable: options.trainable ?? true,
     json: undefined,
@@ -135,49 +146,29 @@ export function applyPlan(model: Module, plan: AdapterPlan, name: string, option
 }
 
 /**
- * Chooses the adapters whose sum is added to the base model, in this order. Of several with a copy
- * of the head, the first one's is used. Active adapters are trained unless they were added or
- * loaded with `trainable: false`. Graphs traced before are not changed.
+ * Gives an adapter that is there copies of more modules, which it trains and saves whole from then
+ * on: a head that neither its file nor the base has.
  */
-export function setActiveAdapters(model: Module, names: string | readonly string[]): void {
-  const list = typeof names === 'string' ? [names] : [...names];
-  for (const name of list) adapterEntry(model, name);
-  if (new Set(list).size !== list.length) throw invalidLora(`an adapter is named twice: ${list.join(', ')}`);
-  const adapters = adaptersOf(model);
-  adapters.active = list;
-  adapters.disabled = false;
+export function saveWhole(model: Module, name: string, paths: readonly string[]): void {
+  if (paths.length === 0) return;
+  const entry = adapterEntry(model, name);
+  model.nameTree();
+  for (const path of paths) {
+    const module = model.getSubmodule(path);
+    const wrapped = module instanceof ModulesToSave ? module : new ModulesToSave(module);
+    if (wrapped !== module) model.replaceChild(path, wrapped);
+    wrapped.addAdapter(name);
+  }
+  entry.config.modulesToSave = [...entry.saved, ...paths];
+  entry.saved.push(...paths);
   applyAdapters(model);
-}
-
-/**
- * Makes the model compute what its base does, and trains nothing, until {@link enableAdapters} or
- * {@link setActiveAdapters}.
- */
-export function disableAdapters(model: Module): void {
-  adaptersOf(model).disabled = true;
-  applyAdapters(model);
-}
-
-/** Makes the adapters that were active before {@link disableAdapters} active again. */
-export function enableAdapters(model: Module): void {
-  adaptersOf(model).disabled = false;
-  applyAdapters(model);
-}
-
-/** Sets whether an adapter is trained while it is active. */
-export function setTrainable(model: Module, name: string, trainable: boolean): void {
-  adapterEntry(model, name).trainable = trainable;
-  applyAdapters(model);
+  model.nameTree();
 }
 
 /** Takes an adapter out; a module without any adapter left is unwrapped. */
 export function deleteAdapter(model: Module, name: string): void {
   adapterEntry(model, name);
-  for (const [path, module] of loraLinears(model)) {
-    if (module.merged.length > 0) {
-      throw invalidLora(`"${module.merged.join(', ')}" is merged into "${path}". Call unmerge(model) first.`);
-    }
-  }
+  checkUnmerged(model);
   for (const [path, module] of loraLinears(model)) {
     module.deleteAdapter(name);
     if (module.adapters.size === 0) model.replaceChild(path, module.base_layer);

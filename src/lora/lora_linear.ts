@@ -89,6 +89,25 @@ export class LoraLinear extends Module {
     this.active = this.active.filter((active) => active !== name);
   }
 
+  /** Sets an adapter's factor; `setScale` does it for a whole model. */
+  setScaling(name: string, scaling: number): void {
+    const { settings } = this.adapter(name);
+    this.adapters.set(name, { ...settings, scaling });
+  }
+
+  /** Gives an adapter another name, in its place among the others. */
+  renameAdapter(from: string, to: string): void {
+    if (!this.adapters.has(from)) return;
+    const renamed = (name: string) => (name === from ? to : name);
+    const adapters = [...this.adapters];
+    this.adapters.clear();
+    for (const [name, settings] of adapters) this.adapters.set(renamed(name), settings);
+    this.lora_A.rename(from, to);
+    this.lora_B.rename(from, to);
+    this.active = this.active.map(renamed);
+    this.merged = this.merged.map(renamed);
+  }
+
   /** A [r, in], B [out, r] and settings of an adapter. */
   adapter(name: string): { A: Parameter; B: Parameter; settings: AdapterSettings } {
     const [A, B, settings] = [this.lora_A.get(name), this.lora_B.get(name), this.adapters.get(name)];

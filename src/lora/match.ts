@@ -44,7 +44,8 @@ const endsInOne = (path: string, names: readonly string[]) =>
 /** Whether a path is of a module, or below it. */
 const isWithin = (path: string, outer: string) => path === outer || path.startsWith(`${outer}.`);
 
-function matcher(spec: string | readonly string[], field: string): (path: string) => boolean {
+/** Whether a path is one that names or a regular expression (of the whole path) mean. */
+export function matcher(spec: string | readonly string[], field: string): (path: string) => boolean {
   if (typeof spec !== 'string') return (path) => endsInOne(path, spec);
   const regex = compiled(spec, field, 'fullmatch');
   return (path) => regex.test(path);

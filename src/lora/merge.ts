@@ -4,7 +4,7 @@
  */
 import { FusedLoraError } from '../base/errors';
 import type { Module } from '../nn';
-import { activeAdapters, adapterEntry, adaptersOf, loraLinears, savedModules } from './registry';
+import { activeAdapters, adapterEntry, adaptersOf, headsOnce, loraLinears, savedModules } from './registry';
 
 /**
  * Adds adapters to the base weights, W = W₀ + s B A (in float64, rounded once), so that the model
@@ -47,6 +47,11 @@ export function merge(model: Module, names: readonly string[] = activeAdapters(m
   }
 }
 
+/** Names of the adapters that the base weights hold now. */
+export function mergedAdapters(model: Module): string[] {
+  return [...new Set(loraLinears(model).flatMap(([, module]) => module.merged))];
+}
+
 /**
  * Takes all merged adapters out of the base weights again, which are then what they were, bit for
  * bit.
@@ -55,11 +60,16 @@ export function unmerge(model: Module): void {
   for (const [, module] of loraLinears(model)) module.unmerge();
 }
 
-/** Replaces wrapped modules and forgets the adapters. All parameters stay frozen as they are. */
-function unwrap(model: Module, keepHead: boolean): void {
+/**
+ * Replaces wrapped modules and forgets the adapters. All parameters stay frozen as they are.
+ *
+ * @param kept adapters whose copies of modules take the place of the base's.
+ */
+function unwrap(model: Module, kept: readonly string[]): void {
   for (const [path, module] of loraLinears(model)) model.replaceChild(path, module.base_layer);
   for (const [path, module] of savedModules(model)) {
-    model.replaceChild(path, keepHead ? module.current : module.original);
+    const copy = kept.map((name) => module.modules_to_save.get(name)).find((one) => one !== undefined);
+    model.replaceChild(path, copy ?? module.original);
   }
   const adapters = adaptersOf(model);
   adapters.entries.clear();
@@ -74,15 +84,19 @@ function unwrap(model: Module, keepHead: boolean): void {
  */
 export function unload(model: Module): void {
   unmerge(model);
-  unwrap(model, false);
+  unwrap(model, []);
 }
 
 /**
- * Merges the active adapters and takes the wrappers out: a plain model with the adapter in its
- * weights and the adapter's head, which `saveModel` writes.
+ * Merges adapters and takes the wrappers out: a plain model with the adapters in its weights and
+ * their head, which `saveModel` writes.
+ *
+ * @param names default: the active adapters.
+ * @throws FusedLoraError as {@link merge}; INVALID_LORA where two of them have a head.
  */
 export function mergeAndUnload(model: Module, names: readonly string[] = activeAdapters(model)): void {
+  headsOnce(model, names);
   unmerge(model);
   merge(model, names);
-  unwrap(model, true);
+  unwrap(model, names);
 }

@@ -51,6 +51,12 @@ export class ModulesToSave extends Module {
     if (this.active === name) this.active = undefined;
   }
 
+  /** Gives an adapter's copy another name, in its place among the others. */
+  renameAdapter(from: string, to: string): void {
+    this.modules_to_save.rename(from, to);
+    if (this.active === from) this.active = to;
+  }
+
   /** The module that is used now. */
   get current(): Module {
     return (this.active === undefined ? undefined : this.modules_to_save.get(this.active)) ?? this.original;

@@ -103,23 +103,26 @@ const TASK_TYPES: Readonly<Record<string, string>> = {
 function peftTargets(config: ResolvedLoraConfig, targets: AdapterEntry['targets']): JsonObject {
   const byPath = config.pattern !== undefined;
   const allLinear = typeof config.targetModules === 'string' && config.targetModules.toLowerCase() === 'all-linear';
+  const alpha = config.loraAlpha ?? config.r;
+  // A factor that setScale set is a part of alpha in a file.
+  const scaled = targets.some(({ scale }) => scale !== 1);
+  const other = (value: (target: (typeof targets)[number]) => number, usual: number) =>
+    Object.fromEntries(targets.filter((t) => value(t) !== usual).map((t) => [t.path, value(t)]));
+  const alphas = byPath || scaled ? other((t) => t.alpha * t.scale, alpha) : config.alphaPattern;
   if (!byPath && !allLinear) {
     return {
       target_modules: config.targetModules,
       rank_pattern: config.rankPattern,
-      alpha_pattern: config.alphaPattern,
-      lora_alpha: config.loraAlpha ?? config.r,
+      alpha_pattern: alphas,
+      lora_alpha: alpha,
     };
   }
   const paths = targets.map(({ path }) => path).sort();
-  const alpha = config.loraAlpha ?? config.r;
-  const other = (value: (target: (typeof targets)[number]) => number, usual: number) =>
-    Object.fromEntries(targets.filter((t) => value(t) !== usual).map((t) => [t.path, value(t)]));
   return {
     // PEFT's own word for an adapter that has no target, only modules to save.
     target_modules: paths.length > 0 ? paths : DUMMY_TARGET,
     rank_pattern: byPath ? other((t) => t.rank, config.r) : config.rankPattern,
-    alpha_pattern: byPath ? other((t) => t.alpha, alpha) : config.alphaPattern,
+    alpha_pattern: alphas,
     lora_alpha: alpha,
   };
 }

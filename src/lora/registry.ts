@@ -5,15 +5,26 @@
 import { FusedLoraError } from '../base/errors';
 import type { JsonObject } from '../io/json';
 import type { Module } from '../nn';
-import type { ResolvedLoraConfig } from './config';
+import { invalidLora, type ResolvedLoraConfig } from './config';
 import { LoraLinear } from './lora_linear';
 import { ModulesToSave } from './modules_to_save';
+
+/** What an adapter is in one module. */
+export interface AdaptedModule {
+  path: string;
+  rank: number;
+  alpha: number;
+  /** alpha / r or alpha / √r: the factor of B A as trained. */
+  scaling: number;
+  /** What that is multiplied by now: see `setScale`. */
+  scale: number;
+}
 
 /** What is known of an adapter of a model. */
 export interface AdapterEntry {
   config: ResolvedLoraConfig;
   /** What each adapted module got. */
-  targets: { path: string; rank: number; alpha: number }[];
+  targets: AdaptedModule[];
   /** Paths of the modules that it holds copies of. */
   saved: string[];
   /** Whether it is trained while it is active. */
@@ -67,6 +78,25 @@ export function loraLinears(model: Module): [string, LoraLinear][] {
 
 export function savedModules(model: Module): [string, ModulesToSave][] {
   return model.namedModules().filter((entry): entry is [string, ModulesToSave] => entry[1] instanceof ModulesToSave);
+}
+
+/**
+ * Refuses adapters that can not be summed: two that hold a copy of the same module, of which one
+ * alone can be used.
+ *
+ * @throws FusedLoraError INVALID_LORA.
+ */
+export function headsOnce(model: Module, names: readonly string[]): void {
+  const within = (a: string, b: string) => a === b || a.startsWith(`${b}.`) || b.startsWith(`${a}.`);
+  const held = names.flatMap((name) => adapterEntry(model, name).saved.map((path) => ({ name, path })));
+  for (const [i, one] of held.entries()) {
+    const other = held.slice(i + 1).find(({ name, path }) => name !== one.name && within(path, one.path));
+    if (!other) continue;
+    throw invalidLora(
+      `adapters "${one.name}" and "${other.name}" both hold "${one.path}" whole (modulesToSave), and a sum has one. ` +
+        'Use one of them at a time, or combine them with the head of one (combineAdapters, headOf).',
+    );
+  }
 }
 
 /** Puts the record into effect: which adapters are summed, whose head is used, what is trained. */

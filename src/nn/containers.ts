@@ -68,6 +68,14 @@ export class ModuleDict<M extends Module = Module> extends Module {
     if (this.get(name)) Reflect.deleteProperty(this, name);
   }
 
+  /** Gives a module another name, in its place among the others. */
+  rename(from: string, to: string): void {
+    const modules = this.namedChildren() as [string, M][];
+    if (!modules.some(([name]) => name === from)) return;
+    for (const [name] of modules) this.delete(name);
+    for (const [name, module] of modules) this.set(name === from ? to : name, module);
+  }
+
   get names(): string[] {
     return this.namedChildren().map(([name]) => name);
   }

@@ -10,6 +10,7 @@ import { Parameter } from '../graph/parameter';
 import type { Precision } from '../graph/precision';
 import { checkOutput } from '../io/find_model';
 import { parameterTable, saveAdapter } from '../lora';
+import { adapterEntry } from '../lora/registry';
 import { analyzeErrors } from '../metrics/error_analysis';
 import type { Evaluation } from '../metrics/evaluation';
 import { measure } from '../metrics/measure';
@@ -29,6 +30,7 @@ import { checkOutputDir } from './options/check_options';
 import type { FineTuneOptions, LossChoice } from './options/fine_tune_options';
 import { type ResolvedFineTune, resolveFineTune } from './options/resolve_fine_tune';
 import { dataFacts, lengthsOf, settingsFrom, startEvent } from './run_facts';
+import { identityOfAdapter } from './start/adapter_folder';
 import { newWeightsOfRun, openForTraining } from './start/open_for_training';
 import type { TextModel } from './text_model';
 
@@ -73,7 +75,8 @@ export async function fineTune(options: FineTuneOptions): Promise<FineTuneResult
   const run = resolveFineTune(options);
   checkOutputDir(options.outputDir);
   const { outputDir, report: wantsReport = false, resume, overwrite, onNotice = () => {} } = options;
-  const from = typeof run.model === 'string' ? { baseModel: run.model } : run.model;
+  const named = typeof run.model === 'object' ? run.model : { baseModel: run.model };
+  const from = run.adapter === undefined ? named : { ...named, adapter: run.adapter.place };
   checkOutput(outputDir, kindOf(run.method), from);
   using _lock = prepareOutput(outputDir, { resume, overwrite });
   const log = new RunLog(outputDir, { report: wantsReport, onNotice });
@@ -88,7 +91,7 @@ export async function fineTune(options: FineTuneOptions): Promise<FineTuneResult
   const resumed = resume ? listCheckpoints(outputDir).at(-1)?.path : undefined;
   const newWeights = newWeightsOfRun(textModel, resumed, onNotice);
   const newModules = newWeights.map(({ path }) => path);
-  const kind = applyMethod(model, method, run.lora?.config, seed, newModules);
+  const kind = applyMethod(model, run, newModules);
   const { total, learnable } = parameterTable(model);
   const { shuffleWindow } = run.data;
   const { source: train, cut } = await log.timed('encoding', () =>
@@ -115,6 +118,7 @@ export async function fineTune(options: FineTuneOptions): Promise<FineTuneResult
     identity: runIdentity(model, {
       method,
       lora: run.lora?.resolved,
+      'initial adapter (a checksum)': run.adapter && identityOfAdapter(textModel.adapter as string),
       labelSmoothing: loss.labelSmoothing,
       classWeights: loss.classWeights,
     }),
@@ -205,6 +209,8 @@ function loggedSettings(run: ResolvedFineTune, { model, baseModel, maxLength }: 
     maxLength,
     precision: run.precision,
     labelNames: undefined,
+    // Of an adapter that is trained on, what its files say.
+    ...(run.adapter && { lora: adapterEntry(model, 'default').config }),
   });
 }
 

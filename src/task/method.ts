@@ -6,6 +6,7 @@ import { FusedLoraError } from '../base/errors';
 import { nearNames } from '../base/near';
 import { compilePattern } from '../base/patterns';
 import { addAdapter, CLASSIFIER_ONLY, type LoraConfig } from '../lora';
+import { saveWhole } from '../lora/inject';
 import type { TaskModel } from '../models';
 import { LEARNING_RATES } from './options/defaults';
 
@@ -15,6 +16,17 @@ import { LEARNING_RATES } from './options/defaults';
  * (anywhere), the head only if it is named too.
  */
 export type Method = 'lora' | 'full' | 'head' | { trainable: string };
+
+/** What of a settled run says what is trained. */
+export interface MethodChoice {
+  method: Method;
+  /** Of a new adapter. */
+  lora: { config: LoraConfig } | undefined;
+  /** The adapter to go on from, which is on the model. */
+  adapter: object | undefined;
+  /** The seed of the initial A. */
+  modelSettings: { seed: number };
+}
 
 /** The short name of a method, for figures. */
 export function nameOfMethod(method: Method): string {
@@ -49,8 +61,6 @@ export function checkMethod(method: Method): void {
 /**
  * Freezes and wraps a model for training.
  *
- * @param lora for the method lora alone.
- * @param seed of the initial A.
  * @param newModules paths of modules that no file has values for: an adapter trains and saves them
  * whole, beside its head.
  * @returns whether the result is an adapter (saved as a PEFT folder) or a whole model.
@@ -59,14 +69,16 @@ export function checkMethod(method: Method): void {
  */
 export function applyMethod(
   model: TaskModel,
-  method: Method,
-  lora: LoraConfig | undefined,
-  seed: number,
+  { method, lora, adapter, modelSettings }: MethodChoice,
   newModules: readonly string[] = [],
 ): 'adapter' | 'model' {
-  checkMethod(method);
+  const { seed } = modelSettings;
+  if (adapter !== undefined) {
+    saveWhole(model, 'default', newModules);
+    return 'adapter';
+  }
   if (method === 'lora' || method === 'head') {
-    const config = method === 'lora' ? (lora ?? {}) : { pattern: CLASSIFIER_ONLY };
+    const config = method === 'lora' ? (lora?.config ?? {}) : { pattern: CLASSIFIER_ONLY };
     addAdapter(model, config, { seed, alsoSaved: newModules });
   } else if (method === 'full') model.requiresGrad_(true);
   else trainOnly(model, method.trainable);

@@ -28,6 +28,7 @@ import {
   type SettledOptions,
   type TrainerSettings,
 } from './options/resolve_fine_tune';
+import { startFromAdapter } from './start/adapter_folder';
 import { isConfigFile, startFromConfig } from './start/config_file';
 import { startFromFolder } from './start/model_folder';
 import { checkTaskOptions, newWeightsOf, taskBeforeReading } from './start/open_for_training';
@@ -41,8 +42,11 @@ export interface PlanTrainingOptions
     SettledOptions,
     'model' | 'outputDir' | 'batchSize' | 'dev' | 'devSplit' | 'stream' | 'shuffleWindow' | 'report'
   > {
-  /** A Hugging Face model folder, a name on the hub, or a config.json, whose weights are random. */
-  model: string;
+  /**
+   * A Hugging Face model folder, a name on the hub, or a config.json, whose weights are random.
+   * Default: the base of `adapter`.
+   */
+  model?: string;
   /** Each is planned. Default: 8, 16 and 32. */
   batchSizes?: readonly number[];
   /** Seconds of steps with each batch size; 0: nothing is measured. Default 2. */
@@ -120,12 +124,10 @@ export async function planTraining(options: PlanTrainingOptions): Promise<Traini
   const opened = await open(run, run.data);
   const { model, tokenizer, loaded, labels, meaning } = opened;
   // With random weights all are new, and the plan is that of a model that has some.
-  const newWeights = isConfigFile(options.model) ? [] : newWeightsOf(opened);
+  const newWeights = fromConfig(run) ? [] : newWeightsOf(opened);
   applyMethod(
     model,
-    method,
-    run.lora?.config,
-    seed,
+    run,
     newWeights.map(({ path }) => path),
   );
   const encoded = loaded && tokenizer && (await encodeFor({ ...opened, tokenizer }, loaded.examples, signal));
@@ -137,7 +139,7 @@ export async function planTraining(options: PlanTrainingOptions): Promise<Traini
   const weightBytes = plan.parameterBytes;
   const { optimizerBytes } = plan;
   const batches: PlannedBatch[] = [];
-  if (measureSeconds > 0 && options.model.endsWith('.json')) checkFits(model, options.model);
+  if (measureSeconds > 0 && fromConfig(run)) checkFits(model, run.model as string);
   using program = measureSeconds > 0 ? new Program(plan, { backend }) : undefined;
   for (const batchSize of batchSizes) {
     const examples = encoded ?? syntheticExamples(model, 4 * batchSize, opened.maxLength);
@@ -175,12 +177,14 @@ export async function planTraining(options: PlanTrainingOptions): Promise<Traini
   };
 }
 
+const fromConfig = ({ model, adapter }: ResolvedFineTune) => adapter === undefined && isConfigFile(model as string);
+
 /** The model, its labels told by examples where there are some. */
 async function open(
   run: ResolvedFineTune,
   { train, ...reading }: ResolvedFineTune['data'],
 ): Promise<StartedModel & { loaded: LoadedData | undefined; labels: LabelsOfData | undefined }> {
-  const find = isConfigFile(run.model as string) ? startFromConfig : startFromFolder;
+  const find = fromConfig(run) ? startFromConfig : run.adapter === undefined ? startFromFolder : startFromAdapter;
   const start: TrainingStart<StartedModel> = await find(run);
   let task = start.taskBefore(taskBeforeReading(train));
   const loaded =

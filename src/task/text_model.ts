@@ -14,6 +14,7 @@ import { notReplaced } from '../lora/registry';
 import type { LoadModelOptions, LoadReport, TaskModel } from '../models';
 import { LOAD_KEYS, loadFitted } from '../models/auto';
 import { hasInitialValues } from '../nn/init';
+import { baseOfKept, checkKept } from './adapter_store';
 import { decide } from './meaning/decide';
 import { describeMeaning } from './meaning/describe';
 import { baseFacts, factsOfAdapter, tokenizerFacts } from './meaning/facts';
@@ -158,11 +159,17 @@ export async function locateModel(
     baseModel !== undefined
       ? await findModel(baseModel, hub)
       : adapterDir === given.folder
-        ? await findBaseModel(given.folder, { ...hub, requireBaseModel })
+        ? await findOwnBase(given.folder, { ...hub, requireBaseModel })
         : given;
   const chosen =
     tokenizer === undefined ? undefined : (await findModel(tokenizer, { ...hub, tokenizerOnly: true })).folder;
   return { base, adapter: adapterDir, tokenizer: chooseTokenizer(chosen, adapterDir, base.folder) };
+}
+
+/** The base of an adapter: of a kept one that of its manifest, else what its configuration says. */
+async function findOwnBase(adapter: string, hub: Parameters<typeof findBaseModel>[1]): Promise<FoundModel> {
+  const kept = baseOfKept(adapter);
+  return kept ? findModel(kept.name, { ...hub, revision: kept.revision ?? undefined }) : findBaseModel(adapter, hub);
 }
 
 /** Which folder's tokenizer it is: the one that was given, the adapter's own, or the base's. */
@@ -219,6 +226,7 @@ export function meaningOf(
 /**
  * Opens what {@link locateModel} found as what it means.
  *
+ * @param options.trainable whether the adapter is trained on.
  * @throws FusedLoraError what `loadModel`, `loadAdapter` and `loadTokenizer` throw;
  * INVALID_TOKENIZER for one with more ids than the word embedding has rows.
  */
@@ -226,9 +234,10 @@ export function openFolders(
   { base, adapter, tokenizer }: ModelFolders,
   textTokenizer: Tokenizer,
   meaning: Meaning,
-  options: Omit<LoadModelOptions, 'task' | 'numLabels' | 'labelNames'> & Pick<OpenTextModelOptions, 'onNotice'>,
+  options: Omit<LoadModelOptions, 'task' | 'numLabels' | 'labelNames'> &
+    Pick<OpenTextModelOptions, 'onNotice'> & { trainable?: boolean },
 ): TextModel {
-  const { onNotice, ...modelOptions } = options;
+  const { onNotice, trainable, ...modelOptions } = options;
   const brought = adapter === undefined ? undefined : factsOfAdapter(adapter).head;
   const { model, report } = loadFitted(
     base.folder,
@@ -236,10 +245,12 @@ export function openFolders(
     { leavesHeadOut: meaning.leavesHeadOut, replaced: (at) => brought?.has(at) === true },
   );
   if (adapter !== undefined) {
-    loadAdapter(model, adapter, { onNotice });
+    checkKept(adapter, base.folder);
+    loadAdapter(model, adapter, { onNotice, trainable: trainable === true });
     report.initialized = notReplaced(model, report.initialized);
     const lacking = report.initialized.join(', ');
-    if (lacking !== '') onNotice?.(`new and untrained, in neither the base model nor the adapter: ${lacking}`);
+    if (lacking !== '' && !trainable)
+      onNotice?.(`new and untrained, in neither the base model nor the adapter: ${lacking}`);
   }
   const rowless = textTokenizer.checkRows(model.vocabSize, base.folder);
   if (rowless !== undefined) onNotice?.(rowless);

@@ -43,7 +43,10 @@ interface StateFile extends RunState {
 export type TensorSnapshot = Map<string, Float32Array>;
 
 /** What held for checkpoints that do not say it. */
-const BEFORE_IT_WAS_SAVED: Readonly<Record<string, string | number>> = { precision: 'fp32' };
+const BEFORE_IT_WAS_SAVED: Readonly<Record<string, string | number>> = {
+  precision: 'fp32',
+  'initial adapter (a checksum)': 'null',
+};
 
 const TRAINED = 'trainable.safetensors';
 const NAME = /^checkpoint-(\d+)$/;

@@ -36,7 +36,7 @@ const OFF = [
 OFF.push('--dev', '--text-pair-column', '--adapter', '--file', '--config', '--json');
 
 test('there is every command', () => {
-  const names = ['train', 'eval', 'predict', 'merge', 'pretrain', 'plan', 'bench', 'info', 'report'];
+  const names = ['train', 'eval', 'predict', 'merge', 'pretrain', 'plan', 'bench', 'info', 'report', 'adapters'];
   expect(commands.map(([name]) => name).sort()).toEqual(names.sort());
 });
 
@@ -67,7 +67,7 @@ describe.each(commands)('%s', (name, command) => {
   it('tells the default of every option that has one', () => {
     for (const option of command.options) {
       if (option.isBoolean() || option.negate || OFF.includes(option.long ?? '')) continue;
-      const told = option.defaultValue !== undefined || /\(default|\(required\)|\(default\)/.test(option.description);
+      const told = option.defaultValue !== undefined || /\(default|\(required\b|\(default\)/.test(option.description);
       expect([option.flags, told]).toEqual([option.flags, true]);
     }
   });

@@ -17,9 +17,11 @@ loraAlpha 8, query and value). Without one, and on the command line, the default
 
 const cell = (text: string) => text.replaceAll('|', '\\|');
 
-function line({ name, flags, default: value, says, help, effect, also = [], required }: OptionRow): string {
+function line({ name, flags, default: value, says, help, effect, also = [], required, unless }: OptionRow): string {
   const names = [name, ...also].filter((one) => one !== '').map((one) => `\`${one}\``);
-  const told = says ?? (value === undefined ? (required ? 'required' : '') : String(value));
+  const told =
+    says ??
+    (value === undefined ? (required ? `required${unless === undefined ? '' : `, or ${unless}`}` : '') : String(value));
   const flag = flags === undefined ? '' : `\`${flags}\``;
   return `| ${[names.join(', '), flag, told, help, effect].map(cell).join(' | ')} |`;
 }

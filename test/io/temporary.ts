@@ -35,6 +35,17 @@ export function errorMessage(code: ErrorCode, action: () => unknown): string {
   throw new Error(`nothing was thrown, expected ${code}`);
 }
 
+/** The same of a Promise, which must be rejected. */
+export async function failure(code: ErrorCode, promise: Promise<unknown>): Promise<string> {
+  const error = await promise.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  return errorMessage(code, () => {
+    if (error !== undefined) throw error;
+  });
+}
+
 /** Folder of the real data; undefined, with a line that says so, where it is not at hand. */
 export function sharedData(...parts: string[]): string | undefined {
   const root = process.env['FUSED_LORA_DATA'] ?? path.resolve(__dirname, '../../../shared/data');

@@ -1,6 +1,9 @@
 import * as fs from 'node:fs';
+import { plan } from '../../src/graph/plan';
+import { type BatchTensors, Program } from '../../src/graph/program';
 import type { JsonObject } from '../../src/io/json';
 import { createModel, type Task, type TaskModel } from '../../src/models';
+import { trace } from '../../src/nn';
 import { sharedData } from '../io/temporary';
 import { TINY_BERT, TINY_ROBERTA } from '../models/configs';
 
@@ -37,3 +40,30 @@ export function fillAdapters(model: TaskModel, scale = 1): void {
     parameter.setData(Float32Array.from({ length: parameter.count }, (_, i) => scale * Math.sin(i + name.length)));
   }
 }
+
+/** Three sentences of 3, 1 and 4 tokens. */
+function batch(model: TaskModel): BatchTensors {
+  const cuSeqlens = Int32Array.of(0, 3, 4, 8);
+  const position = [0, 1, 2, 0, 0, 1, 2, 3].map((p) => p + model.positionOffset);
+  return {
+    tensors: {
+      inputIds: Int32Array.of(3, 8, 15, 20, 7, 9, 29, 4),
+      positionIds: Int32Array.from(position),
+      tokenTypeIds: new Int32Array(8),
+      cuSeqlens,
+      firstToken: cuSeqlens.slice(0, 3),
+    },
+    sizes: { T: 8, S: 3, M: 0 },
+  };
+}
+
+/** The logits of three sentences. */
+export async function logits(model: TaskModel, backend: 'cpu' | 'reference' = 'cpu', training = false) {
+  const graph = trace(model, { training, loss: false });
+  using program = new Program(plan(graph, { train: false, fused: true }), { backend });
+  await program.forward(batch(model), { seed: 1n });
+  return Float32Array.from(program.read('logits'));
+}
+
+/** The largest of two lists' differences. */
+export const difference = (a: Float32Array, b: Float32Array) => Math.max(...a.map((v, i) => Math.abs(v - b[i]!)));

@@ -164,15 +164,15 @@ function withHead(sources: Sources, head: KnownHead, data: LabelFacts): Statemen
     throw new FusedLoraError(
       'INVALID_DATA',
       `the data have ${found.length} labels (${listNames([...found])}), and the trained head in ${head.rows.place} has ${count} outputs. ` +
-        `Give all ${count} names in the order of the outputs with --labels (labelNames), ${RESTART}.`,
+        `Give all ${count} names in the order of the outputs with --labels (labelNames)${head.ofBase ? `, ${RESTART}` : ''}.`,
     );
   }
   // Outputs without names are trained on under those of the data; no file says what they meant.
-  if (sources.purpose === 'train' && head.ofBase) return { value: found, source: 'data', place: DATA };
+  if (sources.purpose === 'train') return { value: found, source: 'data', place: DATA };
   throw new FusedLoraError(
     'INVALID_DATA',
     `the labels of the data are ${listNames([...found])}, and no file says which of them is which output of the trained head in ` +
-      `${head.rows.place}. Give them in the order of its outputs with --labels (labelNames), ${RESTART}.`,
+      `${head.rows.place}. Give them in the order of its outputs with --labels (labelNames)${head.ofBase ? `, ${RESTART}` : ''}.`,
   );
 }
 

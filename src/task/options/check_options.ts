@@ -10,6 +10,7 @@ import type { BatchSizes } from '../../data/batch/sources';
 import type { ColumnOptions } from '../../data/read/columns';
 import { metricNames } from '../../metrics/metric_names';
 import type { TaskModel } from '../../models';
+import type { Method } from '../method';
 import type { TextModel } from '../text_model';
 import { FINE_TUNE_TASKS, type LossChoice, type TrainingDataChoice } from './fine_tune_options';
 
@@ -17,10 +18,28 @@ const refuse = (problem: string) => new FusedLoraError('INVALID_ARGUMENT', probl
 const shown = (value: unknown) => (typeof value === 'number' ? String(value) : JSON.stringify(value));
 
 /** What a caller without types may leave out or mistake. */
-export function checkModel(model: string | TextModel): void {
+export function checkModel(model: string | TextModel | undefined, adapter: string | undefined): void {
+  if (adapter !== undefined) {
+    if (typeof adapter !== 'string' || adapter === '') {
+      throw refuse(`adapter is ${shown(adapter)}; it must be the folder of an adapter, or its name on the hub`);
+    }
+    if (model === undefined) return;
+    if (typeof model !== 'string') {
+      throw refuse(
+        'adapter is given beside a model that is open; give the folder of the model, or leave model out: the adapter names its own',
+      );
+    }
+  }
   if (typeof model === 'string' ? model !== '' : typeof model?.model?.task === 'string') return;
   throw refuse(
     `model is ${typeof model === 'object' ? 'an object that openTextModel did not give' : shown(model)}; it must be a model folder, a name on the hub, or an open model`,
+  );
+}
+
+export function checkAdapterMethod(method: Method): void {
+  if (method === 'lora') return;
+  throw refuse(
+    `adapter is given beside the method ${JSON.stringify(method)}; an adapter is trained on by the method lora. Leave one out.`,
   );
 }
 

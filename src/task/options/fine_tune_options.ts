@@ -83,9 +83,16 @@ export interface FineTuneOptions
     HubOptions {
   /**
    * A Hugging Face model folder; a name on the hub (`roberta-base`, `owner/name`), which is
-   * downloaded once; or a model that is open (its options are settled then).
+   * downloaded once; or a model that is open (its options are settled then). Default, and the only
+   * one: the base of `adapter`.
    */
-  model: string | TextModel;
+  model?: string | TextModel;
+  /**
+   * An adapter to train on from, made here or by PEFT: a folder, or a name on the hub. Its rank,
+   * modules, task, labels and head are those of its files; fields of `lora` that say otherwise are
+   * an error. It stays as it is; what comes of it is written to outputDir.
+   */
+  adapter?: string;
   /** Branch, tag or commit of a model of the hub. Default: main. */
   revision?: string;
   /** Gets the adapter or model, events.jsonl, checkpoints and the report. */

@@ -32,10 +32,15 @@ export interface ResolvedFineTune {
   /** Undefined: the model or the data tell it. */
   task: Task | undefined;
   method: Method;
-  /** Of the method lora, as the model gets it and with its defaults; else undefined. */
+  /** Of a new adapter, as the model gets it and with its defaults; else undefined. */
   lora: { config: LoraConfig; resolved: ResolvedLoraConfig } | undefined;
-  /** Where the model is: asked for once, by whoever opens it; or a model that is open. */
-  model: string | TextModel;
+  /** The adapter to train on from, and what was said of it, which its files have to agree with. */
+  adapter: { place: string; expected: LoraConfig } | undefined;
+  /**
+   * Where the model is: asked for once, by whoever opens it; or a model that is open. Undefined:
+   * the adapter names it.
+   */
+  model: string | TextModel | undefined;
   revision: string | undefined;
   hub: FetchOptions;
   /** What the model is opened with, task and names of labels left out. */
@@ -79,8 +84,8 @@ export function resolveFineTune(given: SettledOptions, caller = 'fineTune'): Res
   checkKeys(caller, given, FINE_TUNE_KEYS);
   checkKinds(given);
   const options = compact(given) as SettledOptions;
-  const { method = RUN_DEFAULTS.method, labelNames, model, revision } = options;
-  check.checkModel(model);
+  const { method = RUN_DEFAULTS.method, labelNames, model, adapter, revision } = options;
+  check.checkModel(model, adapter);
   const task = taskOf(options);
   const { hiddenDropout, attentionDropout, classifierDropout, maxLength, truncationSide, tokenizer } = options;
   const { modelType, ignoreMismatchedSizes, numLabels } = options;
@@ -89,7 +94,8 @@ export function resolveFineTune(given: SettledOptions, caller = 'fineTune'): Res
   check.checkLeastLength(maxLength);
   check.checkMeaning({ truncationSide, numLabels });
   checkMethod(method);
-  const lora = method === 'lora' ? resolveLora(options.lora) : undefined;
+  if (adapter !== undefined) check.checkAdapterMethod(method);
+  const lora = method === 'lora' && adapter === undefined ? resolveLora(options.lora) : undefined;
   const { backend, reason } = chooseDevice(options.device);
   const precision = choosePrecision(options.precision, backend);
 
@@ -122,6 +128,8 @@ export function resolveFineTune(given: SettledOptions, caller = 'fineTune'): Res
     task,
     method,
     lora,
+    adapter:
+      adapter === undefined ? undefined : { place: adapter, expected: compact(options.lora ?? {}) as LoraConfig },
     model,
     revision,
     hub,
@@ -138,13 +146,17 @@ export function resolveFineTune(given: SettledOptions, caller = 'fineTune'): Res
     backend,
     device: reason,
     precision,
-    settings: settingsOf(options, { ...compact({ task }), method, lora: lora?.config }, trainer),
+    settings: settingsOf(
+      options,
+      { ...compact({ task }), method, ...(adapter === undefined && { lora: lora?.config }) },
+      trainer,
+    ),
   };
 }
 
 /** A model that is open has its task. */
 function taskOf({ model, task }: SettledOptions): Task | undefined {
-  if (typeof model !== 'string') return model.model.task;
+  if (typeof model === 'object') return model.model.task;
   if (task !== undefined) check.checkTask(task);
   return task;
 }

@@ -12,7 +12,7 @@ import type { ResolvedFineTune } from '../options/resolve_fine_tune';
 import { type FolderFacts, locateModel, meaningOf, openFolders, readFolders, type TextModel } from '../text_model';
 import type { TrainingStart } from './training_start';
 
-/** @throws FusedLoraError INVALID_ARGUMENT for an adapter, which training does not go on from. */
+/** @throws FusedLoraError INVALID_ARGUMENT for an adapter: see adapter_folder.ts. */
 export async function startFromFolder(run: ResolvedFineTune): Promise<TrainingStart<TextModel>> {
   const model = run.model as string;
   const { tokenizer, modelType } = run.modelSettings;
@@ -20,8 +20,8 @@ export async function startFromFolder(run: ResolvedFineTune): Promise<TrainingSt
   if (folders.adapter !== undefined) {
     throw new FusedLoraError(
       'INVALID_ARGUMENT',
-      `${model}: is an adapter, and training does not go on from one. Give the model that it was trained on, or merge both first ` +
-        '(fused-lora merge, mergeAndUnload and saveModel).',
+      `${model}: is an adapter. To train on from it, give it as adapter (--init-adapter) in place of model (--model), or beside its base; ` +
+        'to begin a new one on both, merge them first (fused-lora merge, mergeAndUnload and saveModel).',
     );
   }
   const facts = readFolders(folders, modelType);
@@ -34,13 +34,13 @@ export async function startFromFolder(run: ResolvedFineTune): Promise<TrainingSt
   };
 }
 
-/** What facts of a base decide of a run's task. */
+/** What facts of a base, and of an adapter on it, decide of a run's task. */
 export function tasksFor(
-  { base }: FolderFacts,
+  { base, adapter }: FolderFacts,
   { task, labelNames, modelSettings: { numLabels } }: ResolvedFineTune,
 ): Omit<TrainingStart<TextModel>, 'opened'> {
   const by = (data: Statement<Task> | undefined) =>
-    decideTask(base, undefined, { task, labelNames, numLabels }, 'train', data);
+    decideTask(base, adapter, { task, labelNames, numLabels }, 'train', data);
   return {
     named: labelNames?.length,
     taskBefore: by,

@@ -22,6 +22,7 @@ import { checkAgainstLabels, checkLoss, checkMetric } from '../options/check_opt
 import type { TrainingDataChoice } from '../options/fine_tune_options';
 import type { ResolvedFineTune } from '../options/resolve_fine_tune';
 import type { TextModel } from '../text_model';
+import { startFromAdapter } from './adapter_folder';
 import { startFromFolder } from './model_folder';
 import { startFromOpen } from './open_model';
 
@@ -55,7 +56,10 @@ export function taskBeforeReading(train: ExampleData | undefined): Statement<Tas
 }
 
 /** What a run may start from. A plan may do so from a config.json too: config_file.ts. */
-const STARTS = { folder: startFromFolder, open: startFromOpen } as const;
+const STARTS = { folder: startFromFolder, adapter: startFromAdapter, open: startFromOpen } as const;
+
+const startOf = ({ adapter, model }: ResolvedFineTune) =>
+  STARTS[adapter !== undefined ? 'adapter' : typeof model === 'string' ? 'folder' : 'open'];
 
 /**
  * @throws FusedLoraError what finding, reading and opening throw; INVALID_ARGUMENT and INVALID_DATA
@@ -65,7 +69,7 @@ export async function openForTraining(run: ResolvedFineTune, log: Timed): Promis
   const { seed } = run.modelSettings;
   // A caller without types may have left `train` out, which is told where it is read.
   const choice = run.data as TrainingDataChoice & typeof run.data;
-  const start = await log.timed('loading', () => STARTS[typeof run.model === 'string' ? 'folder' : 'open'](run));
+  const start = await log.timed('loading', () => startOf(run)(run));
   let task = start.taskBefore(taskBeforeReading(choice.train));
   checkTaskOptions(run, task.value);
   const read = task.value;

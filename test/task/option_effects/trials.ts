@@ -5,6 +5,7 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import type { FineTuneOptions, LoraConfig } from '../../../src';
+import { addAdapter, saveAdapter } from '../../../src/lora';
 import { createModel, saveModel } from '../../../src/models';
 import { makeFiles } from '../../cli/command';
 import { reviews, TINY } from '../tasks';
@@ -52,6 +53,9 @@ export function makeInputs(dir: string) {
     return folder(name);
   };
   const csv = table('columns.csv', ',');
+  const adapted = createModel(config as never, { task: 'sequence-classification', numLabels: 2, seed: 9 });
+  addAdapter(adapted, { r: 2, targetModules: ['query'] });
+  saveAdapter(adapted, folder('adapter'), { baseModel: model });
   return {
     model,
     csv,
@@ -59,6 +63,7 @@ export function makeInputs(dir: string) {
     other: folder('other'),
     three: folder('three'),
     bytes: folder('bytes'),
+    adapter: folder('adapter'),
   };
 }
 
@@ -73,6 +78,7 @@ export function trialsOf(inputs: ReturnType<typeof makeInputs>, dir: string): Re
   const dropped: Options = { method: 'full', learningRate: 1e-3 };
   return {
     model: pair('model', inputs.model, inputs.other),
+    adapter: pair('adapter', undefined, inputs.adapter),
     train: pair('train', reviews(24, 1), reviews(32, 1)),
     dev: pair('dev', undefined, dev),
     devSplit: pair('devSplit', undefined, 0.25),
