@@ -56,6 +56,7 @@ int main(int argc, char** argv) {
   fl::test::addCudaAttentionTests(suite);
   fl::test::addCompareTests(suite);
   fl::test::addProductTests(suite);
+  fl::test::addSegmentedLoraTests(suite);
   fl::test::addThreadPoolTests(suite);
   fl::test::addHopperSelectionTests(suite);
   for (const auto add : fl::test::deviceTests()) add(suite);
