@@ -31,7 +31,8 @@ const outputOf = (adapter: string | undefined) => (adapter === undefined ? BASE 
 /** Kept between calls, so that weights are packed once. */
 export class MixedEvaluator {
   private readonly program: Program;
-  private readonly table: AdapterSlotTable;
+  /** Which adapter is where; another may be put in the place of one between two runs. */
+  readonly table: AdapterSlotTable;
   /** Logits have a row a token, or a sequence. */
   private readonly rows: 'T' | 'S';
   private readonly numOutputs = new Map<string | undefined, number>();

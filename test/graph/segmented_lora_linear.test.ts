@@ -80,7 +80,7 @@ function rowsOf(first: number, rows: number): BatchTensors {
   };
 }
 
-const describeOps = (graph: Graph) => plan(graph, { train: true }).graph.toString();
+const describeOps = (graph: Graph) => plan(graph, { train: true }).toString();
 
 describeWithAddon('rows of several adapters', () => {
   test.each([0, 0.5])('have the results and gradients of each adapter alone, bit for bit (dropout %d)', async (p) => {
@@ -168,7 +168,7 @@ describeWithAddon('rows of several adapters', () => {
     // Two readers of the same rows: they are gathered once.
     graph.outputs.set('a', activation(gatherRows(y, index), 'gelu'));
     graph.outputs.set('b', activation(gatherRows(y, index), 'tanh'));
-    const { nodes } = plan(graph, { train: false }).graph;
+    const { instructions: nodes } = plan(graph, { train: false });
     expect(nodes.filter(({ op }) => op === 'gatherRows')).toHaveLength(1);
     const node = nodes.find(({ op }) => op === 'segmentedLoraLinear');
     expect(node?.outputs[0]?.shape).toEqual(['S', N]);
