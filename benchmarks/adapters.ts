@@ -32,6 +32,8 @@ function openModel(name: ModelName): TaskModel {
   const { model } = loadModel(modelFolder(name));
   for (const [seed, adapter] of names.entries()) addAdapter(model, ALL_LINEARS, { name: adapter, seed });
   for (const [path, parameter] of model.namedParameters()) {
+    // In memory, and not made anew whenever they are read.
+    if (path.includes('.lora_A.')) parameter.setData(parameter.data());
     if (!path.includes('.lora_B.')) continue;
     parameter.setData(Float32Array.from({ length: parameter.count }, (_, i) => 0.01 * Math.sin(i + path.length)));
   }

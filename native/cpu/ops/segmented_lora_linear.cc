@@ -2,7 +2,8 @@
 // once, whose row panels end where a segment ends and take the adapter of their segment as more
 // k-steps. Which rows those are: ops/segmented_lora_linear.h.
 //
-// Each adapter that has rows is packed for every call, in a workspace set of its own.
+// Each adapter that has rows is packed for every call; what belongs to one alone is in a workspace
+// set of its own.
 #include "ops/segmented_lora_linear.h"
 
 #include <algorithm>
@@ -47,14 +48,21 @@ void segmentedLoraLinear(const OpCall& call) {
   p.lda = p.k;
   p.b = weight.panels;
   const float* dropped = droppedInput(op.x, op.dropout);
+  int64_t words = 0;
+  for (const Segment& s : segments) words += Panels(kernels, s.rank, p.n).words();
+  Word* memory = wordWorkspace(WorkspaceSlot::adapterPanels, words);
+  std::vector<Packing> packings;
   for (size_t i = 0; i < segments.size(); i++) {
     const Segment& s = segments[i];
     ProductSegment& part = p.segments.emplace_back();
     part.end = s.end;
     part.rank = s.rank;
     if (s.rank == 0) continue;
+    part.adapter = Panels(kernels, s.rank, p.n);
+    packings.push_back({op.adapterB(s).as<float>(), part.adapter, memory});
+    part.adapter.data = memory;
+    memory += part.adapter.words();
     const WorkspaceSet own(setOf(i));
-    part.adapter = adapterPanels(kernels, op.adapterB(s), WeightUse::forward);
     part.u = op.adapterU(s).as<float>();
     const LowRank low = lowRank(kernels, op.adapterA(s), WeightUse::forward, static_cast<float>(s.scaling));
     if (op.dropout.active())
@@ -62,6 +70,7 @@ void segmentedLoraLinear(const OpCall& call) {
     else
       part.low = low;
   }
+  packTogether(kernels, packings);
   p.c = op.y.as<float>();
   p.bias = floatsOrNull(op.b);
   p.residual = floatsOrNull(op.residual);
