@@ -253,7 +253,7 @@ void sameBitsAsAlone(const std::string& name, Precision precision) {
       for (const Segment& s : segmentsOfCase(c)) {
         const Alone a(c, s);
         const Case alone = isForward ? forwardAlone(a) : backwardAlone(a);
-        if (alone.op == OpKind::linearBackwardInput && !a.has("W")) continue;  // nothing is left of it
+        if (alone.op == OpKind::linearBackwardInput && !a.has("W")) continue;  // nothing to do
         Outcome one = run(alone, backend, DType::f32), part;
         for (size_t i = 0; i < alone.outputs.size(); i++) {
           const Operand& o = alone.outputs[i];

@@ -98,7 +98,7 @@ export class MixedEvaluator {
     this.dispose();
   }
 
-  /** The encoder once, with slots; then the part above it for each adapter, as it would be alone. */
+  /** The encoder once, with slots; then what is above it for each adapter, as if it were alone. */
   private trace(): Graph {
     const { model } = this;
     model.nameTree();

@@ -11,8 +11,8 @@
 
 namespace fl::cpu {
 
-/// Rows of a product up to `end`, from the segment before on, with an adapter of their own: C += u L
-/// for them, u [rows of the segment, rank] dense. rank 0: none.
+/// Rows of a product up to `end`, from the segment before on, with an adapter of their own:
+/// C += u L for them, u [rows of the segment, rank] dense. rank 0: none.
 struct ProductSegment {
   int64_t end = 0, rank = 0;
   Panels adapter;
@@ -42,9 +42,9 @@ struct Product {
   float* u = nullptr;
   /// Where present, u is made (and stored) first, from A, which is not transposed then.
   LowRank low;
-  /// Where present, instead of rank, adapter, u and low; they cover all rows. Tiles never lie across
-  /// the end of a segment, and each element has the bits that it would have in a product of its
-  /// segment alone.
+  /// Where present, instead of rank, adapter, u and low; they cover all rows. Tiles never lie
+  /// across the end of a segment, and each element has the bits that it would have in a product of
+  /// its segment alone.
   std::vector<ProductSegment> segments;
 
   float* c = nullptr;
@@ -58,8 +58,8 @@ struct Product {
 
   /// Called between parallel regions, in order, for rows [begin, end) of A whose results (u, C) are
   /// made, as soon as they are; begin is a multiple of kernels.depth (counted from the begin of its
-  /// segment, where there are some). `rowsAtOnce` says how many
-  /// rows that should be at most (0: no wish).
+  /// segment, where there are some). `rowsAtOnce` says how many rows that should be at most (0: no
+  /// wish).
   std::function<void(int64_t begin, int64_t end)> afterRows;
   int64_t rowsAtOnce = 0;
 };

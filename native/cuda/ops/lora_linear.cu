@@ -1,5 +1,5 @@
-// loraLinear and loraLinearBackward in fp32 (bf16: lora_linear_bf16.cu, several adapters in one batch:
-// segmented_lora_linear.cu):
+// loraLinear and loraLinearBackward in fp32 (bf16: lora_linear_bf16.cu; several adapters in one
+// batch: segmented_lora_linear.cu):
 //
 //   u  = s dropout(x) A^T                         lowRankProduct
 //   y  = f(x W^T + b + u B^T) + residual          one product: u B^T is `rank` more steps of x W^T
