@@ -34,31 +34,9 @@ const ROW_OPERANDS: Readonly<Record<string, RowOperands>> = {
 
 /** gatherRows(f(x), index) → f(gatherRows(x, index)), through as many ops as nobody else reads. */
 export function eliminateDeadTokens(graph: Graph): void {
-  shareGathers(graph);
   for (const gather of [...graph.nodes]) {
     if (gather.op === 'gatherRows') dropDeadRows(graph, gather);
   }
-}
-
-/** The same rows gathered several times, as several heads do, are gathered once. */
-function shareGathers(graph: Graph): void {
-  const first = new Map<string, Value>();
-  const copies = new Map<Value, Value>();
-  const removed = new Map<Node, Node[]>();
-  for (const node of graph.nodes) {
-    node.inputs = node.inputs.map((value) => value && (copies.get(value) ?? value));
-    const [x, index] = node.inputs;
-    const [rows] = node.outputs;
-    if (node.op !== 'gatherRows' || !x || !index || !rows) continue;
-    const key = `${x.id} ${index.id}`;
-    const known = first.get(key);
-    if (!known) first.set(key, rows);
-    else if (![...graph.outputs.values()].includes(rows)) {
-      copies.set(rows, known);
-      removed.set(node, []);
-    }
-  }
-  replaceNodes(graph, removed);
 }
 
 function rowOperands(node: Node): Value[] {
