@@ -126,12 +126,21 @@ for (const isa of isas.slice(0, -1))
   nativeTests(
     `CPU kernels on ${isa}`,
     'build/fused_lora_test',
-    ['--backend', 'cpu', '--small', 'products/', 'compare/'],
+    ['--backend', 'cpu', '--small', 'products/', 'compare/', 'segments/'],
     {
       FUSED_LORA_CPU_ISA: isa,
     },
   );
-const emulated = ['--backend', 'cuda', 'update/', 'program/', 'recordedStep/', 'compare/cuda/', 'cudaLaunch/'];
+const emulated = [
+  '--backend',
+  'cuda',
+  'update/',
+  'program/',
+  'recordedStep/',
+  'compare/cuda/',
+  'cudaLaunch/',
+  'segments/cuda/',
+];
 nativeTests('CUDA kernels on the CPU', 'build/fused_lora_emulated_test', [...emulated, 'exact/queriesAlone']);
 // No result depends on which of a grid's blocks and threads
 // come first, and none waits for a later block.

@@ -9,7 +9,7 @@ import type { Figure, Result } from './result';
 import { type Judged, judge, readTargets } from './targets';
 
 /** In the order in which the suite runs. */
-export const SUITE = ['linear', 'step', 'methods', 'scale', 'load', 'predict'] as const;
+export const SUITE = ['linear', 'step', 'methods', 'scale', 'load', 'predict', 'adapters'] as const;
 
 /** The run that a file is of: "linear-bf16.json" is that of "linear --precision bf16". */
 const runOf = (file: string, { benchmark }: Result) =>

@@ -58,6 +58,8 @@ void checkIndices(const OpRun& run) {
     const std::string name(spec.name);
     if (spec.rule == OperandSpec::Rule::rising)
       fail("INVALID_ARGUMENT", name + " must start at 0, rise strictly and end at the number of tokens");
+    if (spec.rule == OperandSpec::Rule::ascending)
+      fail("INVALID_ARGUMENT", name + " must never fall and lie between 0 and the " + std::to_string(bound) + " rows");
     fail("INVALID_ARGUMENT", name + "[" + std::to_string(wrong) + "] is " +
                                  std::to_string(values[static_cast<size_t>(wrong)]) + ", expected 0.." +
                                  std::to_string(bound - 1));

@@ -34,7 +34,9 @@ class CudaBackend final : public Backend {
   std::unique_ptr<Recorder> recorder() override { return makeRecorder(); }
   double time(const std::function<void()>& work) override { return Device::instance().time(work); }
 
-  OpFunction find(OpKind op, DType dtype, Precision) const override {
+  OpFunction find(OpKind op, DType dtype, Precision precision) const override {
+    const bool segmented = op == OpKind::segmentedLoraLinear || op == OpKind::segmentedLoraLinearBackward;
+    if (segmented && precision != Precision::fp32) return nullptr;
     return dtype == DType::f32 ? kTable[static_cast<size_t>(op)] : nullptr;
   }
 

@@ -29,6 +29,9 @@ struct IndexRule {
         if (values[i] <= values[i - 1]) return static_cast<int64_t>(i);
       return values.back() == bound ? -1 : count - 1;
     }
+    if (rule == OperandSpec::Rule::ascending)
+      for (size_t i = 0; i < values.size(); i++)
+        if (values[i] < (i == 0 ? 0 : values[i - 1]) || values[i] > bound) return static_cast<int64_t>(i);
     if (rule == OperandSpec::Rule::below)
       for (size_t i = 0; i < values.size(); i++)
         if ((values[i] < 0 || values[i] >= bound) && !(hasIgnored && values[i] == ignored))

@@ -14,6 +14,8 @@
 //                                before the op runs
 //              cuSeqlens [S+1] i32 rising to T
 //                                starts at 0, rises strictly, ends at T; checked before the op runs
+//              ends [slots] i32 ascending to R
+//                                never falls, from 0 to R; checked before the op runs
 //   attribute  eps               must be given
 //              scale?            has a default that the op computes
 //              dropout = 0       number or word
@@ -34,7 +36,7 @@ struct Signature {
   std::string_view inputs, outputs, attributes = "", limits = "";
 };
 
-constexpr int kMaxInputs = 10, kMaxOutputs = 4;
+constexpr int kMaxInputs = 12, kMaxOutputs = 4;
 
 struct DimSpec {
   /// Index into OpSignature::dims; -1: the dimension is `fixed`.
@@ -46,7 +48,7 @@ struct OperandSpec {
   enum class Kind : uint8_t { floating, index, f64 };
   /// Which product reads the packed copy: x W^T or dy W.
   enum class Packing : uint8_t { none, forward, backward };
-  enum class Rule : uint8_t { none, below, rising };
+  enum class Rule : uint8_t { none, below, rising, ascending };
 
   std::string_view name;
   Kind kind = Kind::floating;
@@ -203,6 +205,10 @@ class SignatureReader {
     if (take("rising")) {
       need("to");
       o.rule = OperandSpec::Rule::rising;
+    }
+    if (take("ascending")) {
+      need("to");
+      o.rule = OperandSpec::Rule::ascending;
     }
     // The operand with that dimension may come later: findBound.
     if (o.rule != OperandSpec::Rule::none) o.boundAxis = dim(s).name;

@@ -131,6 +131,9 @@ void Program::checkBatch(std::span<const BatchInput> batch, const Sizes& sizes) 
     if (check.rule.rule == OperandSpec::Rule::rising)
       fail("INVALID_ARGUMENT", name + " must start at 0, rise strictly and end at the " + std::to_string(bound) +
                                    " tokens of the batch: no sequence may be empty");
+    if (check.rule.rule == OperandSpec::Rule::ascending)
+      fail("INVALID_ARGUMENT", "batch input '" + name + "' must never fall and lie between 0 and the " +
+                                   std::to_string(bound) + " rows of " + spec_.values[check.boundedBy].name);
     fail("INVALID_ARGUMENT", "batch input '" + name + "'[" + std::to_string(i) + "] is " +
                                  std::to_string(values[static_cast<size_t>(i)]) + ", expected 0.." +
                                  std::to_string(bound - 1) + " (" + spec_.values[check.boundedBy].name + " has " +

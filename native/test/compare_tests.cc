@@ -18,6 +18,8 @@ bool hasPrecision(OpKind op) {
     case OpKind::linearBackwardWeight:
     case OpKind::loraLinear:
     case OpKind::loraLinearBackward:
+    case OpKind::segmentedLoraLinear:
+    case OpKind::segmentedLoraLinearBackward:
       return true;
     default:
       return false;

@@ -58,14 +58,20 @@ Case fullCase(OpKind op) {
 /// Optional operands that the others of the full case need: a pair of ids and table, queries fewer
 /// than tokens, what belongs to an activation or to dx.
 bool isNeeded(OpKind op, const std::string& name) {
-  static const std::set<std::pair<OpKind, std::string>> needed = {{OpKind::embeddingSum, "ids1"},
-                                                                  {OpKind::embeddingSum, "table1"},
-                                                                  {OpKind::attention, "queryRows"},
-                                                                  {OpKind::attentionBackward, "queryRows"},
-                                                                  {OpKind::linearBackwardInput, "preActivation"},
-                                                                  {OpKind::loraLinearBackward, "preActivation"},
-                                                                  {OpKind::loraLinearBackward, "W"},
-                                                                  {OpKind::loraLinearBackward, "dx"}};
+  static const std::set<std::pair<OpKind, std::string>> needed = {
+      {OpKind::embeddingSum, "ids1"},
+      {OpKind::embeddingSum, "table1"},
+      {OpKind::attention, "queryRows"},
+      {OpKind::attentionBackward, "queryRows"},
+      {OpKind::linearBackwardInput, "preActivation"},
+      {OpKind::loraLinearBackward, "preActivation"},
+      {OpKind::segmentedLoraLinear, "tokenIndex"},
+      {OpKind::segmentedLoraLinearBackward, "tokenIndex"},
+      {OpKind::segmentedLoraLinearBackward, "preActivation"},
+      {OpKind::segmentedLoraLinearBackward, "W"},
+      {OpKind::segmentedLoraLinearBackward, "dx"},
+      {OpKind::loraLinearBackward, "W"},
+      {OpKind::loraLinearBackward, "dx"}};
   return needed.count({op, name}) != 0;
 }
 
@@ -138,7 +144,7 @@ void rejectsBadCounts() {
     const OpCall good = shapesOf(c);
     OpCall call = good;
     call.numInputs = kMaxInputs;
-    expectRejected(call, "ten inputs", "INVALID_SHAPE", "inputs");
+    expectRejected(call, "too many inputs", "INVALID_SHAPE", "inputs");
     call = good;
     call.numOutputs = 0;
     expectRejected(call, "no output", "INVALID_SHAPE", "outputs");

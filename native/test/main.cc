@@ -57,6 +57,7 @@ int main(int argc, char** argv) {
   fl::test::addCudaAttentionTests(suite);
   fl::test::addCompareTests(suite);
   fl::test::addProductTests(suite);
+  fl::test::addSegmentedLoraTests(suite);
   fl::test::addThreadPoolTests(suite);
   fl::test::addHopperSelectionTests(suite);
   fl::test::addFuzzTests(suite);

@@ -211,10 +211,11 @@ void coarseFactors(Operand& o) {
 Case inBf16(Case c) {
   c.attributes.set("precision", std::string("bf16"));
   c.label += " bf16";
-  if (c.op != OpKind::loraLinear && c.op != OpKind::loraLinearBackward) return c;
+  const bool forward = c.op == OpKind::loraLinear || c.op == OpKind::segmentedLoraLinear;
+  if (!forward && c.op != OpKind::loraLinearBackward && c.op != OpKind::segmentedLoraLinearBackward) return c;
   // A masked value is x times a power of two.
   if (c.attributes.number("dropout", 0) > 0) c.attributes.set("dropout", 0.5);
-  coarse(c.in(c.op == OpKind::loraLinear ? "x" : "dy"));
+  coarse(c.in(forward ? "x" : "dy"));
   coarseFactors(c.in("A"));
   coarseFactors(c.in("B"));
   return c;

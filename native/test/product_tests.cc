@@ -9,7 +9,8 @@ namespace fl::test {
 namespace {
 
 constexpr OpKind kProducts[] = {OpKind::linear, OpKind::linearBackwardInput, OpKind::linearBackwardWeight,
-                                OpKind::loraLinear, OpKind::loraLinearBackward};
+                                OpKind::loraLinear, OpKind::loraLinearBackward, OpKind::segmentedLoraLinear,
+                                OpKind::segmentedLoraLinearBackward};
 
 /// Other thread counts until the end of the test.
 class Threads {

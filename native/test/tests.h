@@ -24,6 +24,7 @@ void addCudaTileBf16Tests(Suite& suite);
 void addHopperSelectionTests(Suite& suite);
 void addOptimizerUpdateTests(Suite& suite);
 void addProductTests(Suite& suite);
+void addSegmentedLoraTests(Suite& suite);
 void addThreadPoolTests(Suite& suite);
 void addPrefetchTests(Suite& suite);
 void addRowKernelTests(Suite& suite);

@@ -121,6 +121,17 @@ export class Parameter {
     for (const device of this.devices.values()) device.write('value', values);
   }
 
+  /**
+   * Replaces some values, from the one at `at` on. Only for parameters that no product packs, and
+   * whose values are on the host.
+   * @internal
+   */
+  setPart(values: Float32Array, at: number): void {
+    if (!this.host) throw new FusedLoraError('INTERNAL', `${this.name}: its values are not on the host`);
+    this.host.set(values, at);
+    for (const device of this.devices.values()) if (device.has('value')) device.restorePart(values, at);
+  }
+
   /** Replaces the values by those of a source, read when they are needed. */
   setSource(source: ParameterSource): void {
     this.source = source;

@@ -9,10 +9,11 @@ import { eliminateDeadTokens } from './rewrite/dead_tokens';
 import { copyGraph, type RewritePass } from './rewrite/edit';
 import { fuseActivation, fuseAddLayerNorm, fuseResidual } from './rewrite/fuse';
 import { separateLora } from './rewrite/separate';
+import { shareNodes } from './rewrite/share';
 import type { Graph } from './value';
 
-/** Leaves out what no result needs; fused and separate plans are compared with both having it. */
-export const DEAD_TOKEN_PASSES: readonly RewritePass[] = [eliminateDeadTokens];
+/** Leaves out what is done twice or what no result needs, in fused and separate plans alike. */
+export const DEAD_TOKEN_PASSES: readonly RewritePass[] = [shareNodes, eliminateDeadTokens];
 /** In this order: what an activation or LayerNorm takes is no longer there for a plain residual. */
 export const FUSED_PASSES: readonly RewritePass[] = [fuseActivation, fuseAddLayerNorm, fuseResidual];
 export const SEPARATE_PASSES: readonly RewritePass[] = [separateLora];

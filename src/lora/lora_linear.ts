@@ -3,10 +3,11 @@
  * is put: inject.ts; what changes it in a whole model: merge.ts.
  */
 import { FusedLoraError } from '../base/errors';
-import { add, dropout, linear, loraLinear, scale } from '../graph/ops';
+import { add, dropout, linear, loraLinear, scale, segmentedLoraLinear } from '../graph/ops';
 import { isSource, type Parameter, type ParameterSource } from '../graph/parameter';
 import type { Value } from '../graph/value';
 import { type Initializer, initializedParameter, Linear, Module, ModuleDict } from '../nn';
+import { slotsIn } from './graph_slots';
 
 /** One adapter of one Linear. */
 export interface AdapterSettings {
@@ -37,7 +38,8 @@ function initializers(inFeatures: number, { rank, initLoraWeights }: AdapterSett
  *
  * W and b are those of `base_layer`, frozen. Names of children are PEFT's:
  * `lora_A.<adapter>.weight` [r, in], `lora_B.<adapter>.weight` [out, r]. The first active adapter
- * runs in one fused op with the base product.
+ * runs in one fused op with the base product. In a graph for rows of several adapters (slots.ts)
+ * each row has its own one.
  */
 export class LoraLinear extends Module {
   readonly base_layer: Linear;
@@ -125,6 +127,8 @@ export class LoraLinear extends Module {
    */
   forward(x: Value, tokenIndex?: Value): Value {
     const { weight, bias } = this.base_layer;
+    const slots = slotsIn(x.graph, this);
+    if (slots) return segmentedLoraLinear(x, weight, bias, slots);
     const [first, ...others] = this.merged.length > 0 ? [] : this.active;
     if (first === undefined) return linear(x, weight, bias);
     const { A, B, settings } = this.adapter(first);

@@ -130,6 +130,23 @@ export function applyAdapters(model: Module): void {
 }
 
 /**
+ * Runs `body`, which traces, with these adapters and their heads in the place of the active ones.
+ * Nothing else changes: neither what is trained, nor the record.
+ */
+export function withAdaptersFor<R>(model: Module, names: readonly string[], body: () => R): R {
+  const layers = loraLinears(model).map(([, layer]) => [layer, layer.active] as const);
+  const saved = savedModules(model).map(([, module]) => [module, module.active] as const);
+  try {
+    for (const [layer] of layers) layer.active = names.filter((name) => layer.adapters.has(name));
+    for (const [module] of saved) module.active = names.find((name) => module.modules_to_save.get(name));
+    return body();
+  } finally {
+    for (const [layer, active] of layers) layer.active = active;
+    for (const [module, active] of saved) module.active = active;
+  }
+}
+
+/**
  * Of parameters by the paths that the base model has, those
  * that no active adapter's own copy replaces.
  */

@@ -11,9 +11,12 @@ import { encodeExamples, isEmptyText } from '../data/tokenize/encode';
 import { encodeTokenExamples } from '../data/tokenize/encode_words';
 import type { EncodedExample } from '../data/tokenize/encoded_example';
 import { chooseDevice, type DeviceOption } from '../graph/device';
+import type { BackendName } from '../graph/parameter';
 import type { PrecisionOption } from '../graph/precision';
+import { adapterNames } from '../lora';
 import { type Prediction, predictText, predictWords } from '../metrics/predictions';
 import { checkedThreshold } from '../metrics/probabilities';
+import { defaultAdapter, MixedEvaluator } from './mixed_evaluator';
 import { ModelEvaluator } from './model_evaluator';
 import { notesOnPairs, requireTrained, type TextModel } from './text_model';
 
@@ -50,8 +53,11 @@ const CLASSIFIER_KEYS: Record<keyof ClassifierOptions | 'signal', true> = {
 /** A program for predictions, kept between calls. Dispose of it when done; the model stays. */
 export class Classifier {
   private readonly evaluator: ModelEvaluator;
+  /** For texts that name an adapter, made when the first comes. */
+  private mixed: MixedEvaluator | undefined;
   private readonly tokenBudget: number;
   private readonly threshold: number;
+  private readonly backend: BackendName;
   private cut = 0;
   private empty = 0;
   private readonly told = new Set<string>();
@@ -65,6 +71,7 @@ export class Classifier {
     requireTrained(textModel, 'Classifier');
     const { backend } = chooseDevice(options.device);
     const { precision = 'auto' } = options;
+    this.backend = backend;
     this.evaluator = new ModelEvaluator(textModel.model, { backend, precision, loss: false });
     this.tokenBudget = Math.max(options.tokenBudget ?? 4096, textModel.maxLength);
   }
@@ -72,7 +79,8 @@ export class Classifier {
   /**
    * @param texts texts or pairs; labels are not read. A token classifier takes `{ tokens: [...] }`,
    * or a text, whose words are what blanks divide. What is longer than the model's maxLength is
-   * cut.
+   * cut. With `{ text, adapter: 'intent' }` that adapter of the model answers, and its head: texts
+   * of several adapters run in the same batches.
    * @throws FusedLoraError INVALID_ARGUMENT for what is no list; INVALID_DATA naming the text that
    * is none.
    * @returns one prediction a text, in their order. The same text gives the same bits in whatever
@@ -96,7 +104,7 @@ export class Classifier {
       });
       const encoded = await encodeTokenExamples(sentences, tokenizer, shared);
       this.count(encoded);
-      const logits = await this.logitsOf(encoded, signal);
+      const logits = await this.logitsOf(encoded, texts, signal);
       return encoded.map(({ firstPieces }, i) => predictWords(logits[i]!, model, sentences[i]!.tokens, firstPieces));
     }
     const examples = texts.map((text) => (typeof text === 'string' ? { text } : text));
@@ -104,7 +112,7 @@ export class Classifier {
     this.count(encoded);
     this.countEmpty(examples);
     for (const note of notesOnPairs(this.textModel.pairs, examples)) this.tell(note);
-    return (await this.logitsOf(encoded, signal)).map((logits) => predictText(logits, model, this.threshold));
+    return (await this.logitsOf(encoded, texts, signal)).map((logits) => predictText(logits, model, this.threshold));
   }
 
   /** How many of the texts so far were longer than the model's maxLength and lost tokens. */
@@ -142,6 +150,7 @@ export class Classifier {
   /** Frees the program; the model stays. */
   dispose(): void {
     this.evaluator.dispose();
+    this.mixed?.dispose();
   }
 
   /** For `using`. */
@@ -149,7 +158,20 @@ export class Classifier {
     this.dispose();
   }
 
-  private async logitsOf(encoded: readonly EncodedExample[], signal?: AbortSignal): Promise<Float32Array[]> {
+  private async logitsOf(
+    encoded: readonly EncodedExample[],
+    texts: readonly (string | Example)[],
+    signal?: AbortSignal,
+  ): Promise<Float32Array[]> {
+    const named = texts.map((text) => (typeof text === 'string' ? undefined : text.adapter));
+    if (named.some((name) => name !== undefined)) {
+      const { model } = this.textModel;
+      const { precision } = this.options;
+      const otherwise = named.includes(undefined) ? defaultAdapter(model) : undefined;
+      this.mixed ??= new MixedEvaluator(model, adapterNames(model), { backend: this.backend, precision });
+      const adapters = named.map((name) => (name === undefined ? otherwise : (name ?? undefined)));
+      return await this.mixed.run(encoded, adapters, this.tokenBudget, signal);
+    }
     return (await this.evaluator.run(encoded, { tokenBudget: this.tokenBudget }, signal)).logits;
   }
 }

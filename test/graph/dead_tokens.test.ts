@@ -64,7 +64,15 @@ describe('dead-token elimination', () => {
         y.graph.outputs.set('all', y);
       }),
     ).toEqual(whole);
+    // The same rows twice are the same rows; other rows are others.
     expect(build((y, rows) => y.graph.outputs.set('y', add(gatherRows(y, rows), gatherRows(y, rows))))).toEqual([
+      'gatherRows M',
+      'linear M',
+      'layerNorm M',
+      'add M',
+    ]);
+    const other = (y: Value) => y.graph.input('others', 'i32', ['M']);
+    expect(build((y, rows) => y.graph.outputs.set('y', add(gatherRows(y, rows), gatherRows(y, other(y)))))).toEqual([
       ...whole.slice(0, 2),
       'gatherRows M',
       'gatherRows M',

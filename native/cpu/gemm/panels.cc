@@ -66,6 +66,17 @@ void packPanelsFromColumns(const Kernels& kernels, const float* w, int64_t ldw, 
   }
 }
 
+void packTogether(const Kernels& kernels, const std::vector<Packing>& weights) {
+  std::vector<int64_t> firstPanel{0};
+  for (const Packing& each : weights) firstPanel.push_back(firstPanel.back() + each.shape.count());
+  ThreadPool::instance().parallelFor(firstPanel.back(), [&](int64_t panel, int thread) {
+    const auto after = std::upper_bound(firstPanel.begin(), firstPanel.end(), panel);
+    const auto i = static_cast<size_t>(after - firstPanel.begin()) - 1;
+    const Packing& each = weights[i];
+    packPanelFromRows(kernels, each.w, each.shape.k, each.shape, panel - firstPanel[i], each.out, thread);
+  });
+}
+
 int64_t leftRowsWords(const Kernels& kernels, int64_t rows, int64_t k) {
   return kernels.leftRows == nullptr ? 0 : rows * (stepsOf(kernels, k) * kernels.leftWords + kSkew);
 }

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "cpu/gemm/workspace.h"
 #include "ops/op.h"
@@ -52,6 +53,16 @@ enum class WeightUse {
   /// dy W: k = N, columns = K.
   backward
 };
+
+/// A weight W [columns, k] row-major on its way into panels for x W^T, at `out`.
+struct Packing {
+  const float* w = nullptr;
+  Panels shape;
+  Word* out = nullptr;
+};
+/// Several of them in one parallel region: where each is small, as adapters are, waiting for the
+/// threads costs more than the work.
+void packTogether(const Kernels& kernels, const std::vector<Packing>& weights);
 
 /// Panels of a weight, and what keeps them alive.
 struct WeightPanels {

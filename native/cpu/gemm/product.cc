@@ -45,18 +45,25 @@ int64_t cacheL2() {
   return bytes;
 }
 
-// m rows in as few panels as the tile allows, their sizes equal within `depth`: panels begin at
-// multiples of it.
+// The rows of each segment in as few panels as the tile allows, their sizes equal within `depth`:
+// panels begin at multiples of it.
 struct RowPanels {
-  RowPanels(int64_t m, const Kernels& kernels) {
-    const int64_t units = ceilDiv(m, kernels.depth);
-    count = ceilDiv(units, kernels.mr / kernels.depth);
-    begins.reserve(static_cast<size_t>(count) + 1);
-    for (int64_t p = 0; p <= count; p++) begins.push_back(std::min(m, p * units / count * kernels.depth));
+  RowPanels(const std::vector<ProductSegment>& segments, const Kernels& kernels) {
+    int64_t first = 0;
+    for (size_t i = 0; i < segments.size(); i++) {
+      const int64_t m = segments[i].end - first, units = ceilDiv(m, kernels.depth);
+      const int64_t panels = ceilDiv(units, kernels.mr / kernels.depth);
+      for (int64_t p = 0; p < panels; p++) begins.push_back(first + p * units / panels * kernels.depth);
+      segmentOf.resize(begins.size(), i);
+      first = segments[i].end;
+    }
+    count = static_cast<int64_t>(begins.size());
+    begins.push_back(first);
   }
 
-  int64_t count;
+  int64_t count = 0;
   std::vector<int64_t> begins;
+  std::vector<size_t> segmentOf;
   int64_t begin(int64_t panel) const { return begins[static_cast<size_t>(panel)]; }
   int size(int64_t panel) const { return static_cast<int>(begin(panel + 1) - begin(panel)); }
 };
@@ -81,23 +88,40 @@ class Run {
   explicit Run(const Product& product)
       : p_(product),
         kernels_(product.kernels),
-        rows_(product.m, kernels_),
+        segments_(segmentsOf(product)),
+        rows_(segments_, kernels_),
         pool_(ThreadPool::instance()),
         threads_(pool_.threads()) {}
 
   void operator()() {
+    int64_t mostRank = 0;
+    for (const ProductSegment& s : segments_) mostRank = std::max(mostRank, s.rank);
     const int64_t steps = stepsOf(kernels_, p_.k);
     const int64_t blocks = ceilDiv(steps, p_.bRows == nullptr ? kBlockSteps : kBlockStepsTransposed);
     for (int64_t i = 0; i < blocks; i++) {
       const int64_t begin = i * steps / blocks, end = (i + 1) * steps / blocks;
       Block block{begin * kernels_.depth, 0, i == 0, i == blocks - 1, end - begin, 0};
       block.k = std::min(p_.k, end * kernels_.depth) - block.k0;
-      block.words = (block.steps + (block.last ? stepsOf(kernels_, p_.rank) : 0)) * kernels_.leftWords;
+      block.words = (block.steps + (block.last ? stepsOf(kernels_, mostRank) : 0)) * kernels_.leftWords;
       runBlock(block);
     }
   }
 
  private:
+  // A product without segments is one of a single segment.
+  static std::vector<ProductSegment> segmentsOf(const Product& p) {
+    if (!p.segments.empty()) return p.segments;
+    return {{p.m, p.rank, p.adapter, p.u, p.low}};
+  }
+  size_t segmentIndex(int64_t panel) const { return rows_.segmentOf[static_cast<size_t>(panel)]; }
+  const ProductSegment& segmentOf(int64_t panel) const { return segments_[segmentIndex(panel)]; }
+  // The rows of u for a panel.
+  float* updateOf(int64_t panel) const {
+    const size_t i = segmentIndex(panel);
+    const int64_t first = i == 0 ? 0 : segments_[i - 1].end;
+    return segments_[i].u + (rows_.begin(panel) - first) * segments_[i].rank;
+  }
+
   void runBlock(const Block& block) {
     right_ = p_.b;
     if (p_.bRows != nullptr) {
@@ -144,23 +168,24 @@ class Run {
   void packPanel(const Block& block, const SuperBlock& part, int64_t panel, int thread) {
     const int64_t row = rows_.begin(panel);
     const int size = rows_.size(panel);
-    const bool ranked = block.last && p_.rank != 0;
-    const int64_t needed = leftRowsWords(kernels_, size, block.k), neededU = leftRowsWords(kernels_, size, p_.rank);
+    const ProductSegment& segment = segmentOf(panel);
+    const bool ranked = block.last && segment.rank != 0;
+    const int64_t needed = leftRowsWords(kernels_, size, block.k);
+    const int64_t neededU = leftRowsWords(kernels_, size, segment.rank);
     auto* memory = static_cast<Word*>(pool_.scratch(thread, (needed + neededU) * static_cast<int64_t>(sizeof(Word))));
     Word* out = leftPanel(block, part, panel);
     const LeftRows x = leftRows(kernels_, p_.a + row * p_.lda + block.k0, p_.lda, size, block.k, memory);
     const int64_t words = block.steps * kernels_.leftWords;
     kernels_.transpose(x.data, x.ld, size, words, out, size);
-    float* u = p_.u + row * p_.rank;
-    if (p_.low.present()) {
+    if (segment.low.present()) {
       const LowRankSteps steps{block.k0 / kernels_.depth, block.steps, block.first, block.last};
-      if (p_.low.byTiles())
-        lowRankByTiles(kernels_, p_.low, steps, out, size, u);
+      if (segment.low.byTiles())
+        lowRankByTiles(kernels_, segment.low, steps, out, size, updateOf(panel));
       else
-        lowRankByDots(kernels_, p_.low, steps, x, size, u);
+        lowRankByDots(kernels_, segment.low, steps, x, size, updateOf(panel));
     }
     if (!ranked) return;
-    const LeftRows more = leftRows(kernels_, u, p_.rank, size, p_.rank, memory + needed);
+    const LeftRows more = leftRows(kernels_, updateOf(panel), segment.rank, size, segment.rank, memory + needed);
     kernels_.transpose(more.data, more.ld, size, more.words, out + words * size, size);
   }
 
@@ -211,8 +236,6 @@ class Run {
     t.accumulate = p_.accumulate || !block.first;
     t.partial = !block.last;
     if (block.last) {
-      t.steps1 = stepsOf(kernels_, p_.rank);
-      if (p_.rank != 0) t.b1 = p_.adapter.panel(column);
       if (p_.bias != nullptr) t.bias = p_.bias + j;
       t.activation = p_.activation;
     }
@@ -226,6 +249,9 @@ class Run {
     t.aStride = t.rows;
     t.c = p_.c + at;
     if (!block.last) return;
+    const ProductSegment& segment = segmentOf(panel);
+    t.steps1 = stepsOf(kernels_, segment.rank);
+    if (segment.rank != 0) t.b1 = segment.adapter.panel(column);
     if (p_.residual != nullptr) t.residual = p_.residual + at;
     if (p_.preActivation != nullptr) t.preActivation = p_.preActivation + at;
     if (p_.slopeAt != nullptr) t.slopeAt = p_.slopeAt + at;
@@ -233,6 +259,7 @@ class Run {
 
   const Product& p_;
   const Kernels& kernels_;
+  const std::vector<ProductSegment> segments_;
   const RowPanels rows_;
   ThreadPool& pool_;
   const int threads_;

@@ -3,12 +3,22 @@
 #pragma once
 
 #include <functional>
+#include <vector>
 
 #include "cpu/gemm/kernels.h"
 #include "cpu/gemm/low_rank.h"
 #include "cpu/gemm/panels.h"
 
 namespace fl::cpu {
+
+/// Rows of a product up to `end`, from the segment before on, with an adapter of their own:
+/// C += u L for them, u [rows of the segment, rank] dense. rank 0: none.
+struct ProductSegment {
+  int64_t end = 0, rank = 0;
+  Panels adapter;
+  float* u = nullptr;
+  LowRank low;
+};
 
 struct Product {
   explicit Product(const Kernels& k) : kernels(k) {}
@@ -32,6 +42,10 @@ struct Product {
   float* u = nullptr;
   /// Where present, u is made (and stored) first, from A, which is not transposed then.
   LowRank low;
+  /// Where present, instead of rank, adapter, u and low; they cover all rows. Tiles never lie
+  /// across the end of a segment, and each element has the bits that it would have in a product of
+  /// its segment alone.
+  std::vector<ProductSegment> segments;
 
   float* c = nullptr;
   bool accumulate = false;
@@ -43,8 +57,9 @@ struct Product {
   KernelActivation activation = KernelActivation::none;
 
   /// Called between parallel regions, in order, for rows [begin, end) of A whose results (u, C) are
-  /// made, as soon as they are; begin is a multiple of kernels.depth. `rowsAtOnce` says how many
-  /// rows that should be at most (0: no wish).
+  /// made, as soon as they are; begin is a multiple of kernels.depth (counted from the begin of its
+  /// segment, where there are some). `rowsAtOnce` says how many rows that should be at most (0: no
+  /// wish).
   std::function<void(int64_t begin, int64_t end)> afterRows;
   int64_t rowsAtOnce = 0;
 };

@@ -2,6 +2,8 @@
 // Who uses which slot: workspace.h.
 #include "cpu/gemm/workspace.h"
 
+#include <array>
+#include <deque>
 #include <new>
 #include <string>
 
@@ -14,6 +16,8 @@ constexpr std::align_val_t kAlignment{64};
 
 class Buffer {
  public:
+  Buffer() = default;
+  Buffer(const Buffer&) = delete;
   ~Buffer() { ::operator delete(memory_, kAlignment); }
 
   void* atLeast(int64_t count) {
@@ -36,12 +40,22 @@ class Buffer {
 
 static_assert(sizeof(Word) == sizeof(float));
 
+using BufferSet = std::array<Buffer, static_cast<size_t>(WorkspaceSlot::kCount)>;
+
+thread_local int64_t currentSet = 0;
+
 void* memoryOf(WorkspaceSlot slot, int64_t count) {
-  thread_local Buffer buffers[static_cast<int>(WorkspaceSlot::kCount)];
-  return buffers[static_cast<int>(slot)].atLeast(count);
+  // A deque: buffers stay where they are when sets are added.
+  thread_local std::deque<BufferSet> sets;
+  const auto set = static_cast<size_t>(currentSet);
+  while (sets.size() <= set) sets.emplace_back();
+  return sets[set][static_cast<size_t>(slot)].atLeast(count);
 }
 
 }  // namespace
+
+WorkspaceSet::WorkspaceSet(int64_t set) : before_(currentSet) { currentSet = set; }
+WorkspaceSet::~WorkspaceSet() { currentSet = before_; }
 
 float* workspace(WorkspaceSlot slot, int64_t count) { return static_cast<float*>(memoryOf(slot, count)); }
 Word* wordWorkspace(WorkspaceSlot slot, int64_t count) { return static_cast<Word*>(memoryOf(slot, count)); }

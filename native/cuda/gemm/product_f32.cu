@@ -45,7 +45,7 @@ struct Slab {
   }
 };
 
-template <Layout layout, Tile tile>
+template <Layout layout, Tile tile, bool segmented>
 __global__ void __launch_bounds__(shapeOf(tile).threads()) tileProduct(const Product p) {
   constexpr TileShape shape = shapeOf(tile);
   constexpr int kThreads = shape.threads(), kRows = shape.threadRows, kCols = shape.threadCols;
@@ -55,16 +55,27 @@ __global__ void __launch_bounds__(shapeOf(tile).threads()) tileProduct(const Pro
   Slab<layout == Layout::nt, shape.cols, shape.depth, kThreads> slabB;
 
   const auto origin = tileOrigin(int64_t{blockIdx.x}, p.cols, shape.rows, shape.cols);
-  const int64_t firstRow = origin.row, firstCol = origin.col;
+  int64_t firstRow = origin.row, endRow = p.rows;
+  const int64_t firstCol = origin.col;
+  Factors update = p.update;
+  if constexpr (segmented) {
+    const SegmentTile s = segmentTile(p.segments, origin.row / shape.rows, shape.rows);
+    if (!s.found) return;  // the whole block
+    firstRow = s.row;
+    endRow = s.end;
+    update.a += s.first * (p.segments.mostRank - s.rank);  // dense from its first row on
+    update.b += s.slot * p.segments.mostRank * p.cols;
+    update.depth = s.rank;
+  }
   const TileElement mine = tileElement(shape, static_cast<int>(threadIdx.x), 0, 0);
   float sum[kRows][kCols] = {};
 
   const bool masked = layout == Layout::nn && p.mask.active;
 #pragma unroll 1
   for (int part = 0; part < 2; part++) {
-    const Factors& f = (part == 0) != masked ? p.main : p.update;
+    const Factors& f = (part == 0) != masked ? p.main : update;
     if (f.depth > 0) {
-      slabA.load(f.a, p.rows, f.depth, firstRow, 0);
+      slabA.load(f.a, endRow, f.depth, firstRow, 0);
       slabB.load(f.b, p.cols, f.depth, firstCol, 0);
     }
 #pragma unroll 1
@@ -74,7 +85,7 @@ __global__ void __launch_bounds__(shapeOf(tile).threads()) tileProduct(const Pro
       slabB.store(sharedB);
       __syncthreads();
       if (k + shape.depth < f.depth) {
-        slabA.load(f.a, p.rows, f.depth, firstRow, k + shape.depth);
+        slabA.load(f.a, endRow, f.depth, firstRow, k + shape.depth);
         slabB.load(f.b, p.cols, f.depth, firstCol, k + shape.depth);
       }
 #pragma unroll
@@ -97,7 +108,7 @@ __global__ void __launch_bounds__(shapeOf(tile).threads()) tileProduct(const Pro
 #pragma unroll
         for (int j = 0; j < kCols; j++) {
           const int64_t row = firstRow + mine.row + i, col = firstCol + mine.col + j * shape.threadsAcross();
-          if (row < p.rows && col < p.cols) sum[i][j] *= maskAt(p.mask, row, col);
+          if (row < endRow && col < p.cols) sum[i][j] *= maskAt(p.mask, row, col);
         }
     }
   }
@@ -107,7 +118,7 @@ __global__ void __launch_bounds__(shapeOf(tile).threads()) tileProduct(const Pro
 #pragma unroll
     for (int j = 0; j < kCols; j++) {
       const int64_t row = firstRow + mine.row + i, col = firstCol + mine.col + j * shape.threadsAcross();
-      if (row >= p.rows || col >= p.cols) continue;
+      if (row >= endRow || col >= p.cols) continue;
       const int64_t at = row * p.cols + col;
       float z = sum[i][j];
       if constexpr (layout == Layout::nt) {
@@ -127,7 +138,13 @@ __global__ void __launch_bounds__(shapeOf(tile).threads()) tileProduct(const Pro
 
 template <Layout layout, Tile tile>
 void launchTiles(const char* op, const Product& p) {
-  launch(op, tileProduct<layout, tile>, dim3(blocks(op, tileCount(tile, p.rows, p.cols))), shapeOf(tile).threads(), p);
+  constexpr TileShape shape = shapeOf(tile);
+  if constexpr (layout != Layout::tn)
+    if (p.segments.slots > 0) {
+      const int64_t count = p.segments.mostTiles(shape.rows) * ceilDivide(p.cols, shape.cols);
+      return launch(op, tileProduct<layout, tile, true>, dim3(blocks(op, count)), shape.threads(), p);
+    }
+  launch(op, tileProduct<layout, tile, false>, dim3(blocks(op, tileCount(tile, p.rows, p.cols))), shape.threads(), p);
 }
 
 template <Layout layout>

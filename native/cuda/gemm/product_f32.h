@@ -4,6 +4,7 @@
 // depth. The bf16 form is product_bf16.h.
 #pragma once
 
+#include "cuda/gemm/segments.cuh"
 #include "cuda/ops/mask.cuh"
 #include "ops/linear.h"
 
@@ -29,6 +30,10 @@ struct Factors {
 struct Product {
   int64_t rows = 0, cols = 0;
   Factors main, update;
+  /// With slots (nt and nn), the update is that of each row's segment: `update.a` [rows, mostRank]
+  /// has each segment's dense, `update.b` has a block of mostRank * cols for each slot, and depths
+  /// are the segments' ranks. Each element has the bits of a product of its segment alone.
+  Segments segments;
   float* out = nullptr;  // [rows, cols]
 
   const float* bias = nullptr;      // [cols]?

@@ -1,50 +1,22 @@
 // partial[s][i][c] = sum over the rows of piece s, in order, of p[row, i] mask(row, c) q[row, c]
 // out[i, c] += partial[0][i][c] + partial[1][i][c] + ... What is summed: weight_gradient.h; on
 // tensor cores: weight_gradient_bf16.cu.
-//
-// A thread has one column c and a handful of ranks: q is read once for all of them, neighbouring
-// threads read neighbouring columns, and p comes through shared memory.
 #include "cuda/device/launch.h"
 #include "cuda/gemm/selection.h"
-#include "cuda/gemm/weight_gradient.h"
+#include "cuda/gemm/weight_gradient_f32.cuh"
 
 namespace fl::cuda {
 namespace {
 
-constexpr int kThreads = 128;
-constexpr int kRanks = 8;
-constexpr int kRowsAtOnce = 32;
+constexpr int kThreads = WeightGradientBlockF32::kThreads;
+constexpr int kRanks = WeightGradientBlockF32::kRanks;
 
 /// Grid: columns / kThreads, ranks / kRanks, pieces.
 __global__ void __launch_bounds__(kThreads)
     weightGradientPartials(const WeightGradient o, int64_t rowsEach, float* partials) {
-  __shared__ float sharedP[kRowsAtOnce][kRanks];
-  const int64_t col = blockIdx.x * int64_t{kThreads} + threadIdx.x;
-  const int64_t firstRank = blockIdx.y * int64_t{kRanks};
   const int64_t begin = blockIdx.z * rowsEach, end = begin + rowsEach < o.rows ? begin + rowsEach : o.rows;
-  float sum[kRanks] = {};
-
-  for (int64_t row0 = begin; row0 < end; row0 += kRowsAtOnce) {
-    __syncthreads();  // the rows before have been read by all threads
-    for (int e = static_cast<int>(threadIdx.x); e < kRowsAtOnce * kRanks; e += kThreads) {
-      const int64_t row = row0 + e / kRanks, rank = firstRank + e % kRanks;
-      sharedP[e / kRanks][e % kRanks] = row < end && rank < o.rank ? o.p[row * o.rank + rank] : 0.0f;
-    }
-    __syncthreads();
-    if (col >= o.cols) continue;
-    const int count = static_cast<int>(end - row0 < kRowsAtOnce ? end - row0 : kRowsAtOnce);
-#pragma unroll 4
-    for (int r = 0; r < count; r++) {
-      float q = o.q[(row0 + r) * o.cols + col];
-      if (o.mask.active) q *= maskAt(o.mask, row0 + r, col);
-#pragma unroll
-      for (int i = 0; i < kRanks; i++) sum[i] = fmaf(sharedP[r][i], q, sum[i]);
-    }
-  }
-  if (col >= o.cols) return;
-#pragma unroll
-  for (int i = 0; i < kRanks; i++)
-    if (firstRank + i < o.rank) partials[(blockIdx.z * o.rank + firstRank + i) * o.cols + col] = sum[i];
+  sumPiece(o, blockIdx.x * int64_t{kThreads}, blockIdx.y * int64_t{kRanks}, begin, end,
+           partials + blockIdx.z * o.rank * o.cols);
 }
 
 /// One thread an element (i, c); writes out[i, c], or out[c, i] when transposed.

@@ -1,4 +1,5 @@
-// loraLinear and loraLinearBackward in fp32 (bf16: lora_linear_bf16.cu):
+// loraLinear and loraLinearBackward in fp32 (bf16: lora_linear_bf16.cu; several adapters in one
+// batch: segmented_lora_linear.cu):
 //
 //   u  = s dropout(x) A^T                         lowRankProduct
 //   y  = f(x W^T + b + u B^T) + residual          one product: u B^T is `rank` more steps of x W^T
@@ -12,6 +13,7 @@
 #include "ops/lora_linear.h"
 
 #include "cuda/device/launch.h"
+#include "cuda/gemm/low_rank_f32.cuh"
 #include "cuda/gemm/product_f32.h"
 #include "cuda/gemm/selection.h"
 #include "cuda/gemm/weight_gradient.h"
@@ -21,73 +23,19 @@
 namespace fl::cuda {
 namespace {
 
-constexpr int kWarp = 32;
-constexpr int kWarps = 4;
-constexpr int kRowsPerWarp = 4;
-constexpr int kRanks = 8;
-static_assert(kRowsPerWarp * kRanks == kWarp, "each lane writes one element");
-
-/// out[row, i] = scaling * sum_k mask(row, k) x[row, k] factor(k, i)
-struct LowRankProduct {
-  int64_t rows = 0, depth = 0, rank = 0;
-  const float* x = nullptr;  // [rows, depth]
-  Mask mask;
-  /// [rank, depth] (A), or [depth, rank] (B).
-  const float* factor = nullptr;
-  float scaling = 1;
-  float* out = nullptr;  // [rows, rank]
-};
-
-/// A warp has kRowsPerWarp rows and kRanks ranks; its lanes share the depth and add up in a fixed
-/// tree. Grid: rows / (kWarps * kRowsPerWarp), rank / kRanks.
+/// Grid: rows / kBlockRows, rank / kRanks.
 template <bool depthContiguous>
-__global__ void __launch_bounds__(kWarps* kWarp) lowRankProduct(const LowRankProduct p) {
-  const int lane = static_cast<int>(threadIdx.x) % kWarp, warp = static_cast<int>(threadIdx.x) / kWarp;
-  const int64_t firstRow = (blockIdx.x * int64_t{kWarps} + warp) * kRowsPerWarp;
-  const int64_t firstRank = blockIdx.y * int64_t{kRanks};
-  if (firstRow >= p.rows) return;  // the whole warp
-  float sum[kRowsPerWarp][kRanks] = {};
-
-  for (int64_t k = lane; k < p.depth; k += kWarp) {
-    float x[kRowsPerWarp], factor[kRanks];
-#pragma unroll
-    for (int r = 0; r < kRowsPerWarp; r++) {
-      const int64_t row = firstRow + r;
-      x[r] = row < p.rows ? p.x[row * p.depth + k] : 0.0f;
-      if (p.mask.active && row < p.rows) x[r] *= maskAt(p.mask, row, k);
-    }
-#pragma unroll
-    for (int i = 0; i < kRanks; i++) {
-      const int64_t rank = firstRank + i;
-      factor[i] = rank < p.rank ? p.factor[depthContiguous ? rank * p.depth + k : k * p.rank + rank] : 0.0f;
-    }
-#pragma unroll
-    for (int r = 0; r < kRowsPerWarp; r++)
-#pragma unroll
-      for (int i = 0; i < kRanks; i++) sum[r][i] = fmaf(x[r], factor[i], sum[r][i]);
-  }
-
-  // After the tree every lane has every sum; lane r * kRanks + i keeps that of row r and rank i.
-  float mine = 0;
-#pragma unroll
-  for (int r = 0; r < kRowsPerWarp; r++)
-#pragma unroll
-    for (int i = 0; i < kRanks; i++) {
-      float total = sum[r][i];
-#pragma unroll
-      for (int distance = kWarp / 2; distance > 0; distance /= 2)
-        total += __shfl_xor_sync(0xFFFFFFFFu, total, distance);
-      if (lane == r * kRanks + i) mine = total;
-    }
-  const int64_t row = firstRow + lane / kRanks, rank = firstRank + lane % kRanks;
-  if (row < p.rows && rank < p.rank) p.out[row * p.rank + rank] = p.scaling * mine;
+__global__ void __launch_bounds__(LowRankProduct::kThreads) lowRankProduct(const LowRankProduct p) {
+  lowRankRows<depthContiguous>(p, blockIdx.x * int64_t{LowRankProduct::kBlockRows},
+                               blockIdx.y * int64_t{LowRankProduct::kRanks});
 }
 
 template <bool depthContiguous>
 void run(const char* op, const LowRankProduct& p) {
   if (p.rows == 0) return;
-  const dim3 grid(blocks(op, ceilDivide(p.rows, kWarps * kRowsPerWarp)), blocksDown(op, ceilDivide(p.rank, kRanks)));
-  launch(op, lowRankProduct<depthContiguous>, grid, kWarps * kWarp, p);
+  const dim3 grid(blocks(op, ceilDivide(p.rows, LowRankProduct::kBlockRows)),
+                  blocksDown(op, ceilDivide(p.rank, LowRankProduct::kRanks)));
+  launch(op, lowRankProduct<depthContiguous>, grid, LowRankProduct::kThreads, p);
 }
 
 }  // namespace

@@ -15,6 +15,11 @@ export interface TextExample {
    * list of names or numbers.
    */
   label?: string | number | readonly (string | number)[] | undefined;
+  /**
+   * Of predictions: the adapter that answers for this text, of those on the model; null: none.
+   * Default: the active one.
+   */
+  adapter?: string | null | undefined;
   /** Where it stands, for errors: `train.tsv:17`. Default: its number in the list. */
   place?: string | undefined;
 }
@@ -24,6 +29,8 @@ export interface TokenExample {
   tokens: readonly string[];
   /** One a word: a label name, or a class id. */
   labels?: readonly (string | number)[] | undefined;
+  /** As in {@link TextExample}. */
+  adapter?: string | null | undefined;
   /** Where it stands, for errors: `train.jsonl:17`. Default: its number in the list. */
   place?: string | undefined;
 }

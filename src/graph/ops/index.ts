@@ -11,3 +11,8 @@ export { layerNorm } from './layer_norm';
 export { linear } from './linear';
 export { type LoraLinearOptions, loraLinear } from './lora_linear';
 export { bceWithLogits, type CrossEntropyOptions, crossEntropy, mse } from './loss';
+export {
+  type AdapterSlots,
+  type SegmentedLoraLinearOptions,
+  segmentedLoraLinear,
+} from './segmented_lora_linear';

@@ -21,3 +21,4 @@ export {
   mseOp,
 } from './loss';
 export { adamwOp, squaredNormOp } from './optimizer';
+export { segmentedLoraLinearBackwardOp, segmentedLoraLinearOp } from './segmented_lora_linear';

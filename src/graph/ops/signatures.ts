@@ -124,6 +124,20 @@ export const signatures = {
     attributes: 'scaling, dropout = 0, site = 0, precision = fp32, activation = none',
     limits: 'rank in [1, 256], dropout in [0, 1)',
   },
+  segmentedLoraLinear: {
+    inputs:
+      'x [R, K], W [N, K] packed forward, b? [N], A [slotRanks, K], B [slotOuts, rank], settings [slots, 2], ends [slots] i32 ascending to R, residual? [R, N], tokenIndex? [R] i32',
+    outputs: 'y [R, N], u [R, rank], preActivation? [R, N]',
+    attributes: 'activation = none, dropout = 0, site = 0, precision = fp32',
+    limits: 'rank in [1, 256], dropout in [0, 1)',
+  },
+  segmentedLoraLinearBackward: {
+    inputs:
+      'dy [R, N], x [R, K], u [R, rank], W? [N, K] packed backward, A [slotRanks, K], B [slotOuts, rank], settings [slots, 2], ends [slots] i32 ascending to R, tokenIndex? [R] i32, preActivation? [R, K], residual? [R, K]',
+    outputs: 'dx? [R, K], dA? [slotRanks, K] acc, dB? [slotOuts, rank] acc',
+    attributes: 'dropout = 0, site = 0, precision = fp32, activation = none',
+    limits: 'rank in [1, 256], dropout in [0, 1)',
+  },
   crossEntropy: {
     inputs: 'logits [R, C], labels [R] i32 < C or ignoreIndex, classWeights? [C]',
     outputs: 'loss [1]',

@@ -6,14 +6,21 @@
  * on each other, and dropout masks on the token alone, so the results are the same.
  * gatherRows itself: src/graph/ops/gather_rows.ts.
  */
+import { segmentEnds } from '../ops/segmented_lora_linear';
 import type { Graph, Node, Value } from '../value';
 import { countUses, replaceNodes } from './edit';
 
-/**
- * Operands that have a row for each row of the result, by
- * position; and the one that says which tokens the rows are.
- */
-const ROW_OPERANDS: Readonly<Record<string, { rows: readonly number[]; tokens?: number }>> = {
+/** Positions of operands. */
+interface RowOperands {
+  /** Those that have a row for each row of the result. */
+  rows: readonly number[];
+  /** The one that says which tokens the rows are. */
+  tokens?: number;
+  /** The one that says where rows of an adapter end. */
+  ends?: number;
+}
+
+const ROW_OPERANDS: Readonly<Record<string, RowOperands>> = {
   activation: { rows: [0] },
   add: { rows: [0, 1] },
   attention: { rows: [0], tokens: 4 },
@@ -22,6 +29,7 @@ const ROW_OPERANDS: Readonly<Record<string, { rows: readonly number[]; tokens?: 
   linear: { rows: [0, 3] },
   loraLinear: { rows: [0, 5], tokens: 6 },
   scale: { rows: [0] },
+  segmentedLoraLinear: { rows: [0, 7], tokens: 8, ends: 6 },
 };
 
 /** gatherRows(f(x), index) → f(gatherRows(x, index)), through as many ops as nobody else reads. */
@@ -76,11 +84,14 @@ function dropDeadRows(graph: Graph, gather: Node): void {
       liveRows.set(value, rows);
       added.push({ ...gather, inputs: [value, index], outputs: [rows], path: node.path });
     }
-    const { rows, tokens } = ROW_OPERANDS[node.op] as { rows: readonly number[]; tokens?: number };
+    const { rows, tokens, ends } = ROW_OPERANDS[node.op] as RowOperands;
     const inputs = [...node.inputs];
     for (const position of rows) {
       const value = inputs[position];
       if (value) inputs[position] = liveRows.get(value);
+    }
+    if (ends !== undefined) {
+      inputs[ends] = segmentEnds(graph, gathered.shape[0] as 'S', inputs[ends]?.shape[0] as number);
     }
     if (tokens !== undefined && (node.op === 'attention' || node.attributes['site'] !== undefined)) {
       while (inputs.length < tokens) inputs.push(undefined);

@@ -7,7 +7,7 @@ import type { Graph, Node, Value } from '../value';
 import { countUses, producerForSoleReader, replaceNodes } from './edit';
 
 /** Where `residual` stands among the operands of the ops that have such an epilogue. */
-const RESIDUAL: Readonly<Record<string, number>> = { linear: 3, loraLinear: 5 };
+const RESIDUAL: Readonly<Record<string, number>> = { linear: 3, loraLinear: 5, segmentedLoraLinear: 7 };
 
 function isPlainProduct(node: Node | undefined): node is Node {
   return node !== undefined && Object.hasOwn(RESIDUAL, node.op) && !residualOf(node);

@@ -14,6 +14,7 @@ import { countUses, replaceNodes } from './edit';
 const EPILOGUE: Readonly<Record<string, { preActivation: number; residual: number }>> = {
   linearBackwardInput: { preActivation: 2, residual: 3 },
   loraLinearBackward: { preActivation: 7, residual: 8 },
+  segmentedLoraLinearBackward: { preActivation: 9, residual: 10 },
 };
 
 /** On a differentiated graph. On the CPU the results are the same, bit for bit. */

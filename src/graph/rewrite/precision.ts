@@ -5,7 +5,7 @@
 import type { Precision } from '../precision';
 import type { RewritePass } from './edit';
 
-const PRODUCTS: ReadonlySet<string> = new Set(['linear', 'loraLinear']);
+const PRODUCTS: ReadonlySet<string> = new Set(['linear', 'loraLinear', 'segmentedLoraLinear']);
 
 /**
  * One rule for all products, heads included. fp32 is the
