@@ -8,8 +8,12 @@
 namespace fl::test {
 namespace {
 
-constexpr OpKind kProducts[] = {OpKind::linear, OpKind::linearBackwardInput, OpKind::linearBackwardWeight,
-                                OpKind::loraLinear, OpKind::loraLinearBackward, OpKind::segmentedLoraLinear,
+constexpr OpKind kProducts[] = {OpKind::linear,
+                                OpKind::linearBackwardInput,
+                                OpKind::linearBackwardWeight,
+                                OpKind::loraLinear,
+                                OpKind::loraLinearBackward,
+                                OpKind::segmentedLoraLinear,
                                 OpKind::segmentedLoraLinearBackward};
 
 /// Other thread counts until the end of the test.

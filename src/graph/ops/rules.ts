@@ -12,7 +12,6 @@ export { gatherRowsBackwardOp, gatherRowsOp } from './gather_rows';
 export { layerNormBackwardOp, layerNormOp } from './layer_norm';
 export { biasBackwardOp, linearBackwardInputOp, linearBackwardWeightOp, linearOp } from './linear';
 export { loraLinearBackwardOp, loraLinearOp } from './lora_linear';
-export { segmentedLoraLinearBackwardOp, segmentedLoraLinearOp } from './segmented_lora_linear';
 export {
   bceWithLogitsBackwardOp,
   bceWithLogitsOp,
@@ -22,3 +21,4 @@ export {
   mseOp,
 } from './loss';
 export { adamwOp, squaredNormOp } from './optimizer';
+export { segmentedLoraLinearBackwardOp, segmentedLoraLinearOp } from './segmented_lora_linear';
