@@ -110,7 +110,10 @@ const rules = `/**
  * (gradient, cost) are in the file that is called as its header in native/ops; by name:
  * registry.ts.
  */
-${[...files].sort(([a], [b]) => (a < b ? -1 : 1)).map(exportsOf).join('')}`;
+${[...files]
+  .sort(([a], [b]) => (a < b ? -1 : 1))
+  .map(exportsOf)
+  .join('')}`;
 
 let stale = 0;
 for (const [path, text] of [
