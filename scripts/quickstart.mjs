@@ -2,7 +2,8 @@
  * The main job on the embedded default: fine-tunes the tiny RoBERTa on the grammar's sentiment task
  * with the classifier only, with LoRA and in full, and with LoRA from a random encoder; writes the
  * adapter, loads it again and classifies three sentences with it.
- *   npm run quickstart [-- --json FILE]
+ *   npm run quickstart [-- --json FILE] [--seed N] [--seeds N]
+ * --seed: another one than 0; --seeds: all of it with so many seeds, and how far they spread.
  * The encoder is made by pretrain-tiny.mjs.
  */
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
@@ -17,7 +18,13 @@ const { classify, configOf, createModel, fineTune, openTextModel, saveModel } = 
 // The library is used as it is built; the grammar is an
 // example in TypeScript, which is no part of it.
 const { makeSentimentTask } = require('tsx/cjs/api').require('../examples/sentiment_grammar/index.ts', import.meta.url);
-const { values: options } = parseArgs({ options: { json: { type: 'string' } } });
+const { values: options } = parseArgs({
+  options: {
+    json: { type: 'string' },
+    seed: { type: 'string', default: '0' },
+    seeds: { type: 'string', default: '1' },
+  },
+});
 
 const base = join(root, 'assets', 'tiny-roberta');
 const runs = join(root, 'runs', 'quickstart');
@@ -30,6 +37,14 @@ async function makeRandomEncoder() {
   saveModel(createModel(configOf(model), { task: 'masked-lm', seed: 1 }), randomBase);
 }
 
+const RECIPE = {
+  epochs: 4,
+  batchSize: 16,
+  maxLength: 64,
+  overwrite: true,
+  evaluateEvery: 100000,
+  checkpointEvery: 100000,
+};
 const MODES = [
   { name: 'classifier only', method: 'head', learningRate: 5e-3 },
   { name: 'LoRA, r = 8', method: 'lora', learningRate: 2e-3 },
@@ -37,36 +52,25 @@ const MODES = [
   { name: 'LoRA, random encoder', method: 'lora', learningRate: 2e-3, random: true },
 ];
 
-async function main() {
-  const started = performance.now();
-  const { train, dev, labelNames } = makeSentimentTask();
-  console.log(
-    `sentiment task: ${train.length} train and ${dev.length} dev sentences; encoder: ${relative(root, base)}`,
-  );
-  await makeRandomEncoder();
+/** Each mode once, with this seed. */
+async function trainModes(task, seed) {
   const rows = [];
-  for (const { name, method, learningRate, random } of MODES) {
-    process.stdout.write(`training: ${name} ...`);
+  for (const { name, random, ...settings } of MODES) {
+    process.stdout.write(`training, seed ${seed}: ${name} ...`);
     const outputDir = join(runs, name.replace(/\W+/g, '-'));
     const result = await fineTune({
+      ...RECIPE,
+      ...settings,
+      ...task,
       model: random ? randomBase : base,
       tokenizer: base,
-      train,
-      dev,
-      labelNames,
       outputDir,
-      method,
-      learningRate,
-      epochs: 4,
-      batchSize: 16,
-      maxLength: 64,
-      overwrite: true,
-      evaluateEvery: 100000,
-      checkpointEvery: 100000,
+      seed,
     });
     result.textModel.model.dispose();
     rows.push({
       name,
+      seed,
       accuracy: result.metrics.accuracy,
       learnable: result.parameters.learnable,
       bytes: result.output.bytes,
@@ -76,22 +80,59 @@ async function main() {
     });
     console.log(` ${result.training.seconds.toFixed(1)} s`);
   }
+  return rows;
+}
 
-  const header = ['', 'accuracy', 'learnable', 'file', 'samples/s'];
-  const cells = rows.map((r) => [
-    r.name,
-    r.accuracy.toFixed(4),
-    r.learnable.toLocaleString('en-US'),
-    `${(r.bytes / 1e6).toFixed(2)} MB`,
-    r.samplesPerSecond.toFixed(0),
-  ]);
-  const widths = header.map((h, i) => Math.max(h.length, ...cells.map((row) => row[i].length)));
+function printTable(header, rows) {
+  const widths = header.map((h, i) => Math.max(h.length, ...rows.map((row) => row[i].length)));
   console.log();
-  for (const row of [header, ...cells]) {
+  for (const row of [header, ...rows]) {
     console.log(row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join('   '));
   }
+}
 
-  const adapter = rows[1].folder;
+/** Accuracy by mode over all seeds, and by how much LoRA leads. */
+function printSpread(rows, seeds) {
+  const spread = MODES.map(({ name }) => {
+    const accuracies = rows.filter((row) => row.name === name).map((row) => row.accuracy);
+    const mean = accuracies.reduce((sum, x) => sum + x, 0) / accuracies.length;
+    return { name, accuracies, mean, spread: Math.max(...accuracies) - Math.min(...accuracies) };
+  });
+  printTable(
+    ['', ...seeds.map((seed) => `seed ${seed}`), 'mean', 'spread'],
+    spread.map((s) => [s.name, ...[...s.accuracies, s.mean, s.spread].map((x) => x.toFixed(4))]),
+  );
+  const [head, lora, , random] = spread;
+  const points = (other) => ((lora.mean - other.mean) * 100).toFixed(1);
+  console.log(`\nLoRA is ${points(head)} points above the classifier alone, ${points(random)} above a random encoder`);
+  return spread;
+}
+
+async function main() {
+  const started = performance.now();
+  const task = makeSentimentTask();
+  console.log(
+    `sentiment task: ${task.train.length} train and ${task.dev.length} dev sentences; encoder: ${relative(root, base)}`,
+  );
+  await makeRandomEncoder();
+  const seeds = Array.from({ length: whole('seeds', 1) }, (_, i) => whole('seed', 0) + i);
+  const rows = [];
+  for (const seed of seeds) rows.push(...(await trainModes(task, seed)));
+
+  const last = rows.slice(-MODES.length);
+  printTable(
+    ['', 'accuracy', 'learnable', 'file', 'samples/s'],
+    last.map((r) => [
+      r.name,
+      r.accuracy.toFixed(4),
+      r.learnable.toLocaleString('en-US'),
+      `${(r.bytes / 1e6).toFixed(2)} MB`,
+      r.samplesPerSecond.toFixed(0),
+    ]),
+  );
+  const spread = seeds.length > 1 ? printSpread(rows, seeds) : undefined;
+
+  const adapter = last[1].folder;
   const again = await openTextModel(adapter, { baseModel: base, tokenizer: base });
   const texts = [
     'the story was so horrible at first , but then the cast was absolutely amazing .',
@@ -109,10 +150,19 @@ async function main() {
     const figures = {
       seconds,
       rows: rows.map(({ folder, ...row }) => ({ ...row, folder: relative(root, folder) })),
+      spread,
       predictions,
     };
     writeFileSync(options.json, `${JSON.stringify(figures, null, 2)}\n`);
   }
+}
+
+/** The whole number that an option has. */
+function whole(name, low) {
+  const value = Number(options[name]);
+  if (Number.isSafeInteger(value) && value >= low) return value;
+  console.error(`--${name} is ${options[name]}, expected a whole number from ${low}`);
+  process.exit(2);
 }
 
 if (!existsSync(join(base, 'model.safetensors'))) {

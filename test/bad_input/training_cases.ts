@@ -214,8 +214,8 @@ export const TRAINING_CASES: readonly BadInput[] = [
   },
   {
     name: 'resuming another method',
-    code: 'STATE_MISMATCH',
-    says: ['checkpoint'],
+    code: 'INVALID_ARGUMENT',
+    says: ['holds an adapter', 'another folder'],
     prepare: async (dir) => {
       goodModel(dir);
       await tune(dir);
