@@ -58,31 +58,41 @@ export function checkMethod(method: Method): void {
   );
 }
 
+type Prepare = (model: TaskModel, choice: MethodChoice, newModules: readonly string[]) => void;
+
+/** How a model is frozen and wrapped for each method, and to go on from an adapter. */
+const PREPARE = {
+  adapter: (model, _, newModules) => saveWhole(model, 'default', newModules),
+  lora: (model, { lora, modelSettings: { seed } }, newModules) =>
+    addAdapter(model, lora?.config ?? {}, { seed, alsoSaved: newModules }),
+  head: (model, { modelSettings: { seed } }, newModules) =>
+    addAdapter(model, { pattern: CLASSIFIER_ONLY }, { seed, alsoSaved: newModules }),
+  full: (model) => model.requiresGrad_(true),
+  pattern: (model, { method }) => trainOnly(model, (method as { trainable: string }).trainable),
+} as const satisfies Record<string, Prepare>;
+
+function wayOf({ method, adapter }: MethodChoice): keyof typeof PREPARE {
+  if (adapter !== undefined) return 'adapter';
+  return typeof method === 'string' ? method : 'pattern';
+}
+
 /**
  * Freezes and wraps a model for training.
  *
  * @param newModules paths of modules that no file has values for: an adapter trains and saves them
  * whole, beside its head.
  * @returns whether the result is an adapter (saved as a PEFT folder) or a whole model.
- * @throws FusedLoraError INVALID_LORA; INVALID_ARGUMENT for an unknown method or a pattern that
- * matches nothing.
+ * @throws FusedLoraError INVALID_LORA; INVALID_ARGUMENT for a pattern that matches nothing.
  */
 export function applyMethod(
   model: TaskModel,
-  { method, lora, adapter, modelSettings }: MethodChoice,
+  choice: MethodChoice,
   newModules: readonly string[] = [],
 ): 'adapter' | 'model' {
-  const { seed } = modelSettings;
-  if (adapter !== undefined) {
-    saveWhole(model, 'default', newModules);
-    return 'adapter';
-  }
-  if (method === 'lora' || method === 'head') {
-    const config = method === 'lora' ? (lora?.config ?? {}) : { pattern: CLASSIFIER_ONLY };
-    addAdapter(model, config, { seed, alsoSaved: newModules });
-  } else if (method === 'full') model.requiresGrad_(true);
-  else trainOnly(model, method.trainable);
-  return kindOf(method);
+  const way = wayOf(choice);
+  const prepare: Prepare = PREPARE[way];
+  prepare(model, choice, newModules);
+  return way === 'adapter' ? 'adapter' : kindOf(choice.method);
 }
 
 function trainOnly(model: TaskModel, pattern: string): void {
