@@ -6,6 +6,8 @@
 // while one slab is multiplied, the next is under way. One fused multiply-add an element and step,
 // in the order of k, then of i; with a mask, i comes first, since the mask lies between the two.
 // What is outside of an operand counts as zero and is not stored.
+#include <type_traits>
+
 #include "cuda/device/launch.h"
 #include "cuda/gemm/product_f32.h"
 #include "cuda/gemm/selection.h"
@@ -45,6 +47,20 @@ struct Slab {
   }
 };
 
+/// The main factors or the update; those of a segment by value: a reference to either would put
+/// them into local memory.
+template <bool segmented>
+__device__ std::conditional_t<segmented, Factors, const Factors&> factorsOf(const Product& p, const Factors& ofSegment,
+                                                                            bool main) {
+  if constexpr (segmented) {
+    Factors f = ofSegment;
+    if (main) f = p.main;
+    return f;
+  } else {
+    return main ? p.main : p.update;
+  }
+}
+
 template <Layout layout, Tile tile, bool segmented>
 __global__ void __launch_bounds__(shapeOf(tile).threads()) tileProduct(const Product p) {
   constexpr TileShape shape = shapeOf(tile);
@@ -57,12 +73,13 @@ __global__ void __launch_bounds__(shapeOf(tile).threads()) tileProduct(const Pro
   const auto origin = tileOrigin(int64_t{blockIdx.x}, p.cols, shape.rows, shape.cols);
   int64_t firstRow = origin.row, endRow = p.rows;
   const int64_t firstCol = origin.col;
-  Factors update = p.update;
+  Factors update;
   if constexpr (segmented) {
     const SegmentTile s = segmentTile(p.segments, origin.row / shape.rows, shape.rows);
     if (!s.found) return;  // the whole block
     firstRow = s.row;
     endRow = s.end;
+    update = p.update;
     update.a += s.first * (p.segments.mostRank - s.rank);  // dense from its first row on
     update.b += s.slot * p.segments.mostRank * p.cols;
     update.depth = s.rank;
@@ -73,7 +90,7 @@ __global__ void __launch_bounds__(shapeOf(tile).threads()) tileProduct(const Pro
   const bool masked = layout == Layout::nn && p.mask.active;
 #pragma unroll 1
   for (int part = 0; part < 2; part++) {
-    const Factors& f = (part == 0) != masked ? p.main : update;
+    const auto& f = factorsOf<segmented>(p, update, (part == 0) != masked);
     if (f.depth > 0) {
       slabA.load(f.a, endRow, f.depth, firstRow, 0);
       slabB.load(f.b, p.cols, f.depth, firstCol, 0);

@@ -21,23 +21,24 @@ int64_t mostPieces(const Segments& s) {
 __global__ void __launch_bounds__(kThreads)
     segmentedPartials(const WeightGradient whole, const Segments segments, float* partials) {
   int64_t piece = blockIdx.z;
-  for (int slot = 0; slot < segments.slots; slot++) {
-    const SegmentTile s = segmentOf(segments, slot);
-    const RowSplit split = splitRows(s.end - s.first);
+  SegmentTile s;
+  RowSplit split = splitRows(0);
+  int slot = 0;
+  for (; slot < segments.slots; slot++) {
+    s = segmentOf(segments, slot);
     if (s.rank == 0) continue;
-    if (piece >= split.count) {
-      piece -= split.count;
-      continue;
-    }
-    WeightGradient o = whole;
-    o.rank = s.rank;
-    o.p += s.first * (segments.mostRank - s.rank);  // dense from its first row on
-    const int64_t begin = s.first + piece * split.rows;
-    const int64_t end = begin + split.rows < s.end ? begin + split.rows : s.end;
-    sumPiece(o, blockIdx.x * int64_t{kThreads}, blockIdx.y * int64_t{kRanks}, begin, end,
-             partials + blockIdx.z * segments.mostRank * o.cols);
-    return;
+    split = splitRows(s.end - s.first);
+    if (piece < split.count) break;
+    piece -= split.count;
   }
+  if (slot == segments.slots) return;  // there are fewer pieces
+  WeightGradient o = whole;
+  o.rank = s.rank;
+  o.p += s.first * (segments.mostRank - s.rank);  // dense from its first row on
+  const int64_t begin = s.first + piece * split.rows;
+  const int64_t end = begin + split.rows < s.end ? begin + split.rows : s.end;
+  sumPiece(o, blockIdx.x * int64_t{kThreads}, blockIdx.y * int64_t{kRanks}, begin, end,
+           partials + blockIdx.z * segments.mostRank * o.cols);
 }
 
 /// One thread an element of a slot; grid: elements / kThreads, slots.
