@@ -181,8 +181,13 @@ struct Alone {
   }
   Case start(OpKind op) const {
     Case c(op, whole.label + ", slot " + std::to_string(s.slot) + " alone");
-    c.attributes = whole.attributes;
-    c.attributes.set("scaling", s.scaling);
+    if (s.rank > 0) {
+      c.attributes = whole.attributes;
+      c.attributes.set("scaling", s.scaling);
+    } else {  // what of them a bare linear op has
+      c.attributes.set("activation", whole.attributes.text("activation", "none"));
+      c.attributes.set("precision", whole.attributes.text("precision", "fp32"));
+    }
     c.step = whole.step;
     return c;
   }
