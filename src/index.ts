@@ -60,11 +60,13 @@ export {
   type ValueKind,
   type ValueType,
 } from './graph/value';
+export type { WriteOptions } from './io/atomic';
 export { type FetchModelOptions, type FetchOptions, fetchModel, type HubOptions } from './io/hub';
 export type { JsonObject } from './io/json';
 export { type ModelFolder, openModelFolder, type WriteModelFolderOptions, writeModelFolder } from './io/model_folder';
 export {
   SafetensorsFile,
+  type SafetensorsOpenOptions,
   type TensorData,
   type TensorInfo,
   type TensorValues,
@@ -95,6 +97,7 @@ export {
   type ErrorAnalysis,
   type HardExample,
   type MachineFacts,
+  type MeaningFacts,
   type RunRecord,
   readRecord,
   renderReport,

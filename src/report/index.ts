@@ -14,6 +14,7 @@ export {
   type EndEvent,
   LOG_VERSION,
   type MachineFacts,
+  type MeaningFacts,
   type RunRecord,
   readRecord,
   type StartEvent,

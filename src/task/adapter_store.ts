@@ -15,6 +15,7 @@ import type { FetchOptions } from '../io/hub';
 import { readJsonObject } from '../io/json';
 import { ADAPTER_CONFIG, ADAPTER_WEIGHTS, SETTINGS, TOKENIZER_FILES } from '../io/model_files';
 import { openModelFolder } from '../io/model_folder';
+import { openToRead, readWhole } from '../io/open';
 import type { TensorInfo } from '../io/safetensors';
 import { expected, validate } from '../io/validate';
 import { adapterFacts } from '../lora/adapter_facts';
@@ -56,8 +57,13 @@ export interface KeptAdapter {
   bytes: number;
 }
 
+/** The bytes of what a link in the folder leads to: never the link. */
+function copyInto(from: string, to: string): void {
+  writeFileAtomic(to, readWhole(from, { inFolder: true }));
+}
+
 function eachPiece(file: string, [offset, length]: readonly [number, number], take: (bytes: Uint8Array) => void): void {
-  const fd = fs.openSync(file, 'r');
+  const fd = openToRead(file, { inFolder: true });
   try {
     const buffer = Buffer.allocUnsafe(Math.min(PIECE, length));
     for (let done = 0; done < length; ) {
@@ -200,7 +206,7 @@ export async function keepAdapter(
     base: { ...baseOf(found), sha256: checksumOfModel(found.folder), sample: sampleOfModel(found.folder) },
   };
   writeFolderAtomic(target, (temporary) => {
-    for (const file of Object.keys(files)) fs.copyFileSync(path.join(folder, file), path.join(temporary, file));
+    for (const file of Object.keys(files)) copyInto(path.join(folder, file), path.join(temporary, file));
     writeFileAtomic(path.join(temporary, MANIFEST), `${JSON.stringify(content, null, 2)}\n`);
   });
   return { kept: readManifest(target) as KeptAdapter, existed: existing !== undefined };

@@ -134,7 +134,7 @@ describe('files that can not be used', () => {
   it.each([
     ['an empty folder', {}, /has no tokenizer.json/],
     ['no JSON', { 'tokenizer.json': '{' }, /tokenizer.json: is not JSON/],
-    ['a list', { 'tokenizer.json': '[]' }, /not a JSON object/],
+    ['a list', { 'tokenizer.json': '[]' }, /no JSON object/],
     ['no model', { 'tokenizer.json': '{}' }, /tokenizer.json: it can not be used/],
     [
       'an unknown normalizer',

@@ -47,6 +47,7 @@ describe('classes', () => {
       'task: sequence-classification (the default)',
       expect.stringMatching(/^labels: negative 80 \+ 36, positive 80 \+ 24 \(rows of train \+ dev\)/),
       expect.stringMatching(/^length: at most 128 tokens \(positions of .*\), 0 of 160 texts of train are longer/),
+      'f1: of the label positive',
       'new: classifier (not in the checkpoint); saved with the result',
     ]);
     textModel.model.dispose();

@@ -26,10 +26,21 @@ const TYPES = {
   dare_ties_svd: { prune: 'random', ties: true, whole: true },
   magnitude_prune: { prune: 'magnitude', ties: false, whole: false },
   magnitude_prune_svd: { prune: 'magnitude', ties: false, whole: true },
-} as const satisfies Record<string, { prune: SumOptions['prune']; ties: boolean; whole: boolean }>;
+} as const satisfies Record<CombinationType, { prune: SumOptions['prune']; ties: boolean; whole: boolean }>;
 
 /** How adapters are combined; PEFT's words. */
-export type CombinationType = keyof typeof TYPES;
+export type CombinationType =
+  | 'linear'
+  | 'cat'
+  | 'svd'
+  | 'ties'
+  | 'ties_svd'
+  | 'dare_linear'
+  | 'dare_linear_svd'
+  | 'dare_ties'
+  | 'dare_ties_svd'
+  | 'magnitude_prune'
+  | 'magnitude_prune_svd';
 
 /** An adapter of the model, and how much of it. */
 export interface WeightedAdapter {

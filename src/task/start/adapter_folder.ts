@@ -10,6 +10,7 @@ import { FusedLoraError } from '../../base/errors';
 import type { Tokenizer } from '../../data/tokenize/tokenizer';
 import { isAdapter } from '../../io/find_model';
 import { ADAPTER_CONFIG } from '../../io/model_files';
+import { readWhole } from '../../io/open';
 import { type LoraConfig, type ResolvedLoraConfig, resolveLoraConfig } from '../../lora';
 import { findTargets } from '../../lora/match';
 import { findAdapterFolder, openAdapterWeights } from '../../lora/peft_files';
@@ -134,6 +135,7 @@ export function checkAgainst(expected: LoraConfig, model: TaskModel, entry: Adap
 export function identityOfAdapter(folder: string): string {
   const at = findAdapterFolder(folder, 'default');
   const hash = createHash('sha256');
-  for (const file of [path.join(at, ADAPTER_CONFIG), openAdapterWeights(at)]) hash.update(fs.readFileSync(file));
+  for (const file of [path.join(at, ADAPTER_CONFIG), openAdapterWeights(at)])
+    hash.update(readWhole(file, { inFolder: true }));
   return hash.digest('hex').slice(0, 16);
 }
