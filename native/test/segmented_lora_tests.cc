@@ -185,8 +185,8 @@ struct Alone {
       c.attributes = whole.attributes;
       c.attributes.set("scaling", s.scaling);
     } else {  // what of them a bare linear op has
-      c.attributes.set("activation", whole.attributes.text("activation", "none"));
-      c.attributes.set("precision", whole.attributes.text("precision", "fp32"));
+      c.attributes.set("activation", std::string(whole.attributes.text("activation", "none")));
+      c.attributes.set("precision", std::string(whole.attributes.text("precision", "fp32")));
     }
     c.step = whole.step;
     return c;
