@@ -4,7 +4,7 @@
  * the thread pool and programs. Its last line is `N passed, N failed`, a part counts as one.
  * Usage: node scripts/test-sanitize.mjs [--all] [--only address|thread]
  *   --all   every native test and case, and more of the tests under Node
- *   --only  what run-tests.mjs has time for in CI is address
+ *   --only  the sanitizers of memory and undefined behaviour, or that of threads
  * The flags: cmake/CompileFlags.cmake. Where no sanitizer can be linked, it says so and passes.
  */
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';

@@ -11,6 +11,7 @@ import {
   changesOf,
   checkKept,
   findKept,
+  findOwnBase,
   type KeptAdapter,
   keepAdapter,
   listKept,
@@ -74,12 +75,8 @@ const verify: Job = async (context, adapters, options) => {
     const changed = changesOf(kept);
     problems.push(...changed);
     if (changed.length > 0) continue;
-    const { name, revision } = kept.base;
     const hub = hubOf(options, context);
-    const base = await findModel(
-      model ?? name,
-      compact({ ...hub, ...(model === undefined && { revision: revision ?? undefined }) }),
-    );
+    const base = await (model === undefined ? findOwnBase(kept.folder, hub) : findModel(model, hub));
     try {
       checkKept(kept.folder, base.folder, { whole: true });
     } catch (error) {

@@ -72,6 +72,21 @@ function candidates(name: string, adapter: string): string[] {
 
 const isModel = (dir: string) => fs.existsSync(path.join(dir, CONFIG));
 
+/** A base model as a file of an adapter's folder names it. */
+export interface NamedBase {
+  file: string;
+  field: string;
+  name: unknown;
+  revision?: unknown;
+}
+
+function namedByConfig(adapter: string): NamedBase {
+  const file = path.join(adapter, ADAPTER_CONFIG);
+  const config = readJsonObject(file, 'to find the base model', 'INVALID_CONFIG', { inFolder: true });
+  const { base_model_name_or_path: name, revision } = config;
+  return { file, field: 'base_model_name_or_path', name, revision };
+}
+
 /**
  * The model that an adapter says it was trained on: a folder seen from the adapter's folder or one
  * that holds it, or from here; else a repository of the hub, where it is the name of one. A folder
@@ -79,14 +94,14 @@ const isModel = (dir: string) => fs.existsSync(path.join(dir, CONFIG));
  * is asked of the hub: without the user's token, for it was not the user who named it.
  *
  * @param options `requireBaseModel: true` follows no name of a file.
+ * @param named by another file than adapter_config.json.
  */
 export async function findBaseModel(
   adapter: string,
   options: FetchModelOptions & { requireBaseModel?: boolean | undefined },
+  named: NamedBase = namedByConfig(adapter),
 ): Promise<FoundModel> {
-  const file = path.join(adapter, ADAPTER_CONFIG);
-  const config = readJsonObject(file, 'to find the base model', 'INVALID_CONFIG', { inFolder: true });
-  const { base_model_name_or_path: name, revision } = config;
+  const { file, field, name, revision } = named;
   if (options.requireBaseModel === true) {
     throw new FusedLoraError(
       'INVALID_ARGUMENT',
@@ -107,7 +122,7 @@ export async function findBaseModel(
     if (!fs.existsSync(name) && hubModelOf(name)) {
       const { endpoint, offline, cacheDir } = hubSettings(options);
       options.onNotice?.(
-        `base model of ${adapter}: ${name}, as its ${ADAPTER_CONFIG} says, ${offline ? `from ${cacheDir}` : `from ${endpoint}, asked without your token`}`,
+        `base model of ${adapter}: ${name}, as its ${path.basename(file)} says, ${offline ? `from ${cacheDir}` : `from ${endpoint}, asked without your token`}`,
       );
       const namedRevision = typeof revision === 'string' ? revision : undefined;
       return findModel(name, { ...options, token: '', namedBy: file, revision: namedRevision });
@@ -115,8 +130,8 @@ export async function findBaseModel(
   }
   const problem =
     typeof name === 'string' && name !== ''
-      ? `field "base_model_name_or_path" is "${name}", and neither here nor from the adapter's folder up is there a model folder of that name`
-      : 'field "base_model_name_or_path" names no model';
+      ? `field "${field}" is "${name}", and neither here nor from the adapter's folder up is there a model folder of that name`
+      : `field "${field}" names no model`;
   throw new FusedLoraError(
     'FILE_NOT_FOUND',
     `${file}: ${problem}. Give the folder of the base model (--model DIR with --adapter, baseModel in code).`,
@@ -126,7 +141,8 @@ export async function findBaseModel(
 /** What is written: an adapter, or a whole model, merged from the two or trained. */
 export type OutputKind = 'adapter' | 'model';
 
-const real = (dir: string) => (fs.existsSync(dir) ? fs.realpathSync(dir) : path.resolve(dir));
+/** The folder itself, behind links; of one that is not there its whole path. */
+export const realFolder = (dir: string) => (fs.existsSync(dir) ? fs.realpathSync(dir) : path.resolve(dir));
 
 /**
  * Refuses to write over what a result is made of: its values are read as they are needed, other
@@ -149,7 +165,7 @@ export function checkOutput(
     ['base model', from.baseModel],
     ['adapter', from.adapter],
   ] as const) {
-    if (folder === undefined || !fs.existsSync(folder) || real(output) !== real(folder)) continue;
+    if (folder === undefined || !fs.existsSync(folder) || realFolder(output) !== realFolder(folder)) continue;
     throw fail(`is the folder of the ${what} ${folder}, which is read from there and has to stay as it is`);
   }
   if (kind === 'model' && isAdapter(output)) {

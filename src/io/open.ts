@@ -92,9 +92,13 @@ export function openToRead(file: string, options: OpenOptions = {}): number {
 
 /** {@link openToRead} for streams and places that are read in any order. */
 export async function openHandle(file: string, options: OpenOptions = {}): Promise<fs.promises.FileHandle> {
-  // Checked once more by descriptor: handles can not be made of one.
+  // A handle can not be made of a descriptor, so the file is opened twice, and looked at again.
   fs.closeSync(openToRead(file, options));
-  return fs.promises.open(file, fs.constants.O_RDONLY | (fs.constants.O_NONBLOCK ?? 0));
+  const handle = await fs.promises.open(file, fs.constants.O_RDONLY | (fs.constants.O_NONBLOCK ?? 0));
+  if ((await handle.stat()).isFile()) return handle;
+  await handle.close();
+  const { name = file, code = 'FILE_NOT_FOUND' } = options;
+  throw new FusedLoraError(code, `${name}: is no file any more. Give a file.`);
 }
 
 /** The bytes of a whole file: see {@link openToRead}. */

@@ -16,6 +16,21 @@ const named = <T extends z.ZodType>(of: T) => z.record(z.string(), of, { error: 
 const time = text.refine((value) => !Number.isNaN(Date.parse(value)), { error: 'a time' });
 const dataFacts = object({ examples: whole, lengthCounts: list(whole.nullable()) });
 
+const meaning = object({
+  task: text.optional(),
+  labels: list(object({ name: text, train: whole.optional(), dev: whole.optional() })).optional(),
+  numLabels: whole.optional(),
+  maxLength: whole.optional(),
+  truncationSide: text.optional(),
+  threshold: finite.optional(),
+  pairs: z.boolean({ error: 'true or false' }).optional(),
+  cut: object({ train: whole.optional(), dev: whole.optional() }).optional(),
+  tokenizer: text.optional(),
+  newWeights: list(object({ path: text, reason: text })).optional(),
+  sources: named(text).optional(),
+  notes: list(text).optional(),
+});
+
 const start = object({
   time: time.optional(),
   version: text.optional(),
@@ -23,6 +38,7 @@ const start = object({
   method: text.optional(),
   device: text.optional(),
   settings: named(z.unknown()).optional(),
+  meaning: meaning.optional(),
   parameters: object({ total: whole, learnable: whole }).optional(),
   parameterTable: list(
     z.tuple([text, z.union([z.literal(0), z.literal(1)]), whole], { error: '[name, 0 or 1, count]' }),

@@ -118,7 +118,11 @@ export function sampleOfModel(dir: string): string {
 function readManifest(folder: string): KeptAdapter | undefined {
   const file = path.join(folder, MANIFEST);
   if (!fs.existsSync(file)) return undefined;
-  const read = validate(manifest, readJsonObject(file, 'to know the adapter', 'INVALID_CONFIG'), file);
+  const read = validate(
+    manifest,
+    readJsonObject(file, 'to know the adapter', 'INVALID_CONFIG', { inFolder: true }),
+    file,
+  );
   const sizes = Object.keys(read.files).map(
     (name) => fs.statSync(path.join(folder, path.basename(name)), { throwIfNoEntry: false })?.size ?? 0,
   );
@@ -223,9 +227,13 @@ export function removeKept({ folder }: KeptAdapter): void {
   fs.rmSync(folder, { recursive: true, force: true });
 }
 
-/** The base that an adapter of a store names, in place of what its configuration says. */
-export function baseOfKept(folder: string): KeptAdapter['base'] | undefined {
-  return readManifest(folder)?.base;
+/**
+ * The base that an adapter belongs on: of one in a store what its manifest names, which is a file
+ * like any other (see `findBaseModel`).
+ */
+export function findOwnBase(adapter: string, options: Parameters<typeof findBaseModel>[1]): Promise<FoundModel> {
+  const base = readManifest(adapter)?.base;
+  return findBaseModel(adapter, options, base && { ...base, file: path.join(adapter, MANIFEST), field: 'base.name' });
 }
 
 const short = (checksum: string) => checksum.slice(0, 16);

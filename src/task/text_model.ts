@@ -7,14 +7,14 @@ import { checkKeys, compact } from '../base/options';
 import { type Example, isTokenExample, type TextExample } from '../data/examples/example';
 import { loadTokenizer, type Tokenizer } from '../data/tokenize/tokenizer';
 import type { TruncationSide } from '../data/tokenize/truncate';
-import { type FoundModel, findBaseModel, findModel, isAdapter } from '../io/find_model';
+import { type FoundModel, findModel, isAdapter } from '../io/find_model';
 import { type FetchOptions, HUB_KEYS, type HubOptions } from '../io/hub';
 import { loadAdapter } from '../lora';
 import { notReplaced } from '../lora/registry';
 import type { LoadModelOptions, LoadReport, TaskModel } from '../models';
 import { LOAD_KEYS, loadFitted } from '../models/auto';
 import { hasInitialValues } from '../nn/init';
-import { baseOfKept, checkKept } from './adapter_store';
+import { checkKept, findOwnBase } from './adapter_store';
 import { decide } from './meaning/decide';
 import { describeMeaning } from './meaning/describe';
 import { baseFacts, factsOfAdapter, tokenizerFacts } from './meaning/facts';
@@ -164,12 +164,6 @@ export async function locateModel(
   const chosen =
     tokenizer === undefined ? undefined : (await findModel(tokenizer, { ...hub, tokenizerOnly: true })).folder;
   return { base, adapter: adapterDir, tokenizer: chooseTokenizer(chosen, adapterDir, base.folder) };
-}
-
-/** The base of an adapter: of a kept one that of its manifest, else what its configuration says. */
-async function findOwnBase(adapter: string, hub: Parameters<typeof findBaseModel>[1]): Promise<FoundModel> {
-  const kept = baseOfKept(adapter);
-  return kept ? findModel(kept.name, { ...hub, revision: kept.revision ?? undefined }) : findBaseModel(adapter, hub);
 }
 
 /** Which folder's tokenizer it is: the one that was given, the adapter's own, or the base's. */

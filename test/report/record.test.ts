@@ -73,6 +73,9 @@ describe('a damaged log', () => {
     ['details', { confusion: [[1], 'x'] }, /"confusion\.1" is "x"/],
     ['details', { scores: [{ name: 'a', precision: null, recall: 1, f1: 1, support: 1 }] }, /"scores\.0\.precision"/],
     ['end', { seconds: { training: '1' } }, /"seconds\.training" is "1"/],
+    ['start', { meaning: { labels: 7 } }, /meaning/],
+    ['start', { meaning: { labels: [{ name: 'a', train: 'many' }] } }, /meaning/],
+    ['start', { meaning: { newWeights: [null] } }, /meaning/],
   ])('%s with %j is told by file and line, and is no fault of ours', (kind, wrong, says) => {
     const lines = good();
     const at = lineOf(kind);

@@ -16,18 +16,7 @@ void linear(const OpCall& call) {
   const LinearOp op = LinearOp::bind(call);
   const Kernels& kernels = kernelsFor(op.precision);
   const WeightPanels weight = weightPanels(kernels, op.W, WeightUse::forward, WorkspaceSlot::weightPanels);
-  Product p(kernels);
-  p.m = op.x.rows();
-  p.n = op.W.rows();
-  p.k = op.x.cols();
-  p.a = op.x.as<float>();
-  p.lda = p.k;
-  p.b = weight.panels;
-  p.c = op.y.as<float>();
-  p.bias = floatsOrNull(op.b);
-  p.residual = floatsOrNull(op.residual);
-  p.preActivation = floatsOrNull(op.preActivation);
-  p.activation = kernelActivation(op.activation);
+  Product p = outputProduct(kernels, op, weight);
   multiply(p);
 }
 
@@ -35,14 +24,7 @@ void linearBackwardInput(const OpCall& call) {
   const LinearBackwardInputOp op = LinearBackwardInputOp::bind(call);
   const Kernels& kernels = kernelsFor(op.precision);
   const WeightPanels weight = weightPanels(kernels, op.W, WeightUse::backward, WorkspaceSlot::weightPanels);
-  Product p(kernels);
-  p.m = op.dy.rows();
-  p.n = op.W.cols();
-  p.k = op.W.rows();
-  p.a = op.dy.as<float>();
-  p.lda = p.k;
-  p.b = weight.panels;
-  p.c = op.dx.as<float>();
+  Product p = inputGradientProduct(kernels, op.dy, op.dx, weight);
   setEpilogue(p, op.epilogue);
   multiply(p);
 }

@@ -20,13 +20,7 @@ void loraLinear(const OpCall& call) {
   const LoraLinearOp op = LoraLinearOp::bind(call);
   const Kernels& kernels = kernelsFor(op.precision);
   const WeightPanels weight = weightPanels(kernels, op.W, WeightUse::forward, WorkspaceSlot::weightPanels);
-  Product p(kernels);
-  p.m = op.x.rows();
-  p.n = op.W.rows();
-  p.k = op.x.cols();
-  p.a = op.x.as<float>();
-  p.lda = p.k;
-  p.b = weight.panels;
+  Product p = outputProduct(kernels, op, weight);
   p.rank = op.A.rows();
   p.adapter = adapterPanels(kernels, op.B, WeightUse::forward);
   p.u = op.u.as<float>();
@@ -35,11 +29,6 @@ void loraLinear(const OpCall& call) {
     lowRankInput(kernels, low, droppedInput(op.x, op.dropout), p.m, p.k, p.u);
   else
     p.low = low;
-  p.c = op.y.as<float>();
-  p.bias = floatsOrNull(op.b);
-  p.residual = floatsOrNull(op.residual);
-  p.preActivation = floatsOrNull(op.preActivation);
-  p.activation = kernelActivation(op.activation);
   multiply(p);
 }
 
@@ -56,14 +45,7 @@ void loraLinearBackward(const OpCall& call) {
   if (!fused) lowRankInput(kernels, low, dy, rows, n, v);
   if (op.dx.present()) {
     const WeightPanels weight = weightPanels(kernels, op.W, WeightUse::backward, WorkspaceSlot::weightPanels);
-    Product p(kernels);
-    p.m = rows;
-    p.n = k;
-    p.k = n;
-    p.a = dy;
-    p.lda = n;
-    p.b = weight.panels;
-    p.c = op.dx.as<float>();
+    Product p = inputGradientProduct(kernels, op.dy, op.dx, weight);
     if (fused) {
       p.rank = rank;
       p.adapter = adapterPanels(kernels, op.A, WeightUse::backward);

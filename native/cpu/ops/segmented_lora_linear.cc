@@ -40,13 +40,7 @@ void segmentedLoraLinear(const OpCall& call) {
   const std::vector<Segment> segments = segmentsOf<float>(op.ends, op.settings, op.x.rows(), op.mostRank());
   const WeightPanels weight = weightPanels(kernels, op.W, WeightUse::forward, WorkspaceSlot::weightPanels);
   clearRest(op, segments);
-  Product p(kernels);
-  p.m = op.x.rows();
-  p.n = op.W.rows();
-  p.k = op.x.cols();
-  p.a = op.x.as<float>();
-  p.lda = p.k;
-  p.b = weight.panels;
+  Product p = outputProduct(kernels, op, weight);
   const float* dropped = droppedInput(op.x, op.dropout);
   int64_t words = 0;
   for (const Segment& s : segments) words += Panels(kernels, s.rank, p.n).words();
@@ -71,11 +65,6 @@ void segmentedLoraLinear(const OpCall& call) {
       part.low = low;
   }
   packTogether(kernels, packings);
-  p.c = op.y.as<float>();
-  p.bias = floatsOrNull(op.b);
-  p.residual = floatsOrNull(op.residual);
-  p.preActivation = floatsOrNull(op.preActivation);
-  p.activation = kernelActivation(op.activation);
   multiply(p);
 }
 
@@ -118,14 +107,7 @@ void segmentedLoraLinearBackward(const OpCall& call) {
   };
   if (op.dx.present()) {
     const WeightPanels weight = weightPanels(kernels, op.W, WeightUse::backward, WorkspaceSlot::weightPanels);
-    Product p(kernels);
-    p.m = rows;
-    p.n = k;
-    p.k = n;
-    p.a = dy;
-    p.lda = n;
-    p.b = weight.panels;
-    p.c = op.dx.as<float>();
+    Product p = inputGradientProduct(kernels, op.dy, op.dx, weight);
     if (fused) {
       p.segments = parts;
       p.rowsAtOnce = rowsInCache(k, n);

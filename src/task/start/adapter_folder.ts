@@ -4,11 +4,10 @@
  * files are read is src/lora.
  */
 import { createHash } from 'node:crypto';
-import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { FusedLoraError } from '../../base/errors';
 import type { Tokenizer } from '../../data/tokenize/tokenizer';
-import { isAdapter } from '../../io/find_model';
+import { isAdapter, realFolder } from '../../io/find_model';
 import { ADAPTER_CONFIG } from '../../io/model_files';
 import { readWhole } from '../../io/open';
 import { type LoraConfig, type ResolvedLoraConfig, resolveLoraConfig } from '../../lora';
@@ -22,7 +21,6 @@ import { meaningForTraining, openOptions, tasksFor } from './model_folder';
 import type { TrainingStart } from './training_start';
 
 const refuse = (problem: string) => new FusedLoraError('INVALID_ARGUMENT', problem);
-const real = (dir: string) => (fs.existsSync(dir) ? fs.realpathSync(dir) : path.resolve(dir));
 
 type FromAdapter = ResolvedFineTune & Required<Pick<ResolvedFineTune, 'adapter'>>;
 
@@ -51,7 +49,7 @@ export async function startFromAdapter(run: ResolvedFineTune): Promise<TrainingS
 async function findFolders({ model, revision, modelSettings, hub }: ResolvedFineTune, place: string) {
   const { tokenizer } = modelSettings;
   // The adapter's own folder, given as the model too, is no other model.
-  const named = typeof model === 'string' && real(model) !== real(place) ? model : undefined;
+  const named = typeof model === 'string' && realFolder(model) !== realFolder(place) ? model : undefined;
   const parts = { ...(named !== undefined && { adapter: place }), revision, tokenizer };
   const folders = await locateModel(named ?? place, parts, hub);
   if (folders.adapter === undefined || !isAdapter(folders.adapter)) {

@@ -9,6 +9,7 @@ import { type FusedLoraError, fetchModel, openTextModel, readExamples } from '..
 import { findBaseModel } from '../../../src/io/find_model';
 import { hubModelOf, parseHubUrl } from '../../../src/io/hub/ids';
 import { hubSettings } from '../../../src/io/hub/settings';
+import { findOwnBase } from '../../../src/task/adapter_store';
 import { temporaryFolder } from '../temporary';
 import { commitOf, gitBlob, HubServer, sha256 } from './server';
 
@@ -211,6 +212,27 @@ describe('the token', () => {
     expect([code, message]).toEqual([
       'INVALID_ARGUMENT',
       expect.stringContaining('adapter_config.json: names the base model "someone/tiny", which is not followed'),
+    ]);
+    expect(server.requests).toEqual([]);
+  });
+
+  it('nor for the base that the manifest of a store of adapters names', async () => {
+    const adapter = temporaryFolder();
+    const base = { name: 'someone/tiny', sha256: '0', sample: '0' };
+    const manifest = { name: 'a', added: '2026-01-01', files: {}, base };
+    fs.writeFileSync(path.join(adapter, 'adapter_config.json'), '{"base_model_name_or_path": "elsewhere"}');
+    fs.writeFileSync(path.join(adapter, 'fused_lora_kept.json'), JSON.stringify(manifest));
+    process.env['HF_TOKEN'] = 'secret';
+    const notices: string[] = [];
+    await findOwnBase(adapter, { cacheDir: temporaryFolder(), onNotice: (line) => notices.push(line) });
+    expect(server.requests.length).toBeGreaterThan(3);
+    expect(server.requests.filter(({ token }) => token !== undefined)).toEqual([]);
+    expect(notices[0]).toContain('someone/tiny, as its fused_lora_kept.json says');
+    server.requests.length = 0;
+    const { code, message } = await failure(openTextModel(adapter, { requireBaseModel: true }));
+    expect([code, message]).toEqual([
+      'INVALID_ARGUMENT',
+      expect.stringContaining('fused_lora_kept.json: names the base model "someone/tiny", which is not followed'),
     ]);
     expect(server.requests).toEqual([]);
   });
