@@ -53,7 +53,7 @@ interface Measured {
   model: ModelName;
   precision: Precision;
   sentences: number;
-  times: Interleaved<'one adapter' | 'mixed' | 'grouped by adapter' | 'merged' | 'unmerged'>;
+  times: Interleaved<'one adapter' | 'mixed' | 'grouped by adapter' | 'merged'>;
   /** Seconds to put an adapter into a slot in the place of another. */
   swap: { median: number; p10: number; p90: number };
 }
@@ -99,7 +99,6 @@ async function measureModel(name: ModelName, precision: Precision, rounds: numbe
       mixed: () => everyBatch((begin, end) => mixed.run(examples.slice(begin, end), adapters.slice(begin, end), most)),
       'grouped by adapter': grouped,
       merged: plain(merged),
-      unmerged: plain(one),
     },
     { rounds },
   );
@@ -136,7 +135,7 @@ function figuresOf({ times, swap }: Measured): Record<string, Figure> {
   return {
     'adapters.mixedOverOne': over('mixed', 'one adapter'),
     'adapters.mixedOverGrouped': over('mixed', 'grouped by adapter'),
-    'adapters.unmergedOverMerged': over('unmerged', 'merged'),
+    'adapters.unmergedOverMerged': over('one adapter', 'merged'),
     'adapters.swapMilliseconds': swap.median * 1000,
   };
 }

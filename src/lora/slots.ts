@@ -12,14 +12,6 @@ import { withSlots } from './graph_slots';
 import type { LoraLinear } from './lora_linear';
 import { adapterEntry, loraLinears } from './registry';
 
-/** Of {@link AdapterSlotTable}. */
-export interface SlotOptions {
-  /** How many adapters fit. Default: as many as are put in at first. */
-  slots?: number;
-  /** The largest rank that fits. Default: the largest of the adapters put in at first. */
-  rank?: number;
-}
-
 /**
  * Adapters of a model in slots. A program that was traced with the table stays as it is while
  * adapters come and go in it.
@@ -37,14 +29,11 @@ export class AdapterSlotTable {
   constructor(
     private readonly model: Module,
     names: readonly string[],
-    options: SlotOptions = {},
   ) {
     for (const name of names) adapterEntry(model, name);
-    const { slots = names.length } = options;
-    if (slots < Math.max(1, names.length))
-      throw invalidLora(`${slots} slots are too few for ${names.length} adapters.`);
+    const slots = Math.max(1, names.length);
     const layers = loraLinears(model);
-    this.rank = options.rank ?? Math.max(1, ...layers.flatMap(([, layer]) => names.map((name) => rankOf(layer, name))));
+    this.rank = Math.max(1, ...layers.flatMap(([, layer]) => names.map((name) => rankOf(layer, name))));
     this.names = Array.from({ length: slots }, () => undefined);
     for (const [path, layer] of layers) {
       const { inFeatures, outFeatures } = layer;

@@ -117,7 +117,7 @@ export class MixedEvaluator {
     if (slot !== undefined) return slot;
     throw new FusedLoraError(
       'INVALID_ARGUMENT',
-      `there is no adapter "${name}" here; there are: ${this.adapters.join(', ')}. Adapters that are added later need a new Classifier.`,
+      `there is no adapter "${name}" here; there are: ${this.adapters.join(', ') || 'none'}. Adapters that are added later need a new Classifier.`,
     );
   }
 

@@ -112,6 +112,16 @@ describe('a Classifier with an adapter a text', () => {
   });
 });
 
+it('a model without adapters has its base to name, and says that there are no others', async () => {
+  const model = tinyRoberta();
+  const examples = encodedExamples(model, 3);
+  using mixed = new MixedEvaluator(model, []);
+  using alone = new ModelEvaluator(model, { loss: false });
+  const expected = (await alone.run(examples, { batchSize: 3 })).logits;
+  expect(await mixed.run(examples, [undefined, undefined, undefined], 64)).toEqual(expected);
+  await expect(mixed.run(examples, ['spam', undefined, undefined], 64)).rejects.toThrow(/"spam" here; there are: none/);
+});
+
 describe('slots', () => {
   it('take other adapters while the program stays, a hundred times, with the same bits', async () => {
     const model = withAdapters(tinyRoberta());
@@ -135,8 +145,8 @@ describe('slots', () => {
 
   it('refuse a rank that does not fit, and adapters that train biases', () => {
     const model = withAdapters(tinyRoberta());
-    expect(() => new AdapterSlotTable(model, ['toxic'], { rank: 4 })).toThrow(/has rank 8 at .* made for 4/);
-    expect(() => new AdapterSlotTable(model, NAMES, { slots: 2 })).toThrow(/2 slots are too few for 3 adapters/);
+    const table = new AdapterSlotTable(model, ['intent']);
+    expect(() => table.put(0, 'toxic')).toThrow(/has rank 8 at .* made for [1-7]\./);
     const other = tinyRoberta();
     addAdapter(other, { r: 2, targetModules: ['query'], bias: 'all' }, { name: 'biased' });
     expect(() => new AdapterSlotTable(other, ['biased'])).toThrow(/trains biases/);

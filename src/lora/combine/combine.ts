@@ -274,7 +274,7 @@ export function combineAdapters(
   const linears = loraLinears(model).filter(([, { adapters }]) => parts.some(({ adapter }) => adapters.has(adapter)));
   if (linears.length === 0) throw invalidLora('combineAdapters: none of the adapters adapts a module.');
   const largest = Math.max(
-    ...linears.flatMap(([path, linear]) => partsOf(path, linear, parts).map(({ rank }) => rank)),
+    ...linears.flatMap(([, { adapters }]) => parts.map(({ adapter }) => adapters.get(adapter)?.rank ?? 0)),
   );
 
   const made = new Map<string, Factors & { rank: number }>();
