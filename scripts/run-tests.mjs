@@ -6,7 +6,7 @@
  */
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { root, run, say, which } from './lib/shell.mjs';
+import { root, run, runBeside, say, which } from './lib/shell.mjs';
 import { listFiles } from './lib/stamp.mjs';
 
 const minute = 60_000;
@@ -21,12 +21,24 @@ function count(name, passed, failed, startedAt) {
   );
 }
 
+/** What is run two at a time: each of it uses one core. */
+const jobs = [];
+
 /** A check that counts as one test; its output is shown where it fails. */
 function check(name, command, args) {
-  const startedAt = Date.now();
-  const { status, output } = run(command, args, { quiet: true, timeoutMs: 10 * minute });
-  if (status !== 0) process.stdout.write(`${output}\n`);
-  count(name, status === 0 ? 1 : 0, status === 0 ? 0 : 1, startedAt);
+  jobs.push(async () => {
+    const startedAt = Date.now();
+    const { status, output } = await runBeside(command, args, { timeoutMs: 10 * minute });
+    if (status !== 0) process.stdout.write(`${output}\n`);
+    count(name, status === 0 ? 1 : 0, status === 0 ? 0 : 1, startedAt);
+  });
+}
+
+async function runJobs() {
+  const lane = async () => {
+    for (let job = jobs.shift(); job; job = jobs.shift()) await job();
+  };
+  await Promise.all([lane(), lane()]);
 }
 
 function clangFormat() {
@@ -41,10 +53,10 @@ function clangFormat() {
 }
 
 /** One of the native test executables, all of it or the tests that `args` choose. */
-function nativeTests(name, executable, args, env = {}) {
+async function nativeTests(name, executable, args, env = {}) {
   const startedAt = Date.now();
-  const options = { quiet: true, timeoutMs: 15 * minute, env: { ...process.env, ...env } };
-  const { status, output } = run(join(root, executable), args, options);
+  const options = { timeoutMs: 15 * minute, env: { ...process.env, ...env } };
+  const { status, output } = await runBeside(join(root, executable), args, options);
   const lines = output.trimEnd().split('\n');
   const summary = /^(\d+) passed, (\d+) failed$/.exec(lines.at(-1) ?? '');
   const passed = Number(summary?.[1] ?? 0);
@@ -59,6 +71,11 @@ function nativeTests(name, executable, args, env = {}) {
   }
   if (broken) say(`${name} ended with exit code ${status}${summary ? '' : ' and no summary line'}`);
   count(name, passed, failed + (broken ? 1 : 0), startedAt);
+}
+
+/** Of the CUDA kernels on the CPU: one core, whatever the machine has. */
+function emulatedTests(name, args, env) {
+  jobs.push(() => nativeTests(name, 'build/fused_lora_emulated_test', args, env));
 }
 
 /** `import` and `require` of the built package must give the same names and the same objects. */
@@ -110,27 +127,6 @@ function runJest(args) {
   return run('sh', ['-c', '"$0" "$@" 2>&1 >/dev/null', process.execPath, ...args], { timeoutMs: 40 * minute });
 }
 
-check('types', process.execPath, [bin('typescript/bin/tsc'), '--noEmit']);
-check('biome', process.execPath, [bin('@biomejs/biome/bin/biome'), 'check', '--diagnostic-level=error']);
-check('direction of knowledge', process.execPath, ['scripts/lint-directions.mjs']);
-check('heads, comments and prose', process.execPath, ['scripts/lint-words.mjs', '--all']);
-check('op signatures', process.execPath, ['scripts/generate-ops.mjs', '--check']);
-check('instruction sets', process.execPath, ['scripts/lint-isa.mjs']);
-check('machine code', process.execPath, ['scripts/lint-sass.mjs']);
-check('licences', process.execPath, ['scripts/lint-licences.mjs']);
-clangFormat();
-nativeTests('native tests', 'build/fused_lora_test', []);
-// A process runs one instruction set; the run above had the best of this CPU.
-const isas = run(join(root, 'build/fused_lora_test'), ['--isas'], { quiet: true }).output.trim().split('\n');
-for (const isa of isas.slice(0, -1))
-  nativeTests(
-    `CPU kernels on ${isa}`,
-    'build/fused_lora_test',
-    ['--backend', 'cpu', '--small', 'products/', 'compare/', 'segments/'],
-    {
-      FUSED_LORA_CPU_ISA: isa,
-    },
-  );
 const emulated = [
   '--backend',
   'cuda',
@@ -141,34 +137,46 @@ const emulated = [
   'cudaLaunch/',
   'segments/cuda/',
 ];
-nativeTests('CUDA kernels on the CPU', 'build/fused_lora_emulated_test', [...emulated, 'exact/queriesAlone']);
+emulatedTests('CUDA kernels on the CPU', [...emulated, 'exact/queriesAlone']);
 // No result depends on which of a grid's blocks and threads
 // come first, and none waits for a later block.
-nativeTests(
-  'CUDA kernels on the CPU, from the last block on',
-  'build/fused_lora_emulated_test',
-  ['--small', ...emulated],
-  {
-    FUSED_LORA_EMULATOR_ORDER: 'backward',
-  },
-);
+emulatedTests('CUDA kernels on the CPU, from the last block on', ['--small', ...emulated], {
+  FUSED_LORA_EMULATOR_ORDER: 'backward',
+});
 // The kernels for compute capability 9.0, which no op uses yet.
 const hopper = { FUSED_LORA_EMULATOR_FAULT: 'capability=90' };
-nativeTests('Hopper kernels on the CPU', 'build/fused_lora_emulated_test', ['hopperGemm/'], hopper);
-nativeTests(
-  'Hopper kernels on the CPU, from the last block on',
-  'build/fused_lora_emulated_test',
-  ['--small', 'hopperGemm/'],
-  {
-    ...hopper,
-    FUSED_LORA_EMULATOR_ORDER: 'backward',
-  },
-);
+emulatedTests('Hopper kernels on the CPU', ['hopperGemm/'], hopper);
+emulatedTests('Hopper kernels on the CPU, from the last block on', ['--small', 'hopperGemm/'], {
+  ...hopper,
+  FUSED_LORA_EMULATOR_ORDER: 'backward',
+});
+check('types', process.execPath, [bin('typescript/bin/tsc'), '--noEmit']);
+check('biome', process.execPath, [bin('@biomejs/biome/bin/biome'), 'check', '--diagnostic-level=error']);
+check('direction of knowledge', process.execPath, ['scripts/lint-directions.mjs']);
+check('heads, comments and prose', process.execPath, ['scripts/lint-words.mjs', '--all']);
+check('op signatures', process.execPath, ['scripts/generate-ops.mjs', '--check']);
+check('instruction sets', process.execPath, ['scripts/lint-isa.mjs']);
+check('machine code', process.execPath, ['scripts/lint-sass.mjs']);
+check('licences', process.execPath, ['scripts/lint-licences.mjs']);
+clangFormat();
 // Sanitizers take four minutes more than CI has: `npm run test:sanitize`, by hand.
 entryPoints();
 // What npm, bundlers and TypeScript make of package.json; both pack the package as npm does.
 check('publint', process.execPath, [bin('publint/src/cli.js'), '--strict']);
 check('types for every resolution', process.execPath, [bin('@arethetypeswrong/cli/dist/index.js'), '--pack', '.']);
+await runJobs();
+await nativeTests('native tests', 'build/fused_lora_test', []);
+// A process runs one instruction set; the run above had the best of this CPU.
+const isas = run(join(root, 'build/fused_lora_test'), ['--isas'], { quiet: true }).output.trim().split('\n');
+for (const isa of isas.slice(0, -1))
+  await nativeTests(
+    `CPU kernels on ${isa}`,
+    'build/fused_lora_test',
+    ['--backend', 'cpu', '--small', 'products/', 'compare/', 'segments/'],
+    {
+      FUSED_LORA_CPU_ISA: isa,
+    },
+  );
 jest();
 
 process.stdout.write(`${total.passed} passed, ${total.failed} failed\n`, () => {

@@ -3,7 +3,7 @@
  * only: these scripts run before node_modules exist.
  * Which programs must be there at all: system.mjs.
  */
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync } from 'node:fs';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -60,6 +60,28 @@ export function run(command, args, { quiet = false, cwd = root, env = process.en
     output += `\n${command}: killed by ${result.signal}\n`;
   }
   return { status: result.status ?? 1, output };
+}
+
+/**
+ * `run`, quiet and beside others.
+ * @returns a promise of status and output, standard output and standard error as they came.
+ */
+export function runBeside(command, args, { cwd = root, env = process.env, timeoutMs } = {}) {
+  return new Promise((resolve) => {
+    const child = spawn(command, args, { cwd, env, timeout: timeoutMs, stdio: ['ignore', 'pipe', 'pipe'] });
+    let output = '';
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding('utf8');
+      stream.on('data', (text) => {
+        output += text;
+      });
+    }
+    child.on('error', (error) => resolve({ status: 1, output: `${output}\n${command}: ${error.message}\n` }));
+    child.on('close', (status, signal) => {
+      if (signal) output += `\n${command}: killed by ${signal}${child.killed ? `, after ${timeoutMs / 1000} s` : ''}\n`;
+      resolve({ status: status ?? 1, output });
+    });
+  });
 }
 
 /** Runs a program quietly; on failure shows all that it printed and ends the process. */

@@ -1,9 +1,13 @@
-/** Runs the command line in a process of its own, from the sources. */
+/**
+ * Runs the command line in a process of its own, and makes files for it to read.
+ * What exactly is started: program.ts.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { makeSentimentTask } from '../../examples/sentiment_grammar';
 import { createModel, saveModel } from '../../src/models';
+import { commandLine } from './program';
 
 const ROOT = path.join(__dirname, '..', '..');
 export const TOKENIZER = path.join(ROOT, 'assets', 'tiny-roberta');
@@ -24,7 +28,7 @@ export function start(
   args: readonly string[],
   options: { env?: NodeJS.ProcessEnv; input?: string | null } = {},
 ): Running {
-  const child = spawn(process.execPath, ['--require', 'tsx/cjs', path.join(ROOT, 'src', 'cli', 'main.ts'), ...args], {
+  const child = spawn(process.execPath, [...commandLine(), ...args], {
     cwd: ROOT,
     env: { ...process.env, NODE_OPTIONS: '', ...options.env },
   });

@@ -6,6 +6,7 @@
 import { execFile } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
+import { commandLine } from '../cli/program';
 
 const ROOT = path.join(__dirname, '..', '..');
 const EMULATED = path.join(ROOT, 'build', 'emulated');
@@ -29,7 +30,7 @@ export function runEmulated(
   return new Promise((resolve) => {
     execFile(
       process.execPath,
-      ['--require', 'tsx/cjs', path.join(ROOT, file), ...args],
+      [...(file === 'src/cli/main.ts' ? commandLine() : ['--require', 'tsx/cjs', path.join(ROOT, file)]), ...args],
       { cwd: ROOT, env: { ...process.env, ...variables, ...env }, maxBuffer: 2 ** 26 },
       (error, stdout, stderr) => resolve({ code: error ? Number(error.code ?? 1) : 0, stdout, stderr }),
     );
