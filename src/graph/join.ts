@@ -7,7 +7,7 @@ import { opByName } from './ops/registry';
 import { copyInto } from './rewrite/edit';
 import { Graph } from './value';
 
-/** The batch inputs that a graph's loss reads: labels or targets, which each graph has its own of. */
+/** The batch inputs that a graph's loss reads: labels or targets, of which each has its own. */
 export function lossInputs(graph: Graph): string[] {
   const losses = graph.nodes.filter(({ op }) => opByName(op).role === 'loss');
   return losses.flatMap(({ inputs }) => inputs.flatMap((value) => (value?.kind === 'input' ? value.name : [])));

@@ -34,9 +34,9 @@ const ROW_OPERANDS: Readonly<Record<string, RowOperands>> = {
 };
 
 /**
- * gatherRows(f(x), index) → f(gatherRows(x, index)), through as many ops as nobody else reads. Where
- * branches that gather the same rows begin (several adapters above one base), each gets a gather of
- * what they share; those are made one, and it goes on down.
+ * gatherRows(f(x), index) → f(gatherRows(x, index)), through as many ops as nobody else reads.
+ * Where branches that gather the same rows begin (several adapters above one base), each gets a
+ * gather of what they share; those are made one, and it goes on down.
  */
 export function eliminateDeadTokens(graph: Graph): void {
   const move = () => {
