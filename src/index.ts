@@ -113,6 +113,8 @@ export type { Decided, Meaning, MeaningSource, NewWeights, Statement } from './t
 export type { Method } from './task/method';
 export { FINE_TUNE_TASKS, type FineTuneOptions, type FineTuneTask } from './task/options/fine_tune_options';
 export { type PretrainOptions, type PretrainResult, pretrain } from './task/pretrain';
+export { type SharedCost, sharedCost } from './task/shared_evaluator';
+export { type AddTextAdapterOptions, addTextAdapter } from './task/text_adapters';
 export { type OpenTextModelOptions, openTextModel, type TextModel } from './task/text_model';
 export { Evaluator, type EvaluatorOptions } from './train/evaluate';
 export { eventLog } from './train/event_log';

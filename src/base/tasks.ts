@@ -26,4 +26,6 @@ export interface TaskSettings {
   numLabels: number;
   /** Names of the labels by id, numLabels of them; empty for regression and masked-lm. */
   labelNames: string[];
+  /** Of multi-label classification: what the probability of a label must be above. */
+  threshold?: number | undefined;
 }

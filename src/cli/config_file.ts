@@ -15,15 +15,20 @@ import { readWhole } from '../io/open';
  */
 const NOT_IN_FILES = ['config', 'help', 'version', 'resume', 'overwrite', 'quiet', 'verbose', 'json'];
 
-const required = new WeakMap<Command, { option: Option; unless: string | undefined }[]>();
+const required = new WeakMap<Command, { option: Option; unless: readonly string[] }[]>();
 
 /**
  * An option that must be given, here or in the file of `--config`.
  *
- * @param unless the flag of another one of the command that may be given in its place.
+ * @param unless flags of others of the command that may be given in its place.
  */
-export function requiredOption(command: Command, flags: string, description: string, unless?: string): Command {
-  const option = new Option(flags, `${description} (required${unless === undefined ? '' : `, or ${unless}`})`);
+export function requiredOption(
+  command: Command,
+  flags: string,
+  description: string,
+  unless: readonly string[] = [],
+): Command {
+  const option = new Option(flags, `${description} (${['required', ...unless].join(', or ')})`);
   required.set(command, [...(required.get(command) ?? []), { option, unless }]);
   return command.addOption(option);
 }
@@ -50,8 +55,7 @@ export function applyConfig(command: Command): void {
     }
   }
   for (const { option, unless } of required.get(command) ?? []) {
-    const instead = command.options.find(({ long }) => long === unless);
-    const given = [option, ...(instead ? [instead] : [])];
+    const given = [option, ...command.options.filter(({ long }) => long && unless.includes(long))];
     if (given.some((one) => command.getOptionValue(one.attributeName()) !== undefined)) continue;
     throw new FusedLoraError(
       'INVALID_ARGUMENT',

@@ -7,7 +7,10 @@ import { FusedLoraError } from '../base/errors';
 import { compact } from '../base/options';
 import type { Task } from '../base/tasks';
 import type { TruncationSide } from '../data/tokenize/truncate';
+import { renameAdapter } from '../lora';
+import { addTextAdapter, nameOfFolder } from '../task/text_adapters';
 import { HOW_TO_HAVE_A_HEAD, openTextModel, requireTrained, type TextModel, whoLacks } from '../task/text_model';
+import { collect } from './options';
 import type { CommandContext } from './run';
 import { addRows, rowsOf } from './table_options';
 
@@ -43,13 +46,58 @@ const ROWS = rowsOf(
   },
 );
 
-export function addModelOptions(command: Command): Command {
+/** @param several whether more than one adapter may be given, each with its own labels. */
+export function addModelOptions(command: Command, several = false): Command {
   command
     .optionsGroup('Model:')
-    .option('--model <dir|name>', "Hugging Face model folder, or a name on the hub (default: the adapter's base model)")
-    .option('--adapter <dir|name>', 'PEFT adapter folder, or a name on the hub')
-    .option('--require-model', 'follow no base model that an adapter names: --model must be given');
+    .option(
+      '--model <dir|name>',
+      "Hugging Face model folder, or a name on the hub (default: the adapter's base model)",
+    );
+  const help = 'PEFT adapter folder, or a name on the hub';
+  if (several) {
+    command.option('--adapter <dir|name>', `${help}; given several times, each text is answered by each`, collect);
+  } else command.option('--adapter <dir|name>', help);
+  command.option('--require-model', 'follow no base model that an adapter names: --model must be given');
   return addRows(command, ROWS);
+}
+
+/** Options that say what one adapter means, where several each say it themselves. */
+const OF_ONE = { task: '--task', labels: '--labels', numLabels: '--num-labels' } as const;
+
+/**
+ * {@link openModel} with several adapters, which get the names of their folders.
+ *
+ * @returns those names; undefined where there is one adapter at most.
+ */
+export async function openModelWith(
+  { adapter: adapters = [], ...options }: Omit<ModelOptions, 'adapter'> & { adapter?: string[] },
+  context: CommandContext,
+): Promise<{ textModel: TextModel; names: string[] | undefined }> {
+  const [first, ...others] = adapters;
+  if (others.length === 0)
+    return { textModel: await openModel(compact({ ...options, adapter: first }), context), names: undefined };
+  for (const [field, flag] of Object.entries(OF_ONE)) {
+    if (options[field as keyof typeof OF_ONE] === undefined) continue;
+    throw new FusedLoraError(
+      'INVALID_ARGUMENT',
+      `${flag} is for one adapter, and ${adapters.length} are given, each with its own. Leave it out.`,
+    );
+  }
+  const textModel = await openModel(compact({ ...options, adapter: first }), context);
+  try {
+    const names = [nameOfFolder(first as string)];
+    renameAdapter(textModel.model, 'default', names[0] as string);
+    const { offline } = options;
+    for (const adapter of others) {
+      const more = compact({ offline, signal: context.signal, onNotice: context.say });
+      names.push(await addTextAdapter(textModel, adapter, more));
+    }
+    return { textModel, names };
+  } catch (error) {
+    textModel.model.dispose();
+    throw error;
+  }
 }
 
 /**

@@ -31,6 +31,9 @@ export function list(text: string): string[] {
   return items;
 }
 
+/** Of an option that may be given several times. */
+export const collect = (value: string, before: string[] = []): string[] => [...before, value];
+
 /** A number of steps, or `epoch`. */
 export function stepsOrEpoch(text: string): number | 'epoch' {
   return text === 'epoch' ? text : integer(1)(text);

@@ -3,8 +3,11 @@
  * What is computed is in src/task/plan_training.ts; this makes the tables.
  */
 import { Command } from 'commander';
+import { FusedLoraError } from '../base/errors';
+import { compact } from '../base/options';
 import { formatTotals } from '../lora';
 import { foldLayers } from '../nn/fold_layers';
+import { DEFAULT_BATCH_SIZE } from '../task/options/defaults';
 import {
   PLAN_DEFAULTS,
   type PlannedBatch,
@@ -12,17 +15,21 @@ import {
   planTraining,
   type TrainingPlan,
 } from '../task/plan_training';
+import { sharedCost } from '../task/shared_evaluator';
 import { showFigures } from './figures';
 import { type MethodFlags, withLora } from './method';
-import { addExamples, integer, list, number, type OutputOptions } from './options';
+import { type ModelOptions, openModelWith } from './model';
+import { addExamples, collect, integer, list, number, type OutputOptions } from './options';
 import { formatSeconds } from './progress';
-import { action } from './run';
+import { action, type CommandContext } from './run';
 import { addOutputOptions, addRows, COLUMN_ROWS, libraryOptions, rowsOf, rowsOfGroup } from './table_options';
 import { alignColumns, megabytes } from './text';
 
-interface PlanFlags extends MethodFlags, OutputOptions {
+interface PlanFlags extends MethodFlags, OutputOptions, Omit<ModelOptions, 'adapter'> {
   batchSize: number[];
   measure: number;
+  /** Of several that answer the same texts: nothing is trained then. */
+  adapter?: string[];
 }
 
 const INPUT_ROWS = rowsOf(
@@ -30,6 +37,7 @@ const INPUT_ROWS = rowsOf(
   {
     model: {
       flags: '--model <path|name>',
+      unless: ['--init-adapter', '--adapter'],
       help: 'Hugging Face model folder or name on the hub, or a config.json (random weights)',
     },
     train: {
@@ -50,7 +58,14 @@ export function planCommand(): Command {
   const command = new Command('plan').description(
     'show what a training run would train and cost (arithmetic, memory, time), before anything is spent',
   );
-  addRows(command.optionsGroup('Input:'), INPUT_ROWS);
+  command
+    .optionsGroup('Input:')
+    .option(
+      '--adapter <dir|name>',
+      'in place of a run: an adapter that answers texts; given several times, what one pass for all of them saves',
+      collect,
+    );
+  addRows(command, INPUT_ROWS);
   addRows(command.optionsGroup('Columns of the data:'), COLUMN_ROWS);
   addRows(command.optionsGroup('What is trained:'), METHOD_ROWS)
     .optionsGroup('Training:')
@@ -68,9 +83,14 @@ export function planCommand(): Command {
     'fused-lora plan --model roberta-base/',
     'fused-lora plan --model roberta-base/ --train train.tsv --batch-size 16,32 --r 4 --target-modules query,value',
     'fused-lora plan --model config.json --measure 0 --json plan.json',
+    'fused-lora plan --adapter intent/ --adapter toxic/ --adapter pii/',
   ]);
   return command.action(
     action(async (context, flags: PlanFlags) => {
+      if (flags.adapter !== undefined) {
+        refuseOthers(command);
+        return await planSharing(context, flags, flags.adapter);
+      }
       const options = withLora(flags, libraryOptions(ROWS, { ...flags })) as unknown as PlanTrainingOptions;
       const { batchSize: batchSizes, measure: measureSeconds } = flags;
       const plan = await planTraining({
@@ -85,6 +105,43 @@ export function planCommand(): Command {
       showFigures(flags.json, { command: 'plan', ...figures }, `${describe(plan)}${program}`);
     }),
   );
+}
+
+const OF_SHARING = ['adapter', 'model', 'offline', 'revision', 'maxLength', 'tokenizer', 'batchSize'];
+const OF_ALL = ['json', 'quiet', 'verbose', 'config'];
+
+/** Options of a run say nothing of adapters that are there already. */
+function refuseOthers(command: Command): void {
+  const idle = command.options.find((option) => {
+    const name = option.attributeName();
+    const source = command.getOptionValueSource(name);
+    return source !== undefined && source !== 'default' && ![...OF_SHARING, ...OF_ALL].includes(name);
+  });
+  if (!idle) return;
+  throw new FusedLoraError(
+    'INVALID_ARGUMENT',
+    `${idle.long} is of a run, and --adapter asks what trained adapters share. Leave one out.`,
+  );
+}
+
+/** What several adapters share, on texts of the largest length. */
+async function planSharing(context: CommandContext, flags: PlanFlags, adapter: string[]): Promise<void> {
+  const { model, offline, revision, maxLength, tokenizer, json } = flags;
+  if (adapter.length < 2) {
+    throw new FusedLoraError('INVALID_ARGUMENT', '--adapter: one adapter shares with no other; give it twice or more');
+  }
+  const chosen = compact({ model, offline, revision, maxLength, tokenizer });
+  const { textModel, names } = await openModelWith({ ...chosen, adapter }, context);
+  const [S = DEFAULT_BATCH_SIZE] = flags.batchSize;
+  const cost = sharedCost(textModel.model, names as string[], { T: S * textModel.maxLength, S, M: 0 });
+  textModel.model.dispose();
+  const gflop = (flops: number) => `${(flops / S / 1e9).toPrecision(4)} GFLOP`;
+  const text = [
+    `${cost.adapters.join(', ')}: ${cost.sharedLayers} of ${cost.layers} layers are shared by all`,
+    `a text of ${textModel.maxLength} tokens: ${gflop(cost.flops.each)} with a pass for each, ${gflop(cost.flops.shared)} with one for all (ratio ${cost.ratio.toFixed(2)})`,
+    '',
+  ];
+  showFigures(json, { command: 'plan', maxLength: textModel.maxLength, ...cost }, text.join('\n'));
 }
 
 function describe(plan: TrainingPlan): string {

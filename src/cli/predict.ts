@@ -14,14 +14,18 @@ import { chooseDevice, type DeviceOption } from '../graph/device';
 import type { PrecisionOption } from '../graph/precision';
 import { checkedThreshold } from '../metrics/probabilities';
 import { Classifier } from '../task/classify';
-import { addModelOptions, type ModelOptions, openModel } from './model';
+import { addModelOptions, type ModelOptions, openModelWith } from './model';
 import { addExamples, choice, type OutputOptions, thresholdOption } from './options';
 import { exampleLines, type LineFormat, linePieces, openText, PIECE } from './predict_input';
 import { openOutput } from './predict_output';
 import { action, type CommandContext } from './run';
 import { addGroup, addOutputOptions, columnsOf } from './table_options';
 
-interface PredictOptions extends ModelOptions, ColumnOptions, Pick<OutputOptions, 'quiet' | 'verbose'> {
+interface PredictOptions
+  extends Omit<ModelOptions, 'adapter'>,
+    ColumnOptions,
+    Pick<OutputOptions, 'quiet' | 'verbose'> {
+  adapter?: string[];
   file?: string[];
   format: LineFormat;
   output?: string;
@@ -45,12 +49,13 @@ export function predictCommand(): Command {
     )
     .option('--output <file>', 'write the JSON lines there (default: standard output)')
     .addOption(thresholdOption());
-  addGroup(addModelOptions(command), 'Device');
+  addGroup(addModelOptions(command, true), 'Device');
   addGroup(command, 'Columns of the data');
   addOutputOptions(command, { figures: false });
   addExamples(command, [
     'fused-lora predict --adapter my-adapter/ "what a lovely film" "far too long"',
     'fused-lora predict --adapter my-adapter/ --file reviews.tsv --output predictions.jsonl',
+    'fused-lora predict --adapter intent/ --adapter toxic/ --file messages.txt',
     'tail -f reviews.log | fused-lora predict --adapter my-adapter/ | jq .label',
   ]);
   return command.action(
@@ -62,14 +67,16 @@ export function predictCommand(): Command {
       // What the options alone show to be wrong is told before the model is read.
       checkedThreshold(threshold);
       chooseDevice(device);
-      const textModel = await openModel(options, context);
+      const { textModel, names } = await openModelWith(options, context);
       const output = openOutput(options.output);
       try {
         using classifier = new Classifier(textModel, compact({ device, precision, threshold, onNotice: context.say }));
         let count = 0;
         for await (const piece of inputOf(texts, options, textModel.model.task, context)) {
           count += piece.length;
-          const predictions = await classifier.predict(piece, context.signal);
+          const predictions = names
+            ? (await classifier.predictEach(piece, names, context.signal)).map((by) => ({ predictions: by }))
+            : await classifier.predict(piece, context.signal);
           const lines = predictions.map(
             (prediction, i) => `${printableJson({ ...inputIn(piece[i] as Example), ...prediction })}\n`,
           );

@@ -12,7 +12,9 @@ import { requiredOption } from './config_file';
 import { choice, integer, list, number, stepsOrEpoch } from './options';
 
 /** What a command says in place of the table. */
-export type RowChanges = Partial<Pick<OptionRow, 'flags' | 'help' | 'default' | 'says'>> & { required?: false };
+export type RowChanges = Partial<Pick<OptionRow, 'flags' | 'help' | 'default' | 'says' | 'unless'>> & {
+  required?: false;
+};
 
 /** Rows by their names in the library, in the order of the table, with what is said otherwise. */
 export function rowsOf(names: readonly string[], changes: Readonly<Record<string, RowChanges>> = {}): OptionRow[] {
@@ -77,8 +79,10 @@ export function addRows(command: Command, rows: readonly OptionRow[]): Command {
     const { kind, flags } = row;
     if (flags === undefined) continue;
     if (row.required) {
-      // Of the rows of this command alone: another one may not have it.
-      const unless = rows.some((one) => one.flags?.startsWith(`${row.unless} `)) ? row.unless : undefined;
+      // Of what this command has alone: another one may not have it.
+      const has = (flag: string) =>
+        rows.some((one) => one.flags?.startsWith(`${flag} `)) || command.options.some(({ long }) => long === flag);
+      const unless = row.unless?.filter(has);
       requiredOption(command, flags, helpOf(row), unless);
     } else if (typeof kind === 'object' && 'oneOf' in kind) command.addOption(choice(flags, helpOf(row), kind.oneOf));
     else {

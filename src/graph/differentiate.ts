@@ -1,5 +1,5 @@
 /**
- * Reverse mode on the graph: adds the backward pass of the output named 'loss'.
+ * Reverse mode on the graph: adds the backward pass of the output named 'loss', or of several.
  * What no trainable parameter needs is never built. Each op's gradient rule is in src/graph/ops.
  */
 import { FusedLoraError } from '../base/errors';
@@ -10,22 +10,26 @@ import type { Attributes, Graph, Node, Value, ValueType } from './value';
 /**
  * Adds backward nodes to `graph` and, to its forward nodes, the optional outputs that they read.
  * Parameter gradients are graph.gradient(parameter); a parameter used twice is an output of two
- * nodes, which add to it. Throws INVALID_ARGUMENT when there is no single loss or nothing to train.
+ * nodes, which add to it. Throws INVALID_ARGUMENT when there is no single loss or nothing to train;
+ * graphs that were joined (join.ts) have a loss each, and what they train is apart.
  */
 export function differentiate(graph: Graph): void {
-  const loss = findLoss(graph);
+  const losses = findLosses(graph);
   const pass = new BackwardPass(graph);
   const forward = [...graph.nodes];
+  const last = Math.max(...losses.map((loss) => forward.indexOf(loss)));
   // Nodes after the loss do not lead to it.
-  for (const node of forward.slice(0, forward.indexOf(loss) + 1).reverse()) pass.visit(node, node === loss);
+  for (const node of forward.slice(0, last + 1).reverse()) pass.visit(node, losses.includes(node));
   if (graph.trained.length === 0) throw nothingTrainable(graph);
 }
 
-function findLoss(graph: Graph): Node {
+function findLosses(graph: Graph): Node[] {
   const losses = graph.nodes.filter((node) => opByName(node.op).role === 'loss');
   const output = graph.outputs.get('loss');
-  const loss = losses[0];
-  if (losses.length !== 1 || !loss || loss.outputs[0] !== output) {
+  const joined = new Set([...graph.outputs].flatMap(([name, value]) => (name.startsWith('loss:') ? value : [])));
+  const isOne = losses.length === 1 && losses[0]?.outputs[0] === output;
+  const areJoined = joined.size === losses.length && losses.every(({ outputs: [y] }) => y && joined.has(y));
+  if (losses.length === 0 || !(isOne || areJoined)) {
     const made = losses.map((node) => placeOf(opByName(node.op), node)).join(', ') || 'none';
     throw new FusedLoraError(
       'INVALID_ARGUMENT',
@@ -33,7 +37,7 @@ function findLoss(graph: Graph): Node {
         `${output ? '' : " and no output 'loss'"}. Return crossEntropy(...), mse(...) or bceWithLogits(...) as 'loss' from forward()`,
     );
   }
-  return loss;
+  return losses;
 }
 
 function nothingTrainable(graph: Graph): FusedLoraError {

@@ -4,12 +4,14 @@
  * in manage.ts.
  */
 import { matchMany } from '../base/patterns';
+import type { TaskSettings } from '../base/tasks';
 import type { Module } from '../nn';
 import { fixInitialValues } from '../nn/init';
+import { HEADS } from './adapter_keys';
 import { invalidLora, type LoraConfig, type ResolvedLoraConfig, resolveLoraConfig } from './config';
 import { LoraLinear } from './lora_linear';
 import { findModulesToSave, findTargets, type MatchOptions, type Target } from './match';
-import { ModulesToSave } from './modules_to_save';
+import { ModulesToSave, outputsOf } from './modules_to_save';
 import { adapterEntry, adaptersOf, applyAdapters, loraLinears, savedModules } from './registry';
 
 /** Of {@link addAdapter}. */
@@ -28,6 +30,11 @@ export interface AddAdapterOptions {
    * whoever opens the adapter has no other values for them.
    */
   alsoSaved?: readonly string[];
+  /**
+   * What the adapter's head is for, where its task or labels are others than the model's: it gets a
+   * new head of as many outputs, and while it is active the model's task and labels are these.
+   */
+  head?: TaskSettings | undefined;
 }
 
 /** What an adapter would do to a model, found without changing anything. */
@@ -35,7 +42,10 @@ export interface AdapterPlan {
   config: ResolvedLoraConfig;
   targets: Target[];
   saved: string[];
-  /** Rows of saved embeddings that have another number of them than the model's, by path. */
+  /**
+   * Rows of saved embeddings, and outputs of saved heads, that have another number of them than the
+   * model's, by path.
+   */
   rows?: ReadonlyMap<string, number>;
 }
 
@@ -104,7 +114,30 @@ export function addAdapter(model: Module, config: LoraConfig, options: string | 
   const { alsoSaved = [] } = given;
   const within = (path: string, outer: string) => path === outer || path.startsWith(`${outer}.`);
   const implied = (saved: readonly string[]) => alsoSaved.filter((path) => !saved.some((one) => within(path, one)));
-  return applyPlan(model, planAdapter(model, config, name, { implied }), name, given);
+  const plan = planAdapter(model, config, name, { implied });
+  plan.rows = headRows(model, plan.saved, given.head);
+  return applyPlan(model, plan, name, given);
+}
+
+/**
+ * Outputs of heads that an adapter holds, by path, where they are others than the model's.
+ *
+ * @throws FusedLoraError INVALID_LORA where it holds no head that could have labels of its own.
+ */
+export function headRows(model: Module, saved: readonly string[], head: TaskSettings | undefined): Map<string, number> {
+  const rows = new Map<string, number>();
+  if (!head) return rows;
+  const outputs = saved.flatMap((path) => {
+    if (!HEADS.some((name) => path === name || path === `${name}.out_proj`)) return [];
+    const module = model.getSubmodule(path);
+    const last = outputsOf(module instanceof ModulesToSave ? module.original : module);
+    return last ? [[path, last.outFeatures] as const] : [];
+  });
+  if (outputs.length === 0) {
+    throw invalidLora('an adapter without a head of its own (modulesToSave) can not have labels of its own.');
+  }
+  for (const [path, count] of outputs) if (count !== head.numLabels) rows.set(path, head.numLabels);
+  return rows;
 }
 
 /** Carries out what {@link planAdapter} found. */
@@ -129,6 +162,10 @@ export function applyPlan(model: Module, plan: AdapterPlan, name: string, option
     const wrapped = module instanceof ModulesToSave ? module : new ModulesToSave(module);
     if (wrapped !== module) model.replaceChild(path, wrapped);
     wrapped.addAdapter(name, plan.rows?.get(path));
+    const copy = wrapped.modules_to_save.get(name) as Module;
+    for (const [at, parameter] of copy.namedParameters()) {
+      fixInitialValues(parameter, options.seed ?? 0, `${path}.${at}`);
+    }
   }
   const adapters = adaptersOf(model);
   adapters.entries.set(name, {
@@ -137,6 +174,7 @@ export function applyPlan(model: Module, plan: AdapterPlan, name: string, option
     saved,
     trainable: options.trainable ?? true,
     json: undefined,
+    head: options.head,
   });
   adapters.active = [name];
   adapters.disabled = false;

@@ -4,7 +4,16 @@
  */
 import { FusedLoraError } from '../base/errors';
 import type { Module } from '../nn';
-import { activeAdapters, adapterEntry, adaptersOf, headsOnce, loraLinears, savedModules } from './registry';
+import {
+  activeAdapters,
+  adapterEntry,
+  adaptersOf,
+  adoptHead,
+  headOf,
+  headsOnce,
+  loraLinears,
+  savedModules,
+} from './registry';
 
 /**
  * Adds adapters to the base weights, W = W₀ + s B A (in float64, rounded once), so that the model
@@ -71,6 +80,7 @@ function unwrap(model: Module, kept: readonly string[]): void {
     const copy = kept.map((name) => module.modules_to_save.get(name)).find((one) => one !== undefined);
     model.replaceChild(path, copy ?? module.original);
   }
+  adoptHead(model, headOf(model, kept));
   const adapters = adaptersOf(model);
   adapters.entries.clear();
   adapters.active = [];

@@ -2,9 +2,12 @@
  * PEFT's modules_to_save in the tree: a wrapper with one copy of a module for each adapter. Which
  * modules get one is found in match.ts.
  */
+import { FusedLoraError } from '../base/errors';
+import type { Parameter } from '../graph/parameter';
 import type { Value } from '../graph/value';
-import { Embedding, Module, ModuleDict } from '../nn';
-import { cloneModule } from '../nn/clone';
+import { Embedding, Linear, Module, ModuleDict } from '../nn';
+import { cloneModule, cloneParameter } from '../nn/clone';
+import { hasInitialValues, startedAnew } from '../nn/init';
 
 /**
  * A module that each adapter trains a copy of (the head, an embedding), in its place in the tree.
@@ -33,14 +36,12 @@ export class ModulesToSave extends Module {
   /**
    * Adds an adapter's own copy of the module.
    *
-   * @param rows of an embedding that has another number of them than the original.
+   * @param rows of an embedding, or outputs of a head, that has another number of them than the
+   * original.
    */
   addAdapter(name: string, rows?: number): void {
     const { original } = this;
-    const copy =
-      rows !== undefined && original instanceof Embedding
-        ? new Embedding(rows, original.embeddingDim, { paddingIndex: original.paddingIndex })
-        : cloneModule(original);
+    const copy = rows === undefined ? cloneModule(original) : copyOfSize(original, rows);
     copy.train(original.training);
     this.modules_to_save.set(name, copy);
   }
@@ -65,6 +66,37 @@ export class ModulesToSave extends Module {
   forward(x: Value, ...rest: unknown[]): Value {
     return this.current.call(x, ...rest);
   }
+}
+
+/** The Linear that gives a head's outputs: the head itself, or the last one in it. */
+export function outputsOf(head: Module): Linear | undefined {
+  const last = head instanceof Linear ? head : (head as { out_proj?: unknown }).out_proj;
+  return last instanceof Linear ? last : undefined;
+}
+
+/** A copy with other rows of an embedding, or other outputs of a head, whose last Linear is new. */
+function copyOfSize(original: Module, rows: number): Module {
+  if (original instanceof Embedding) {
+    return new Embedding(rows, original.embeddingDim, { paddingIndex: original.paddingIndex });
+  }
+  const last = outputsOf(original);
+  if (!last) throw new FusedLoraError('INTERNAL', `${original.path}: is no head, and can not have ${rows} outputs`);
+  const { inFeatures, weight, bias } = last;
+  const outputs = new Linear(inFeatures, rows, {
+    weight: anew(weight, [rows, inFeatures]),
+    bias: bias ? anew(bias, [rows]) : false,
+  });
+  if (last === original) return outputs;
+  // What else is new in the head begins with this adapter too.
+  const copy = cloneModule(original, (p) => (hasInitialValues(p) ? anew(p, p.shape) : cloneParameter(p)));
+  copy.replaceChild('out_proj', outputs);
+  return copy;
+}
+
+function anew(parameter: Parameter, shape: readonly number[]): Parameter {
+  const started = startedAnew(parameter, shape);
+  if (started) return started;
+  throw new FusedLoraError('INTERNAL', `${parameter.name}: has no initial values to begin with anew`);
 }
 
 /** Own properties of a module, and what its classes below Module give. */

@@ -7,6 +7,7 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { FusedLoraError } from '../base/errors';
 import { printable } from '../base/printable';
+import type { TaskSettings } from '../base/tasks';
 import type { Parameter } from '../graph/parameter';
 import { writeFileAtomic, writeFolderAtomic } from '../io/atomic';
 import { type JsonObject, readJsonObject } from '../io/json';
@@ -16,11 +17,11 @@ import { Embedding, type Module } from '../nn';
 import { stateMismatch } from '../nn/state';
 import { HEADS, impliedModules, PREFIX, plainKeys, rooted, rootOf } from './adapter_keys';
 import { type LoraConfig, readingFrom } from './config';
-import { type AdapterPlan, applyPlan, type PlanOptions, planAdapter } from './inject';
+import { type AdapterPlan, applyPlan, headRows, type PlanOptions, planAdapter } from './inject';
 import { ModulesToSave } from './modules_to_save';
 import { configFromPeft, configToPeft, headIsTarget } from './peft_config';
 import { checkPeftFields } from './peft_fields';
-import { adapterEntry } from './registry';
+import { adapterEntry, headSettings } from './registry';
 
 /** The key of a parameter in adapter_model.safetensors: PEFT's prefix, and no adapter name. */
 export function peftNameOf(parameterPath: string): string {
@@ -60,7 +61,9 @@ function expectedShapes(model: Module, plan: AdapterPlan): Map<string, readonly 
     const original = module instanceof ModulesToSave ? module.original : module;
     for (const [at, parameter] of original.namedParameters()) {
       const [rows, ...rest] = parameter.shape;
-      shapes.set(`${PREFIX}${head}.${at}`, [plan.rows?.get(head) ?? (rows as number), ...rest]);
+      // Of a head its last layer alone.
+      const own = /^(?:out_proj\.)?(?:weight|bias)$/.test(at) ? plan.rows?.get(head) : undefined;
+      shapes.set(`${PREFIX}${head}.${at}`, [own ?? (rows as number), ...rest]);
     }
   }
   const adapted = new Set(targets.map((target) => target.path));
@@ -98,8 +101,7 @@ export interface SaveAdapterOptions {
 export function saveAdapter(model: Module, dir: string, options: string | SaveAdapterOptions = {}): string {
   const { name = 'default', baseModel, revision, extra } = typeof options === 'string' ? { name: options } : options;
   const entry = adapterEntry(model, name);
-  const task = (model as { task?: unknown }).task;
-  const json = configToPeft(entry, { baseModel, revision, task: typeof task === 'string' ? task : undefined });
+  const json = configToPeft(entry, { baseModel, revision, task: headSettings(model, name)?.task });
   const tensors = [...adapterParameters(model, name)].map(([key, parameter]): [string, TensorData] => [
     key,
     { dtype: 'F32', shape: parameter.shape, data: () => parameter.data() },
@@ -123,6 +125,11 @@ export interface LoadAdapterOptions {
    * Told what is taken in another way than the file may mean it. Default: a warning of the process.
    */
   onNotice?: ((line: string) => void) | undefined;
+  /**
+   * What the adapter's head is for, where its task or labels are others than the model's. While it
+   * is active the model's task and labels are these. Default: what the model's own is for.
+   */
+  head?: TaskSettings | undefined;
 }
 
 /**
@@ -210,7 +217,7 @@ export function addLoadedAdapter(
 ): string[] {
   const { name = 'default', trainable = false, json } = options;
   const plan = planAdapter(model, config, name, options.plan);
-  plan.rows = resizedEmbeddings(model, plan.saved, tensors);
+  plan.rows = new Map([...resizedEmbeddings(model, plan.saved, tensors), ...headRows(model, plan.saved, options.head)]);
   const expected = expectedShapes(model, plan);
   const missing = [...expected.keys()].filter((key) => !tensors.has(key));
   const unexpected = [...tensors.keys()].filter((key) => !expected.has(key));
@@ -234,7 +241,7 @@ export function addLoadedAdapter(
     );
   }
   if (options.plan?.root) inPaths(plan);
-  const adapted = applyPlan(model, plan, name, { trainable });
+  const adapted = applyPlan(model, plan, name, { trainable, head: options.head });
   for (const [key, parameter] of adapterParameters(model, name)) {
     const info = tensors.get(key) as TensorInfo;
     parameter.setSource(tensorSource(info));

@@ -3,6 +3,7 @@
  * inject.ts and peft_files.ts.
  */
 import { FusedLoraError } from '../base/errors';
+import type { TaskSettings } from '../base/tasks';
 import type { JsonObject } from '../io/json';
 import type { Module } from '../nn';
 import { invalidLora, type ResolvedLoraConfig } from './config';
@@ -31,6 +32,41 @@ export interface AdapterEntry {
   trainable: boolean;
   /** adapter_config.json that it came from, whose unknown fields are written back. */
   json: JsonObject | undefined;
+  /** What its head is for, where that is not what the model's own is for. */
+  head: TaskSettings | undefined;
+}
+
+/** A model whose head is for something; src/models has them. */
+interface HeadedModel {
+  /** Of its own head. */
+  ownSettings: TaskSettings;
+  /** Of the head of the active adapter, where it is another. */
+  headSettings: TaskSettings | undefined;
+}
+
+const isHeaded = (model: object): model is HeadedModel => 'headSettings' in model && 'ownSettings' in model;
+
+/** What an adapter's head is for; of undefined, the model's own. */
+export function headSettings(model: Module, name: string | undefined): TaskSettings | undefined {
+  const own = isHeaded(model) ? model.ownSettings : undefined;
+  return (name === undefined ? undefined : adapterEntry(model, name).head) ?? own;
+}
+
+/** Makes what an adapter's head is for the model's own: the head that it has from now on. */
+export function adoptHead(model: Module, settings: TaskSettings | undefined): void {
+  if (!isHeaded(model)) return;
+  model.headSettings = undefined;
+  if (settings) model.ownSettings = settings;
+}
+
+/** The model says what the first head of these adapters is for. */
+function setHead(model: Module, names: readonly string[]): void {
+  if (isHeaded(model)) model.headSettings = headOf(model, names);
+}
+
+/** What the head of the first of these adapters that has one is for, where that is another. */
+export function headOf(model: Module, names: readonly string[]): TaskSettings | undefined {
+  return names.map((name) => adaptersOf(model).entries.get(name)?.head).find((head) => head !== undefined);
 }
 
 interface ModelAdapters {
@@ -103,6 +139,7 @@ export function headsOnce(model: Module, names: readonly string[]): void {
 export function applyAdapters(model: Module): void {
   const { entries } = adaptersOf(model);
   const active = activeAdapters(model);
+  setHead(model, active);
   model.requiresGrad_(false);
   const trained = active.filter((name) => entries.get(name)?.trainable);
   for (const [, module] of loraLinears(model)) {
@@ -139,8 +176,10 @@ export function withAdaptersFor<R>(model: Module, names: readonly string[], body
   try {
     for (const [layer] of layers) layer.active = names.filter((name) => layer.adapters.has(name));
     for (const [module] of saved) module.active = names.find((name) => module.modules_to_save.get(name));
+    setHead(model, names);
     return body();
   } finally {
+    setHead(model, activeAdapters(model));
     for (const [layer, active] of layers) layer.active = active;
     for (const [module, active] of saved) module.active = active;
   }

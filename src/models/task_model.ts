@@ -11,18 +11,30 @@ import type { EncoderModel } from './encoder';
 
 /** An encoder with a head, as transformers names it. */
 export abstract class TaskModel extends Model implements TaskSettings {
-  readonly task: Task;
-  readonly numLabels: number;
-  labelNames: string[];
+  /**
+   * What the head of the active adapter is for, where it is another than the model's: task, outputs
+   * and labels are those of the head that answers. Set by src/lora.
+   */
+  headSettings: TaskSettings | undefined = undefined;
 
   constructor(
     readonly config: EncoderConfig,
-    settings: TaskSettings,
+    /** What the model's own head is for. */
+    public ownSettings: TaskSettings,
   ) {
     super();
-    this.task = settings.task;
-    this.numLabels = settings.numLabels;
-    this.labelNames = settings.labelNames;
+  }
+
+  get task(): Task {
+    return (this.headSettings ?? this.ownSettings).task;
+  }
+
+  get numLabels(): number {
+    return (this.headSettings ?? this.ownSettings).numLabels;
+  }
+
+  get labelNames(): string[] {
+    return (this.headSettings ?? this.ownSettings).labelNames;
   }
 
   /** The encoder: `this.roberta` or `this.bert`. */

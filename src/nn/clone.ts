@@ -18,15 +18,17 @@ export function cloneParameter(parameter: Parameter): Parameter {
  * A copy of a module and all below, with parameters of its own of the same values. Parameters and
  * children shared inside are shared inside the copy. Properties that are neither are taken as they
  * are; private fields (`#name`) are not copied.
+ *
+ * @param copyParameter what a parameter of the copy is.
  */
-export function cloneModule<M extends Module>(module: M): M {
+export function cloneModule<M extends Module>(module: M, copyParameter = cloneParameter): M {
   const done = new Map<unknown, unknown>();
   const copy = (value: unknown): unknown => {
     if (!(value instanceof Module || value instanceof Parameter)) return value;
     const known = done.get(value);
     if (known) return known;
     if (value instanceof Parameter) {
-      const parameter = cloneParameter(value);
+      const parameter = copyParameter(value);
       done.set(value, parameter);
       return parameter;
     }

@@ -98,7 +98,7 @@ class InitialSource implements ParameterSource {
   parameter!: Parameter;
 
   constructor(
-    private readonly initializer: Initializer,
+    readonly initializer: Initializer,
     private readonly shape: readonly number[],
   ) {}
 
@@ -129,6 +129,17 @@ export function initializedParameter(shape: readonly number[], initializer: Init
   source.parameter = parameter;
   sources.set(parameter, source);
   return parameter;
+}
+
+/**
+ * A parameter that starts as another one did, with a seed and path of its own.
+ *
+ * @param shape default: the same.
+ * @returns undefined for one that was not made with initial values.
+ */
+export function startedAnew(parameter: Parameter, shape = parameter.shape): Parameter | undefined {
+  const initializer = sources.get(parameter)?.initializer;
+  return initializer && initializedParameter(shape, initializer);
 }
 
 /** Whether a parameter still has the values that it began with: nothing was loaded or trained. */

@@ -5,6 +5,7 @@
 import { FusedLoraError } from '../base/errors';
 import { checkKeys } from '../base/options';
 import { shown } from '../base/shown';
+import type { TaskSettings } from '../base/tasks';
 import { numberCut } from '../data/batch/sources';
 import { type Example, isTokenExample, requireObject, type TokenExample, textExamples } from '../data/examples/example';
 import { encodeExamples, isEmptyText } from '../data/tokenize/encode';
@@ -14,10 +15,12 @@ import { chooseDevice, type DeviceOption } from '../graph/device';
 import type { BackendName } from '../graph/parameter';
 import type { PrecisionOption } from '../graph/precision';
 import { adapterNames } from '../lora';
+import { adapterEntry, headSettings } from '../lora/registry';
 import { type Prediction, predictText, predictWords } from '../metrics/predictions';
 import { checkedThreshold } from '../metrics/probabilities';
-import { defaultAdapter, MixedEvaluator } from './mixed_evaluator';
+import { defaultAdapter, MixedEvaluator, type MixedEvaluatorOptions } from './mixed_evaluator';
 import { ModelEvaluator } from './model_evaluator';
+import { SharedEvaluator } from './shared_evaluator';
 import { notesOnPairs, requireTrained, type TextModel } from './text_model';
 
 /** Of {@link Classifier}. */
@@ -40,6 +43,9 @@ export interface ClassifierOptions {
   onNotice?: ((line: string) => void) | undefined;
 }
 
+/** Programs for lists of adapters that are kept. */
+const KEPT_LISTS = 8;
+
 const CLASSIFIER_KEYS: Record<keyof ClassifierOptions | 'signal', true> = {
   device: true,
   precision: true,
@@ -50,13 +56,22 @@ const CLASSIFIER_KEYS: Record<keyof ClassifierOptions | 'signal', true> = {
   signal: true,
 };
 
+/** Texts as they are run, and what makes a prediction of the logits of one of them. */
+interface EncodedTexts {
+  encoded: readonly EncodedExample[];
+  predict(logits: Float32Array, text: number, settings: TaskSettings): Prediction;
+}
+
 /** A program for predictions, kept between calls. Dispose of it when done; the model stays. */
 export class Classifier {
   private readonly evaluator: ModelEvaluator;
   /** For texts that name an adapter, made when the first comes. */
   private mixed: MixedEvaluator | undefined;
+  /** For texts that several adapters answer, by the list of those. */
+  private readonly shared = new Map<string, SharedEvaluator>();
+  /** What the head is for that was active when the program was made. */
+  private readonly settings: TaskSettings;
   private readonly tokenBudget: number;
-  private readonly threshold: number;
   private readonly backend: BackendName;
   private cut = 0;
   private empty = 0;
@@ -67,12 +82,14 @@ export class Classifier {
     private readonly options: ClassifierOptions = {},
   ) {
     checkKeys('Classifier', options, CLASSIFIER_KEYS);
-    this.threshold = checkedThreshold(options.threshold ?? textModel.threshold);
+    checkedThreshold(options.threshold ?? textModel.threshold);
     requireTrained(textModel, 'Classifier');
     const { backend } = chooseDevice(options.device);
     const { precision = 'auto' } = options;
     this.backend = backend;
     this.evaluator = new ModelEvaluator(textModel.model, { backend, precision, loss: false });
+    const { task, numLabels, labelNames, headSettings: head } = textModel.model;
+    this.settings = { task, numLabels, labelNames, threshold: head?.threshold };
     this.tokenBudget = Math.max(options.tokenBudget ?? 4096, textModel.maxLength);
   }
 
@@ -87,32 +104,54 @@ export class Classifier {
    * company it comes.
    */
   async predict(texts: readonly (string | Example)[], signal?: AbortSignal): Promise<Prediction[]> {
-    if (!Array.isArray(texts)) {
+    if (Array.isArray(texts) && texts.length === 0) return [];
+    const { encoded, predict } = await this.encode(texts, signal);
+    const named = texts.map((text) => (typeof text === 'string' ? undefined : text.adapter));
+    if (named.every((name) => name === undefined)) {
+      const { logits } = await this.evaluator.run(encoded, { tokenBudget: this.tokenBudget }, signal);
+      return logits.map((one, i) => predict(one, i, this.settings));
+    }
+    const { model } = this.textModel;
+    const otherwise = named.includes(undefined) ? defaultAdapter(model) : undefined;
+    const adapters = named.map((name) => (name === undefined ? otherwise : (name ?? undefined)));
+    this.mixed ??= new MixedEvaluator(model, adapterNames(model), this.programOptions);
+    const logits = await this.mixed.run(encoded, adapters, this.tokenBudget, signal);
+    return logits.map((one, i) => predict(one, i, headSettings(model, adapters[i]) as TaskSettings));
+  }
+
+  /**
+   * Each text by each of several adapters, with the head of each. What the adapters share runs once
+   * for all of them: embeddings and every layer below the first one that any of them changes.
+   *
+   * @param texts as of {@link predict}; none of them names an adapter.
+   * @param adapters of the model: `['intent', 'toxic', 'pii']`.
+   * @throws FusedLoraError as {@link predict}; INVALID_ARGUMENT for adapters that are none of the
+   * model's.
+   * @returns one object a text, in their order, with a prediction by the name of each adapter: the
+   * same bits as with that adapter alone.
+   */
+  async predictEach(
+    texts: readonly (string | Example)[],
+    adapters: readonly string[],
+    signal?: AbortSignal,
+  ): Promise<Record<string, Prediction>[]> {
+    const { model } = this.textModel;
+    const names = checkedNames(model, adapters);
+    if (Array.isArray(texts) && texts.length === 0) return [];
+    const { encoded, predict } = await this.encode(texts, signal);
+    const own = texts.findIndex((text) => typeof text !== 'string' && text.adapter !== undefined);
+    if (own >= 0) {
       throw new FusedLoraError(
         'INVALID_ARGUMENT',
-        `predict: texts is ${shown(texts)}; it must be a list, of one text too: predict(['a text'])`,
+        `text ${own} names an adapter, and all of ${names.join(', ')} are to answer it. Leave one of the two out.`,
       );
     }
-    if (texts.length === 0) return [];
-    const { model, tokenizer, maxLength, truncationSide } = this.textModel;
-    const shared = { maxLength, truncationSide, signal };
-    if (model.task === 'token-classification') {
-      const sentences = texts.map((text, i) => {
-        if (typeof text === 'string') return inWords(text);
-        requireObject(text, i);
-        return isTokenExample(text) ? text : inWords(text.text);
-      });
-      const encoded = await encodeTokenExamples(sentences, tokenizer, shared);
-      this.count(encoded);
-      const logits = await this.logitsOf(encoded, texts, signal);
-      return encoded.map(({ firstPieces }, i) => predictWords(logits[i]!, model, sentences[i]!.tokens, firstPieces));
-    }
-    const examples = texts.map((text) => (typeof text === 'string' ? { text } : text));
-    const encoded = await encodeExamples(textExamples(examples, model.task), tokenizer, shared);
-    this.count(encoded);
-    this.countEmpty(examples);
-    for (const note of notesOnPairs(this.textModel.pairs, examples)) this.tell(note);
-    return (await this.logitsOf(encoded, texts, signal)).map((logits) => predictText(logits, model, this.threshold));
+    const logits = await this.sharedBy(names).run(encoded, { tokenBudget: this.tokenBudget }, signal);
+    const answers = names.map((name) => {
+      const settings = headSettings(model, name) as TaskSettings;
+      return [name, logits.get(name)!.map((one, i) => predict(one, i, settings))] as const;
+    });
+    return texts.map((_, i) => Object.fromEntries(answers.map(([name, all]) => [name, all[i] as Prediction])));
   }
 
   /** How many of the texts so far were longer than the model's maxLength and lost tokens. */
@@ -151,6 +190,7 @@ export class Classifier {
   dispose(): void {
     this.evaluator.dispose();
     this.mixed?.dispose();
+    for (const one of this.shared.values()) one.dispose();
   }
 
   /** For `using`. */
@@ -158,22 +198,70 @@ export class Classifier {
     this.dispose();
   }
 
-  private async logitsOf(
-    encoded: readonly EncodedExample[],
-    texts: readonly (string | Example)[],
-    signal?: AbortSignal,
-  ): Promise<Float32Array[]> {
-    const named = texts.map((text) => (typeof text === 'string' ? undefined : text.adapter));
-    if (named.some((name) => name !== undefined)) {
-      const { model } = this.textModel;
-      const { precision } = this.options;
-      const otherwise = named.includes(undefined) ? defaultAdapter(model) : undefined;
-      this.mixed ??= new MixedEvaluator(model, adapterNames(model), { backend: this.backend, precision });
-      const adapters = named.map((name) => (name === undefined ? otherwise : (name ?? undefined)));
-      return await this.mixed.run(encoded, adapters, this.tokenBudget, signal);
-    }
-    return (await this.evaluator.run(encoded, { tokenBudget: this.tokenBudget }, signal)).logits;
+  private get programOptions(): MixedEvaluatorOptions {
+    return { backend: this.backend, precision: this.options.precision };
   }
+
+  /** The program for a list of adapters; of many lists the last ones are kept. */
+  private sharedBy(names: readonly string[]): SharedEvaluator {
+    const key = names.join();
+    const known = this.shared.get(key) ?? new SharedEvaluator(this.textModel.model, names, this.programOptions);
+    this.shared.delete(key);
+    this.shared.set(key, known);
+    const [oldest] = this.shared.keys();
+    if (this.shared.size > KEPT_LISTS && oldest !== undefined) {
+      this.shared.get(oldest)?.dispose();
+      this.shared.delete(oldest);
+    }
+    return known;
+  }
+
+  private async encode(texts: readonly (string | Example)[], signal?: AbortSignal): Promise<EncodedTexts> {
+    if (!Array.isArray(texts)) {
+      throw new FusedLoraError(
+        'INVALID_ARGUMENT',
+        `predict: texts is ${shown(texts)}; it must be a list, of one text too: predict(['a text'])`,
+      );
+    }
+    const { model, tokenizer, maxLength, truncationSide } = this.textModel;
+    const shared = { maxLength, truncationSide, signal };
+    if (model.task === 'token-classification') {
+      const sentences = texts.map((text, i) => {
+        if (typeof text === 'string') return inWords(text);
+        requireObject(text, i);
+        return isTokenExample(text) ? text : inWords(text.text);
+      });
+      const encoded = await encodeTokenExamples(sentences, tokenizer, shared);
+      this.count(encoded);
+      return {
+        encoded,
+        predict: (logits, i, settings) => predictWords(logits, settings, sentences[i]!.tokens, encoded[i]!.firstPieces),
+      };
+    }
+    const examples = texts.map((text) => (typeof text === 'string' ? { text } : text));
+    const encoded = await encodeExamples(textExamples(examples, model.task), tokenizer, shared);
+    this.count(encoded);
+    this.countEmpty(examples);
+    for (const note of notesOnPairs(this.textModel.pairs, examples)) this.tell(note);
+    const { threshold } = this.options;
+    return {
+      encoded,
+      predict: (logits, _, settings) =>
+        predictText(logits, settings, threshold ?? settings.threshold ?? this.textModel.threshold),
+    };
+  }
+}
+
+/** @throws FusedLoraError INVALID_ARGUMENT for what is no list of adapters of the model. */
+function checkedNames(model: TextModel['model'], adapters: readonly string[]): readonly string[] {
+  if (!Array.isArray(adapters) || adapters.length === 0) {
+    throw new FusedLoraError(
+      'INVALID_ARGUMENT',
+      `adapters is ${shown(adapters)}; it must be a list of the model's adapters: ${adapterNames(model).join(', ') || 'it has none'}`,
+    );
+  }
+  for (const name of adapters) adapterEntry(model, name);
+  return [...new Set(adapters)];
 }
 
 /** The words of a text: what blanks divide. */
@@ -185,8 +273,21 @@ function inWords(text: string): TokenExample {
 export async function classify(
   textModel: TextModel,
   texts: readonly (string | Example)[],
-  options: ClassifierOptions & { signal?: AbortSignal } = {},
-): Promise<Prediction[]> {
+  options?: ClassifierOptions & { signal?: AbortSignal; adapters?: undefined },
+): Promise<Prediction[]>;
+/** {@link Classifier.predictEach} for a single call: each text by each of the adapters. */
+export async function classify(
+  textModel: TextModel,
+  texts: readonly (string | Example)[],
+  options: ClassifierOptions & { signal?: AbortSignal; adapters: readonly string[] },
+): Promise<Record<string, Prediction>[]>;
+export async function classify(
+  textModel: TextModel,
+  texts: readonly (string | Example)[],
+  { adapters, ...options }: ClassifierOptions & { signal?: AbortSignal; adapters?: readonly string[] | undefined } = {},
+): Promise<Prediction[] | Record<string, Prediction>[]> {
   using classifier = new Classifier(textModel, options);
-  return await classifier.predict(texts, options.signal);
+  return adapters === undefined
+    ? await classifier.predict(texts, options.signal)
+    : await classifier.predictEach(texts, adapters, options.signal);
 }

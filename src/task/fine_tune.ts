@@ -1,64 +1,16 @@
 /**
- * The whole job in one call: load, wrap, train, evaluate, save.
- * What it can be told is in options/; each part of the job is in a file of its own beside this one.
+ * Fine-tuning in one call: one run, or several at once on one frozen base.
+ * A run itself is fine_tune_run.ts; how steps of several are shared is src/train/shared_steps.ts.
  */
-import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { numberCut, sourceOf, sourceOfTraining } from '../data/batch/sources';
-import { encodeFor, noteOnEmptyTexts } from '../data/tokenize/encode_for_task';
-import { Parameter } from '../graph/parameter';
-import type { Precision } from '../graph/precision';
-import { checkOutput } from '../io/find_model';
-import { parameterTable, saveAdapter } from '../lora';
-import { adapterEntry } from '../lora/registry';
-import { analyzeErrors } from '../metrics/error_analysis';
-import type { Evaluation } from '../metrics/evaluation';
-import { measure } from '../metrics/measure';
-import { saveModel } from '../models';
-import { type LossOptions, trace } from '../nn';
-import { RunLog } from '../report/run_log';
-import { listCheckpoints } from '../train/checkpoint';
-import { Evaluator } from '../train/evaluate';
-import type { RunEvent } from '../train/events';
-import { prepareOutput } from '../train/output';
-import { runIdentity } from '../train/run_identity';
-import { Trainer, type TrainResult } from '../train/trainer';
-import { describeMeaning, type Found, type MeaningFigures, meaningFigures } from './meaning/describe';
-import { writeRecord, writeTokenizer } from './meaning/record';
-import { applyMethod, kindOf, nameOfMethod } from './method';
-import { checkOutputDir } from './options/check_options';
-import type { FineTuneOptions, LossChoice } from './options/fine_tune_options';
-import { type ResolvedFineTune, resolveFineTune } from './options/resolve_fine_tune';
-import { dataFacts, lengthsOf, settingsFrom, startEvent } from './run_facts';
-import { identityOfAdapter } from './start/adapter_folder';
-import { newWeightsOfRun, openForTraining } from './start/open_for_training';
-import type { TextModel } from './text_model';
+import { FusedLoraError } from '../base/errors';
+import { SharedSteps } from '../train/shared_steps';
+import { type FineTuneResult, runFineTune } from './fine_tune_run';
+import type { FineTuneOptions } from './options/fine_tune_options';
+import { SharedBase } from './shared_base';
 
+export type { FineTuneResult } from './fine_tune_run';
 export type { FineTuneOptions, FineTuneTask } from './options/fine_tune_options';
-
-/** What {@link fineTune} did, and the model. */
-export interface FineTuneResult {
-  method: string;
-  labelNames: string[];
-  /** What the model means, and who said so: see docs/meaning.md. */
-  meaning: MeaningFigures;
-  parameters: { total: number; learnable: number };
-  /** Numbers of examples; of a stream that is read once, null. */
-  examples: { train: number | null; dev: number };
-  /** Why this device: `cpu (avx512, 2 threads): …`. */
-  device: string;
-  /** What products were computed in. */
-  precision: Precision;
-  training: TrainResult;
-  /** Of the saved state on `dev`; absent without it. */
-  metrics?: Record<string, number>;
-  /** What was written. */
-  output: { kind: 'adapter' | 'model'; folder: string; bytes: number };
-  /** The report, where one was asked for and could be written. */
-  report?: string;
-  /** The trained model, for `classify` and more; dispose of `textModel.model` when done. */
-  textModel: TextModel;
-}
 
 /**
  * Fine-tunes an encoder on labelled texts, or sentences in words with a label each, and writes a
@@ -71,171 +23,68 @@ export interface FineTuneResult {
  * INVALID_DATA for an unknown label, naming the row; FILE_NOT_WRITABLE before anything is computed;
  * NON_FINITE_LOSS; ABORTED after a checkpoint; and what loading and wrapping throw.
  */
-export async function fineTune(options: FineTuneOptions): Promise<FineTuneResult> {
-  const run = resolveFineTune(options);
-  checkOutputDir(options.outputDir);
-  const { outputDir, report: wantsReport = false, resume, overwrite, onNotice = () => {} } = options;
-  const named = typeof run.model === 'object' ? run.model : { baseModel: run.model };
-  const from = run.adapter === undefined ? named : { ...named, adapter: run.adapter.place };
-  checkOutput(outputDir, kindOf(run.method), from);
-  using _lock = prepareOutput(outputDir, { resume, overwrite });
-  const log = new RunLog(outputDir, { report: wantsReport, onNotice });
-  const { seed } = run.modelSettings;
-  const { method, precision, backend, sizes, loss } = run;
-  const { signal } = run.hub;
-  const opened = await openForTraining(run, log);
-  const { textModel, data, labels } = opened;
-  const { model, meaning } = textModel;
-  onNotice(`device: ${run.device}, precision ${precision}`);
-
-  const resumed = resume ? listCheckpoints(outputDir).at(-1)?.path : undefined;
-  const newWeights = newWeightsOfRun(textModel, resumed, onNotice);
-  const newModules = newWeights.map(({ path }) => path);
-  const kind = applyMethod(model, run, newModules);
-  const { total, learnable } = parameterTable(model);
-  const { shuffleWindow } = run.data;
-  const { source: train, cut } = await log.timed('encoding', () =>
-    sourceOfTraining(data, textModel, { ...sizes, seed, shuffleWindow }, signal),
-  );
-  const dev =
-    data.dev && (await log.timed('encoding', () => encodeFor(textModel, data.dev!, signal, undefined, 'take')));
-  const note = noteOnEmptyTexts(data.dev ?? []);
-  if (note) onNotice(note);
-  const evaluation = dev && sourceOf(model, dev, { ...sizes, shuffle: false });
-  const examples = { train: train.singlePass ? null : train.numExamples, dev: dev?.length ?? 0 };
-  const found: Found = {
-    labels,
-    newWeights,
-    ...(cut !== undefined && { train: { texts: train.numExamples, cut } }),
-    ...(dev && { dev: { texts: dev.length, cut: numberCut(dev) } }),
-  };
-  for (const line of describeMeaning(meaning, found)) onNotice(line);
-  if (data.split) onNotice(`${examples.dev} of ${examples.dev + train.numExamples} examples set aside to measure on`);
-  const lossOptions = lossOptionsOf(loss);
-  using trainer = new Trainer({
-    ...run.trainer,
-    outputDir,
-    identity: runIdentity(model, {
-      method,
-      lora: run.lora?.resolved,
-      'initial adapter (a checksum)': run.adapter && identityOfAdapter(textModel.adapter as string),
-      labelSmoothing: loss.labelSmoothing,
-      classWeights: loss.classWeights,
-    }),
-    trace: (o) => trace(model, { ...o, lossOptions }),
-    backend,
-    callbacks: [
-      log.callbacks,
-      ...(run.trainer.maxSteps === undefined ? [tellFewSteps(onNotice)] : []),
-      ...(run.trainer.callbacks ?? []),
-    ],
-    ...(evaluation && { evaluate: () => evaluateDev() }),
-  });
-  using evaluator = evaluation && new Evaluator({ trace: (o) => trace(model, o), backend, precision });
-  let last: Evaluation | undefined;
-  const evaluateDev = () =>
-    log.timed('evaluation', async () => {
-      last = await evaluator!.run(evaluation!, signal);
-      return measure(model, last, dev!);
-    });
-
-  // Whatever options and data make impossible has been told by now.
-  log.start(
-    startEvent(model, {
-      task: model.task,
-      method: nameOfMethod(method),
-      seed,
-      device: run.device,
-      settings: loggedSettings(run, textModel),
-      labelNames: model.labelNames,
-      meaning: meaningFigures(meaning, found),
-      data: { train: dataFacts(train.lengthsOfExamples()), ...(dev && { dev: dataFacts(lengthsOf(dev)) }) },
-    }),
-  );
-  try {
-    const training = await trainer.train(train);
-    log.add('training', training.seconds);
-    // What was measured last may be neither the best state, which is the one that is kept, nor of
-    // this process.
-    const stale =
-      training.metrics === undefined || (training.bestStep !== null && training.bestStep !== training.steps);
-    const metrics = evaluation ? (stale ? await evaluateDev() : training.metrics) : undefined;
-    const output = await log.timed('saving', () => save(textModel, kind, outputDir, precision));
-    if (last) log.errors(training.bestStep ?? training.steps, analyzeErrors(model, last, dev!, data.dev!));
-    const reportFile = log.end({ ...(metrics && { metrics }), output, training: { ...training } });
-    return {
-      method: nameOfMethod(method),
-      labelNames: model.labelNames,
-      meaning: meaningFigures(meaning, found),
-      parameters: { total, learnable },
-      examples,
-      device: run.device,
-      precision,
-      training,
-      ...(metrics && { metrics }),
-      output,
-      ...(reportFile !== undefined && { report: reportFile }),
-      textModel,
-    };
-  } catch (error) {
-    log.stop(error);
-    throw error;
-  }
-}
-
+export async function fineTune(options: FineTuneOptions): Promise<FineTuneResult>;
 /**
- * Defaults are for thousands of examples; whoever begins with fifty should be told why nothing was
- * learnt.
+ * Several runs at once, each with its own options and output folder. Each ends with the same bytes
+ * as alone. Steps on the same batch run together: runs on the same texts with the same seed and
+ * batch size, whatever their labels, tasks, rates, ranks and modules are. What their models have in
+ * common then runs once: the base below the first layer that one of them changes.
+ *
+ * @throws FusedLoraError as for one run, with the number of the run that failed; the others are
+ * stopped then, after a checkpoint.
  */
-const FEW_STEPS = 20;
-
-/** @param onNotice told where a run that was not given its number of steps has few. */
-function tellFewSteps(onNotice: (line: string) => void) {
-  return {
-    onStart({ step, totalSteps }: RunEvent): void {
-      if (step > 0 || totalSteps >= FEW_STEPS) return;
-      onNotice(
-        `only ${totalSteps} steps in all, which teach a new classifier little: take smaller batches (batchSize, --batch-size) or more epochs (epochs, --epochs)`,
-      );
-    },
-  };
+export async function fineTune(runs: readonly FineTuneOptions[]): Promise<FineTuneResult[]>;
+export async function fineTune(
+  options: FineTuneOptions | readonly FineTuneOptions[],
+): Promise<FineTuneResult | FineTuneResult[]> {
+  return isList(options) ? await fineTuneTogether(options) : await runFineTune(options);
 }
 
-/** Every option with the value that it has, what the model decided among them. */
-function loggedSettings(run: ResolvedFineTune, { model, baseModel, maxLength }: TextModel): Record<string, unknown> {
-  return settingsFrom(run.settings, {
-    model: baseModel,
-    task: model.task,
-    maxLength,
-    precision: run.precision,
-    labelNames: undefined,
-    // Of an adapter that is trained on, what its files say.
-    ...(run.adapter && { lora: adapterEntry(model, 'default').config }),
-  });
+const isList = (options: FineTuneOptions | readonly FineTuneOptions[]): options is readonly FineTuneOptions[] =>
+  Array.isArray(options);
+
+async function fineTuneTogether(runs: readonly FineTuneOptions[]): Promise<FineTuneResult[]> {
+  checkFolders(runs);
+  const { seats } = new SharedSteps(runs.length);
+  const base = new SharedBase();
+  const stop = new AbortController();
+  let failure: unknown;
+  const results = await Promise.all(
+    runs.map(async (options, i) => {
+      const seat = seats[i]!;
+      const signal = options.signal ? AbortSignal.any([options.signal, stop.signal]) : stop.signal;
+      try {
+        const result = await runFineTune({ ...options, signal }, { seat, base });
+        options.onNotice?.(
+          seat.sharedBatches > 0
+            ? `${seat.sharedBatches} batches ran together with those of other runs`
+            : 'no batch ran together with one of another run: batches are the same for the same texts, lengths, seed and batch size',
+        );
+        return result;
+      } catch (error) {
+        failure ??= numbered(error, i, options);
+        stop.abort(error);
+        return undefined;
+      } finally {
+        seat.leave();
+      }
+    }),
+  );
+  if (failure === undefined) return results as FineTuneResult[];
+  for (const result of results) result?.textModel.model.dispose();
+  throw failure;
 }
 
-function lossOptionsOf({ labelSmoothing, classWeights }: LossChoice): LossOptions {
-  return {
-    labelSmoothing,
-    classWeights:
-      classWeights &&
-      new Parameter([classWeights.length], Float32Array.from(classWeights), {
-        requiresGrad: false,
-        name: 'classWeights',
-      }),
-  };
+/** @throws FusedLoraError INVALID_ARGUMENT for no runs, and two that write to the same folder. */
+function checkFolders(runs: readonly FineTuneOptions[]): void {
+  const wrong = (problem: string) => new FusedLoraError('INVALID_ARGUMENT', `fineTune: ${problem}`);
+  if (runs.length === 0) throw wrong('the list has no runs');
+  const folders = runs.map((run) => (typeof run?.outputDir === 'string' ? path.resolve(run.outputDir) : undefined));
+  const twice = folders.findIndex((folder, i) => folder !== undefined && folders.indexOf(folder) < i);
+  if (twice >= 0) throw wrong(`runs ${folders.indexOf(folders[twice])} and ${twice} both write to ${folders[twice]}`);
 }
 
-function save(textModel: TextModel, kind: 'adapter' | 'model', dir: string, precision: Precision) {
-  const { model, baseModelName, baseModelRevision } = textModel;
-  // The tokenizer that it was trained with: the base may have another one, or come to have one.
-  const extra = (folder: string) => {
-    writeRecord(folder, textModel, precision);
-    writeTokenizer(folder, textModel);
-  };
-  const file = kind === 'adapter' ? 'adapter_model.safetensors' : 'model.safetensors';
-  if (kind === 'adapter') saveAdapter(model, dir, { baseModel: baseModelName, revision: baseModelRevision, extra });
-  else saveModel(model, dir, { extra });
-  const bytes = fs.statSync(path.join(dir, file), { throwIfNoEntry: false })?.size ?? 0;
-  return { kind, folder: dir, bytes };
+function numbered(error: unknown, i: number, { outputDir }: FineTuneOptions): unknown {
+  if (!(error instanceof FusedLoraError)) return error;
+  return new FusedLoraError(error.code, `run ${i} (${outputDir}): ${error.message}`, { cause: error });
 }

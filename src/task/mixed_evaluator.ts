@@ -18,6 +18,7 @@ import { activeAdapters } from '../lora';
 import { withAdaptersFor } from '../lora/registry';
 import { AdapterSlotTable } from '../lora/slots';
 import type { TaskModel } from '../models';
+import { finite } from './finite';
 
 /** Of {@link MixedEvaluator}. */
 export interface MixedEvaluatorOptions {
@@ -134,15 +135,7 @@ export class MixedEvaluator {
       all.set(name, values);
       const width = this.numOutputs.get(name)!;
       const [first, last] = this.rows === 'S' ? [s, s + 1] : [offsets[s]!, offsets[s + 1]!];
-      const own = values.slice(first * width, last * width);
-      if (!own.every(Number.isFinite)) {
-        throw new FusedLoraError(
-          'NON_FINITE_LOSS',
-          `the outputs of adapter "${name}" for example ${index} (counted from 0) hold NaN or infinite values. Its weights hold such values, ` +
-            'or are too large: train it again with a smaller learning rate, or fetch it again.',
-        );
-      }
-      logits[index] = own;
+      logits[index] = finite(values.slice(first * width, last * width), name, index);
     });
   }
 }

@@ -10,11 +10,11 @@ import * as path from 'node:path';
 import { z } from 'zod';
 import { FusedLoraError } from '../base/errors';
 import type { Parameter } from '../graph/parameter';
-import type { Program } from '../graph/program';
 import { writeFileAtomic, writeFolderAtomic } from '../io/atomic';
 import { readJsonObject } from '../io/json';
 import { SafetensorsFile, writeSafetensors } from '../io/safetensors';
 import { expected, validate } from '../io/validate';
+import type { StepProgram } from './step_program';
 
 /** Where a run stands, apart from tensors. */
 export interface RunState {
@@ -90,7 +90,7 @@ export function removeUnfinished(dir: string): void {
 /** Writes `dir/checkpoint-<step>`, whole or not at all, then removes the oldest beyond `limit`. */
 export function saveCheckpoint(
   dir: string,
-  program: Program,
+  program: StepProgram,
   state: RunState,
   identity: Record<string, string | number>,
   best: TensorSnapshot | undefined,
@@ -137,7 +137,7 @@ export function saveCheckpoint(
  */
 export function loadCheckpoint(
   folder: string,
-  program: Program,
+  program: StepProgram,
   identity: Record<string, string | number>,
 ): { state: RunState; best: TensorSnapshot | undefined } {
   const { formatVersion, identity: saved, ...state } = readState(folder);

@@ -21,6 +21,7 @@ import { lossDenominatorOf } from './loss_share';
 import { checkTrainerOptions, type TrainerOptions } from './options';
 import { groupParameters, type ParameterGroups } from './parameter_groups';
 import { scheduleFactor, warmupStepsOf } from './schedule';
+import type { MakeProgram, StepProgram } from './step_program';
 import { Throughput } from './throughput';
 
 /** What a training run did. */
@@ -51,7 +52,7 @@ export interface TrainResult {
 export class Trainer {
   /** What products are computed in. */
   readonly precision: Precision;
-  private readonly program: Program;
+  private readonly program: StepProgram;
   private readonly parameterGroups: ParameterGroups;
   private readonly lossDenominator: (batch: Batch) => number;
   private readonly throughput = new Throughput();
@@ -69,15 +70,22 @@ export class Trainer {
     lossSum: 0,
   };
 
-  /** Builds the training program: throws what does not fit before anything runs. */
-  constructor(private readonly options: TrainerOptions) {
+  /**
+   * Builds the training program: throws what does not fit before anything runs.
+   *
+   * @param makeProgram another way to make it, for several that run together.
+   */
+  constructor(
+    private readonly options: TrainerOptions,
+    makeProgram: MakeProgram = (_, planned, { backend }) => new Program(planned, { backend }),
+  ) {
     checkTrainerOptions(options);
     const graph = options.trace({ training: true, loss: true });
     const { backend = 'cpu', fused = true } = options;
     this.precision = choosePrecision(options.precision, backend);
     const planned = plan(graph, { train: true, fused, precision: this.precision });
     this.lossDenominator = lossDenominatorOf(planned);
-    this.program = new Program(planned, { backend });
+    this.program = makeProgram(graph, planned, { backend, fused, precision: this.precision });
     this.parameterGroups = groupParameters(this.program.plan.trained, options);
   }
 

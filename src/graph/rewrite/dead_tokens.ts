@@ -9,6 +9,7 @@
 import { segmentEnds } from '../ops/segmented_lora_linear';
 import type { Graph, Node, Value } from '../value';
 import { countUses, replaceNodes } from './edit';
+import { shareNodes } from './share';
 
 /** Positions of operands. */
 interface RowOperands {
@@ -32,11 +33,17 @@ const ROW_OPERANDS: Readonly<Record<string, RowOperands>> = {
   segmentedLoraLinear: { rows: [0, 7], tokens: 8, ends: 6 },
 };
 
-/** gatherRows(f(x), index) → f(gatherRows(x, index)), through as many ops as nobody else reads. */
+/**
+ * gatherRows(f(x), index) → f(gatherRows(x, index)), through as many ops as nobody else reads.
+ * Where branches that gather the same rows begin (several adapters above one base), each gets a
+ * gather of what they share; those are made one, and it goes on down.
+ */
 export function eliminateDeadTokens(graph: Graph): void {
-  for (const gather of [...graph.nodes]) {
-    if (gather.op === 'gatherRows') dropDeadRows(graph, gather);
-  }
+  const move = () => {
+    const gathers = graph.nodes.filter(({ op }) => op === 'gatherRows');
+    return gathers.map((gather) => dropDeadRows(graph, gather)).includes(true);
+  };
+  while (move()) shareNodes(graph);
 }
 
 function rowOperands(node: Node): Value[] {
@@ -64,10 +71,11 @@ function coneOf(graph: Graph, gather: Node): Node[] {
   return cone.reverse();
 }
 
-function dropDeadRows(graph: Graph, gather: Node): void {
+/** @returns whether the gather went further down. */
+function dropDeadRows(graph: Graph, gather: Node): boolean {
   const [whole, index] = gather.inputs as [Value, Value];
   const [gathered] = gather.outputs as [Value];
-  if (whole.shape[0] !== 'T' || gathered.shape[0] === 'T') return;
+  if (whole.shape[0] !== 'T' || gathered.shape[0] === 'T') return false;
   const liveRows = new Map<Value, Value>();
   const withRowsOf = (value: Value): Value => {
     const copy = graph.value('computed', value.dtype, [gathered.shape[0] as 'S', ...value.shape.slice(1)], value.name);
@@ -101,7 +109,8 @@ function dropDeadRows(graph: Graph, gather: Node): void {
     if (node.outputs[0] && outputs[0]) liveRows.set(node.outputs[0], outputs[0]);
     replacements.set(node, [...added, { ...node, inputs, outputs }]);
   }
-  if (replacements.size === 0) return;
+  if (replacements.size === 0) return false;
   replacements.set(gather, []);
   replaceNodes(graph, replacements);
+  return true;
 }

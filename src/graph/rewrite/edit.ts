@@ -10,12 +10,24 @@ export type RewritePass = (graph: Graph) => void;
 /** The same graph on new values and nodes, so that a traced graph can be planned more than once. */
 export function copyGraph(graph: Graph): Graph {
   const copy = new Graph(graph.training);
+  for (const [name, value] of copyInto(copy, graph)) copy.outputs.set(name, value);
+  return copy;
+}
+
+/**
+ * Adds the nodes of a graph to another one, on values of that; parameters, and inputs of the same
+ * name, are the same there.
+ *
+ * @param inputName the name of an input in the copy.
+ * @returns the graph's outputs in the copy, by name.
+ */
+export function copyInto(copy: Graph, graph: Graph, inputName = (name: string) => name): Map<string, Value> {
   const copies = new Map<Value, Value>();
   const copied = (value: Value): Value => {
     let result = copies.get(value);
     if (!result) {
       const { kind, dtype, shape, name, parameter } = value;
-      if (kind === 'input') result = copy.input(name, dtype, shape);
+      if (kind === 'input') result = copy.input(inputName(name), dtype, shape);
       else if (parameter) result = kind === 'gradient' ? copy.gradient(parameter) : copy.parameter(parameter);
       else result = copy.value(kind, dtype, shape, name);
       copies.set(value, result);
@@ -29,8 +41,7 @@ export function copyGraph(graph: Graph): Graph {
       outputs: node.outputs.map((value) => value && copied(value)),
     });
   }
-  for (const [name, value] of graph.outputs) copy.outputs.set(name, copied(value));
-  return copy;
+  return new Map([...graph.outputs].map(([name, value]) => [name, copied(value)]));
 }
 
 /** How often each value is read; being an output of the graph counts. */

@@ -1,8 +1,8 @@
 /**
  * Work that is done twice on the same operands is done once: several heads gather the same rows,
  * and share a pooler that none of their adapters changes.
- * Dropout never meets this, since each mask has its own number. What else is left out:
- * dead_tokens.ts.
+ * Masks of one graph have each its own number and never meet; in joined graphs the same number on
+ * the same rows is the same mask. What else is left out: dead_tokens.ts.
  */
 import type { Graph, Node, Value } from '../value';
 import { replaceNodes } from './edit';

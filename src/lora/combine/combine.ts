@@ -9,6 +9,7 @@ import { Embedding, type Module } from '../../nn';
 import { invalidLora, MAX_RANK } from '../config';
 import { type AdapterPlan, applyPlan, checkName, checkUnmerged, planAdapter } from '../inject';
 import type { LoraLinear } from '../lora_linear';
+import { outputsOf } from '../modules_to_save';
 import { adapterEntry, loraLinears, savedModules } from '../registry';
 import { type Factors, lowRankOf, lowRankOfProduct, multiply } from './low_rank';
 import { type SumOptions, sparseSum } from './sparse';
@@ -234,13 +235,17 @@ function copySaved(model: Module, from: string, to: string): void {
   }
 }
 
-/** Rows of embeddings that an adapter has in another number than the base. */
+const sizeOf = (module: Module) =>
+  module instanceof Embedding ? module.numEmbeddings : outputsOf(module)?.outFeatures;
+
+/** Rows of embeddings and outputs of heads that an adapter has in another number than the base. */
 function rowsOf(model: Module, name: string): Map<string, number> {
   const rows = new Map<string, number>();
   for (const [path, { original, modules_to_save }] of savedModules(model)) {
     const copy = modules_to_save.get(name);
-    if (!(copy instanceof Embedding && original instanceof Embedding)) continue;
-    if (copy.numEmbeddings !== original.numEmbeddings) rows.set(path, copy.numEmbeddings);
+    if (!copy) continue;
+    const [own, base] = [sizeOf(copy), sizeOf(original)];
+    if (own !== undefined && own !== base) rows.set(path, own);
   }
   return rows;
 }
@@ -293,7 +298,10 @@ export function combineAdapters(
     made.set(path, { ...approximated(own, shape, sum, tensor, rank), rank });
   }
   const plan = planOf(model, name, made, parts, head);
-  applyPlan(model, plan, name, { trainable: options.trainable ?? false });
+  applyPlan(model, plan, name, {
+    trainable: options.trainable ?? false,
+    head: head === undefined ? undefined : adapterEntry(model, head).head,
+  });
   for (const [path, linear] of loraLinears(model)) {
     const factors = made.get(path);
     if (!factors) continue;

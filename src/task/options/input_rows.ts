@@ -13,7 +13,7 @@ export const INPUT_ROWS = {
       flags: '--model <dir|name>',
       kind: 'text',
       required: true,
-      unless: '--init-adapter',
+      unless: ['--init-adapter'],
       help: 'Hugging Face model folder to start from, or a name on the hub',
       effect: `${BITS}; base_model_name_or_path`,
       changes: ['bits', 'adapter_config.json'],

@@ -67,8 +67,8 @@ export interface OptionRow {
   /** The same for test/task/option_effects.test.ts, which tries each of them. */
   changes: readonly Change[];
   required?: true;
-  /** The flag of another option that makes a required one needless. */
-  unless?: string;
+  /** The flags of other options that make a required one needless. */
+  unless?: readonly string[];
   /** Further options of the library that the flag sets. */
   also?: readonly string[];
   /** Not written to run_config.json where it was not given, though it has a default. */

@@ -1,0 +1,226 @@
+/**
+ * Steps of several trainers that run together: those that bring the same batch share one program,
+ * in which what their models have in common runs once. Each trainer ends with the bits that it has
+ * alone, and keeps its own schedule, clipping, optimizer and length.
+ * How the graphs become one: src/graph/join.ts. Who trains so: src/task/fine_tune_together.ts.
+ */
+import { joinGraphs, lossInputs, nameOfOwn } from '../graph/join';
+import { type Plan, plan } from '../graph/plan';
+import { type AccumulateOptions, type ApplyOptions, type BatchTensors, Program } from '../graph/program';
+import type { Graph } from '../graph/value';
+import type { MakeProgram, StepProgram } from './step_program';
+
+type ProgramSettings = Parameters<MakeProgram>[2];
+type Moments = ReturnType<Program['readMoments']>;
+
+/** A step that waits for those of the others. */
+interface Waiting {
+  batch: BatchTensors;
+  options: AccumulateOptions;
+  done: () => void;
+  failed: (error: unknown) => void;
+}
+
+/** The program of one trainer: by itself where its batch is its own alone. */
+class Member implements StepProgram {
+  readonly plan: Plan;
+  /** For steps that nobody shares, and for every optimizer step: gradients are the parameters'. */
+  private readonly own: Program;
+  /** Batch inputs that are read by its loss alone. */
+  readonly ownInputs: ReadonlySet<string>;
+  /** Of the micro-batches since gradients were zero. */
+  private loss = 0;
+
+  constructor(
+    private readonly seat: Seat,
+    readonly graph: Graph,
+    planned: Plan,
+    readonly settings: ProgramSettings,
+  ) {
+    this.plan = planned;
+    this.own = new Program(planned, { backend: settings.backend });
+    this.ownInputs = new Set(lossInputs(graph));
+  }
+
+  /** Nothing: memory is had for the program that is shared, at its first step. */
+  async reserve(): Promise<void> {}
+
+  accumulate(batch: BatchTensors, options: AccumulateOptions): Promise<void> {
+    return this.seat.step(batch, options);
+  }
+
+  /** A step on a batch that no other has. */
+  async alone(batch: BatchTensors, options: AccumulateOptions): Promise<void> {
+    await this.own.accumulate(batch, options);
+    this.note(this.own.scalar('loss'), options);
+  }
+
+  /** The loss of a micro-batch, whoever computed it. */
+  note(loss: number, { zeroGradients, lossScale = 1 }: AccumulateOptions): void {
+    this.loss = (zeroGradients ? 0 : this.loss) + loss * lossScale;
+  }
+
+  async apply(options: ApplyOptions): ReturnType<Program['apply']> {
+    const { loss } = this;
+    if (!Number.isFinite(loss)) return { applied: false, gradientNorm: Number.NaN, loss };
+    return { ...(await this.own.apply(options)), loss };
+  }
+
+  readMoments(...args: Parameters<Program['readMoments']>): Moments {
+    return this.own.readMoments(...args);
+  }
+
+  writeMoments(...args: Parameters<Program['writeMoments']>): void {
+    this.own.writeMoments(...args);
+  }
+
+  dispose(): void {
+    this.own.dispose();
+    this.seat.leave();
+  }
+}
+
+/** One trainer's place among those that run together. */
+export class Seat {
+  /** Batches that another one had too. */
+  sharedBatches = 0;
+  member: Member | undefined;
+  private left = false;
+
+  /** @internal see {@link SharedSteps} */
+  constructor(
+    private readonly table: SharedSteps,
+    readonly number: number,
+  ) {}
+
+  /** For the trainer. */
+  readonly makeProgram: MakeProgram = (graph, planned, settings) => {
+    this.member = new Member(this, graph, planned, settings);
+    return this.member;
+  };
+
+  get hasLeft(): boolean {
+    return this.left;
+  }
+
+  /** @internal */
+  step(batch: BatchTensors, options: AccumulateOptions): Promise<void> {
+    return new Promise((done, failed) => this.table.wait(this, { batch, options, done, failed }));
+  }
+
+  /** The others go on without this one: it has ended, or failed. */
+  leave(): void {
+    if (this.left) return;
+    this.left = true;
+    this.table.go();
+  }
+}
+
+/**
+ * A step is taken when every trainer that has not left is at its next one. Which of them share it
+ * is seen from their batches, and from what else a pass depends on; it changes nothing of results.
+ */
+export class SharedSteps {
+  readonly seats: readonly Seat[];
+  private readonly waiting = new Map<Seat, Waiting>();
+  private readonly programs = new Map<string, Program>();
+
+  /** @param count how many trainers there are to come. */
+  constructor(count: number) {
+    this.seats = Array.from({ length: count }, (_, i) => new Seat(this, i));
+  }
+
+  /** @internal */
+  wait(seat: Seat, step: Waiting): void {
+    this.waiting.set(seat, step);
+    this.go();
+  }
+
+  /** Takes the steps that wait, when nobody is missing. @internal */
+  go(): void {
+    if (this.seats.some((seat) => !seat.hasLeft && !this.waiting.has(seat))) return;
+    const steps = [...this.waiting].sort(([a], [b]) => a.number - b.number);
+    this.waiting.clear();
+    this.forget();
+    const groups: [Seat, Waiting][][] = [];
+    for (const entry of steps) {
+      const group = groups.find(([first]) => first && mayShare(first, entry));
+      if (group) group.push(entry);
+      else groups.push([entry]);
+    }
+    void this.run(groups);
+  }
+
+  private async run(groups: readonly [Seat, Waiting][][]): Promise<void> {
+    for (const group of groups) {
+      try {
+        await this.runGroup(group);
+        for (const [, { done }] of group) done();
+      } catch (error) {
+        for (const [, { failed }] of group) failed(error);
+      }
+    }
+  }
+
+  private async runGroup(group: readonly [Seat, Waiting][]): Promise<void> {
+    const [[seat, { batch, options }]] = group as [[Seat, Waiting]];
+    if (group.length === 1) return await (seat.member as Member).alone(batch, options);
+    const program = this.programOf(group.map(([{ member }]) => member as Member));
+    const tensors = { ...batch.tensors };
+    for (const [i, [{ member }, { batch: own }]] of group.entries()) {
+      for (const name of (member as Member).ownInputs) {
+        delete tensors[name];
+        tensors[nameOfOwn(name, i)] = own.tensors[name]!;
+      }
+    }
+    await program.accumulate({ tensors, sizes: batch.sizes }, options);
+    for (const [i, [one, { options: its }]] of group.entries()) {
+      one.member?.note(program.scalar(nameOfOwn('loss', i)), its);
+      one.sharedBatches++;
+    }
+  }
+
+  private programOf(members: readonly Member[]): Program {
+    const key = this.keyOf(members);
+    const known = this.programs.get(key);
+    if (known) return known;
+    const { settings } = members[0] as Member;
+    const graph = joinGraphs(members.map((member) => member.graph));
+    const program = new Program(plan(graph, { ...settings, train: true }), { backend: settings.backend });
+    this.programs.set(key, program);
+    return program;
+  }
+
+  private keyOf(members: readonly Member[]): string {
+    return this.seats
+      .filter(({ member }) => member && members.includes(member))
+      .map(({ number }) => number)
+      .join();
+  }
+
+  /** Frees programs of those that have left. */
+  private forget(): void {
+    for (const [key, program] of this.programs) {
+      if (!key.split(',').some((number) => this.seats[Number(number)]?.hasLeft)) continue;
+      program.dispose();
+      this.programs.delete(key);
+    }
+  }
+}
+
+/** Whether one pass can serve both: what it depends on is the same. */
+function mayShare([a, one]: [Seat, Waiting], [b, other]: [Seat, Waiting]): boolean {
+  const [first, second] = [a.member as Member, b.member as Member];
+  const same = <T extends object>(x: T, y: T, names: readonly (keyof T)[]) =>
+    names.every((name) => x[name] === y[name]);
+  if (!same(first.settings, second.settings, ['backend', 'fused', 'precision'])) return false;
+  if (!same(one.options, other.options, ['seed', 'forwardNumber', 'lossScale', 'zeroGradients'])) return false;
+  if (!same(one.batch.sizes, other.batch.sizes, ['T', 'S', 'M'])) return false;
+  const names = Object.keys(one.batch.tensors).filter((name) => !first.ownInputs.has(name));
+  return names.every((name) => {
+    const [x, y] = [one.batch.tensors[name], other.batch.tensors[name]];
+    return x && y && bytesOf(x).equals(bytesOf(y));
+  });
+}
+
+const bytesOf = ({ buffer, byteOffset, byteLength }: ArrayBufferView) => Buffer.from(buffer, byteOffset, byteLength);
