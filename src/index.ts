@@ -105,6 +105,25 @@ export {
   type StopEvent,
   writeReport,
 } from './report';
+export {
+  type ArmResult,
+  type AshaOptions,
+  type Comparison,
+  type McNemar,
+  type PairedBootstrap,
+  type ParameterSpec,
+  readSpace,
+  type SamplerName,
+  type Space,
+  type Spread,
+  STUDY_METHODS,
+  type StudyMethod,
+  type StudyResults,
+  type TuneOptions,
+  tune,
+  type Value as SpaceValue,
+  type When,
+} from './study';
 export { Classifier, type ClassifierOptions, classify } from './task/classify';
 export { type EvaluateOptions, type EvaluateResult, evaluate } from './task/evaluate';
 export { type FineTuneResult, fineTune } from './task/fine_tune';

@@ -50,7 +50,15 @@ export function keyOfSeed(seed: number): [number, number] {
  * What a stream of random numbers is for: streams of one seed and different sites never share
  * numbers.
  */
-export const RANDOM_SITE = { shuffle: 1, shuffleBatches: 2, masking: 3, synthetic: 4, split: 5, pruning: 6 } as const;
+export const RANDOM_SITE = {
+  shuffle: 1,
+  shuffleBatches: 2,
+  masking: 3,
+  synthetic: 4,
+  split: 5,
+  pruning: 6,
+  study: 7,
+} as const;
 
 /** A stream of random numbers: key = seed, counter = (block, a, b, site). */
 export class RandomStream {

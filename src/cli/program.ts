@@ -15,6 +15,7 @@ import { pretrainCommand } from './pretrain';
 import { reportCommand } from './report';
 import { EXIT_HELP } from './run';
 import { trainCommand } from './train';
+import { tuneCommand } from './tune';
 
 export function makeProgram(): Command {
   return new Command('fused-lora')
@@ -35,6 +36,7 @@ ${EXIT_HELP}`,
     .commandsGroup('Training:')
     .addCommand(planCommand())
     .addCommand(trainCommand())
+    .addCommand(tuneCommand())
     .addCommand(pretrainCommand())
     .addCommand(reportCommand())
     .commandsGroup('Using a model:')
