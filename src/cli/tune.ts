@@ -68,7 +68,7 @@ export function tuneCommand(): Command {
   ]);
   return command.action(
     action(async (context, flags: TuneFlags) => {
-      const options = { ...optionsOf(flags, rows), signal: context.signal, onNotice: context.say };
+      const options = { ...optionsOf(flags, rows, context.command), signal: context.signal, onNotice: context.say };
       context.onStopped = () => `go on with: fused-lora tune --join ${options.outputDir}`;
       const results = await tune(options);
       showFigures(flags.json, { command: 'tune', ...results }, `${tableOf(results)}\n`);
@@ -85,7 +85,7 @@ const sizes = (text: string) =>
 const OWN = ['space', 'trials', 'repeats', 'sampler', 'folds', 'trainSizes', 'test', 'testSplit', 'seed'] as const;
 
 /** @throws FusedLoraError INVALID_ARGUMENT for what is missing, or given beside --join. */
-function optionsOf(flags: TuneFlags, rows: readonly OptionRow[]): TuneOptions {
+function optionsOf(flags: TuneFlags, rows: readonly OptionRow[], command: Command): TuneOptions {
   const { join, output } = flags;
   const given = flags as Record<string, unknown>;
   const run = libraryOptions(rows, given);
@@ -96,16 +96,22 @@ function optionsOf(flags: TuneFlags, rows: readonly OptionRow[]): TuneOptions {
     ...(flags.baselines === false && { baselines: false }),
   };
   if (join !== undefined) {
-    const [extra] = Object.keys(own).filter((name) => !['device', 'offline'].includes(name));
-    if (extra !== undefined || output !== undefined) {
+    // Of a machine's own there are these; all else is the study's, defaults of flags too.
+    const isOwn = (name: string) => ['join', 'device', 'offline', 'json', 'quiet', 'verbose'].includes(name);
+    const extra = command.options.find((option) => {
+      const name = option.attributeName();
+      return !isOwn(name) && ['cli', 'config'].includes(command.getOptionValueSource(name) ?? '');
+    });
+    if (extra !== undefined) {
       throw new FusedLoraError(
         'INVALID_ARGUMENT',
-        `${extra ?? '--output'} is given beside --join, where the study has its options already. Leave it out.`,
+        `${extra.long} is given beside --join, where the study has its options already. Leave it out.`,
       );
     }
     const file = path.join(join, STUDY_FILES.options);
     const { options } = readJsonObject(file, 'to join a study', 'INVALID_DATA');
-    return { ...(options as unknown as TuneOptions), ...own, outputDir: join };
+    const { device, offline } = run as Partial<TuneOptions>;
+    return { ...(options as unknown as TuneOptions), ...compact({ device, offline }), outputDir: join } as TuneOptions;
   }
   const missing = [
     ['--output', output],

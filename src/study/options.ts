@@ -219,8 +219,8 @@ export function mainMetric(task: Task): string {
 /** What of a study is the same for all who work on it, as JSON. */
 export function identityOf(study: ResolvedStudy, metric: string, data: string): Record<string, unknown> {
   const { arms, trials, repeats, sampler, startup, asha, seed, folds, trainSizes, testSplit, devSplit, common } = study;
-  // A token is nobody's to read, and where files are cached is a machine's own.
-  const plain = Object.fromEntries(Object.entries(common).filter(([name]) => !(name in HUB_KEYS)));
+  // A token is nobody's to read; where files are cached and what computes is a machine's own.
+  const plain = Object.fromEntries(Object.entries(common).filter(([name]) => !(name in HUB_KEYS) && name !== 'device'));
   const spaces = arms.map(({ method, space }) => ({
     method,
     space: space.map(({ name, distribution, when }) => ({ name, distribution, when: [...when] })),

@@ -9,6 +9,7 @@ import { COLUMN_KEYS } from '../data/read/columns';
 import { type FineTuneOptions, fineTune } from '../task/fine_tune';
 import { listCheckpoints } from '../train/checkpoint';
 import type { EvaluationEvent } from '../train/events';
+import { EVENTS } from '../train/output';
 import type { ResolvedStudy } from './options';
 import type { Value } from './space/distribution';
 import { type StudyData, subsetOf } from './study_data';
@@ -152,7 +153,8 @@ export function removeWeights(folder: string, parts: number): void {
     if (!fs.existsSync(own)) continue;
     tidy(own);
     for (const name of fs.readdirSync(own)) {
-      if (name.endsWith('.safetensors')) fs.rmSync(path.join(own, name), { force: true });
+      if (name !== EVENTS && !/^fold-\d+$/.test(name))
+        fs.rmSync(path.join(own, name), { recursive: true, force: true });
     }
   }
 }

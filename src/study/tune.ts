@@ -12,13 +12,18 @@ import { loadExamples } from '../data/read/load';
 import { notWritable, writeFileAtomic } from '../io/atomic';
 import { makeFolder } from '../io/folders';
 import { readJsonObject } from '../io/json';
+import type { FineTuneTask } from '../task/options/fine_tune_options';
+import { resolveFineTune } from '../task/options/resolve_fine_tune';
+import { type Claim, Claims } from './claims';
 import { Journal } from './journal/journal_file';
-import { type JournalState, shownParams, studyRecord } from './journal/records';
+import { shownParams, studyRecord } from './journal/records';
 import { identityOf, mainMetric, type ResolvedStudy, resolveStudy, type TuneOptions } from './options';
-import { isOver, phasesOf, SEARCH } from './phases';
+import { isOver, type Phase, phasesOf, SEARCH } from './phases';
 import { resultsOf, type StudyResults } from './results';
-import { loadOptionsOf, loadStudyData, type StudyData } from './study_data';
-import { type OnTrial, Worker } from './worker';
+import { sample } from './search/sampler';
+import { loadOptionsOf, loadStudyData, type StudyData, subsetOf } from './study_data';
+import { optionsOfTrial } from './trial_options';
+import { type OnTrial, WAIT_MS, Worker, waitFor } from './worker';
 
 /** Files of a study's folder; each run has a folder in `trials`, `repeats` or `sizes`. */
 export const STUDY_FILES = { journal: 'journal.log', options: 'study.json', results: 'results.json' } as const;
@@ -38,6 +43,7 @@ export async function tune(options: TuneOptions): Promise<StudyResults> {
   const data = await loadStudyData(study);
   const metric = study.common.metricForBest ?? mainMetric(data.task);
   const maximize = study.common.greaterIsBetter ?? !/(^|[a-z])(loss|mse)$/i.test(metric);
+  checkTrials(study, data, metric);
   try {
     makeFolder(outputDir);
   } catch (cause) {
@@ -48,7 +54,24 @@ export async function tune(options: TuneOptions): Promise<StudyResults> {
   const worker = new Worker(study, data, metric, maximize, journal, tellTrial(metric, onNotice));
   const phases = phasesOf(study);
   for (const phase of phases) await worker.run(phase);
-  return finish(study, data, metric, journal.read(), phases);
+  return finish(study, data, metric, journal, phases);
+}
+
+/**
+ * What is wrong with the options of runs is told before a study is begun: those of the first trial
+ * of each method stand for all.
+ */
+function checkTrials(study: ResolvedStudy, data: StudyData, metric: string): void {
+  const { seed, sampler, startup, common } = study;
+  const [{ train, dev }] = data.parts as [StudyData['parts'][number]];
+  for (const { method, space } of study.arms) {
+    const given = new Map([['method', method]]);
+    const chosen = sample({ space, given, index: 0, outcomes: [], maximize: true, seed, stream: 0, sampler, startup });
+    const params = { method, ...Object.fromEntries(chosen.map(({ name, value }) => [name, value])) };
+    const task = common.task ?? (data.task as FineTuneTask);
+    resolveFineTune({ ...optionsOfTrial(common, params), task, train, dev, metricForBest: metric }, 'tune');
+  }
+  for (const size of study.trainSizes) subsetOf(train, data.task, size, seed);
 }
 
 /** What of the options another worker needs: none of code, and no token. */
@@ -127,24 +150,38 @@ function tellTrial(metric: string, onNotice: (line: string) => void): OnTrial {
   };
 }
 
-/** Measures what is left to measure, once. */
+/** Measures what is left to measure: one of the workers does, and the test split is read once. */
 async function finish(
   study: ResolvedStudy,
   data: StudyData,
   metric: string,
-  state: JournalState,
-  phases: ReturnType<typeof phasesOf>,
+  journal: Journal,
+  phases: readonly Phase[],
 ): Promise<StudyResults> {
   const file = path.join(study.outputDir, STUDY_FILES.results);
-  if (fs.existsSync(file))
-    return readJsonObject(file, 'as the results of the study', 'INVALID_DATA') as unknown as StudyResults;
-  const test = await testOf(study, data, data.task);
-  if (test === undefined) {
-    study.onNotice('there is no test split: figures are of dev, by which settings were chosen (test, testSplit)');
+  const claims = new Claims(study.outputDir);
+  for (;;) {
+    let claim: Claim | undefined;
+    const state = await journal.change(() => {
+      if (!fs.existsSync(file) && claims.isFree('results')) claim = claims.take('results');
+      return [];
+    });
+    if (claim === undefined) {
+      if (fs.existsSync(file)) {
+        return readJsonObject(file, 'as the results of the study', 'INVALID_DATA') as unknown as StudyResults;
+      }
+      await waitFor(WAIT_MS, study.signal);
+      continue;
+    }
+    using _claim: Claim = claim;
+    const test = await testOf(study, data, data.task);
+    if (test === undefined) {
+      study.onNotice('there is no test split: figures are of dev, by which settings were chosen (test, testSplit)');
+    }
+    const results = await resultsOf(study, data, state, phases, metric, test);
+    writeFileAtomic(file, `${JSON.stringify(results, null, 2)}\n`, { own: true });
+    return results;
   }
-  const results = await resultsOf(study, data, state, phases, metric, test);
-  writeFileAtomic(file, `${JSON.stringify(results, null, 2)}\n`, { own: true });
-  return results;
 }
 
 async function testOf(study: ResolvedStudy, data: StudyData, task: Task): Promise<readonly Example[] | undefined> {

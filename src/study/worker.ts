@@ -9,7 +9,7 @@ import type { JsonObject } from '../io/json';
 import { type Claim, Claims } from './claims';
 import type { Journal } from './journal/journal_file';
 import {
-  attributeRecord,
+  attributeRecords,
   endRecord,
   parameterRecords,
   reportRecord,
@@ -24,7 +24,7 @@ import { stops } from './search/asha';
 import type { StudyData } from './study_data';
 
 /** Between looks at the journal, where others have all trials that are left. */
-const WAIT_MS = 500;
+export const WAIT_MS = 500;
 
 /** What a worker tells about a trial. */
 export type OnTrial = (phase: Phase, trial: TrialRecord, of: number) => void;
@@ -98,7 +98,7 @@ export class Worker {
       folds: (trial.attributes['folds'] as number[] | undefined) ?? [],
       signal: study.signal,
       report: (step, value) => this.report(phase, id, step, value),
-      foldDone: async (folds) => void (await journal.change(() => [attributeRecord(id, { folds })])),
+      foldDone: async (folds) => void (await journal.change(() => attributeRecords(id, { folds }))),
     });
     const seconds = (performance.now() - began) / 1000;
     const state = await journal.change((state) => endRecords(state.trials[id] as TrialRecord, outcome, seconds));
@@ -139,17 +139,20 @@ function endRecords(trial: TrialRecord, outcome: TrialOutcome, seconds: number):
   switch (outcome.state) {
     case 'complete':
       return [
-        attributeRecord(id, { ...outcome.facts, trialSeconds: seconds }),
+        ...attributeRecords(id, { ...outcome.facts, trialSeconds: seconds }),
         endRecord(id, 'complete', outcome.value),
       ];
     case 'pruned':
-      return [attributeRecord(id, { trialSeconds: seconds }), endRecord(id, 'pruned', [...reports.values()].at(-1))];
+      return [
+        ...attributeRecords(id, { trialSeconds: seconds }),
+        endRecord(id, 'pruned', [...reports.values()].at(-1)),
+      ];
     default:
-      return [attributeRecord(id, { reason: outcome.reason }), endRecord(id, 'failed')];
+      return [...attributeRecords(id, { reason: outcome.reason }), endRecord(id, 'failed')];
   }
 }
 
-function waitFor(ms: number, signal: AbortSignal | undefined): Promise<void> {
+export function waitFor(ms: number, signal: AbortSignal | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
     const stop = () => {
       clearTimeout(timer);

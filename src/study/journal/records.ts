@@ -159,7 +159,7 @@ export function trialRecords(study: number, id: number, slot: Slot): JsonObject[
 export function parameterRecords(id: number, { arm, params }: Slot): JsonObject[] {
   const method: Distribution = { kind: 'categorical', choices: [arm] };
   return [
-    { op_code: OP.attribute, trial_id: id, user_attr: { arm } },
+    ...attributeRecords(id, { arm }),
     ...params.map(({ name, distribution, internal }) => ({
       op_code: OP.parameter,
       trial_id: id,
@@ -185,8 +185,13 @@ export function reportRecord(id: number, step: number, value: number): JsonObjec
   return { op_code: OP.report, trial_id: id, step, intermediate_value: value };
 }
 
-export function attributeRecord(id: number, attributes: Readonly<Record<string, unknown>>): JsonObject {
-  return { op_code: OP.attribute, trial_id: id, user_attr: attributes };
+/** One attribute a line, which Optuna asks for. */
+export function attributeRecords(id: number, attributes: Readonly<Record<string, unknown>>): JsonObject[] {
+  return Object.entries(attributes).map(([name, value]) => ({
+    op_code: OP.attribute,
+    trial_id: id,
+    user_attr: { [name]: value },
+  }));
 }
 
 /** The parameters of a trial by name, as values. */

@@ -32,19 +32,20 @@ function normalBelow(z: number): number {
 }
 
 /**
- * Deviations are the distance to the farther neighbour, at least the line's length over
- * min(100, n + 1): many trials may lie close together, few may not.
+ * Deviations are the distance to the farther neighbour (of a value alone: to the farther end), at
+ * least the line's length over min(100, n + 2): many trials may lie close together, few may not. So
+ * does Optuna.
  */
 function mixtureOf(values: readonly number[], from: number, to: number): Mixture {
-  const sorted = [...values].sort((a, b) => a - b);
+  const means = [...values].sort((a, b) => a - b);
   const width = to - from;
-  const least = width / Math.min(100, sorted.length + 2);
-  const deviations = sorted.map((x, i) => {
-    const below = x - (sorted[i - 1] ?? from);
-    const above = (sorted[i + 1] ?? to) - x;
-    return Math.min(width, Math.max(least, below, above));
+  const least = width / Math.min(100, means.length + 2);
+  const end = (at: number) => (means.length === 1 ? at : Number.NaN);
+  const deviations = means.map((x, i) => {
+    const gaps = [x - (means[i - 1] ?? end(from)), (means[i + 1] ?? end(to)) - x];
+    return Math.min(width, Math.max(least, ...gaps.filter((gap) => !Number.isNaN(gap))));
   });
-  return { means: [...sorted, (from + to) / 2], deviations: [...deviations, width], from, to };
+  return { means: [...means, (from + to) / 2], deviations: [...deviations, width], from, to };
 }
 
 function logDensity({ means, deviations, from, to }: Mixture, x: number): number {
@@ -68,11 +69,17 @@ function draw({ means, deviations, from, to }: Mixture, random: RandomStream): n
   return means[i] as number;
 }
 
-/** Weights of choices: how often each was taken, and one more for all together. */
+/**
+ * Weights of choices: of each trial mostly what it took, the more so the more trials there are, and
+ * once all alike. So does Optuna.
+ */
 function weightsOf(values: readonly number[], choices: number): number[] {
-  const counts = new Array<number>(choices).fill(1 / choices);
-  for (const value of values) counts[value] = (counts[value] as number) + 1;
-  return counts.map((count) => count / (values.length + 1));
+  const kernels = values.length + 1;
+  const rest = 1 / kernels / (1 + choices / kernels);
+  const weights = new Array<number>(choices).fill((values.length * rest + 1 / choices) / kernels);
+  const taken = 1 / (1 + choices / kernels) / kernels;
+  for (const value of values) weights[value] = (weights[value] as number) + taken;
+  return weights;
 }
 
 function pickChoice(weights: readonly number[], random: RandomStream): number {

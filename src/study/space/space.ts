@@ -8,7 +8,7 @@ import { listNames, nearNames } from '../../base/near';
 import { isJsonObject } from '../../io/json';
 import { checkDistribution, type Distribution, distributionText, type Value } from './distribution';
 
-/** Values of other parameters with which this one counts: `{ method: 'lora' }`, or lists of them. */
+/** Values of others with which a parameter counts: `{ method: 'lora' }`, or lists of them. */
 export type When = Readonly<Record<string, Value>>;
 
 /** One of the kinds of a parameter; ranges include both ends. */
