@@ -6,6 +6,7 @@ import { Command } from 'commander';
 import { version } from '../io/version';
 import { adaptersCommand } from './adapters';
 import { benchCommand } from './bench';
+import { calibrateCommand } from './calibrate';
 import { evalCommand } from './eval';
 import { infoCommand } from './info';
 import { mergeCommand } from './merge';
@@ -42,6 +43,7 @@ ${EXIT_HELP}`,
     .commandsGroup('Using a model:')
     .addCommand(predictCommand())
     .addCommand(evalCommand())
+    .addCommand(calibrateCommand())
     .addCommand(mergeCommand())
     .addCommand(adaptersCommand())
     .commandsGroup('This installation:')

@@ -14,8 +14,10 @@ import { chooseDevice, type DeviceOption } from '../graph/device';
 import type { BackendName } from '../graph/parameter';
 import type { PrecisionOption } from '../graph/precision';
 import { adapterNames } from '../lora';
+import { cooled } from '../metrics/calibration';
 import { type Prediction, predictText, predictWords } from '../metrics/predictions';
 import { checkedThreshold } from '../metrics/probabilities';
+import { type Calibration, readCalibration } from './calibrate';
 import { defaultAdapter, MixedEvaluator } from './mixed_evaluator';
 import { ModelEvaluator } from './model_evaluator';
 import { notesOnPairs, requireTrained, type TextModel } from './text_model';
@@ -31,6 +33,11 @@ export interface ClassifierOptions {
    * model's.
    */
   threshold?: number;
+  /**
+   * Temperature and thresholds that `calibrate` fitted; true reads those beside the weights. A
+   * threshold that is given holds for all labels. Default false.
+   */
+  calibration?: Calibration | boolean;
   /** Most tokens a batch. Default 4096. */
   tokenBudget?: number;
   /**
@@ -44,6 +51,7 @@ const CLASSIFIER_KEYS: Record<keyof ClassifierOptions | 'signal', true> = {
   device: true,
   precision: true,
   threshold: true,
+  calibration: true,
   tokenBudget: true,
   onNotice: true,
   // Of `classify`, which passes its options on.
@@ -56,7 +64,8 @@ export class Classifier {
   /** For texts that name an adapter, made when the first comes. */
   private mixed: MixedEvaluator | undefined;
   private readonly tokenBudget: number;
-  private readonly threshold: number;
+  private readonly threshold: number | readonly number[];
+  private readonly temperature: number;
   private readonly backend: BackendName;
   private cut = 0;
   private empty = 0;
@@ -67,8 +76,12 @@ export class Classifier {
     private readonly options: ClassifierOptions = {},
   ) {
     checkKeys('Classifier', options, CLASSIFIER_KEYS);
-    this.threshold = checkedThreshold(options.threshold ?? textModel.threshold);
+    const threshold = checkedThreshold(options.threshold ?? textModel.threshold);
     requireTrained(textModel, 'Classifier');
+    const { calibration: given = false } = options;
+    const calibration = given === true ? readCalibration(textModel) : given === false ? undefined : given;
+    this.temperature = calibration?.temperature ?? 1;
+    this.threshold = options.threshold === undefined ? (calibration?.thresholds ?? threshold) : threshold;
     const { backend } = chooseDevice(options.device);
     const { precision = 'auto' } = options;
     this.backend = backend;
@@ -165,6 +178,12 @@ export class Classifier {
   ): Promise<Float32Array[]> {
     const named = texts.map((text) => (typeof text === 'string' ? undefined : text.adapter));
     if (named.some((name) => name !== undefined)) {
+      if (this.options.calibration) {
+        throw new FusedLoraError(
+          'INVALID_ARGUMENT',
+          'calibration is of one adapter, and texts name the adapter that answers; leave one out',
+        );
+      }
       const { model } = this.textModel;
       const { precision } = this.options;
       const otherwise = named.includes(undefined) ? defaultAdapter(model) : undefined;
@@ -172,7 +191,8 @@ export class Classifier {
       const adapters = named.map((name) => (name === undefined ? otherwise : (name ?? undefined)));
       return await this.mixed.run(encoded, adapters, this.tokenBudget, signal);
     }
-    return (await this.evaluator.run(encoded, { tokenBudget: this.tokenBudget }, signal)).logits;
+    const { logits } = await this.evaluator.run(encoded, { tokenBudget: this.tokenBudget }, signal);
+    return logits.map((row) => cooled(row, this.temperature));
   }
 }
 
