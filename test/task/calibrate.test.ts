@@ -1,4 +1,4 @@
-/** Calibration of a trained adapter: fitted, kept beside it, used by predictions, told when stale. */
+/** Calibration of a trained adapter: fitted, kept beside it, used, told when it is stale. */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import type { TextExample } from '../../src/data/examples/example';
