@@ -30,10 +30,24 @@ const typescript = {
   train: ['metrics', 'data', ...floors],
   report: ['train', 'metrics', 'data', ...floors],
   task: ['report', 'train', 'models', 'lora', 'metrics', 'data', ...floors],
+  study: ['task', 'report', 'train', 'models', 'lora', 'metrics', 'data', ...floors],
   serve: ['task', 'report', 'train', 'models', 'lora', 'metrics', 'data', ...floors],
   kernels: ['nn', 'graph', 'native'],
-  cli: ['index', 'serve', 'task', 'report', 'train', 'models', 'lora', 'metrics', 'data', ...floors, 'kernels'],
-  index: ['serve', 'task', 'report', 'train', 'models', 'lora', 'metrics', 'data', ...floors, 'kernels'],
+  cli: [
+    'index',
+    'serve',
+    'study',
+    'task',
+    'report',
+    'train',
+    'models',
+    'lora',
+    'metrics',
+    'data',
+    ...floors,
+    'kernels',
+  ],
+  index: ['serve', 'study', 'task', 'report', 'train', 'models', 'lora', 'metrics', 'data', ...floors, 'kernels'],
 };
 
 /** Room of a folder of src/ → which other rooms of the folder it may import: data go one way. */

@@ -73,6 +73,7 @@ export {
   writeSafetensors,
 } from './io/safetensors';
 export * from './lora';
+export type { ReliabilityBin } from './metrics/calibration';
 export { areEntityTags, type Entity, type EntityMetrics, entityMetrics, findEntities } from './metrics/entities';
 export type { Evaluation } from './metrics/evaluation';
 export {
@@ -105,6 +106,33 @@ export {
   type StopEvent,
   writeReport,
 } from './report';
+export {
+  type ArmResult,
+  type AshaOptions,
+  type Comparison,
+  type McNemar,
+  type PairedBootstrap,
+  type ParameterSpec,
+  readSpace,
+  type SamplerName,
+  type Space,
+  type Spread,
+  STUDY_METHODS,
+  type StudyMethod,
+  type StudyResults,
+  type TuneOptions,
+  tune,
+  type Value as SpaceValue,
+  type When,
+} from './study';
+export {
+  type CalibrateOptions,
+  type Calibration,
+  type CalibrationQuality,
+  type CalibrationResult,
+  calibrate,
+  readCalibration,
+} from './task/calibrate';
 export { Classifier, type ClassifierOptions, classify } from './task/classify';
 export { type EvaluateOptions, type EvaluateResult, evaluate } from './task/evaluate';
 export { type FineTuneResult, fineTune } from './task/fine_tune';

@@ -5,16 +5,18 @@
  * they are functions of the seed alone, the same on every machine and after a resume.
  */
 
-/** High word of the 64-bit product of two unsigned 32-bit numbers; the low word is Math.imul. */
+const { imul } = Math;
+
+/** High word of the 64-bit product of two unsigned 32-bit numbers; the low word is `imul`. */
 function multiplyHigh(a: number, b: number): number {
   const aLow = a & 0xffff;
   const aHigh = a >>> 16;
   const bLow = b & 0xffff;
   const bHigh = b >>> 16;
   // Each sum stays below 2^32, as unsigned 32-bit arithmetic needs it.
-  const middle = (Math.imul(aHigh, bLow) >>> 0) + (Math.imul(aLow, bLow) >>> 16);
-  const carry = (Math.imul(aLow, bHigh) >>> 0) + (middle & 0xffff);
-  return (Math.imul(aHigh, bHigh) + (middle >>> 16) + (carry >>> 16)) | 0;
+  const middle = (imul(aHigh, bLow) >>> 0) + (imul(aLow, bLow) >>> 16);
+  const carry = (imul(aLow, bHigh) >>> 0) + (middle & 0xffff);
+  return (imul(aHigh, bHigh) + (middle >>> 16) + (carry >>> 16)) | 0;
 }
 
 /**
@@ -26,8 +28,8 @@ export function philox(c0: number, c1: number, c2: number, c3: number, k0: numbe
   for (let round = 0; round < 10; round++) {
     const high0 = multiplyHigh(0xd2511f53, c0);
     const high1 = multiplyHigh(0xcd9e8d57, c2);
-    const low0 = Math.imul(0xd2511f53, c0);
-    const low1 = Math.imul(0xcd9e8d57, c2);
+    const low0 = imul(0xd2511f53, c0);
+    const low1 = imul(0xcd9e8d57, c2);
     c0 = high1 ^ c1 ^ k0;
     c2 = high0 ^ c3 ^ k1;
     c1 = low1;
@@ -50,7 +52,15 @@ export function keyOfSeed(seed: number): [number, number] {
  * What a stream of random numbers is for: streams of one seed and different sites never share
  * numbers.
  */
-export const RANDOM_SITE = { shuffle: 1, shuffleBatches: 2, masking: 3, synthetic: 4, split: 5, pruning: 6 } as const;
+export const RANDOM_SITE = {
+  shuffle: 1,
+  shuffleBatches: 2,
+  masking: 3,
+  synthetic: 4,
+  split: 5,
+  pruning: 6,
+  study: 7,
+} as const;
 
 /** A stream of random numbers: key = seed, counter = (block, a, b, site). */
 export class RandomStream {

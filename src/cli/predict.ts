@@ -30,6 +30,7 @@ interface PredictOptions
   format: LineFormat;
   output?: string;
   threshold?: number;
+  calibrated?: boolean;
   device?: DeviceOption;
   precision?: PrecisionOption;
 }
@@ -48,7 +49,8 @@ export function predictCommand(): Command {
       ),
     )
     .option('--output <file>', 'write the JSON lines there (default: standard output)')
-    .addOption(thresholdOption());
+    .addOption(thresholdOption())
+    .option('--calibrated', 'use the temperature and thresholds that fused-lora calibrate has fitted');
   addGroup(addModelOptions(command, true), 'Device');
   addGroup(command, 'Columns of the data');
   addOutputOptions(command, { figures: false });
@@ -63,14 +65,17 @@ export function predictCommand(): Command {
       if (texts.length > 0 && options.file !== undefined) {
         throw new FusedLoraError('INVALID_ARGUMENT', 'give texts as arguments or --file, not both');
       }
-      const { threshold, device, precision } = options;
+      const { threshold, device, precision, calibrated: calibration } = options;
       // What the options alone show to be wrong is told before the model is read.
       checkedThreshold(threshold);
       chooseDevice(device);
       const { textModel, names } = await openModelWith(options, context);
       const output = openOutput(options.output);
       try {
-        using classifier = new Classifier(textModel, compact({ device, precision, threshold, onNotice: context.say }));
+        using classifier = new Classifier(
+          textModel,
+          compact({ device, precision, threshold, calibration, onNotice: context.say }),
+        );
         let count = 0;
         for await (const piece of inputOf(texts, options, textModel.model.task, context)) {
           count += piece.length;

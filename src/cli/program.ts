@@ -6,6 +6,7 @@ import { Command } from 'commander';
 import { version } from '../io/version';
 import { adaptersCommand } from './adapters';
 import { benchCommand } from './bench';
+import { calibrateCommand } from './calibrate';
 import { evalCommand } from './eval';
 import { infoCommand } from './info';
 import { mergeCommand } from './merge';
@@ -15,6 +16,7 @@ import { pretrainCommand } from './pretrain';
 import { reportCommand } from './report';
 import { EXIT_HELP } from './run';
 import { trainCommand } from './train';
+import { tuneCommand } from './tune';
 
 export function makeProgram(): Command {
   return new Command('fused-lora')
@@ -35,11 +37,13 @@ ${EXIT_HELP}`,
     .commandsGroup('Training:')
     .addCommand(planCommand())
     .addCommand(trainCommand())
+    .addCommand(tuneCommand())
     .addCommand(pretrainCommand())
     .addCommand(reportCommand())
     .commandsGroup('Using a model:')
     .addCommand(predictCommand())
     .addCommand(evalCommand())
+    .addCommand(calibrateCommand())
     .addCommand(mergeCommand())
     .addCommand(adaptersCommand())
     .commandsGroup('This installation:')

@@ -65,6 +65,24 @@ function isHeld({ pid, tid, begin, host }: JsonObject): boolean {
   return begin === undefined || begin === beginOf(pid, isNumber(tid) ? tid : pid);
 }
 
+/** What a lock says of the thread that takes it, unlike every other. */
+export function ownMark(): string {
+  const { pid } = process;
+  const tid = ownThread();
+  const begin = beginOf(pid, tid ?? pid);
+  const mark = { pid, tid, begin, host: os.hostname(), time: new Date().toISOString(), id: randomUUID() };
+  return `${JSON.stringify(mark)}\n`;
+}
+
+/**
+ * Whether the holder of a lock goes on; undefined where nobody can tell: it is of another machine,
+ * or no lock of ours.
+ */
+export function isHolderAlive(file: string): { text: string | undefined; alive: boolean | undefined } {
+  const { text, json } = read(file);
+  return { text, alive: json?.['host'] === os.hostname() ? isHeld(json) : undefined };
+}
+
 export class OutputLock {
   private constructor(
     private readonly file: string,
@@ -81,11 +99,7 @@ export class OutputLock {
    */
   static take(dir: string, isNew = false): OutputLock {
     const file = path.join(dir, LOCK);
-    const { pid } = process;
-    const tid = ownThread();
-    const begin = beginOf(pid, tid ?? pid);
-    const lock = { pid, tid, begin, host: os.hostname(), time: new Date().toISOString(), id: randomUUID() };
-    const content = `${JSON.stringify(lock)}\n`;
+    const content = ownMark();
     for (let tries = 0; ; tries++) {
       try {
         writeNew(file, content);
@@ -107,9 +121,7 @@ export class OutputLock {
 
   /** Lets other runs into the folder. */
   release(): void {
-    if (read(this.file).text !== this.content) return;
-    fs.rmSync(this.file, { force: true });
-    if (!this.isNew) return;
+    if (!giveBack(this.file, this.content) || !this.isNew) return;
     try {
       fs.rmdirSync(path.dirname(this.file));
     } catch {
@@ -122,8 +134,15 @@ export class OutputLock {
   }
 }
 
+/** Removes a lock, unless another took it over. */
+export function giveBack(file: string, content: string): boolean {
+  if (read(file).text !== content) return false;
+  fs.rmSync(file, { force: true });
+  return true;
+}
+
 /** Makes a file that is not there with its content at once: nobody finds it empty. */
-function writeNew(file: string, content: string): void {
+export function writeNew(file: string, content: string): void {
   const whole = temporaryName(file);
   try {
     fs.writeFileSync(whole, content, { flag: 'wx' });
@@ -152,7 +171,7 @@ function read(file: string): { text: string | undefined; json: JsonObject | unde
  * Removes the lock of a dead run. Of two runs that do so at once,
  * one finds the other's new lock in its hand, and puts it back.
  */
-function takeAway(file: string, text: string | undefined): void {
+export function takeAway(file: string, text: string | undefined): void {
   const aside = temporaryName(file);
   try {
     fs.renameSync(file, aside);

@@ -6,6 +6,7 @@
 import type { TaskSettings } from '../base/tasks';
 import { type Example, isTokenExample } from '../data/examples/example';
 import { type EncodedExample, type EncodedSentence, IGNORE_LABEL } from '../data/tokenize/encoded_example';
+import { confidences, decisionsOf, expectedCalibrationError, type ReliabilityBin, reliability } from './calibration';
 import { areEntityTags } from './entities';
 import type { Evaluation } from './evaluation';
 import { confusionMatrix } from './metrics';
@@ -49,6 +50,8 @@ export interface ErrorAnalysis {
   mistakes?: { label: string; predicted: string; count: number }[];
   /** [target, prediction] of a regression; a selection where there are many. */
   points?: [number, number][];
+  /** How probabilities fit what came true, in bins; absent for regression. */
+  calibration?: { ece: number; bins: ReliabilityBin[] };
   /** Those with the largest loss, largest first. */
   hardest: HardExample[];
 }
@@ -58,6 +61,18 @@ type LogDistribution = ReturnType<typeof logSoftmax>;
 /** What is said of each example, its text left out. */
 type Judged = Pick<HardExample, 'label' | 'prediction' | 'probability' | 'loss'>;
 
+/** Of {@link ErrorAnalysis.calibration}. */
+function calibrationOf(
+  model: TaskSettings,
+  evaluation: Evaluation,
+  encoded: readonly EncodedExample[],
+): Pick<ErrorAnalysis, 'calibration'> {
+  const { probabilities, outcomes } = confidences(decisionsOf(model, evaluation, encoded));
+  if (probabilities.length === 0) return {};
+  const bins = reliability(probabilities, outcomes);
+  return { calibration: { ece: expectedCalibrationError(bins), bins } };
+}
+
 /**
  * Losses are each example's own, without label smoothing and class weights: −ln p(label); the mean
  * over labels or words; the squared error.
@@ -65,6 +80,15 @@ type Judged = Pick<HardExample, 'label' | 'prediction' | 'probability' | 'loss'>
  * @param encoded, examples in the order of the data set.
  */
 export function analyzeErrors(
+  model: TaskSettings,
+  evaluation: Evaluation,
+  encoded: readonly EncodedExample[],
+  examples: readonly Example[],
+): ErrorAnalysis {
+  return { ...analysisOf(model, evaluation, encoded, examples), ...calibrationOf(model, evaluation, encoded) };
+}
+
+function analysisOf(
   model: TaskSettings,
   evaluation: Evaluation,
   encoded: readonly EncodedExample[],

@@ -47,15 +47,20 @@ export interface WordPrediction {
  * What a model says about one text.
  *
  * @param logits [numLabels]
- * @param threshold of multi-label classification.
+ * @param threshold of multi-label classification, or one for each label.
  */
-export function predictText(logits: Float32Array, { task, labelNames }: TaskSettings, threshold: number): Prediction {
+export function predictText(
+  logits: Float32Array,
+  { task, labelNames }: TaskSettings,
+  threshold: number | readonly number[],
+): Prediction {
   if (task === 'regression') return { values: [...logits] };
   const named = (probabilities: number[]) =>
     Object.fromEntries(labelNames.map((name, i) => [name, probabilities[i] as number]));
   if (task === 'multi-label-classification') {
     const probabilities = sigmoid(logits);
-    const labels = labelNames.filter((_, i) => (probabilities[i] as number) > threshold);
+    const above = (i: number) => (typeof threshold === 'number' ? threshold : (threshold[i] as number));
+    const labels = labelNames.filter((_, i) => (probabilities[i] as number) > above(i));
     return { labels, probabilities: named(probabilities) };
   }
   const { best, probabilities } = softmax(logits);

@@ -188,3 +188,28 @@ export function scatterChart(run: RunRecord, id: string): Chart | undefined {
     series: [{ label: 'prediction', colour: 0, style: 'dots', x: sorted.map(([x]) => x), y: sorted.map(([, y]) => y) }],
   };
 }
+
+/** How often what was said with a probability came true. */
+export function reliabilityChart(run: RunRecord, id: string): Chart | undefined {
+  const calibration = run.details?.calibration;
+  if (!calibration || calibration.bins.length === 0) return undefined;
+  const { ece, bins } = calibration;
+  return {
+    id,
+    title: 'Reliability on dev',
+    note: `on the line, what is said with probability p is right in a share p; expected calibration error ${ece.toFixed(4)}`,
+    xLabel: 'probability',
+    yLabel: 'share that is right',
+    diagonal: true,
+    overSteps: false,
+    series: [
+      {
+        label: 'share that is right',
+        colour: 0,
+        style: 'dots',
+        x: bins.map(({ predicted }) => predicted),
+        y: bins.map(({ observed }) => observed),
+      },
+    ],
+  };
+}

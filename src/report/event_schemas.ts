@@ -64,6 +64,10 @@ const details = object({
   confusion: list(list(whole)).optional(),
   mistakes: list(object({ label: text, predicted: text, count: whole })).optional(),
   points: list(z.tuple([number, number], { error: '[target, prediction]' })).optional(),
+  calibration: object({
+    ece: finite,
+    bins: list(object({ count: whole, predicted: finite, observed: finite })),
+  }).optional(),
   hardest: list(
     object({
       place: text,

@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { FusedLoraError } from '../base/errors';
-import { type Chart, curves, lengthChart, scatterChart } from './charts';
+import { type Chart, curves, lengthChart, reliabilityChart, scatterChart } from './charts';
 import { count, duration, number, percent } from './format';
 import { type Html, html, jsonForScript, trusted } from './html';
 import { meaningTable } from './meaning_table';
@@ -94,9 +94,10 @@ function metricFacts({ end }: RunRecord): Html | undefined {
  */
 function runSections(run: RunRecord, index: number, inGrid: boolean): { body: Html; charts: Chart[] } {
   const scatter = scatterChart(run, `scatter-${index}`);
+  const reliable = reliabilityChart(run, `reliability-${index}`);
   const lengths = lengthChart(run, `lengths-${index}`);
   const { details } = run;
-  const own = inGrid ? [] : [scatter, lengths].filter((chart) => chart !== undefined);
+  const own = inGrid ? [] : [scatter, reliable, lengths].filter((chart) => chart !== undefined);
   const section = (...parts: (Html | undefined)[]) => {
     const shown = parts.filter((part) => part !== undefined);
     return shown.length === 0 ? undefined : html`<section>${shown}</section>`;
@@ -171,7 +172,9 @@ export function renderReport(runs: readonly RunRecord[]): string {
   if (runs.length === 0) throw new FusedLoraError('INVALID_ARGUMENT', 'a report needs at least one run');
   const { title, head } = heading(runs);
   const single = runs.length === 1 ? runs[0] : undefined;
-  const others = single ? [scatterChart(single, 'scatter'), lengthChart(single, 'lengths')] : [];
+  const others = single
+    ? [scatterChart(single, 'scatter'), reliabilityChart(single, 'reliability'), lengthChart(single, 'lengths')]
+    : [];
   const lines = [...curves(runs), ...others.filter((chart) => chart !== undefined)];
   const sections = runs.map((run, i) => runSections(run, i, single !== undefined));
   const charts = [...lines, ...sections.flatMap(({ charts }) => charts)];

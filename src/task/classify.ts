@@ -16,8 +16,10 @@ import type { BackendName } from '../graph/parameter';
 import type { PrecisionOption } from '../graph/precision';
 import { adapterNames } from '../lora';
 import { adapterEntry, headSettings } from '../lora/registry';
+import { cooled } from '../metrics/calibration';
 import { type Prediction, predictText, predictWords } from '../metrics/predictions';
 import { checkedThreshold } from '../metrics/probabilities';
+import { type Calibration, readCalibration } from './calibrate';
 import { defaultAdapter, MixedEvaluator, type MixedEvaluatorOptions } from './mixed_evaluator';
 import { ModelEvaluator } from './model_evaluator';
 import { SharedEvaluator } from './shared_evaluator';
@@ -34,6 +36,11 @@ export interface ClassifierOptions {
    * model's.
    */
   threshold?: number;
+  /**
+   * Temperature and thresholds that `calibrate` fitted; true reads those beside the weights. A
+   * threshold that is given holds for all labels. Default false.
+   */
+  calibration?: Calibration | boolean;
   /** Most tokens a batch. Default 4096. */
   tokenBudget?: number;
   /**
@@ -50,6 +57,7 @@ const CLASSIFIER_KEYS: Record<keyof ClassifierOptions | 'signal', true> = {
   device: true,
   precision: true,
   threshold: true,
+  calibration: true,
   tokenBudget: true,
   onNotice: true,
   // Of `classify`, which passes its options on.
@@ -72,6 +80,8 @@ export class Classifier {
   /** What the head is for that was active when the program was made. */
   private readonly settings: TaskSettings;
   private readonly tokenBudget: number;
+  /** Of the calibration that was asked for. */
+  private readonly calibrated: Calibration | undefined;
   private readonly backend: BackendName;
   private cut = 0;
   private empty = 0;
@@ -84,6 +94,8 @@ export class Classifier {
     checkKeys('Classifier', options, CLASSIFIER_KEYS);
     checkedThreshold(options.threshold ?? textModel.threshold);
     requireTrained(textModel, 'Classifier');
+    const { calibration = false } = options;
+    this.calibrated = calibration === true ? readCalibration(textModel) : calibration || undefined;
     const { backend } = chooseDevice(options.device);
     const { precision = 'auto' } = options;
     this.backend = backend;
@@ -109,8 +121,10 @@ export class Classifier {
     const named = texts.map((text) => (typeof text === 'string' ? undefined : text.adapter));
     if (named.every((name) => name === undefined)) {
       const { logits } = await this.evaluator.run(encoded, { tokenBudget: this.tokenBudget }, signal);
-      return logits.map((one, i) => predict(one, i, this.settings));
+      const { temperature = 1 } = this.calibrated ?? {};
+      return logits.map((one, i) => predict(cooled(one, temperature), i, this.settings));
     }
+    this.requireNoCalibration();
     const { model } = this.textModel;
     const otherwise = named.includes(undefined) ? defaultAdapter(model) : undefined;
     const adapters = named.map((name) => (name === undefined ? otherwise : (name ?? undefined)));
@@ -138,6 +152,7 @@ export class Classifier {
     const { model } = this.textModel;
     const names = checkedNames(model, adapters);
     if (Array.isArray(texts) && texts.length === 0) return [];
+    this.requireNoCalibration();
     const { encoded, predict } = await this.encode(texts, signal);
     const own = texts.findIndex((text) => typeof text !== 'string' && text.adapter !== undefined);
     if (own >= 0) {
@@ -202,6 +217,14 @@ export class Classifier {
     return { backend: this.backend, precision: this.options.precision };
   }
 
+  private requireNoCalibration(): void {
+    if (this.calibrated === undefined) return;
+    throw new FusedLoraError(
+      'INVALID_ARGUMENT',
+      'calibration is of one adapter, and several of them answer here; leave calibration out',
+    );
+  }
+
   /** The program for a list of adapters; of many lists the last ones are kept. */
   private sharedBy(names: readonly string[]): SharedEvaluator {
     const key = names.join();
@@ -243,7 +266,7 @@ export class Classifier {
     this.count(encoded);
     this.countEmpty(examples);
     for (const note of notesOnPairs(this.textModel.pairs, examples)) this.tell(note);
-    const { threshold } = this.options;
+    const threshold = this.options.threshold ?? this.calibrated?.thresholds;
     return {
       encoded,
       predict: (logits, _, settings) =>
