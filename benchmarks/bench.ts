@@ -23,7 +23,7 @@ async function runsOf(only: string | undefined): Promise<string[]> {
   const unknown = chosen?.find((name) => !(SUITE as readonly string[]).includes(name));
   if (unknown !== undefined) throw new Error(`--only ${unknown}: it must be some of ${SUITE.join(',')}`);
   const noBf16 = await ourBf16Missing();
-  const more = readTargets().map(({ run }) => run);
+  const more = readTargets('').map(({ run }) => run);
   return [...new Set([...SUITE, ...more])]
     .filter((run) => !(noBf16 && run.includes('bf16')))
     .filter((run) => chosen?.includes(run.split(' ')[0] as string) ?? true);

@@ -42,7 +42,7 @@ export function collect(files: readonly string[]): Collected {
   }
   return {
     results: read.map(({ result }) => result),
-    judged: ofTargets.length > 0 ? judge(readTargets(), figures) : [],
+    judged: ofTargets.length > 0 ? judge(readTargets(ofTargets[0]?.result.machine.isa ?? ''), figures) : [],
   };
 }
 

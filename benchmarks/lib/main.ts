@@ -5,6 +5,7 @@
 import * as path from 'node:path';
 import { parseArgs } from 'node:util';
 import { closeChildren } from './child';
+import { disagreement } from './measure';
 import { MODEL_NAMES, type ModelName } from './models';
 import { machineFacts } from './report';
 import { type Benchmark, type BenchmarkOptions, printResult, type Result, resultFile, writeResult } from './result';
@@ -23,6 +24,7 @@ export async function measure(benchmark: Benchmark, options: BenchmarkOptions): 
       machine: machineFacts(options.device),
       peers: { ...peers, ...(blas && { 'BLAS of PyTorch': blas }) },
       ...measured,
+      disagreement: disagreement(),
     };
   } finally {
     closeChildren();

@@ -23,6 +23,19 @@ export function summarize(samples: readonly number[]): Timing {
   return { median: quantile(sorted, 0.5), p10: quantile(sorted, 0.1), p90: quantile(sorted, 0.9) };
 }
 
+/** How far the rounds of every comparison of this process disagreed, as disagreement() has it. */
+const disagreements: number[] = [];
+
+/**
+ * How far the rounds of this process's comparisons disagree: (p90 - p10) of a side's ratios to the
+ * first, over their median; of several sides and comparisons the median. 0 where nothing was
+ * compared.
+ */
+export const disagreement = (): number => {
+  const sorted = [...disagreements].sort((a, b) => a - b);
+  return sorted.length === 0 ? 0 : quantile(sorted, 0.5);
+};
+
 export type Interleaved<K extends string> = Record<K, Timing & { ratio: number }>;
 
 export interface InterleaveOptions {
@@ -64,7 +77,9 @@ export function compareSamples<K extends string>(samples: Record<K, readonly num
   return Object.fromEntries(
     names.map((name) => {
       const ratios = samples[name].map((s, i) => s / (first[i] as number)).sort((a, b) => a - b);
-      return [name, { ...summarize(samples[name]), ratio: quantile(ratios, 0.5) }];
+      const ratio = quantile(ratios, 0.5);
+      if (name !== names[0]) disagreements.push((quantile(ratios, 0.9) - quantile(ratios, 0.1)) / ratio);
+      return [name, { ...summarize(samples[name]), ratio }];
     }),
   ) as Interleaved<K>;
 }

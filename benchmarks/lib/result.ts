@@ -49,6 +49,8 @@ export interface Result {
   /** Versions and settings of what it was measured against. */
   peers: Record<string, unknown>;
   figures: Record<string, Figure>;
+  /** How far rounds disagree (measure.ts), as a share. */
+  disagreement?: number;
   sections: Section[];
   rows: unknown[];
 }
@@ -69,7 +71,9 @@ export interface Benchmark {
   question: string;
   /** No Python peer takes part. Default false. */
   alone?: boolean;
-  run(options: BenchmarkOptions): Promise<Omit<Result, 'benchmark' | 'question' | 'quick' | 'model' | 'machine'>>;
+  run(
+    options: BenchmarkOptions,
+  ): Promise<Omit<Result, 'benchmark' | 'question' | 'quick' | 'model' | 'machine' | 'disagreement'>>;
 }
 
 export function printSection({ title, note, header, rows }: Section): void {

@@ -4,6 +4,7 @@
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
+import { quantile } from './measure';
 import { type Figure, isMissing } from './result';
 
 /** ">= 1.3", "<= 0.5" or "< 5". */
@@ -21,6 +22,8 @@ export interface Target {
   stretch: Bound;
   /** What is compared with what, where the name can not say it. */
   note?: string;
+  /** Other bounds on processors whose best instruction set is this one. */
+  on?: Partial<Record<string, { must: Bound; stretch: Bound }>>;
 }
 
 export type Verdict = 'stretch met' | 'met' | 'not met' | 'not measured';
@@ -28,14 +31,40 @@ export type Verdict = 'stretch met' | 'met' | 'not met' | 'not measured';
 export interface Judged extends Target {
   verdict: Verdict;
   measured?: number;
+  /** Least and largest of several runs; `measured` is their median. */
+  range?: [least: number, largest: number];
   /** Why it was not measured. */
   reason?: string;
 }
 
 const targetsFile = path.resolve(__dirname, '..', 'targets.json');
 
-export const readTargets = (): Target[] =>
-  (JSON.parse(fs.readFileSync(targetsFile, 'utf8')) as { targets: Target[] }).targets;
+/** @param isa of this machine: `avx512bf16`, `avx512`, `avx2`. */
+export const readTargets = (isa: string): Target[] =>
+  (JSON.parse(fs.readFileSync(targetsFile, 'utf8')) as { targets: Target[] }).targets.map((target) => ({
+    ...target,
+    ...target.on?.[isa],
+  }));
+
+/** Several runs of one benchmark as one: of each figure the median, and between what it lay. */
+export function medianOf(runs: readonly Record<string, Figure>[]): {
+  figures: Record<string, Figure>;
+  ranges: Record<string, [least: number, largest: number]>;
+} {
+  const figures: Record<string, Figure> = {};
+  const ranges: Record<string, [number, number]> = {};
+  for (const name of Object.keys(runs[0] ?? {})) {
+    const values = runs.map((run) => run[name]).filter((value) => typeof value === 'number');
+    if (values.length < runs.length || runs.length === 1) {
+      figures[name] = runs.map((run) => run[name] as Figure).find(isMissing) ?? (runs[0]?.[name] as Figure);
+      continue;
+    }
+    values.sort((a, b) => a - b);
+    figures[name] = quantile(values, 0.5);
+    ranges[name] = [values[0] as number, values.at(-1) as number];
+  }
+  return { figures, ranges };
+}
 
 /** @throws Error for what is no bound. NaN reaches none. */
 export function reaches(value: number, bound: Bound): boolean {
@@ -78,11 +107,18 @@ export function formatMeasured({ measured, unit }: Judged): string {
   return unit === 'share' ? `${(measured * 100).toFixed(1)} %` : `${measured.toPrecision(3)}${suffix[unit]}`;
 }
 
+/** Least and largest of several runs: " [0.70 1.17]". */
+const rangeOf = ({ range, unit }: Judged): string => {
+  if (!range) return '';
+  const [least, largest] = range.map((x) => (unit === 'share' ? (100 * x).toFixed(1) : x.toPrecision(3)));
+  return ` [${least} ${largest}]`;
+};
+
 export const judgedHeader = ['name', 'measured', 'must', 'stretch', ''];
 
 export const judgedRow = (row: Judged): string[] => [
   row.name,
-  formatMeasured(row),
+  formatMeasured(row) + rangeOf(row),
   bound(row.must, row.unit) + suffix[row.unit],
   bound(row.stretch, row.unit) + suffix[row.unit],
   row.reason ? `${row.verdict}: ${row.reason}` : row.verdict,

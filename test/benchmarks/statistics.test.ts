@@ -1,6 +1,13 @@
 import { cut, sst2Lengths } from '../../benchmarks/lib/batches';
 import { fitLine, fitPower } from '../../benchmarks/lib/fit';
-import { compareSamples, geometricMean, interleave, quantile, summarize } from '../../benchmarks/lib/measure';
+import {
+  compareSamples,
+  disagreement,
+  geometricMean,
+  interleave,
+  quantile,
+  summarize,
+} from '../../benchmarks/lib/measure';
 import { profileByOp } from '../../benchmarks/lib/op_profile';
 
 test('quantiles are interpolated, as numpy has them', () => {
@@ -19,6 +26,14 @@ test('ratios are medians of the ratios round by round, not ratios of medians', (
   expect(a.ratio).toBe(1);
   expect(b.ratio).toBe(1); // of 2, 1 and 0.5
   expect(b.median).toBe(2);
+});
+
+test('rounds that disagree are told from such that do not', () => {
+  compareSamples({ a: [1, 1, 1], b: [2, 2, 2] });
+  const before = disagreement();
+  for (let i = 0; i < 9; i++) compareSamples({ a: [1, 1, 1], b: [1, 2, 3] });
+  expect(before).toBeLessThan(0.8);
+  expect(disagreement()).toBeCloseTo(0.8, 12); // (2.8 - 1.2) / 2
 });
 
 test('sides take turns, and warm-up rounds do not count', async () => {

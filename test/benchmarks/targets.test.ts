@@ -5,6 +5,7 @@ import {
   formatMeasured,
   judge,
   judgedRow,
+  medianOf,
   reaches,
   readTargets,
   summaryOf,
@@ -76,8 +77,29 @@ test('shares are written in per cent', () => {
   expect(judgedRow(row!).slice(2)).toEqual(['>= 88 %', '>= 94.5 %', 'met']);
 });
 
-describe('targets.json', () => {
-  const targets = readTargets();
+test('a row of several runs has their median, and shows between what it lay', () => {
+  const missing = { missing: 'no peer' };
+  const runs = [
+    { fast: 1.2, absent: missing },
+    { fast: 1.6, absent: missing },
+    { fast: 1.3, absent: missing },
+  ];
+  const { figures, ranges } = medianOf(runs);
+  expect(figures).toEqual({ fast: 1.3, absent: missing });
+  expect(ranges).toEqual({ fast: [1.2, 1.6] });
+  expect(medianOf(runs.slice(0, 1)).ranges).toEqual({});
+  const [row] = judge([target('fast', '>= 1.3', '>= 1.45')], new Map([['step', figures]]));
+  expect(judgedRow({ ...row!, range: ranges['fast']! }).slice(0, 2)).toEqual(['the fast', '1.30 x [1.20 1.60]']);
+});
+
+test('bounds are those of the instruction set', () => {
+  const rank64 = (isa: string) => readTargets(isa).find(({ figure }) => figure === 'linear.backwardOverBase.rank64');
+  expect(rank64('avx512bf16')?.must).toBe('<= 1.38');
+  expect(rank64('avx2')?.must).toBe('<= 1.30');
+});
+
+describe.each(['avx512bf16', 'avx2'])('targets.json on %s', (isa) => {
+  const targets = readTargets(isa);
 
   test('has bounds that can be read, the stretch bound at least as hard as the other, and names of its own', () => {
     expect(targets.length).toBeGreaterThan(0);
