@@ -6,6 +6,7 @@ import { Command } from 'commander';
 import { version } from '../io/version';
 import { adaptersCommand } from './adapters';
 import { benchCommand } from './bench';
+import { embedCommand } from './embed';
 import { evalCommand } from './eval';
 import { infoCommand } from './info';
 import { mergeCommand } from './merge';
@@ -14,6 +15,7 @@ import { predictCommand } from './predict';
 import { pretrainCommand } from './pretrain';
 import { reportCommand } from './report';
 import { EXIT_HELP } from './run';
+import { serveCommand } from './serve';
 import { trainCommand } from './train';
 
 export function makeProgram(): Command {
@@ -40,6 +42,8 @@ ${EXIT_HELP}`,
     .commandsGroup('Using a model:')
     .addCommand(predictCommand())
     .addCommand(evalCommand())
+    .addCommand(serveCommand())
+    .addCommand(embedCommand())
     .addCommand(mergeCommand())
     .addCommand(adaptersCommand())
     .commandsGroup('This installation:')

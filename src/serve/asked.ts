@@ -24,7 +24,9 @@ function timeoutOf(request: FastifyRequest, most: number): number {
   if (said === undefined) return most;
   const value = Number(said);
   if (!Number.isInteger(value) || value < 1) {
-    throw notPossible(`${DEADLINE_HEADER} is "${String(said).slice(0, 40)}"; it must be a whole number of milliseconds`);
+    throw notPossible(
+      `${DEADLINE_HEADER} is "${String(said).slice(0, 40)}"; it must be a whole number of milliseconds`,
+    );
   }
   return Math.min(value, most);
 }

@@ -87,9 +87,7 @@ const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]*(\/[A-Za-z0-9][A-Za-z0-9._-]*)?$/;
 const NAME_LENGTH = 96;
 
 /** What is opened, before it is put into a lane. */
-type Opened =
-  | { kind: 'classifier'; textModel: TextModel }
-  | { kind: 'embedding'; embedding: EmbeddingModel };
+type Opened = { kind: 'classifier'; textModel: TextModel } | { kind: 'embedding'; embedding: EmbeddingModel };
 
 export class Catalog {
   private readonly served = new Map<string, ServedModel>();
@@ -124,7 +122,10 @@ export class Catalog {
     const { model, hub, revision, modelName } = options;
     const [first] = adapters.values();
     if (model === undefined && first === undefined) {
-      throw new FusedLoraError('INVALID_ARGUMENT', 'give a model to serve (--model DIR), adapters (--adapter NAME=DIR), or both');
+      throw new FusedLoraError(
+        'INVALID_ARGUMENT',
+        'give a model to serve (--model DIR), adapters (--adapter NAME=DIR), or both',
+      );
     }
     const located = await locateModel(model ?? (first as string), { revision }, hub);
     const { folder, name } = located.base;
@@ -163,7 +164,11 @@ export class Catalog {
       if (found && suits(found)) return found;
       const names = listNames(this.models.filter(suits).map((model) => model.name)) || 'none';
       const problem = found ? `the model "${name}" gives no ${what}` : `there is no model "${name}"`;
-      throw new ServeError(found ? 424 : 404, found ? 'backend' : 'validation', `${problem}; of ${what} there are: ${names}`);
+      throw new ServeError(
+        found ? 424 : 404,
+        found ? 'backend' : 'validation',
+        `${problem}; of ${what} there are: ${names}`,
+      );
     }
     const found = this.models.find(suits);
     if (found) return found;
@@ -184,12 +189,18 @@ export class Catalog {
   async prepare(name: string, adapter: string): Promise<() => ServedModel> {
     checkedName(name);
     if (this.served.has(name)) {
-      throw new FusedLoraError('INVALID_ARGUMENT', `a model "${name}" is served already; unload it first, or give another name`);
+      throw new FusedLoraError(
+        'INVALID_ARGUMENT',
+        `a model "${name}" is served already; unload it first, or give another name`,
+      );
     }
     const { hub } = this.options;
     const { folder } = await findModel(adapter, hub);
     if (!isAdapter(folder)) {
-      throw new FusedLoraError('FILE_NOT_FOUND', `${folder}: has no adapter_config.json. Give the folder of a PEFT adapter.`);
+      throw new FusedLoraError(
+        'FILE_NOT_FOUND',
+        `${folder}: has no adapter_config.json. Give the folder of a PEFT adapter.`,
+      );
     }
     const opened = this.openAdapter(folder);
     return () => this.put(name, adapter, opened);
@@ -304,7 +315,10 @@ export class Catalog {
     };
     const meaning = meaningOf(facts, undefined, {}, 'use');
     if (meaning.task.value === 'masked-lm') {
-      throw new FusedLoraError('INVALID_ARGUMENT', `${folder}: is a masked language model without a head for texts. Give adapters (--adapter NAME=DIR).`);
+      throw new FusedLoraError(
+        'INVALID_ARGUMENT',
+        `${folder}: is a masked language model without a head for texts. Give adapters (--adapter NAME=DIR).`,
+      );
     }
     const found = { folder, name: folder, revision: undefined };
     return openFolders({ base: found, adapter, tokenizer: chosen }, tokenizer, meaning, { onNotice: say });
@@ -312,7 +326,8 @@ export class Catalog {
 
   private put(name: string, root: string, opened: Opened): ServedModel {
     const key = `m${this.numOpened++}`;
-    const isBase = opened.kind === 'classifier' ? opened.textModel.adapter === undefined : opened.embedding.adapter === undefined;
+    const isBase =
+      opened.kind === 'classifier' ? opened.textModel.adapter === undefined : opened.embedding.adapter === undefined;
     const { model, tokenizer, maxLength } = opened.kind === 'classifier' ? opened.textModel : opened.embedding;
     const common = {
       ...{ name, key, root, parent: isBase ? undefined : this.base.name, tokenizer, maxLength, model },
@@ -400,7 +415,12 @@ function headOf(opened: Opened): Pick<LaneMember, 'head' | 'finish'> {
   return { head: (hidden) => hidden, finish };
 }
 
-function labelsOf({ task, numLabels, labelNames }: TaskModel): Pick<ServedClassifier, 'task' | 'numLabels' | 'labelNames'> {
-  const names = labelNames.length === numLabels ? labelNames : Array.from({ length: numLabels }, (_, i) => `LABEL_${i}`);
+function labelsOf({
+  task,
+  numLabels,
+  labelNames,
+}: TaskModel): Pick<ServedClassifier, 'task' | 'numLabels' | 'labelNames'> {
+  const names =
+    labelNames.length === numLabels ? labelNames : Array.from({ length: numLabels }, (_, i) => `LABEL_${i}`);
   return { task, numLabels, labelNames: names };
 }

@@ -118,9 +118,14 @@ function encoderFor(model: ServedModel, form: EncodeForm): (input: Input, index:
   const { most, check } = lengthRule(maxLength, form);
   if (model.task === 'token-classification') {
     return ({ text, pair }, index) => {
-      if (pair !== undefined) throw notPossible(`text ${index} is a pair, and "${model.name}" labels words of one text`);
+      if (pair !== undefined)
+        throw notPossible(`text ${index} is a pair, and "${model.name}" labels words of one text`);
       const words = wordsOf(text);
-      const { inputIds, tokenTypeIds, wordIds } = tokenizer.encodeWords(words.map(({ word }) => word), most, side);
+      const { inputIds, tokenTypeIds, wordIds } = tokenizer.encodeWords(
+        words.map(({ word }) => word),
+        most,
+        side,
+      );
       check(inputIds.length, index);
       const firstPieces = new Int32Array(words.length).fill(-1);
       wordIds.forEach((word, t) => {

@@ -162,7 +162,11 @@ export class Engine {
   /** A folder inside of those that adapters may be loaded from, behind links; no name on the hub. */
   private allowedFolder(adapter: string): string {
     const refuse = () =>
-      new ServeError(400, 'validation', `${adapter} is not in a folder that adapters may be loaded from (adapterFolders)`);
+      new ServeError(
+        400,
+        'validation',
+        `${adapter} is not in a folder that adapters may be loaded from (adapterFolders)`,
+      );
     if (!path.isAbsolute(adapter) && hubModelOf(adapter)) throw refuse();
     const real = (folder: string) => (fs.existsSync(folder) ? fs.realpathSync(folder) : undefined);
     const folder = real(adapter);

@@ -35,7 +35,11 @@ export function checkSender(request: FastifyRequest, allowed: readonly string[] 
   const loopback = LOOPBACK.test(request.socket.localAddress ?? '127.0.0.1');
   const names = allowed ?? (loopback ? OWN_NAMES : undefined);
   if (names && !names.includes(nameOf(host))) {
-    throw new ServeError(421, 'validation', `this server is not "${nameOf(host)}"; its names are given by --allowed-host (allowedHosts)`);
+    throw new ServeError(
+      421,
+      'validation',
+      `this server is not "${nameOf(host)}"; its names are given by --allowed-host (allowedHosts)`,
+    );
   }
   if (origin !== undefined && origin !== `http://${host}` && origin !== `https://${host}`) {
     throw new ServeError(403, 'validation', 'pages of other origins may not ask this server');

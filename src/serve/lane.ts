@@ -110,16 +110,16 @@ export class Lane {
     return adapter === undefined ? this.table.names.length : (this.table.slotOf(adapter) as number);
   }
 
-  private read(
-    items: readonly LaneItem[],
-    order: Int32Array,
-    offsets: Int32Array,
-  ): (Float32Array | FusedLoraError)[] {
+  private read(items: readonly LaneItem[], order: Int32Array, offsets: Int32Array): (Float32Array | FusedLoraError)[] {
     const results = new Array<Float32Array | FusedLoraError>(items.length);
     const values = new Map<string, Float32Array>();
     order.forEach((index, s) => {
       const { key } = items[index] as LaneItem;
-      const { name, features, ofTokens } = this.outputs.get(key) as { name: string; features: number; ofTokens: boolean };
+      const { name, features, ofTokens } = this.outputs.get(key) as {
+        name: string;
+        features: number;
+        ofTokens: boolean;
+      };
       const all = values.get(name) ?? (this.program.read(name) as Float32Array);
       values.set(name, all);
       const [first, last] = ofTokens ? [offsets[s] as number, offsets[s + 1] as number] : [s, s + 1];

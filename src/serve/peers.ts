@@ -42,7 +42,11 @@ export function peers(load: (name: string) => unknown = require): Peers {
       `a server needs packages that are not installed: ${missing.join(', ')}. Run: npm install ${PACKAGES.join(' ')}`,
     );
   }
-  const [fastify, swagger, promClient] = modules as [typeof import('fastify'), { default: Peers['swagger'] }, Peers['promClient']];
+  const [fastify, swagger, promClient] = modules as [
+    typeof import('fastify'),
+    { default: Peers['swagger'] },
+    Peers['promClient'],
+  ];
   // A dependency of fastify, which need not lie where this package finds it.
   const ofFastify = createRequire(require.resolve('fastify'));
   loaded = {

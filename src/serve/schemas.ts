@@ -5,12 +5,19 @@
 
 const text = { type: 'string' } as const;
 const flag = { type: 'boolean' } as const;
-const model = { type: 'string', description: 'Which of the served models answers. Default: the first that can.' } as const;
+const model = {
+  type: 'string',
+  description: 'Which of the served models answers. Default: the first that can.',
+} as const;
 const side = { type: 'string', enum: ['Left', 'Right', 'left', 'right'] } as const;
 
 /** A text, a list of texts, or one pair (a list of two); lists of these are batches. */
 const teiInputs = {
-  anyOf: [text, { type: 'array', items: text, maxItems: 2 }, { type: 'array', items: { type: 'array', items: text, minItems: 1, maxItems: 2 } }],
+  anyOf: [
+    text,
+    { type: 'array', items: text, maxItems: 2 },
+    { type: 'array', items: { type: 'array', items: text, minItems: 1, maxItems: 2 } },
+  ],
 } as const;
 const oneOrMore = { anyOf: [text, { type: 'array', items: text }] } as const;
 const pair = {
@@ -25,17 +32,30 @@ const cutting = { truncate: { type: ['boolean', 'null'] }, truncation_direction:
 
 export const SCHEMAS = {
   predict: body({ inputs: teiInputs, raw_scores: flag, ...cutting, model }, ['inputs']),
-  rerank: body({ query: text, texts: { type: 'array', items: text }, raw_scores: flag, return_text: flag, ...cutting, model }, [
-    'query',
-    'texts',
-  ]),
+  rerank: body(
+    { query: text, texts: { type: 'array', items: text }, raw_scores: flag, return_text: flag, ...cutting, model },
+    ['query', 'texts'],
+  ),
   embed: body(
-    { inputs: oneOrMore, normalize: flag, prompt_name: { type: ['string', 'null'] }, dimensions: { type: 'integer', minimum: 1 }, ...cutting, model },
+    {
+      inputs: oneOrMore,
+      normalize: flag,
+      prompt_name: { type: ['string', 'null'] },
+      dimensions: { type: 'integer', minimum: 1 },
+      ...cutting,
+      model,
+    },
     ['inputs'],
   ),
   classify: body({ model, input: oneOrMore, use_activation: { type: ['boolean', 'null'] }, truncate: flag }, ['input']),
   embeddings: body(
-    { model, input: oneOrMore, encoding_format: { type: 'string', enum: ['float', 'base64'] }, dimensions: { type: 'integer', minimum: 1 }, user: text },
+    {
+      model,
+      input: oneOrMore,
+      encoding_format: { type: 'string', enum: ['float', 'base64'] },
+      dimensions: { type: 'integer', minimum: 1 },
+      user: text,
+    },
     ['input'],
   ),
   tasks: body({ input: oneOrMore, models: { type: 'array', items: text, minItems: 1 }, truncate: flag }, ['input']),

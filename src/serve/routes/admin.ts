@@ -20,17 +20,21 @@ export function adminRoutes(server: FastifyInstance, engine: Engine, token: stri
     throw new ServeError(401, 'validation', 'this route needs the admin token, as authorization: Bearer TOKEN');
   });
 
-  server.post<{ Body: LoadBody }>('/v1/load_lora_adapter', { schema: { body: SCHEMAS.loadAdapter, tags: ['vLLM'] } }, async (request, reply) => {
-    const { lora_name: name, lora_path: folder } = request.body;
-    try {
-      await engine.load(name, folder);
-    } catch (error) {
-      // Whoever has the token may read what is wrong with the folder.
-      if (error instanceof FusedLoraError) throw new ServeError(400, 'validation', error.message);
-      throw error;
-    }
-    return reply.type('text/plain; charset=utf-8').send(`Success: LoRA adapter '${name}' added successfully.`);
-  });
+  server.post<{ Body: LoadBody }>(
+    '/v1/load_lora_adapter',
+    { schema: { body: SCHEMAS.loadAdapter, tags: ['vLLM'] } },
+    async (request, reply) => {
+      const { lora_name: name, lora_path: folder } = request.body;
+      try {
+        await engine.load(name, folder);
+      } catch (error) {
+        // Whoever has the token may read what is wrong with the folder.
+        if (error instanceof FusedLoraError) throw new ServeError(400, 'validation', error.message);
+        throw error;
+      }
+      return reply.type('text/plain; charset=utf-8').send(`Success: LoRA adapter '${name}' added successfully.`);
+    },
+  );
 
   server.post<{ Body: { lora_name: string } }>(
     '/v1/unload_lora_adapter',

@@ -72,9 +72,19 @@ export function huggingFaceRoutes(server: FastifyInstance, engine: Engine): void
   };
   const schema = { body: SCHEMAS.huggingFace, tags: ['Hugging Face'] };
 
-  server.post('/', { schema }, (request, reply) => answer(engine.catalog.find(undefined, () => true, 'answers'), request, reply));
+  server.post('/', { schema }, (request, reply) =>
+    answer(
+      engine.catalog.find(undefined, () => true, 'answers'),
+      request,
+      reply,
+    ),
+  );
 
   server.post<{ Params: { '*': string } }>('/models/*', { schema }, (request, reply) =>
-    answer(engine.catalog.find(request.params['*'], () => true, 'answers'), request, reply),
+    answer(
+      engine.catalog.find(request.params['*'], () => true, 'answers'),
+      request,
+      reply,
+    ),
   );
 }

@@ -50,46 +50,75 @@ export function openaiRoutes(server: FastifyInstance, engine: Engine): void {
     })),
   }));
 
-  server.post<{ Body: ClassifyBody }>('/classify', { schema: { body: SCHEMAS.classify, tags: ['vLLM'] } }, async (request, reply) => {
-    const { model: name, input, use_activation: activation, truncate } = request.body;
-    const model = textClassifierOf(engine, name);
-    const outputs = await runFor(engine, request, reply)(model, textsOf(input), cutting(truncate));
-    const data = outputs.map(({ values }, index) => {
-      const probs = scoresOf(model, values, activation === false ? 'none' : 'default');
-      const [best] = byScore(model, probs);
-      return { index, label: best?.label, probs, num_classes: probs.length };
-    });
-    return { id: `classify-${randomUUID()}`, object: 'list', created: now(), model: model.name, data, usage: usageOf(outputs) };
-  });
+  server.post<{ Body: ClassifyBody }>(
+    '/classify',
+    { schema: { body: SCHEMAS.classify, tags: ['vLLM'] } },
+    async (request, reply) => {
+      const { model: name, input, use_activation: activation, truncate } = request.body;
+      const model = textClassifierOf(engine, name);
+      const outputs = await runFor(engine, request, reply)(model, textsOf(input), cutting(truncate));
+      const data = outputs.map(({ values }, index) => {
+        const probs = scoresOf(model, values, activation === false ? 'none' : 'default');
+        const [best] = byScore(model, probs);
+        return { index, label: best?.label, probs, num_classes: probs.length };
+      });
+      return {
+        id: `classify-${randomUUID()}`,
+        object: 'list',
+        created: now(),
+        model: model.name,
+        data,
+        usage: usageOf(outputs),
+      };
+    },
+  );
 
-  server.post<{ Body: EmbeddingsBody }>('/v1/embeddings', { schema: { body: SCHEMAS.embeddings, tags: ['OpenAI'] } }, async (request, reply) => {
-    const { model: name, input, encoding_format: format = 'float', dimensions } = request.body;
-    const model = embeddingOfName(engine, name);
-    const outputs = await runFor(engine, request, reply)(model, textsOf(input));
-    const data = outputs.map((output, index) => {
-      const values = embeddingValues(output, true, dimensions);
-      const embedding = format === 'float' ? values : Buffer.from(Float32Array.from(values).buffer).toString('base64');
-      return { object: 'embedding', index, embedding };
-    });
-    const tokens = tokensOf(outputs);
-    return { object: 'list', data, model: model.name, usage: { prompt_tokens: tokens, total_tokens: tokens } };
-  });
+  server.post<{ Body: EmbeddingsBody }>(
+    '/v1/embeddings',
+    { schema: { body: SCHEMAS.embeddings, tags: ['OpenAI'] } },
+    async (request, reply) => {
+      const { model: name, input, encoding_format: format = 'float', dimensions } = request.body;
+      const model = embeddingOfName(engine, name);
+      const outputs = await runFor(engine, request, reply)(model, textsOf(input));
+      const data = outputs.map((output, index) => {
+        const values = embeddingValues(output, true, dimensions);
+        const embedding =
+          format === 'float' ? values : Buffer.from(Float32Array.from(values).buffer).toString('base64');
+        return { object: 'embedding', index, embedding };
+      });
+      const tokens = tokensOf(outputs);
+      return { object: 'list', data, model: model.name, usage: { prompt_tokens: tokens, total_tokens: tokens } };
+    },
+  );
 
-  server.post<{ Body: TasksBody }>('/v1/tasks', { schema: { body: SCHEMAS.tasks, tags: ['Tasks'] } }, async (request, reply) => {
-    const { input, models: names, truncate } = request.body;
-    const models = names?.map((name) => classifierOf(engine, name)) ?? engine.catalog.models.filter(isClassifier);
-    const texts = textsOf(input);
-    const run = runFor(engine, request, reply);
-    // They wait together, so they share batches.
-    const outputs = await Promise.all(models.map((model) => run(model, texts, cutting(truncate))));
-    const answer = (model: ServedClassifier, text: string, { encoded, values }: Output) =>
-      model.task === 'token-classification'
-        ? entitiesOf(model, text, encoded, values)
-        : byScore(model, scoresOf(model, values));
-    const data = texts.map(({ text }, index) => ({
-      index,
-      tasks: Object.fromEntries(models.map((model, m) => [model.name, answer(model, text, (outputs[m] as Output[])[index] as Output)])),
-    }));
-    return { id: `tasks-${randomUUID()}`, object: 'list', created: now(), models: models.map(({ name }) => name), data, usage: usageOf(outputs.flat()) };
-  });
+  server.post<{ Body: TasksBody }>(
+    '/v1/tasks',
+    { schema: { body: SCHEMAS.tasks, tags: ['Tasks'] } },
+    async (request, reply) => {
+      const { input, models: names, truncate } = request.body;
+      const models = names?.map((name) => classifierOf(engine, name)) ?? engine.catalog.models.filter(isClassifier);
+      const texts = textsOf(input);
+      const run = runFor(engine, request, reply);
+      // They wait together, so they share batches.
+      const outputs = await Promise.all(models.map((model) => run(model, texts, cutting(truncate))));
+      const answer = (model: ServedClassifier, text: string, { encoded, values }: Output) =>
+        model.task === 'token-classification'
+          ? entitiesOf(model, text, encoded, values)
+          : byScore(model, scoresOf(model, values));
+      const data = texts.map(({ text }, index) => ({
+        index,
+        tasks: Object.fromEntries(
+          models.map((model, m) => [model.name, answer(model, text, (outputs[m] as Output[])[index] as Output)]),
+        ),
+      }));
+      return {
+        id: `tasks-${randomUUID()}`,
+        object: 'list',
+        created: now(),
+        models: models.map(({ name }) => name),
+        data,
+        usage: usageOf(outputs.flat()),
+      };
+    },
+  );
 }

@@ -64,7 +64,12 @@ export function embeddingValues({ values }: Output, normalize: boolean, dimensio
 function modelType(model: ServedModel): object {
   if (!isClassifier(model)) {
     const { settings } = model.embedding;
-    return { embedding: { pooling: settings.pooling.join('+'), dimension: dimensionOf(settings, model.model.config.hiddenSize) } };
+    return {
+      embedding: {
+        pooling: settings.pooling.join('+'),
+        dimension: dimensionOf(settings, model.model.config.hiddenSize),
+      },
+    };
   }
   const id2label = Object.fromEntries(model.labelNames.map((name, id) => [String(id), name]));
   const label2id = Object.fromEntries(model.labelNames.map((name, id) => [name, id]));
@@ -73,45 +78,68 @@ function modelType(model: ServedModel): object {
 }
 
 export function teiRoutes(server: FastifyInstance, engine: Engine): void {
-  server.post<{ Body: PredictBody }>('/predict', { schema: { body: SCHEMAS.predict, tags: ['TEI'] } }, async (request, reply) => {
-    const { inputs, raw_scores: raw = false, model: name, ...others } = request.body;
-    const model = classifierOf(engine, name);
-    const { list, batch } = inputsOf(inputs);
-    const outputs = await runFor(engine, request, reply)(model, list, cuttingOf(others));
-    const answers = outputs.map(({ encoded, values }, i) =>
-      model.task === 'token-classification'
-        ? entitiesOf(model, (list[i] as Input).text, encoded, values)
-        : byScore(model, scoresOf(model, values, raw ? 'none' : 'default')),
-    );
-    return batch ? answers : answers[0];
-  });
+  server.post<{ Body: PredictBody }>(
+    '/predict',
+    { schema: { body: SCHEMAS.predict, tags: ['TEI'] } },
+    async (request, reply) => {
+      const { inputs, raw_scores: raw = false, model: name, ...others } = request.body;
+      const model = classifierOf(engine, name);
+      const { list, batch } = inputsOf(inputs);
+      const outputs = await runFor(engine, request, reply)(model, list, cuttingOf(others));
+      const answers = outputs.map(({ encoded, values }, i) =>
+        model.task === 'token-classification'
+          ? entitiesOf(model, (list[i] as Input).text, encoded, values)
+          : byScore(model, scoresOf(model, values, raw ? 'none' : 'default')),
+      );
+      return batch ? answers : answers[0];
+    },
+  );
 
-  server.post<{ Body: RerankBody }>('/rerank', { schema: { body: SCHEMAS.rerank, tags: ['TEI'] } }, async (request, reply) => {
-    const { query, texts, raw_scores: raw = false, return_text: withText = false, model: name, ...others } = request.body;
-    const model = rankerOf(engine, name);
-    const pairs = texts.map((text) => ({ text: query, pair: text }));
-    const outputs = await runFor(engine, request, reply)(model, pairs, cuttingOf(others));
-    const ranks = outputs.map(({ values }, index) => {
-      const [score] = scoresOf(model, values, raw ? 'none' : 'sigmoid');
-      return { index, score: score as number, ...(withText && { text: texts[index] }) };
-    });
-    return ranks.sort((a, b) => b.score - a.score);
-  });
+  server.post<{ Body: RerankBody }>(
+    '/rerank',
+    { schema: { body: SCHEMAS.rerank, tags: ['TEI'] } },
+    async (request, reply) => {
+      const {
+        query,
+        texts,
+        raw_scores: raw = false,
+        return_text: withText = false,
+        model: name,
+        ...others
+      } = request.body;
+      const model = rankerOf(engine, name);
+      const pairs = texts.map((text) => ({ text: query, pair: text }));
+      const outputs = await runFor(engine, request, reply)(model, pairs, cuttingOf(others));
+      const ranks = outputs.map(({ values }, index) => {
+        const [score] = scoresOf(model, values, raw ? 'none' : 'sigmoid');
+        return { index, score: score as number, ...(withText && { text: texts[index] }) };
+      });
+      return ranks.sort((a, b) => b.score - a.score);
+    },
+  );
 
-  server.post<{ Body: EmbedBody }>('/embed', { schema: { body: SCHEMAS.embed, tags: ['TEI'] } }, async (request, reply) => {
-    const { inputs, normalize = true, prompt_name: prompt, dimensions, model: name, ...others } = request.body;
-    const model = embeddingOfName(engine, name);
-    const form = { ...cuttingOf(others), promptName: prompt ?? undefined };
-    const list = [inputs].flat().map((text) => ({ text }));
-    const outputs = await runFor(engine, request, reply)(model, list, form);
-    return outputs.map((output) => embeddingValues(output, normalize, dimensions));
-  });
+  server.post<{ Body: EmbedBody }>(
+    '/embed',
+    { schema: { body: SCHEMAS.embed, tags: ['TEI'] } },
+    async (request, reply) => {
+      const { inputs, normalize = true, prompt_name: prompt, dimensions, model: name, ...others } = request.body;
+      const model = embeddingOfName(engine, name);
+      const form = { ...cuttingOf(others), promptName: prompt ?? undefined };
+      const list = [inputs].flat().map((text) => ({ text }));
+      const outputs = await runFor(engine, request, reply)(model, list, form);
+      return outputs.map((output) => embeddingValues(output, normalize, dimensions));
+    },
+  );
 
   server.get('/info', { schema: { tags: ['TEI'] } }, async () => {
     const { options, catalog } = engine;
     const [first] = catalog.models;
     const { maxBatchTokens, maxTexts, maxWaiting, truncate } = options;
-    const about = (model: ServedModel) => ({ model_id: model.name, model_type: modelType(model), max_input_length: model.maxLength });
+    const about = (model: ServedModel) => ({
+      model_id: model.name,
+      model_type: modelType(model),
+      max_input_length: model.maxLength,
+    });
     return {
       ...(first && about(first)),
       ...{ model_sha: null, model_dtype: 'float32', max_concurrent_requests: maxWaiting },

@@ -121,7 +121,10 @@ export class Embedder {
     const wrong = Array.isArray(texts) ? texts.findIndex((text) => typeof text !== 'string') : 0;
     if (!Array.isArray(texts) || wrong >= 0) {
       const what = Array.isArray(texts) ? `texts[${wrong}] is ${shown(texts[wrong])}` : `texts is ${shown(texts)}`;
-      throw new FusedLoraError('INVALID_ARGUMENT', `embed: ${what}; it takes a list of texts: embed(model, ['a text'])`);
+      throw new FusedLoraError(
+        'INVALID_ARGUMENT',
+        `embed: ${what}; it takes a list of texts: embed(model, ['a text'])`,
+      );
     }
     if (texts.length === 0) return [];
     const { embeddingModel } = this;

@@ -83,8 +83,13 @@ export async function openEmbeddingModel(
   const ownAdapter = adapter === undefined && isAdapter(given.folder) ? given.folder : undefined;
   const adapterDir = adapter === undefined ? ownAdapter : (await findModel(adapter, hub)).folder;
   const base = ownAdapter === undefined ? given : await findOwnBase(ownAdapter, hub);
-  const chosen = tokenizer === undefined ? undefined : (await findModel(tokenizer, { ...hub, tokenizerOnly: true })).folder;
-  return openEmbeddingFolders({ base: base.folder, adapter: adapterDir, tokenizer: chosen }, { maxLength, pooling }, options.onNotice);
+  const chosen =
+    tokenizer === undefined ? undefined : (await findModel(tokenizer, { ...hub, tokenizerOnly: true })).folder;
+  return openEmbeddingFolders(
+    { base: base.folder, adapter: adapterDir, tokenizer: chosen },
+    { maxLength, pooling },
+    options.onNotice,
+  );
 }
 
 /** {@link openEmbeddingModel} for folders that are there. */

@@ -8,7 +8,14 @@ import * as path from 'node:path';
 import { z } from 'zod';
 import { FusedLoraError } from '../../base/errors';
 import { shown } from '../../base/shown';
-import { decodeUtf8, isJsonObject, type JsonObject, MOST_CONFIG_BYTES, parseJsonObject, readJsonObject } from '../../io/json';
+import {
+  decodeUtf8,
+  isJsonObject,
+  type JsonObject,
+  MOST_CONFIG_BYTES,
+  parseJsonObject,
+  readJsonObject,
+} from '../../io/json';
 import { openModelFolder } from '../../io/model_folder';
 import { readWhole } from '../../io/open';
 import { tensorSource } from '../../io/safetensors';
@@ -129,7 +136,8 @@ function readPooling(file: string): Pick<SentenceSettings, 'pooling' | 'includeP
   const other = OTHER_FLAGS.find((flag) => config[flag] === true);
   if (other !== undefined) refuse(file, `field "${other}" is true; expected false`);
   for (const one of known) {
-    if (!(ORDER as readonly string[]).includes(one)) refuse(file, `pooling ${shown(one)} is not known; ${ORDER.join(', ')} are`);
+    if (!(ORDER as readonly string[]).includes(one))
+      refuse(file, `pooling ${shown(one)} is not known; ${ORDER.join(', ')} are`);
   }
   if (typeof includePrompt !== 'boolean') refuse(file, `field "include_prompt" is ${shown(includePrompt)}`);
   const pooling = ORDER.filter((one) => known.has(one));
@@ -142,7 +150,10 @@ function readDense(folder: string): DenseLayer {
   const { in_features: inFeatures, out_features: outFeatures, bias = true, activation_function: name } = config;
   const activation = name === undefined ? 'tanh' : ACTIVATIONS[String(name)];
   if (activation === undefined) refuse(file, `field "activation_function" is ${shown(name)}, which is not known`);
-  for (const [field, wanted] of [['module_input_name', 'sentence_embedding'], ['module_output_name', 'sentence_embedding']] as const) {
+  for (const [field, wanted] of [
+    ['module_input_name', 'sentence_embedding'],
+    ['module_output_name', 'sentence_embedding'],
+  ] as const) {
     const value = config[field];
     if (value !== undefined && value !== null && value !== wanted) {
       refuse(file, `field "${field}" is ${shown(value)}; expected "${wanted}"`);
@@ -177,7 +188,13 @@ function readPrompts(file: string): Pick<SentenceSettings, 'prompts' | 'defaultP
     refuse(file, `field "prompts" is ${shown(prompts)}; expected texts by name`);
   }
   if (name !== undefined && name !== null && !(typeof name === 'string' && Object.hasOwn(prompts, name))) {
-    refuse(file, `field "default_prompt_name" is ${shown(name)}, and the prompts are ${Object.keys(prompts).join(', ')}`);
+    refuse(
+      file,
+      `field "default_prompt_name" is ${shown(name)}, and the prompts are ${Object.keys(prompts).join(', ')}`,
+    );
   }
-  return { prompts: prompts as Record<string, string>, defaultPrompt: (name as string | null | undefined) ?? undefined };
+  return {
+    prompts: prompts as Record<string, string>,
+    defaultPrompt: (name as string | null | undefined) ?? undefined,
+  };
 }
