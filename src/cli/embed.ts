@@ -10,7 +10,7 @@ import { chooseDevice, type DeviceOption } from '../graph/device';
 import type { PrecisionOption } from '../graph/precision';
 import { Embedder } from '../task/embed/embedder';
 import { openEmbeddingModel } from '../task/embed/open_embedding_model';
-import type { PoolingMode } from '../task/embed/pooling';
+import { POOLING_MODES, type PoolingMode } from '../task/embed/pooling';
 import { addExamples, choice, integer, type OutputOptions } from './options';
 import { linePieces, openText } from './predict_input';
 import { openOutput } from './predict_output';
@@ -55,7 +55,7 @@ export function embedCommand(): Command {
   command
     .optionsGroup('Embeddings:')
     .addOption(
-      choice('--pooling <how>', "how tokens become one row (default: the folder's, else mean)", ['mean', 'cls', 'max']),
+      choice('--pooling <how>', "how tokens become one row (default: the folder's, else mean)", POOLING_MODES),
     )
     .option('--prompt-name <name>', "a prompt of the model before each text (default: the model's default prompt)")
     .option('--prompt <text>', 'a prompt of your own')

@@ -9,6 +9,7 @@ import type { DeviceOption } from '../graph/device';
 import type { PrecisionOption } from '../graph/precision';
 import type { CreateServerOptions } from '../serve';
 import { DEFAULTS } from '../serve/options';
+import { POOLING_MODES, type PoolingMode } from '../task/embed/pooling';
 import { addExamples, choice, integer, type OutputOptions } from './options';
 import { action } from './run';
 import { addGroup, addOutputOptions, addRows, rowsOf } from './table_options';
@@ -17,7 +18,7 @@ interface ServeCommandOptions extends Pick<OutputOptions, 'quiet' | 'verbose'> {
   model?: string;
   modelName?: string;
   adapter?: Record<string, string>;
-  pooling?: 'cls' | 'mean' | 'max';
+  pooling?: PoolingMode;
   revision?: string;
   offline?: boolean;
   device?: DeviceOption;
@@ -67,11 +68,7 @@ export function serveCommand(): Command {
     .option('--model-name <name>', 'what clients call the base model (default: the last part of its name)')
     .addOption(new Option('--adapter <name=dir>', 'PEFT adapter under a name; may be given again').argParser(named))
     .addOption(
-      choice('--pooling <how>', 'serve embeddings of a base that is no sentence-transformers folder', [
-        'mean',
-        'cls',
-        'max',
-      ]),
+      choice('--pooling <how>', 'serve embeddings of a base that is no sentence-transformers folder', POOLING_MODES),
     );
   addRows(command, rowsOf(['revision', 'offline']));
   command

@@ -11,7 +11,7 @@ import type { ServedModel } from '../catalog';
 import type { Input } from '../encode';
 import type { Engine, Output } from '../engine';
 import { SCHEMAS } from '../schemas';
-import { ServeError } from '../serve_error';
+import { notPossible, ServeError } from '../serve_error';
 
 interface Cutting {
   truncate?: boolean | null;
@@ -56,6 +56,9 @@ function inputsOf(inputs: PredictBody['inputs']): { list: Input[]; batch: boolea
 
 /** An embedding as a request wants it. */
 export function embeddingValues({ values }: Output, normalize: boolean, dimensions: number | undefined): number[] {
+  if (dimensions !== undefined && dimensions > values.length) {
+    throw notPossible(`dimensions is ${dimensions}, and the model has ${values.length}`);
+  }
   const all = normalize ? Float32Array.from(toUnitLength(Float64Array.from(values))) : values;
   return [...truncateEmbedding(all, dimensions)];
 }

@@ -14,7 +14,7 @@ import { loadFitted } from '../../models/auto';
 import { checkKept, findOwnBase } from '../adapter_store';
 import { factsOfAdapter } from '../meaning/facts';
 import { hasTokenizer, readRecord } from '../meaning/record';
-import type { PoolingMode } from './pooling';
+import { POOLING_MODES, type PoolingMode } from './pooling';
 import { isSentenceFolder, plainSettings, readSentenceFolder, type SentenceSettings } from './sentence_folder';
 
 /** Of {@link openEmbeddingModel}. */
@@ -60,8 +60,6 @@ export interface EmbeddingModel {
   adapter: string | undefined;
 }
 
-const POOLING: readonly PoolingMode[] = ['cls', 'max', 'mean'];
-
 /**
  * Opens an encoder for embeddings.
  *
@@ -76,8 +74,8 @@ export async function openEmbeddingModel(
 ): Promise<EmbeddingModel> {
   checkKeys('openEmbeddingModel', options, KEYS);
   const { adapter, tokenizer, revision, maxLength, pooling, ...hub } = options;
-  if (pooling !== undefined && !POOLING.includes(pooling)) {
-    throw new FusedLoraError('INVALID_ARGUMENT', `pooling is "${pooling}"; it must be ${POOLING.join(', ')}`);
+  if (pooling !== undefined && !POOLING_MODES.includes(pooling)) {
+    throw new FusedLoraError('INVALID_ARGUMENT', `pooling is "${pooling}"; it must be ${POOLING_MODES.join(', ')}`);
   }
   const given = await findModel(model, { ...hub, revision });
   const ownAdapter = adapter === undefined && isAdapter(given.folder) ? given.folder : undefined;

@@ -4,8 +4,14 @@
  */
 import { FusedLoraError } from '../../base/errors';
 
-/** How the tokens of a text become one row. */
-export type PoolingMode = 'cls' | 'max' | 'mean';
+/** The words of sentence-transformers; of its older flags several are joined in this order. */
+export const POOLING_MODES = ['cls', 'max', 'mean', 'mean_sqrt_len_tokens', 'weightedmean', 'lasttoken'] as const;
+
+/**
+ * How the tokens of a text become one row: the first token, the largest of each feature, their mean,
+ * their sum over √n, their mean weighted by place, or the last token.
+ */
+export type PoolingMode = (typeof POOLING_MODES)[number];
 
 /** f(W x + b) of an embedding. */
 export interface DenseLayer {
@@ -28,7 +34,7 @@ export function dimensionOf(
 /**
  * @param rows hidden states [tokens, features]
  * @param modes whose results are joined in their order.
- * @param skip tokens at the start that are left out of mean and max: those of a prompt.
+ * @param skip tokens at the start that are left out: those of a prompt.
  */
 export function poolTokens(
   rows: Float32Array,
@@ -40,25 +46,35 @@ export function poolTokens(
   const pooled = new Float64Array(modes.length * features);
   modes.forEach((mode, m) => {
     const own = pooled.subarray(m * features, (m + 1) * features);
-    if (mode === 'cls') {
-      for (let k = 0; k < features; k++) own[k] = rows[k] as number;
-      return;
-    }
-    if (mode === 'max') own.fill(Number.NEGATIVE_INFINITY);
-    for (let t = skip; t < count; t++) {
-      const at = t * features;
-      if (mode === 'mean') for (let k = 0; k < features; k++) (own[k] as number) += rows[at + k] as number;
-      else for (let k = 0; k < features; k++) own[k] = Math.max(own[k] as number, rows[at + k] as number);
-    }
-    if (mode === 'mean') {
-      const kept = Math.max(1, count - skip);
-      for (let k = 0; k < features; k++) (own[k] as number) /= kept;
-    }
+    const copy = (t: number) => own.set(rows.subarray(t * features, (t + 1) * features));
+    if (mode === 'cls') copy(skip < count ? skip : 0);
+    else if (mode === 'lasttoken') copy(count - 1);
+    else if (mode === 'max') maxOf(rows, features, skip, own);
+    else meanOf(rows, features, skip, mode, own);
   });
   return pooled;
 }
 
-/** erf to 1.5e-7 would show in the result: the error function by its series and continued fraction. */
+function maxOf(rows: Float32Array, features: number, skip: number, own: Float64Array): void {
+  own.fill(Number.NEGATIVE_INFINITY);
+  for (let at = skip * features; at < rows.length; at += features) {
+    for (let k = 0; k < features; k++) own[k] = Math.max(own[k] as number, rows[at + k] as number);
+  }
+}
+
+function meanOf(rows: Float32Array, features: number, skip: number, mode: PoolingMode, own: Float64Array): void {
+  const count = rows.length / features;
+  let total = 0;
+  for (let t = skip; t < count; t++) {
+    const weight = mode === 'weightedmean' ? t + 1 : 1;
+    total += weight;
+    for (let k = 0; k < features; k++) (own[k] as number) += weight * (rows[t * features + k] as number);
+  }
+  const divisor = mode === 'mean_sqrt_len_tokens' ? Math.sqrt(total) : total;
+  for (let k = 0; k < features; k++) (own[k] as number) /= Math.max(divisor, 1e-9);
+}
+
+/** The error function by its series and its continued fraction, to the last digits. */
 function erf(x: number): number {
   const z = Math.abs(x);
   if (z > 6) return Math.sign(x);

@@ -20,13 +20,13 @@ import { openModelFolder } from '../../io/model_folder';
 import { readWhole } from '../../io/open';
 import { tensorSource } from '../../io/safetensors';
 import { expected, validate } from '../../io/validate';
-import type { DenseLayer, PoolingMode } from './pooling';
+import { type DenseLayer, POOLING_MODES, type PoolingMode } from './pooling';
 
 /** How hidden states become an embedding, and what stands before a text. */
 export interface SentenceSettings {
   /** The folder of the encoder. */
   encoder: string;
-  /** Joined in the order cls, max, mean. */
+  /** Several are joined in this order. */
   pooling: readonly PoolingMode[];
   /** Whether the tokens of a prompt are pooled too. */
   includePrompt: boolean;
@@ -45,15 +45,15 @@ export interface SentenceSettings {
 const MODULES = 'modules.json';
 const LENGTHS = 'sentence_bert_config.json';
 const SENTENCE_CONFIG = 'config_sentence_transformers.json';
-/** How pooled parts are joined, whatever their order in the file. */
-const ORDER: readonly PoolingMode[] = ['cls', 'max', 'mean'];
 /** Flags of pooling's older form. */
-const FLAGS: Readonly<Record<string, PoolingMode>> = {
-  pooling_mode_cls_token: 'cls',
-  pooling_mode_max_tokens: 'max',
-  pooling_mode_mean_tokens: 'mean',
+const FLAGS: Readonly<Record<PoolingMode, string>> = {
+  cls: 'pooling_mode_cls_token',
+  max: 'pooling_mode_max_tokens',
+  mean: 'pooling_mode_mean_tokens',
+  mean_sqrt_len_tokens: 'pooling_mode_mean_sqrt_len_tokens',
+  weightedmean: 'pooling_mode_weightedmean_tokens',
+  lasttoken: 'pooling_mode_lasttoken',
 };
-const OTHER_FLAGS = ['pooling_mode_mean_sqrt_len_tokens', 'pooling_mode_weightedmean_tokens', 'pooling_mode_lasttoken'];
 const ACTIVATIONS: Readonly<Record<string, DenseLayer['activation']>> = {
   'torch.nn.modules.activation.Tanh': 'tanh',
   'torch.nn.modules.linear.Identity': 'identity',
@@ -130,18 +130,12 @@ function checkedPath(file: string, at: string, index: number): string {
 function readPooling(file: string): Pick<SentenceSettings, 'pooling' | 'includePrompt'> {
   const config = readJsonObject(file, 'to know the pooling', 'INVALID_CONFIG', { inFolder: true });
   const { pooling_mode: mode, include_prompt: includePrompt = true } = config;
-  const known = new Set<string>();
-  if (mode !== undefined) for (const one of [mode].flat()) known.add(String(one));
-  else for (const [flag, name] of Object.entries(FLAGS)) if (config[flag] === true) known.add(name);
-  const other = OTHER_FLAGS.find((flag) => config[flag] === true);
-  if (other !== undefined) refuse(file, `field "${other}" is true; expected false`);
-  for (const one of known) {
-    if (!(ORDER as readonly string[]).includes(one))
-      refuse(file, `pooling ${shown(one)} is not known; ${ORDER.join(', ')} are`);
-  }
   if (typeof includePrompt !== 'boolean') refuse(file, `field "include_prompt" is ${shown(includePrompt)}`);
-  const pooling = ORDER.filter((one) => known.has(one));
-  return { pooling: pooling.length > 0 ? pooling : ['mean'], includePrompt };
+  const flagged = POOLING_MODES.filter((one) => config[FLAGS[one]] === true);
+  const named = mode === undefined ? flagged : [mode].flat().map(String);
+  const other = named.find((one) => !(POOLING_MODES as readonly string[]).includes(one));
+  if (other !== undefined) refuse(file, `pooling ${shown(other)} is not known; ${POOLING_MODES.join(', ')} are`);
+  return { pooling: named.length > 0 ? (named as PoolingMode[]) : ['mean'], includePrompt };
 }
 
 function readDense(folder: string): DenseLayer {
