@@ -54,9 +54,7 @@ export function embedCommand(): Command {
   );
   command
     .optionsGroup('Embeddings:')
-    .addOption(
-      choice('--pooling <how>', "how tokens become one row (default: the folder's, else mean)", POOLING_MODES),
-    )
+    .addOption(choice('--pooling <how>', "how tokens become one row (default: the folder's, else mean)", POOLING_MODES))
     .option('--prompt-name <name>', "a prompt of the model before each text (default: the model's default prompt)")
     .option('--prompt <text>', 'a prompt of your own')
     .option('--normalize', 'of length 1, whatever the folder says')

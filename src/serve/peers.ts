@@ -22,15 +22,16 @@ let loaded: Peers | undefined;
 /**
  * The packages, loaded once.
  *
+ * @param load in place of require, for tests.
  * @throws FusedLoraError INVALID_ARGUMENT naming those that are missing.
  */
-export function peers(load: (name: string) => unknown = require): Peers {
-  if (loaded) return loaded;
+export function peers(load?: (name: string) => unknown): Peers {
+  if (loaded && load === undefined) return loaded;
   const modules: unknown[] = [];
   const missing: string[] = [];
   for (const name of PACKAGES) {
     try {
-      modules.push(load(name));
+      modules.push((load ?? require)(name));
     } catch (cause) {
       if ((cause as NodeJS.ErrnoException).code !== 'MODULE_NOT_FOUND') throw cause;
       missing.push(name);

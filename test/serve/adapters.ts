@@ -6,7 +6,6 @@ import type { Task } from '../../src/base/tasks';
 import { addAdapter, type LoraConfig, saveAdapter } from '../../src/lora';
 import { loadModel } from '../../src/models';
 import { writeRecord } from '../../src/task/meaning/record';
-import { fillAdapters } from '../lora/models';
 import { TINY } from '../task/tasks';
 
 export interface MadeAdapter extends LoraConfig {
@@ -20,10 +19,11 @@ export function makeAdapter(folder: string, { task, labelNames, numLabels, ...co
   const options = { task, seed, ...(labelNames ? { labelNames } : { numLabels }) };
   const { model } = loadModel(TINY, options);
   addAdapter(model, { r: 4, loraAlpha: 8, targetModules: 'all-linear', ...config }, { seed });
-  fillAdapters(model, 0.05);
   for (const [at, parameter] of model.namedParameters()) {
-    if (!at.includes('modules_to_save')) continue;
-    parameter.setData(Float32Array.from(parameter.data(), (_, i) => 0.3 * Math.sin(3 * i + at.length + seed)));
+    const scale = at.includes('.lora_B.') ? 0.05 : at.includes('modules_to_save') ? 0.3 : 0;
+    if (scale === 0) continue;
+    const values = Float32Array.from({ length: parameter.count }, (_, i) => scale * Math.sin(3 * i + at.length + seed));
+    parameter.setData(values);
   }
   const extra = (dir: string) =>
     writeRecord(dir, { model, maxLength: 64, truncationSide: 'right', threshold: 0.5, pairs: undefined });

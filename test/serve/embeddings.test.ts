@@ -24,7 +24,10 @@ beforeAll(async () => {
   };
   const type = (kind: string) => `sentence_transformers.models.${kind}`;
   const places = { Transformer: '', Pooling: '1_Pooling' };
-  write('modules.json', Object.entries(places).map(([kind, at], idx) => ({ idx, path: at, type: type(kind) })));
+  write(
+    'modules.json',
+    Object.entries(places).map(([kind, at], idx) => ({ idx, path: at, type: type(kind) })),
+  );
   write('1_Pooling/config.json', { embedding_dimension: 12, pooling_mode: 'mean', include_prompt: false });
   write('config_sentence_transformers.json', { prompts: { query: 'search query : ', document: '' } });
   server = await createServer({ model: folder, adapters: { tuned: adapter } });

@@ -5,7 +5,7 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { writeSafetensors } from '../../src/io/safetensors';
-import { type EmbedOptions, Embedder, embed } from '../../src/task/embed/embedder';
+import { Embedder, type EmbedOptions, embed } from '../../src/task/embed/embedder';
 import { openEmbeddingModel } from '../../src/task/embed/open_embedding_model';
 import { failure, temporaryFolder } from '../io/temporary';
 
@@ -80,7 +80,8 @@ test('a text has the same bits in whatever company it comes; what is cut is coun
 
 test('an adapter brings its base; any encoder has the mean of its tokens, or the pooling that is asked for', async () => {
   const folder = temporaryFolder();
-  for (const name of ['bert', 'adapter']) fs.cpSync(path.join(FIXTURES, name), path.join(folder, name), { recursive: true });
+  for (const name of ['bert', 'adapter'])
+    fs.cpSync(path.join(FIXTURES, name), path.join(folder, name), { recursive: true });
   const opened = await openEmbeddingModel(path.join(folder, 'adapter'));
   const [first] = await embed(opened, texts, { precision: 'fp32' });
   named('an adapter').expected[0]!.forEach((value, k) => {
@@ -91,8 +92,22 @@ test('an adapter brings its base; any encoder has the mean of its tokens, or the
 });
 
 test.each([
-  ['modules.json', [{ type: 'a.Transformer', path: '' }, { type: 'a.LSTM', path: '1_LSTM' }], 'expected Pooling'],
-  ['modules.json', [{ type: 'a.Transformer', path: '../other' }, { type: 'a.Pooling', path: '1' }], 'inside of this'],
+  [
+    'modules.json',
+    [
+      { type: 'a.Transformer', path: '' },
+      { type: 'a.LSTM', path: '1_LSTM' },
+    ],
+    'expected Pooling',
+  ],
+  [
+    'modules.json',
+    [
+      { type: 'a.Transformer', path: '../other' },
+      { type: 'a.Pooling', path: '1' },
+    ],
+    'inside of this',
+  ],
   ['modules.json', { type: 1 }, 'a list of modules'],
   ['1_Pooling/config.json', { pooling_mode: 'median' }, 'median'],
   ['1_Pooling/config.json', { pooling_mode: 'mean', include_prompt: 1 }, 'include_prompt'],

@@ -68,7 +68,9 @@ export function huggingFaceRoutes(server: FastifyInstance, engine: Engine): void
         ? entitiesOf(model, (list[i] as Input).text, encoded, values, strategy !== 'none')
         : byScore(model, scoresOf(model, values, how ?? 'default'), most);
     });
-    return several ? answers : answers[0];
+    // Labels of one text are a list of one list too: clients read the first of it.
+    const ofTexts = isClassifier(model) && model.task !== 'token-classification';
+    return several || ofTexts ? answers : answers[0];
   };
   const schema = { body: SCHEMAS.huggingFace, tags: ['Hugging Face'] };
 
