@@ -5,7 +5,7 @@
  * The addon is built by cmake-build.mjs; setup.mjs calls both.
  */
 import { chmodSync, cpSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { fail, mustRun, root } from './lib/shell.mjs';
 
 const staging = join(root, '.cache', 'dist');
@@ -18,11 +18,13 @@ mustRun('Compiling src', process.execPath, [tsc, '-p', 'tsconfig.build.json', '-
 
 // What reports are made with: styles and the script that draws.
 cpSync(join(root, 'src', 'report', 'assets'), join(staging, 'report', 'assets'), { recursive: true });
+// The page of the server.
+cpSync(join(root, 'src', 'serve', 'page'), join(staging, 'serve', 'page'), { recursive: true });
 
-for (const entry of ['index', 'kernels']) {
+for (const entry of ['index', 'kernels', 'serve/index']) {
   if (!existsSync(join(staging, `${entry}.js`))) continue;
   for (const extension of ['mjs', 'd.mts']) {
-    writeFileSync(join(staging, `${entry}.${extension}`), `export * from './${entry}.js';\n`);
+    writeFileSync(join(staging, `${entry}.${extension}`), `export * from './${basename(entry)}.js';\n`);
   }
 }
 

@@ -134,6 +134,20 @@ export {
   readCalibration,
 } from './task/calibrate';
 export { Classifier, type ClassifierOptions, classify } from './task/classify';
+export {
+  cosineSimilarity,
+  Embedder,
+  type EmbedderOptions,
+  type EmbedOptions,
+  embed,
+} from './task/embed/embedder';
+export {
+  type EmbeddingModel,
+  type OpenEmbeddingModelOptions,
+  openEmbeddingModel,
+} from './task/embed/open_embedding_model';
+export type { DenseLayer, PoolingMode } from './task/embed/pooling';
+export type { SentenceSettings } from './task/embed/sentence_folder';
 export { type EvaluateOptions, type EvaluateResult, evaluate } from './task/evaluate';
 export { type FineTuneResult, fineTune } from './task/fine_tune';
 export type { MeaningFigures } from './task/meaning/describe';

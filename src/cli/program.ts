@@ -7,6 +7,7 @@ import { version } from '../io/version';
 import { adaptersCommand } from './adapters';
 import { benchCommand } from './bench';
 import { calibrateCommand } from './calibrate';
+import { embedCommand } from './embed';
 import { evalCommand } from './eval';
 import { infoCommand } from './info';
 import { mergeCommand } from './merge';
@@ -15,6 +16,7 @@ import { predictCommand } from './predict';
 import { pretrainCommand } from './pretrain';
 import { reportCommand } from './report';
 import { EXIT_HELP } from './run';
+import { serveCommand } from './serve';
 import { trainCommand } from './train';
 import { tuneCommand } from './tune';
 
@@ -44,6 +46,8 @@ ${EXIT_HELP}`,
     .addCommand(predictCommand())
     .addCommand(evalCommand())
     .addCommand(calibrateCommand())
+    .addCommand(serveCommand())
+    .addCommand(embedCommand())
     .addCommand(mergeCommand())
     .addCommand(adaptersCommand())
     .commandsGroup('This installation:')

@@ -3,38 +3,18 @@
  * color schemes, no horizontal scrolling at 360 px, texts that stay
  * texts. Skipped where there is no Chromium; CHROMIUM_PATH names one.
  */
-import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { renderReport } from '../../src/report';
 import { temporaryFolder } from '../io/temporary';
+import { findChromium } from './chromium';
 import { recordOf } from './records';
 
 jest.setTimeout(300_000);
 
-function findChromium(): string | undefined {
-  const given = process.env['CHROMIUM_PATH'];
-  if (given) return given;
-  for (const name of ['chromium', 'chromium-browser', 'google-chrome']) {
-    try {
-      return execFileSync('sh', ['-c', `command -v ${name}`])
-        .toString()
-        .trim();
-    } catch {
-      // Not this one.
-    }
-  }
-  return undefined;
-}
-
 const executablePath = findChromium();
-if (executablePath === undefined) {
-  console.warn(
-    'skipped: reports were opened in no browser, for there is no Chromium (apt-get install chromium, or CHROMIUM_PATH)',
-  );
-}
 
 /** --c0 of assets/page.css. */
 const FIRST_COLOUR = { light: 0x2563eb, dark: 0x6ea0ff };
