@@ -11,6 +11,21 @@ function(fused_lora_addon)
   fused_lora_configure(fused_lora)
 endfunction()
 
+# native/platform/node_api_imports.cc has the names of all functions of Node-API.
+function(fused_lora_windows_imports target)
+  set(names)
+  foreach(list IN ITEMS js_native_api node_api)
+    file(STRINGS "${FUSED_LORA_NODE_API_H}/../def/${list}.def" lines REGEX "^(napi|node_api)_[a-z0-9_]+$")
+    foreach(name IN LISTS lines)
+      string(APPEND names "FL_NODE_API(${name})\n")
+    endforeach()
+  endforeach()
+  set(file "${CMAKE_BINARY_DIR}/node_api_names.inc")
+  file(CONFIGURE OUTPUT "${file}" CONTENT "${names}" @ONLY)
+  target_sources(${target} PRIVATE "${PROJECT_SOURCE_DIR}/native/platform/node_api_imports.cc")
+  target_compile_definitions(${target} PRIVATE FUSED_LORA_NODE_API_NAMES="${file}")
+endfunction()
+
 # fused-lora.node in `folder`, of the given sources, the core and the object library `devices`.
 function(fused_lora_addon_target target devices folder)
   set(headers ${FUSED_LORA_NODE_HEADERS} ${CMAKE_JS_INC})
@@ -31,11 +46,20 @@ function(fused_lora_addon_target target devices folder)
   # _ALL: a std::bad_alloc of node-addon-api's own becomes an exception of JavaScript too.
   target_compile_definitions(
     ${target} PRIVATE NAPI_VERSION=9 NODE_ADDON_API_CPP_EXCEPTIONS NODE_ADDON_API_CPP_EXCEPTIONS_ALL
-                      BUILDING_NODE_EXTENSION)
+                      BUILDING_NODE_EXTENSION FUSED_LORA_VERSION="${FUSED_LORA_VERSION}")
   target_link_libraries(${target} PRIVATE fused_lora_core ${devices} Threads::Threads ${CMAKE_DL_LIBS} ${CMAKE_JS_LIB})
   set_target_properties(${target} PROPERTIES OUTPUT_NAME fused-lora PREFIX "" SUFFIX ".node"
                                              LIBRARY_OUTPUT_DIRECTORY "${folder}")
-  if(UNIX AND NOT APPLE)
+  if(WIN32)
+    fused_lora_windows_imports(${target})
+  elseif(APPLE)
+    # Node-API's functions are the running program's.
+    target_link_options(${target} PRIVATE -Wl,-undefined,dynamic_lookup)
+  endif()
+  if(FUSED_LORA_CROSS)
+    # zig links its C++ library statically by itself.
+    target_link_options(${target} PRIVATE -s)
+  elseif(UNIX AND NOT APPLE)
     # One binary for every Linux with glibc: no libstdc++ of ours to clash with another addon's.
     # libgcc_s, which Node needs itself, is shared: a static one asks for glibc 2.35.
     # AddressSanitizer wants to see what libstdc++ throws: the shared one.

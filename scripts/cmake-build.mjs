@@ -1,17 +1,18 @@
 /**
- * Builds the native part with cmake-js into build/: build/Release/fused-lora.node,
- * and with --test also build/fused_lora_test. Node-API headers come from the npm
- * package that cmake-js brings along; nothing is downloaded.
- * Usage: node scripts/cmake-build.mjs [--test] [--cuda
- * auto|on|off] (default: FUSED_LORA_CUDA, else auto)
- * The targets: CMakeLists.txt. The addon to be shipped: prebuild.mjs.
+ * Builds the native part with cmake-js into build/: build/Release/fused-lora.node, and with --test
+ * also build/fused_lora_test. In an installed package it is `npm explore fused-lora -- npm run
+ * build:native`, and fetches cmake-js by npm first (lib/build-tools.mjs). Node-API's headers come
+ * with that; nothing else is downloaded.
+ * Usage: node scripts/cmake-build.mjs [--test] [--cuda auto|on|off]
+ *   --cuda   default: FUSED_LORA_CUDA, else auto
+ * The targets: CMakeLists.txt. The addons that are shipped: packages.mjs.
  */
 import { existsSync, rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { buildTools } from './lib/build-tools.mjs';
-import { fail, mustRun, root, run } from './lib/shell.mjs';
+import { buildTools, fetchBuildTools } from './lib/build-tools.mjs';
+import { fail, mustRun, root, run, which } from './lib/shell.mjs';
 
 const { values } = parseArgs({
   options: {
@@ -20,7 +21,19 @@ const { values } = parseArgs({
   },
 });
 
-const tools = buildTools() ?? fail('cmake-js is not installed. Run: npm ci --ignore-scripts');
+const missing = [
+  ['a C++20 compiler (gcc 11, clang 14 or newer)', ['c++', 'g++', 'clang++']],
+  ['CMake 3.22 or newer', ['cmake']],
+  ['make or ninja', ['make', 'ninja']],
+].flatMap(([name, commands]) => (commands.some(which) ? [] : [name]));
+if (missing.length > 0) {
+  fail(
+    `no build from source: ${missing.join(', ')} not found on PATH. On Debian or Ubuntu: apt-get install g++ cmake make`,
+  );
+}
+const failed = fetchBuildTools();
+if (failed) fail(`npm could not fetch cmake-js: ${failed.split('\n')[0]}. Make a registry reachable for npm.`);
+const tools = buildTools();
 
 const common = ['--directory', root, '--out', join(root, 'build'), '--log-level', 'warn'];
 const settings = [

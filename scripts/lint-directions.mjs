@@ -60,17 +60,18 @@ const rooms = {
 
 /** Folder of native/ → what else it may include. */
 const cpp = {
-  runtime: [],
+  platform: [],
+  runtime: ['platform'],
   ops: ['runtime'],
   reference: ['ops', 'runtime'],
-  cpu: ['ops', 'runtime'],
+  cpu: ['ops', 'runtime', 'platform'],
   cuda: ['ops', 'runtime'],
   // Where the instructions that it stands in for find their operands.
   emulator: ['cuda'],
   program: ['reference', 'cpu', 'cuda', 'ops', 'runtime'],
   addon: ['program', 'reference', 'cpu', 'cuda', 'ops', 'runtime'],
   bench: ['cuda', 'ops', 'runtime'],
-  test: ['fuzz', 'program', 'reference', 'cpu', 'cuda', 'ops', 'runtime', 'emulator'],
+  test: ['fuzz', 'program', 'reference', 'cpu', 'cuda', 'ops', 'runtime', 'platform', 'emulator'],
   // The small program of the tests, and nothing else of them.
   fuzz: ['test', 'program', 'ops', 'runtime'],
 };
@@ -178,6 +179,17 @@ function checkCircles() {
   }
 }
 
+/** Macros that name an operating system or its C library, and headers that not all of them have. */
+const SYSTEM =
+  /^[ \t]*#[ \t]*(?:(?:el)?if.*\b(?:_WIN32|__MINGW32__|_MSC_VER|__APPLE__|__linux__|__GLIBC__)\b|include[ \t]*<(?:windows|unistd|pthread|sched|fcntl|dlfcn|process|sys\/.*)\.h>).*$/gm;
+
+/** What is built for Linux alone, to test: emulator, libraries to be preloaded, measurements. */
+function mayKnowTheSystem(path) {
+  return ['platform', 'emulator', 'bench', join('test', 'faults')].some((room) =>
+    path.startsWith(join('native', room)),
+  );
+}
+
 function checkCpp() {
   const includes = /^[ \t]*#[ \t]*include[ \t]*(["<])([^">]+)[">]/gm;
   const sources = listFiles(['native'], root).filter((name) => /\.(cc|h|cu|cuh|inc|def)$/.test(name));
@@ -191,6 +203,10 @@ function checkCpp() {
       continue;
     }
     const text = readFileSync(file, 'utf8');
+    if (!mayKnowTheSystem(path)) {
+      for (const match of text.matchAll(SYSTEM))
+        problems.push(`${path}:${lineOf(text, match.index)}: only native/platform may ask which system it is for`);
+    }
     for (const match of text.matchAll(includes)) {
       const [, quote, name] = match;
       const where = `${path}:${lineOf(text, match.index)}`;

@@ -1,11 +1,11 @@
 /**
- * Loads the native addon and types it by hand: the only file that knows how the binary is found.
+ * The native addon, typed by hand; load_addon.ts finds and loads it.
  * Everything here is internal; users see Program, Parameter and the kernels.
  * The C++ side of each of these functions: native/addon.
  */
-import * as path from 'node:path';
 import { isNativeError } from 'node:util/types';
 import { type ErrorCode, FusedLoraError } from './base/errors';
+import { type Loaded, loadAddon } from './load_addon';
 
 export type Slot = 'value' | 'gradient' | 'firstMoment' | 'secondMoment';
 
@@ -188,6 +188,8 @@ export interface CudaInfo {
 }
 
 export interface NativeAddon {
+  /** Of the package that it was built from: that of this one. */
+  version: string;
   Parameter: new (backend: string, name: string, shape: number[], compute: 'f32' | 'f64') => NativeParameter;
   Program: new (spec: NativeProgramSpec) => NativeProgram;
   /**
@@ -232,26 +234,18 @@ export interface NativeAddon {
   setThreads(threads: number): void;
 }
 
-let addon: NativeAddon | undefined;
+let loaded: Loaded<NativeAddon> | undefined;
 
 /** The addon, loaded at first use. Throws ADDON_NOT_FOUND with what was tried. */
 export function native(): NativeAddon {
-  if (addon) return addon;
-  const root = path.resolve(__dirname, '..');
-  try {
-    // node-gyp-build finds prebuilds/<platform>-<arch>/ or build/Release/.
-    const load = require('node-gyp-build') as (dir: string) => NativeAddon;
-    addon = load(root);
-  } catch (cause) {
-    throw new FusedLoraError(
-      'ADDON_NOT_FOUND',
-      `the native addon could not be loaded for ${process.platform}-${process.arch}, Node ${process.versions.node}: ` +
-        `${cause instanceof Error ? cause.message : String(cause)}. Looked in ${root}/prebuilds and ${root}/build/Release. ` +
-        `Install again on a supported platform, or build it: npm run build:native`,
-      { cause },
-    );
-  }
-  return addon;
+  loaded ??= loadAddon<NativeAddon>();
+  return loaded.addon;
+}
+
+/** Where the addon lies that {@link native} gives. */
+export function addonFile(): string {
+  native();
+  return (loaded as Loaded<NativeAddon>).file;
 }
 
 /**

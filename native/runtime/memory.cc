@@ -2,23 +2,23 @@
 // The GPU's is cuda/device/memory.cc.
 #include "runtime/memory.h"
 
-#include <cstdlib>
 #include <cstring>
 #include <string>
 
+#include "platform/memory.h"
 #include "runtime/error.h"
 
 namespace fl {
 
 void* HostMemory::allocate(size_t bytes) {
   const size_t rounded = (bytes + 63) / 64 * 64;
-  void* memory = rounded < bytes ? nullptr : std::aligned_alloc(64, rounded ? rounded : 64);
+  void* memory = rounded < bytes ? nullptr : platform::alignedAllocate(rounded ? rounded : 64);
   if (!memory) fail("OUT_OF_MEMORY", "could not get " + std::to_string(bytes) + " bytes of memory");
   std::memset(memory, 0, rounded);
   return memory;
 }
 
-void HostMemory::release(void* memory) { std::free(memory); }
+void HostMemory::release(void* memory) { platform::alignedFree(memory); }
 
 void HostMemory::upload(void* device, const void* host, size_t bytes) {
   if (bytes) std::memcpy(device, host, bytes);

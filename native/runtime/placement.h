@@ -4,26 +4,20 @@
 // one of them every third time. So the caller keeps its own CPU from a worker that sleeps or was
 // last seen there; at work, the worker may run anywhere again.
 //
-// Nothing here changes results, and nothing is done where the system is not Linux or allows one CPU
-// only.
+// Nothing here changes results, and nothing is done where the system does not say on which CPU a
+// thread runs (platform/threads.h), or allows one CPU only.
 #pragma once
 
 #include <atomic>
-#include <thread>
 
-#if defined(__linux__)
-#include <sched.h>
-#endif
+#include "platform/threads.h"
 
 namespace fl {
-
-/// The CPU that the calling thread runs on; -1: not known.
-int currentCpu();
 
 class Placement {
  public:
   /// By the worker while it looks for work: where it is.
-  void seen() { cpu_.store(currentCpu(), std::memory_order_relaxed); }
+  void seen() { cpu_.store(platform::currentCpu(), std::memory_order_relaxed); }
   /// By the worker, before it sleeps.
   void asleep() { cpu_.store(kAsleep, std::memory_order_relaxed); }
   /// By the worker when it has work: it may run where it could before.
@@ -31,7 +25,7 @@ class Placement {
     if (state_.load(std::memory_order_acquire) != State::free) restore();
   }
   /// By the caller, before it calls the worker: not on `cpu`.
-  void keepFrom(int cpu, std::thread& worker);
+  void keepFrom(int cpu, const platform::Thread& worker);
 
  private:
   static constexpr int kAsleep = -2;
@@ -40,10 +34,8 @@ class Placement {
 
   std::atomic<int> cpu_{kAsleep};
   std::atomic<State> state_{State::free};
-#if defined(__linux__)
   /// Where the worker could run; valid while its state is not free.
-  cpu_set_t before_;
-#endif
+  platform::CpuSet before_;
 };
 
 }  // namespace fl

@@ -3,6 +3,7 @@
 // placement.cc's.
 #include "runtime/thread_pool.h"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
@@ -16,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "platform/threads.h"
 #include "runtime/error.h"
 #include "runtime/placement.h"
 
@@ -41,8 +43,7 @@ inline void pauseCpu() {
 int configuredThreads() {
   const char* text = std::getenv("FUSED_LORA_THREADS");
   if (text == nullptr || *text == 0) {
-    const unsigned hardware = std::thread::hardware_concurrency();
-    return hardware == 0 ? 1 : hardware > kMaxThreads ? kMaxThreads : static_cast<int>(hardware);
+    return std::min(platform::usableCpus(), kMaxThreads);
   }
   char* end = nullptr;
   const long value = std::strtol(text, &end, 10);
@@ -79,7 +80,7 @@ struct ThreadPool::State {
   std::mutex errorMutex;
   std::exception_ptr error;
   std::atomic<int> threads{1};
-  std::vector<std::thread> workers;
+  std::vector<platform::Thread> workers;
   /// Of workers[i] at i.
   Placement placements[kMaxThreads];
   Scratch scratch[kMaxThreads];
@@ -132,7 +133,7 @@ struct ThreadPool::State {
   /// Before a region opens: a worker that is in it is free already.
   void place() {
     if (workers.size() > kMostPlaced) return;
-    const int cpu = currentCpu();
+    const int cpu = platform::currentCpu();
     for (size_t i = 0; i < workers.size(); i++) placements[i].keepFrom(cpu, workers[i]);
   }
 
@@ -158,7 +159,7 @@ ThreadPool::~ThreadPool() {
   state_->stop = true;
   state_->signal.fetch_add(1, std::memory_order_release);
   state_->signal.notify_all();
-  for (std::thread& t : state_->workers) t.join();
+  for (platform::Thread& t : state_->workers) t.join();
   for (Scratch& s : state_->scratch) ::operator delete (s.memory, std::align_val_t{64});
   delete state_;
 }

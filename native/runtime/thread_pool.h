@@ -25,7 +25,8 @@ class ThreadPool {
     void (*call_)(const void*, int64_t, int);
   };
 
-  /// FUSED_LORA_THREADS, else the number of hardware threads. Starts its threads at first use.
+  /// FUSED_LORA_THREADS, else the number of CPUs that this process may use. Starts its threads at
+  /// first use.
   static ThreadPool& instance();
 
   int threads() const;

@@ -59,6 +59,7 @@ int main(int argc, char** argv) {
   fl::test::addProductTests(suite);
   fl::test::addSegmentedLoraTests(suite);
   fl::test::addThreadPoolTests(suite);
+  fl::test::addPlatformTests(suite);
   fl::test::addHopperSelectionTests(suite);
   fl::test::addFuzzTests(suite);
   for (const auto add : fl::test::deviceTests()) add(suite);

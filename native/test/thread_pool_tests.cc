@@ -4,12 +4,10 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstring>
 #include <thread>
 
-#if defined(__linux__)
-#include <sched.h>
-#endif
-
+#include "platform/threads.h"
 #include "runtime/error.h"
 #include "test/tests.h"
 
@@ -87,19 +85,18 @@ void manyShortRegions() {
   check(good, "a short region lost or repeated a chunk");
 }
 
-#if defined(__linux__)
 /// Threads at work may run wherever the process may, however often they were kept from a caller's
 /// CPU.
 void affinityIsRestored() {
   const ThreadCount restore;
   ThreadPool::instance().setThreads(3);
-  cpu_set_t allowed;
-  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
+  platform::CpuSet allowed;
+  if (!platform::ownCpus(allowed)) skip("the system does not tell on which CPUs a thread may run");
   std::atomic<int> others{0};
   const auto region = [&] {
     ThreadPool::instance().parallelFor(6, [&](int64_t, int) {
-      cpu_set_t own;
-      if (sched_getaffinity(0, sizeof own, &own) != 0 || !CPU_EQUAL(&own, &allowed)) others++;
+      platform::CpuSet own;
+      if (!platform::ownCpus(own) || std::memcmp(&own, &allowed, sizeof own) != 0) others++;
       std::this_thread::sleep_for(std::chrono::microseconds(100));
     });
   };
@@ -109,7 +106,6 @@ void affinityIsRestored() {
   }
   check(others == 0, std::to_string(others) + " chunks ran on a thread that may run on fewer CPUs than the process");
 }
-#endif
 
 void scratchMemory() {
   ThreadPool& pool = ThreadPool::instance();
@@ -136,9 +132,7 @@ void addThreadPoolTests(Suite& suite) {
   suite.add("threadPool/bodiesThatThrow", bodiesThatThrow);
   suite.add("threadPool/orderOfChunks", orderOfChunks);
   suite.add("threadPool/manyShortRegions", manyShortRegions);
-#if defined(__linux__)
   suite.add("threadPool/affinity", affinityIsRestored);
-#endif
   suite.add("threadPool/scratch", scratchMemory);
   suite.add("threadPool/limits", limits);
 }

@@ -1,8 +1,8 @@
 /**
  * Which GPU code a binary holds: machine code and PTX by architecture, read from the headers that
  * nvcc puts around them. The layout is not documented; it is that of nvcc 12 and 13, and a binary
- * that is read wrongly fails prebuild's check.
- * The check: prebuild.mjs.
+ * that is read wrongly fails the package's check.
+ * The check: check-binary.mjs.
  */
 import { readFileSync } from 'node:fs';
 

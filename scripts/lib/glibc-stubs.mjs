@@ -2,7 +2,7 @@
  * Lets the linker see an older glibc: stubs of libc and libm that have, of every
  * symbol, the newest version that is not newer than wanted. A binary linked
  * against them asks for those versions, which every later glibc still has. Symbols
- * that came later stay undefined, and prebuild.mjs refuses a binary with such.
+ * that came later stay undefined, and check-binary.mjs refuses a binary with such.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -3,10 +3,10 @@
  * Devices are chosen in src/task/device.ts, precisions in src/graph/precision.ts.
  */
 import { Command } from 'commander';
+import { VERSION } from '../base/version';
 import { chooseDevice, type DeviceOption } from '../graph/device';
 import { choosePrecision, type Precision, type PrecisionOption } from '../graph/precision';
-import { version } from '../io/version';
-import { type CudaInfo, native } from '../native';
+import { addonFile, type CudaInfo, native } from '../native';
 import { showFigures } from './figures';
 import { addExamples, type OutputOptions } from './options';
 import { action } from './run';
@@ -31,16 +31,16 @@ export function infoCommand(): Command {
       const precision = choosePrecision(options.precision, backend);
       const { cuda } = facts;
       const text = [
-        `fused-lora ${version()}`,
+        `fused-lora ${VERSION}`,
         `node       ${process.versions.node} on ${process.platform}-${process.arch}`,
-        `addon      ${facts.compiler}`,
+        `addon      ${addonFile()}, by ${facts.compiler}`,
         `cpu        ${facts.isa}, ${facts.threads} threads (FUSED_LORA_THREADS sets them)`,
         ...cudaLines(cuda),
         `device     ${reason}`,
         `precision  ${precision}: ${(options.precision ?? 'auto') === 'auto' ? bf16Reason(precision) : 'asked for'}`,
         '',
       ].join('\n');
-      const figures = { version: version(), node: process.versions.node, ...facts, device: backend, reason, precision };
+      const figures = { version: VERSION, node: process.versions.node, ...facts, device: backend, reason, precision };
       showFigures(options.json, figures, text);
     }),
   );

@@ -3,7 +3,7 @@
  * How a command runs, and what it exits with, is in run.ts.
  */
 import { Command } from 'commander';
-import { version } from '../io/version';
+import { VERSION } from '../base/version';
 import { adaptersCommand } from './adapters';
 import { benchCommand } from './bench';
 import { calibrateCommand } from './calibrate';
@@ -23,7 +23,7 @@ import { tuneCommand } from './tune';
 export function makeProgram(): Command {
   return new Command('fused-lora')
     .description('Fine-tune RoBERTa-family encoders with LoRA.')
-    .version(version(), '-V, --version', 'show the version')
+    .version(VERSION, '-V, --version', 'show the version')
     .helpOption('-h, --help', 'show this help')
     .showSuggestionAfterError()
     .addHelpText(

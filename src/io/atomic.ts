@@ -1,12 +1,13 @@
 /**
  * Files that are seen whole or not at all: written under a temporary name, synced, then renamed.
- * Folders that are missing are made by folders.ts.
+ * Folders that are missing are made by folders.ts; what systems do differently is in system.ts.
  */
 import { randomUUID } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { FusedLoraError } from '../base/errors';
 import { makeFolder } from './folders';
+import { rename, syncFile, syncFolder } from './system';
 
 /** Takes the bytes of a file piece by piece. */
 export type ByteSink = (bytes: Uint8Array) => void;
@@ -32,26 +33,6 @@ export function notWritable(target: string, error: unknown): unknown {
   return new FusedLoraError('FILE_NOT_WRITABLE', `${target}: can not be written (${code}): ${remedy}.`, {
     cause: error,
   });
-}
-
-/**
- * Makes the entries of a folder durable. Some systems can
- * not open folders; there the rename alone has to do.
- */
-function syncFolder(folder: string): void {
-  let fd: number;
-  try {
-    fd = fs.openSync(folder, 'r');
-  } catch {
-    return;
-  }
-  try {
-    fs.fsyncSync(fd);
-  } catch {
-    // Network file systems may refuse fsync on a folder.
-  } finally {
-    fs.closeSync(fd);
-  }
 }
 
 /** A name beside `target` that nobody can guess and put a link under. */
@@ -118,7 +99,7 @@ export class AtomicFile {
       if (this.temporary === undefined) return this.close();
       fs.fsyncSync(this.fd);
       this.close();
-      fs.renameSync(this.temporary, this.real);
+      rename(this.temporary, this.real);
       syncFolder(path.dirname(this.real));
     });
   }
@@ -243,26 +224,19 @@ export function writeFolderAtomic(
     fs.mkdirSync(temporary);
     fill(temporary);
     const files = listFiles(temporary).sort();
-    for (const file of files) {
-      const fd = fs.openSync(path.join(temporary, file), 'r+');
-      try {
-        fs.fsyncSync(fd);
-      } finally {
-        fs.closeSync(fd);
-      }
-    }
+    for (const file of files) syncFile(path.join(temporary, file));
     if (exists) {
       for (const file of files) {
         const to = path.join(folder, file);
         makeFolder(path.dirname(to));
-        fs.renameSync(path.join(temporary, file), to);
+        rename(path.join(temporary, file), to);
       }
       for (const old of fs.readdirSync(folder)) {
         if (obsolete(old) && !files.includes(old)) fs.rmSync(path.join(folder, old), { force: true });
       }
     } else {
       syncFolder(temporary);
-      fs.renameSync(temporary, folder);
+      rename(temporary, folder);
       temporary = undefined;
       syncFolder(path.dirname(folder));
     }

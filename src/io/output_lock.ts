@@ -10,6 +10,7 @@ import { FusedLoraError } from '../base/errors';
 import { notWritable, temporaryName } from './atomic';
 import { isJsonObject, type JsonObject } from './json';
 import { readWhole } from './open';
+import { rename } from './system';
 
 const LOCK = '.lock';
 /** Of a lock: far more than this version writes. */
@@ -174,7 +175,7 @@ function read(file: string): { text: string | undefined; json: JsonObject | unde
 export function takeAway(file: string, text: string | undefined): void {
   const aside = temporaryName(file);
   try {
-    fs.renameSync(file, aside);
+    rename(file, aside);
     if (read(aside).text !== text) fs.linkSync(aside, file);
   } catch {
     // It was taken away by another, or there is a newer one.

@@ -3,8 +3,8 @@
  * src/report/run_log.ts; what its lines hold is defined in src/report/record.ts.
  */
 import * as os from 'node:os';
+import { VERSION } from '../base/version';
 import type { EncodedExample } from '../data/tokenize/encoded_example';
-import { version } from '../io/version';
 import { parameterTable } from '../lora';
 import { native } from '../native';
 import type { Module } from '../nn';
@@ -73,7 +73,7 @@ export function startEvent(
     event: 'start',
     logVersion: LOG_VERSION,
     time: new Date().toISOString(),
-    version: version(),
+    version: VERSION,
     ...facts,
     parameters: { total, learnable },
     parameterTable: rows.map(({ name, learnable, count }) => [name, learnable ? 1 : 0, count]),

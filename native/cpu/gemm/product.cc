@@ -13,10 +13,7 @@
 #include <algorithm>
 #include <vector>
 
-#if defined(__linux__)
-#include <unistd.h>
-#endif
-
+#include "platform/processor.h"
 #include "runtime/thread_pool.h"
 
 namespace fl::cpu {
@@ -36,10 +33,7 @@ int64_t ceilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 int64_t cacheL2() {
   static const int64_t bytes = [] {
-    int64_t found = 0;
-#if defined(_SC_LEVEL2_CACHE_SIZE)
-    found = sysconf(_SC_LEVEL2_CACHE_SIZE);
-#endif
+    const int64_t found = platform::cacheL2();
     return found > 0 ? found : int64_t{1} << 20;
   }();
   return bytes;

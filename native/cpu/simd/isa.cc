@@ -1,10 +1,11 @@
 // Asks the processor which instruction sets it has, and the environment which of them to use.
-// What is chosen by the answer: cpu/dispatch.cc.
+// What is chosen by the answer: cpu/dispatch.cc; CPUID: platform/processor.h.
 #include "cpu/simd/isa.h"
 
 #include <cstdlib>
 #include <string>
 
+#include "platform/processor.h"
 #include "runtime/error.h"
 
 namespace fl {
@@ -42,15 +43,12 @@ std::string_view nameOf(Isa isa) {
 }
 
 Isa bestIsa() {
-#if defined(__x86_64__)
+  const platform::ProcessorFeatures has = platform::processorFeatures();
 #if !defined(FUSED_LORA_NO_AVX512)
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-      __builtin_cpu_supports("avx512dq"))
-    return __builtin_cpu_supports("avx512bf16") ? Isa::avx512bf16 : Isa::avx512;
+  if (has.avx512f && has.avx512bw && has.avx512vl && has.avx512dq && has.avx2 && has.fma)
+    return has.avx512bf16 ? Isa::avx512bf16 : Isa::avx512;
 #endif
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return Isa::avx2;
-#endif
-  return Isa::portable;
+  return has.avx2 && has.fma ? Isa::avx2 : Isa::portable;
 }
 
 Isa selectedIsa() {

@@ -10,6 +10,7 @@ import { pipeline } from 'node:stream/promises';
 import { FusedLoraError } from '../../base/errors';
 import { makeFolder } from '../folders';
 import { openToRead } from '../open';
+import { rename } from '../system';
 import { insideOf, linkBlob, snapshotFolder } from './cache';
 import { checkSignal, HubUnreachable, hubError, hubFetch, reasonOf } from './client';
 import { nameOf, type Repository } from './ids';
@@ -94,10 +95,10 @@ async function fetchBlob(blob: string, place: Place, file: RemoteFile, settings:
         );
       }
     }
-    fs.renameSync(own, blob);
+    rename(own, blob);
   } finally {
     // What is left of a download that failed is what the next one goes on from.
-    if (fs.existsSync(own)) fs.renameSync(own, `${blob}.incomplete`);
+    if (fs.existsSync(own)) rename(own, `${blob}.incomplete`);
   }
 }
 
@@ -112,7 +113,7 @@ function claimPartial(blob: string): string {
   const abandoned = left.find((name) => !isRunning(Number(/\.(\d+)-[\w-]+$/.exec(name)?.[1])));
   for (const partial of [shared, ...(abandoned === undefined ? [] : [path.join(path.dirname(blob), abandoned)])]) {
     try {
-      fs.renameSync(partial, own);
+      rename(partial, own);
       // What is appended to must be a file of this cache.
       if (fs.lstatSync(own).isFile()) return own;
       fs.rmSync(own);

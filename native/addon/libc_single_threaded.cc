@@ -1,7 +1,0 @@
-// libstdc++, linked in statically, asks this flag of glibc 2.32 whether reference counts may do
-// without atomics. Defined here as "no", so that the addon needs nothing that older versions lack;
-// scripts/prebuild.mjs holds it to that.
-#if defined(__linux__) && defined(__GLIBC__)
-extern "C" __attribute__((visibility("hidden"))) char __libc_single_threaded;
-char __libc_single_threaded = 0;
-#endif

@@ -1,0 +1,20 @@
+// C11's aligned_alloc, which Windows does not have: its free() takes no such memory.
+// The promises: platform/memory.h.
+#include "platform/memory.h"
+
+#include <cstdlib>
+#if defined(_WIN32)
+#include <malloc.h>
+#endif
+
+namespace fl::platform {
+
+#if defined(_WIN32)
+void* alignedAllocate(size_t bytes) { return _aligned_malloc(bytes, 64); }
+void alignedFree(void* memory) { _aligned_free(memory); }
+#else
+void* alignedAllocate(size_t bytes) { return std::aligned_alloc(64, bytes); }
+void alignedFree(void* memory) { std::free(memory); }
+#endif
+
+}  // namespace fl::platform
