@@ -93,6 +93,17 @@ function named(): Place | undefined {
   return { file: path.resolve(isFolder ? path.join(given, 'build', 'Release', FILE) : given) };
 }
 
+/** A build of this folder, by node-gyp-build's order; undefined in a bundle, or without a build. */
+function builtHere(own: string): string | undefined {
+  try {
+    return (createRequire(own)('node-gyp-build') as { resolve(folder: string): string }).resolve(
+      path.join(path.dirname(own), '..'),
+    );
+  } catch {
+    return undefined;
+  }
+}
+
 /** In the order in which they are tried. */
 function places(platform: string): Place[] {
   const only = named();
@@ -104,7 +115,7 @@ function places(platform: string): Place[] {
     name,
   }));
   return [
-    { file: path.join(own, '..', 'build', 'Release', FILE) },
+    { file: builtHere(searchedFrom()[0] as string) ?? path.join(own, '..', 'build', 'Release', FILE) },
     ...packages,
     ...[...new Set(beside)].map((folder) => ({ file: path.join(folder, FILE) })),
   ].filter((place): place is Place => place.file !== undefined && fs.existsSync(place.file));

@@ -159,7 +159,7 @@ export class Engine {
     return done;
   }
 
-  /** A folder inside of those that adapters may be loaded from, behind links; no name on the hub. */
+  /** A folder inside those that adapters may be loaded from, links followed; no name on the hub. */
   private allowedFolder(adapter: string): string {
     const refuse = () =>
       new ServeError(

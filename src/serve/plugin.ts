@@ -3,7 +3,7 @@
  * own is server.ts; what answers is engine.ts.
  */
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify';
-import { version } from '../io/version';
+import { VERSION as version } from '../base/version';
 import { Engine } from './engine';
 import { checkKey, checkSender } from './guard';
 import { Metrics } from './metrics';

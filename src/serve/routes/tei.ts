@@ -3,7 +3,7 @@
  * errors hold for all routes: ../serve_error.ts.
  */
 import type { FastifyInstance } from 'fastify';
-import { version } from '../../io/version';
+import { VERSION as version } from '../../base/version';
 import { dimensionOf, toUnitLength, truncateEmbedding } from '../../task/embed/pooling';
 import { byScore, entitiesOf, scoresOf } from '../answers';
 import { classifierOf, embeddingOfName, isClassifier, rankerOf, runFor } from '../asked';

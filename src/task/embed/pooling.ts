@@ -8,8 +8,8 @@ import { FusedLoraError } from '../../base/errors';
 export const POOLING_MODES = ['cls', 'max', 'mean', 'mean_sqrt_len_tokens', 'weightedmean', 'lasttoken'] as const;
 
 /**
- * How the tokens of a text become one row: the first token, the largest of each feature, their mean,
- * their sum over √n, their mean weighted by place, or the last token.
+ * How the tokens of a text become one row: the first token, the largest of each feature, their
+ * mean, their sum over √n, their mean weighted by place, or the last token.
  */
 export type PoolingMode = (typeof POOLING_MODES)[number];
 
