@@ -3,7 +3,7 @@
  * own is server.ts; what answers is engine.ts.
  */
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify';
-import { VERSION as version } from '../base/version';
+import { VERSION } from '../base/version';
 import { Engine } from './engine';
 import { checkKey, checkSender } from './guard';
 import { Metrics } from './metrics';
@@ -67,7 +67,7 @@ export const servePlugin: FastifyPluginAsync<ServeOptions & { prefix?: string }>
   });
 
   await server.register(swagger, {
-    openapi: { openapi: '3.1.0', info: { title: 'fused-lora', version: version() } },
+    openapi: { openapi: '3.1.0', info: { title: 'fused-lora', version: VERSION } },
   });
   teiRoutes(server, engine);
   openaiRoutes(server, engine);

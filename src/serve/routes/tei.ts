@@ -3,7 +3,7 @@
  * errors hold for all routes: ../serve_error.ts.
  */
 import type { FastifyInstance } from 'fastify';
-import { VERSION as version } from '../../base/version';
+import { VERSION } from '../../base/version';
 import { dimensionOf, toUnitLength, truncateEmbedding } from '../../task/embed/pooling';
 import { byScore, entitiesOf, scoresOf } from '../answers';
 import { classifierOf, embeddingOfName, isClassifier, rankerOf, runFor } from '../asked';
@@ -147,7 +147,7 @@ export function teiRoutes(server: FastifyInstance, engine: Engine): void {
       ...(first && about(first)),
       ...{ model_sha: null, model_dtype: 'float32', max_concurrent_requests: maxWaiting },
       ...{ max_batch_tokens: maxBatchTokens, max_batch_requests: null, max_client_batch_size: maxTexts },
-      ...{ auto_truncate: truncate, tokenization_workers: 1, version: version(), sha: null, docker_label: null },
+      ...{ auto_truncate: truncate, tokenization_workers: 1, version: VERSION, sha: null, docker_label: null },
       served: catalog.models.map((model) => ({ ...about(model), ...(isClassifier(model) && { task: model.task }) })),
     };
   });
