@@ -80,7 +80,7 @@ function emulatedTests(name, args, env) {
 
 /** `import` and `require` of the built package must give the same names and the same objects. */
 function entryPoints() {
-  for (const entry of ['index', 'kernels']) {
+  for (const entry of ['index', 'kernels', 'serve/index']) {
     if (!existsSync(join(root, 'dist', `${entry}.js`))) continue;
     const script = `
       import { createRequire } from 'node:module';

@@ -33,6 +33,7 @@ const COMPILER_OPTIONS = {
 export function typeErrors(blocks: readonly Block[], dir: string): Promise<Map<Block, string[]>> {
   fs.mkdirSync(path.join(dir, 'node_modules'), { recursive: true });
   fs.symlinkSync(ROOT, path.join(dir, 'node_modules', 'fused-lora'));
+  fs.symlinkSync(path.join(ROOT, 'node_modules', 'fastify'), path.join(dir, 'node_modules', 'fastify'));
   fs.writeFileSync(path.join(dir, 'tsconfig.json'), JSON.stringify({ compilerOptions: COMPILER_OPTIONS }));
   blocks.forEach((block, i) => {
     fs.writeFileSync(path.join(dir, `block${i}.${/j/.test(block.language) ? 'mjs' : 'mts'}`), sourceOf(block));

@@ -63,6 +63,7 @@ export async function makeTemplate(dir: string): Promise<void> {
   const modules = path.join(home, 'node_modules');
   fs.mkdirSync(modules);
   fs.symlinkSync(ROOT, path.join(modules, 'fused-lora'));
+  fs.symlinkSync(path.join(ROOT, 'node_modules', 'fastify'), path.join(modules, 'fastify'));
 }
 
 export interface Ran {

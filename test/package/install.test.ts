@@ -171,6 +171,18 @@ if (!ready) console.warn('skipped: the package test needs the addon and dist/ (n
     expect(output).toMatch(/fused-lora \d+\.\d+\.\d+/);
   });
 
+  test('a server says which packages it needs beside it, and that is all that it lacks', () => {
+    const tell = `createServer({ adapters: { mood: 'm' } }).catch(({ code, message }) => console.log(code, message));`;
+    const told =
+      'INVALID_ARGUMENT a server needs packages that are not installed: fastify, @fastify/swagger, prom-client. Run: npm install fastify @fastify/swagger prom-client';
+    write('s.cjs', `const { createServer } = require('fused-lora/serve'); ${tell}`);
+    expect(node('s.cjs')).toBe(told);
+    write('s.mjs', `import { createServer } from 'fused-lora/serve'; ${tell}`);
+    expect(node('s.mjs')).toBe(told);
+    const page = path.join(project, 'node_modules', 'fused-lora', 'dist', 'serve', 'page');
+    expect(fs.readdirSync(page).sort()).toEqual(['page.css', 'page.html', 'page.js']);
+  });
+
   test('reports have their styles and scripts', () => {
     write('events.jsonl', '{"event":"step","step":1,"totalSteps":1,"loss":1}');
     node(path.join('node_modules', 'fused-lora', 'dist', 'cli', 'main.js'), 'report', 'events.jsonl');

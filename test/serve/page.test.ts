@@ -65,7 +65,7 @@ const TEXT = 'Anna Miller <b>visited</b> New York with a gripping film .';
       if (!(await box.isChecked())) await page.keyboard.press('Space');
     }
     await page.locator('#text').focus();
-    await page.keyboard.type(TEXT);
+    await page.keyboard.insertText(TEXT);
     await page.keyboard.press('Control+Enter');
     await page.waitForSelector('article:nth-of-type(4)');
     expect(await page.locator('article h2').allTextContents()).toEqual(['mood', 'toxic', 'tags', 'rank']);

@@ -70,14 +70,16 @@ function python(words) {
 
 /** A request to a server of the page: -d sends a body. */
 async function curl(words) {
-  const body = words.includes('-d') ? words[words.indexOf('-d') + 1] : undefined;
+  const flag = words.find((word) => word === '-d' || word === '--json');
+  const body = flag === undefined ? undefined : words[words.indexOf(flag) + 1];
+  const headers = flag === '--json' ? { 'content-type': 'application/json' } : {};
   const url = words.find((word) => /^(http:\/\/)?localhost/.test(word));
   if (url === undefined) return fail('it is no address of this machine');
   for (let attempt = 0; ; attempt++) {
     try {
       const answer = await fetch(
         url.replace(/^(http:\/\/)?/, 'http://'),
-        body === undefined ? {} : { method: 'POST', body },
+        body === undefined ? {} : { method: 'POST', body, headers },
       );
       return process.stdout.write(await answer.text());
     } catch (error) {
