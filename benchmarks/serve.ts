@@ -1,0 +1,172 @@
+/**
+ * What does HTTP cost? A server's texts a second against the same process without HTTP, one text a
+ * request and 16, with one adapter and with eight, in turns; and how long a server takes to start.
+ * The server is workers/http_server.ts; autocannon asks it from this process, on the same cores.
+ */
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+import { addAdapter, loadModel, loadTokenizer, saveAdapter } from '../src';
+import { generator, sst2Lengths } from './lib/batches';
+import { cacheFolder } from './lib/folders';
+import { main } from './lib/main';
+import { quantile } from './lib/measure';
+import { ALL_LINEARS, modelFolder } from './lib/models';
+import type { Benchmark, Figure, Section } from './lib/result';
+
+const ADAPTERS = 8;
+const CLIENTS = 64;
+const TEXTS = 256;
+
+interface Hit {
+  '2xx': number;
+  non2xx: number;
+  duration: number;
+  latency: { p50: number; p99: number };
+}
+const autocannon = require('autocannon') as (options: object) => Promise<Hit>;
+
+/** A MiniLM with random weights, the tokenizer of the tiny encoder, and adapters on all linears. */
+function makeFolders(): { model: string; adapters: Record<string, string> } {
+  const model = path.join(cacheFolder, 'serve', 'minilm');
+  const names = Array.from({ length: ADAPTERS }, (_, i) => `adapter${i}`);
+  const adapters = Object.fromEntries(names.map((name) => [name, path.join(cacheFolder, 'serve', name)]));
+  if (!fs.existsSync(model)) {
+    fs.cpSync(modelFolder('minilm'), model, { recursive: true });
+    const tiny = path.join(__dirname, '..', 'assets', 'tiny-roberta');
+    for (const file of ['tokenizer.json', 'tokenizer_config.json'])
+      fs.copyFileSync(path.join(tiny, file), path.join(model, file));
+  }
+  for (const [seed, [, folder]] of Object.entries(adapters).entries()) {
+    if (fs.existsSync(folder)) continue;
+    const { model: base } = loadModel(model, { task: 'sequence-classification', labelNames: ['negative', 'positive'] });
+    addAdapter(base, ALL_LINEARS, { seed });
+    for (const [at, parameter] of base.namedParameters()) {
+      if (!at.includes('.lora_B.')) continue;
+      parameter.setData(Float32Array.from({ length: parameter.count }, (_, i) => 0.01 * Math.sin(i + at.length)));
+    }
+    saveAdapter(base, folder, { baseModel: model });
+    base.dispose();
+  }
+  return { model, adapters };
+}
+
+/** Texts with SST-2's lengths in tokens, of words that are one token each. */
+function makeTexts(model: string): string[] {
+  const tokenizer = loadTokenizer(model);
+  const words = 'the a of and to is in it that film this movie with for but an story very good not'.split(' ');
+  const single = words.filter((word) => tokenizer.textIds(` ${word}`).length === 1);
+  const random = generator(3);
+  return sst2Lengths(TEXTS, 3).map((length) =>
+    Array.from({ length: Math.max(1, length - 2) }, () => single[Math.floor(random() * single.length)]).join(' '),
+  );
+}
+
+interface Server {
+  child: ChildProcess;
+  url: string;
+  readySeconds: number;
+}
+
+async function startServer(model: string, adapters: Record<string, string>, texts: string[]): Promise<Server> {
+  const child = fork(path.join(__dirname, 'workers', 'http_server.ts'), [JSON.stringify({ model, adapters, texts })], {
+    execArgv: ['--require', 'tsx/cjs'],
+  });
+  const [{ url, readySeconds }] = (await once(child, 'message')) as [{ url: string; readySeconds: number }];
+  return { child, url, readySeconds };
+}
+
+async function inProcess({ child }: Server, seconds: number): Promise<number> {
+  child.send({ inProcess: seconds });
+  const [{ textsPerSecond }] = (await once(child, 'message')) as [{ textsPerSecond: number }];
+  return textsPerSecond;
+}
+
+/** Texts a second, and what a request waited in ms. */
+async function overHttp({ url }: Server, texts: string[], names: string[], perRequest: number, seconds: number) {
+  const requests = Array.from({ length: texts.length / perRequest }, (_, i) => ({
+    method: 'POST',
+    path: '/predict',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({
+      model: names[i % names.length],
+      inputs: texts.slice(i * perRequest, (i + 1) * perRequest).map((text) => [text]),
+    }),
+  }));
+  const before = process.cpuUsage();
+  const hit = await autocannon({ url, connections: CLIENTS, duration: seconds, requests });
+  const used = process.cpuUsage(before);
+  if (hit.non2xx > 0) throw new Error(`${hit.non2xx} answers were errors`);
+  return {
+    textsPerSecond: (hit['2xx'] * perRequest) / hit.duration,
+    ...{ p50: hit.latency.p50, p99: hit.latency.p99 },
+    /** Cores that the asking itself took. */
+    asking: (used.user + used.system) / 1e6 / hit.duration,
+  };
+}
+
+const median = (values: number[]) =>
+  quantile(
+    [...values].sort((a, b) => a - b),
+    0.5,
+  );
+
+export const benchmark: Benchmark = {
+  name: 'serve',
+  question: 'What does HTTP cost over the same process without it, and eight adapters over one?',
+  alone: true,
+  async run({ quick }) {
+    const [rounds, seconds] = quick ? [3, 3] : [5, 10];
+    const { model, adapters } = makeFolders();
+    const texts = makeTexts(model);
+    const names = Object.keys(adapters);
+    const [first] = names as [string];
+    const alone = await startServer(model, { [first]: adapters[first] as string }, texts);
+    const many = await startServer(model, adapters, texts);
+    const sides = {
+      'no HTTP': async () => ({ textsPerSecond: await inProcess(alone, seconds), p50: 0, p99: 0, asking: 0 }),
+      'HTTP, a text a request': () => overHttp(alone, texts, [first], 1, seconds),
+      'HTTP, 16 texts a request': () => overHttp(alone, texts, [first], 16, seconds),
+      'HTTP, a text a request, 8 adapters': () => overHttp(many, texts, names, 1, seconds),
+    };
+    const rows: Record<string, Awaited<ReturnType<typeof overHttp>>[]> = {};
+    for (const side of Object.values(sides)) await side();
+    for (let round = 0; round < rounds; round++) {
+      for (const [name, side] of Object.entries(sides)) rows[name] = [...(rows[name] ?? []), await side()];
+    }
+    for (const { child } of [alone, many]) {
+      child.send({ stop: true });
+      await once(child, 'exit');
+    }
+    const of = (name: keyof typeof sides, what: 'textsPerSecond' | 'p50' | 'p99' | 'asking') =>
+      (rows[name] ?? []).map((row) => row[what]);
+    // Round by round, so that a drift of the machine meets both.
+    const over = (side: keyof typeof sides, other: keyof typeof sides) => {
+      const others = of(other, 'textsPerSecond');
+      return median(of(side, 'textsPerSecond').map((value, i) => value / (others[i] as number)));
+    };
+    const figures: Record<string, Figure> = {
+      'serve.oneTextOverInProcess': over('HTTP, a text a request', 'no HTTP'),
+      'serve.sixteenTextsOverInProcess': over('HTTP, 16 texts a request', 'no HTTP'),
+      'serve.eightAdaptersOverOne': over('HTTP, a text a request, 8 adapters', 'HTTP, a text a request'),
+      'serve.startSeconds': alone.readySeconds,
+    };
+    const section: Section = {
+      title: `MiniLM, ${CLIENTS} clients, SST-2's lengths`,
+      note: `medians of ${rounds} turns of ${seconds} s; asking: cores that autocannon took of the same machine`,
+      header: ['side', 'over no HTTP', 'texts/s', 'p50 ms', 'p99 ms', 'asking'],
+      rows: (Object.keys(sides) as (keyof typeof sides)[]).map((name) => [
+        name,
+        over(name, 'no HTTP').toFixed(3),
+        median(of(name, 'textsPerSecond')).toFixed(0),
+        median(of(name, 'p50')).toFixed(1),
+        median(of(name, 'p99')).toFixed(1),
+        median(of(name, 'asking')).toFixed(2),
+      ]),
+    };
+    return { peers: {}, figures, sections: [section], rows: [rows, { started: alone.readySeconds }] };
+  },
+};
+
+if (require.main === module) main(benchmark);
