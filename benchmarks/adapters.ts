@@ -179,7 +179,7 @@ function figuresOf({ times, tasks, swap }: Measured): Record<string, Figure> {
     'adapters.mixedOverOne': over('mixed', 'one adapter'),
     'adapters.mixedOverGrouped': over('mixed', 'grouped by adapter'),
     'adapters.unmergedOverMerged': over('one adapter', 'merged'),
-    'adapters.sharedOverEach': tasks['a pass for each task'].median / tasks['one pass for all'].median,
+    'adapters.sharedOverEach': 1 / tasks['one pass for all'].ratio,
     'adapters.swapMilliseconds': swap.median * 1000,
   };
 }
