@@ -96,7 +96,11 @@ function fromRoot(path: string, root = ''): string | undefined {
 
 /** Linear modules whose weight sits at several paths: an adapter there would change both. */
 function tiedPaths(model: Module): Set<string> {
-  const all = model.namedParameters({ all: true });
+  const all = baseModules(model).flatMap(([path, module]) =>
+    (module instanceof LoraLinear ? module.base_layer : module)
+      .ownParameters()
+      .map(([name, parameter]) => [`${path}.${name}`, parameter] as const),
+  );
   const places = new Map<Parameter, number>();
   for (const [, parameter] of all) places.set(parameter, (places.get(parameter) ?? 0) + 1);
   const tied = all.filter(([, parameter]) => (places.get(parameter) ?? 0) > 1);
