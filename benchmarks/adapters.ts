@@ -1,13 +1,15 @@
 /**
  * What do several adapters on one base cost? A batch of 8 adapters against one of a single adapter,
- * against running the same requests grouped by adapter, an adapter against the same one merged, and
- * how long it takes to change one. All sides run in this process, in turns; no peer takes part.
+ * against running the same requests grouped by adapter, an adapter against the same one merged, how
+ * long it takes to change one, and 8 adapters of the upper third for each text in one pass against
+ * a pass for each. All sides run in this process, in turns; no peer takes part.
  * The batches' lengths are SST-2's (lib/batches.ts); the mixed pass is src/task/mixed_evaluator.ts.
  */
 import { addAdapter, loadModel, merge, setActiveAdapters, type TaskModel } from '../src';
 import type { EncodedExample } from '../src/data/tokenize/encoded_example';
 import { MixedEvaluator } from '../src/task/mixed_evaluator';
 import { ModelEvaluator } from '../src/task/model_evaluator';
+import { SharedEvaluator } from '../src/task/shared_evaluator';
 import { sentences, sst2Lengths } from './lib/batches';
 import { main } from './lib/main';
 import { type Interleaved, interleave, summarize } from './lib/measure';
@@ -27,10 +29,17 @@ const secondsOf = async (body: () => Promise<unknown>) => {
   return (performance.now() - start) / 1000;
 };
 
-/** A model with 8 adapters on all linears, r = 8, whose B is not zero. */
-function openModel(name: ModelName): TaskModel {
+/**
+ * A model with 8 adapters on all linears, r = 8, whose B is not zero.
+ *
+ * @param upper the share of the layers, from the top, that have them.
+ */
+function openModel(name: ModelName, upper = 1): TaskModel {
   const { model } = loadModel(modelFolder(name));
-  for (const [seed, adapter] of names.entries()) addAdapter(model, ALL_LINEARS, { name: adapter, seed });
+  const { numHiddenLayers: count } = model.config;
+  const own = Array.from({ length: count }, (_, i) => i).slice(Math.round(count * (1 - upper)));
+  const config = { ...ALL_LINEARS, ...(upper < 1 && { layersToTransform: own }) };
+  for (const [seed, adapter] of names.entries()) addAdapter(model, config, { name: adapter, seed });
   for (const [path, parameter] of model.namedParameters()) {
     // In memory, and not made anew whenever they are read.
     if (path.includes('.lora_A.')) parameter.setData(parameter.data());
@@ -54,6 +63,8 @@ interface Measured {
   precision: Precision;
   sentences: number;
   times: Interleaved<'one adapter' | 'mixed' | 'grouped by adapter' | 'merged'>;
+  /** 8 tasks for each text, adapters in the upper third. */
+  tasks: Interleaved<'a pass for each task' | 'one pass for all'>;
   /** Seconds to put an adapter into a slot in the place of another. */
   swap: { median: number; p10: number; p90: number };
 }
@@ -110,11 +121,41 @@ async function measureModel(name: ModelName, precision: Precision, rounds: numbe
     mixed.table.put(i % ADAPTERS, names[(i + 1) % ADAPTERS]);
     swaps.push((performance.now() - start) / 1000);
   }
-  return { model: name, precision, sentences: examples.length, times, swap: summarize(swaps) };
+  const tasks = await measureTasks(name, precision, rounds, examples);
+  return { model: name, precision, sentences: examples.length, times, tasks, swap: summarize(swaps) };
 }
 
-function tableOf({ model, precision, sentences: count, times, swap }: Measured): Section {
-  const rows = Object.entries(times).map(([side, { ratio, median, p10, p90 }]) => [
+/** Each text by all adapters, which sit in the upper third of the layers. */
+async function measureTasks(
+  name: ModelName,
+  precision: Precision,
+  rounds: number,
+  examples: readonly EncodedExample[],
+): Promise<Measured['tasks']> {
+  const model = openModel(name, 1 / 3);
+  using shared = new SharedEvaluator(model, names, { precision });
+  const alone = names.map((adapter) => {
+    setActiveAdapters(model, adapter);
+    return new ModelEvaluator(model, { precision, loss: false });
+  });
+  const sizes = { batchSize: BATCH };
+  const times = await interleave(
+    {
+      'a pass for each task': () =>
+        secondsOf(async () => {
+          for (const evaluator of alone) await evaluator.run(examples, sizes);
+        }),
+      'one pass for all': () => secondsOf(() => shared.run(examples, sizes)),
+    },
+    { rounds },
+  );
+  for (const evaluator of alone) evaluator.dispose();
+  model.dispose();
+  return times;
+}
+
+function tableOf({ model, precision, sentences: count, times, tasks, swap }: Measured): Section {
+  const rows = Object.entries({ ...times, ...tasks }).map(([side, { ratio, median, p10, p90 }]) => [
     side,
     ratio.toFixed(3),
     (count / median).toFixed(1),
@@ -123,19 +164,22 @@ function tableOf({ model, precision, sentences: count, times, swap }: Measured):
   const change = `${milliseconds(swap.median)} [${milliseconds(swap.p10)} ${milliseconds(swap.p90)}]`;
   return {
     title: `${ADAPTERS} adapters on ${model}, ${precision}, r = 8 on all linears, batches of ${BATCH}`,
-    note: "SST-2's lengths and the adapters in random order; ratio: time over that of one adapter for all, median of rounds",
+    note:
+      "SST-2's lengths and the adapters in random order; ratio: time over that of one adapter for all, median of rounds. " +
+      'The last two sides answer each text by all 8 adapters, which sit in the upper third of the layers; their ratio is to the first of them',
     header: ['side', 'ratio', 'sentences/s', 'ms a turn [p10 p90]'],
     rows: [...rows, ['another adapter into a slot', '', '', change]],
   };
 }
 
-function figuresOf({ times, swap }: Measured): Record<string, Figure> {
+function figuresOf({ times, tasks, swap }: Measured): Record<string, Figure> {
   const over = (side: keyof Measured['times'], other: keyof Measured['times']) =>
     times[other].median / times[side].median;
   return {
     'adapters.mixedOverOne': over('mixed', 'one adapter'),
     'adapters.mixedOverGrouped': over('mixed', 'grouped by adapter'),
     'adapters.unmergedOverMerged': over('one adapter', 'merged'),
+    'adapters.sharedOverEach': 1 / tasks['one pass for all'].ratio,
     'adapters.swapMilliseconds': swap.median * 1000,
   };
 }

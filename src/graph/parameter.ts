@@ -127,8 +127,8 @@ export class Parameter {
    * @internal
    */
   setPart(values: Float32Array, at: number): void {
-    if (!this.host) throw new FusedLoraError('INTERNAL', `${this.name}: its values are not on the host`);
-    this.host.set(values, at);
+    if (this.newest) throw new FusedLoraError('INTERNAL', `${this.name}: its values were changed on a device`);
+    this.host?.set(values, at);
     for (const device of this.devices.values()) if (device.has('value')) device.restorePart(values, at);
   }
 

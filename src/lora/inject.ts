@@ -142,8 +142,8 @@ export function headRows(model: Module, saved: readonly string[], head: TaskSett
 
 /** Carries out what {@link planAdapter} found. */
 export function applyPlan(model: Module, plan: AdapterPlan, name: string, options: AddAdapterOptions = {}): string[] {
-  // Initial values belong to the paths that the base model has.
-  model.nameTree();
+  // Initial values belong to the paths that the base model has; an earlier adapter has seen to it.
+  if (adaptersOf(model).entries.size === 0) model.nameTree();
   const { config, targets, saved } = plan;
   for (const { path, module, rank, scaling } of targets) {
     const wrapped = module instanceof LoraLinear ? module : new LoraLinear(module);

@@ -4,12 +4,14 @@
  * get_pattern_key, _set_trainable); patterns themselves are in base/patterns.ts.
  */
 import { listNames, nearNames } from '../base/near';
+import type { Parameter } from '../graph/parameter';
 import { Linear, type Module } from '../nn';
 import { HEADS } from './adapter_keys';
 import { invalidLora, type ResolvedLoraConfig } from './config';
 import { LoraLinear } from './lora_linear';
 import { ModulesToSave } from './modules_to_save';
 import { compiled, parsePattern } from './presets';
+import { baseModules } from './registry';
 
 /** A module that is to be adapted. */
 export interface Target {
@@ -59,15 +61,6 @@ function byPattern(patterns: Readonly<Record<string, number>>, path: string, fie
   return Object.entries(patterns).find(([key]) => compiled(`(.*\\.)?(${key})$`, field, 'match').test(path))?.[1];
 }
 
-/** The model's modules without what adapters brought: an adapted Linear stands for itself. */
-export function baseModules(model: Module): [string, Module][] {
-  const inner = model
-    .namedModules()
-    .filter(([, module]) => module instanceof LoraLinear || module instanceof ModulesToSave)
-    .map(([path]) => `${path}.`);
-  return model.namedModules().filter(([path]) => !inner.some((start) => path.startsWith(start)));
-}
-
 /**
  * Paths of the modules that are trained and saved whole; of one within another, the outer one.
  *
@@ -103,8 +96,14 @@ function fromRoot(path: string, root = ''): string | undefined {
 
 /** Linear modules whose weight sits at several paths: an adapter there would change both. */
 function tiedPaths(model: Module): Set<string> {
-  const all = model.namedParameters({ all: true });
-  const tied = all.filter(([, parameter]) => all.filter(([, other]) => other === parameter).length > 1);
+  const all = baseModules(model).flatMap(([path, module]) =>
+    (module instanceof LoraLinear ? module.base_layer : module)
+      .ownParameters()
+      .map(([name, parameter]) => [`${path}.${name}`, parameter] as const),
+  );
+  const places = new Map<Parameter, number>();
+  for (const [, parameter] of all) places.set(parameter, (places.get(parameter) ?? 0) + 1);
+  const tied = all.filter(([, parameter]) => (places.get(parameter) ?? 0) > 1);
   return new Set(tied.map(([name]) => name.replace(/\.weight$/, '')));
 }
 

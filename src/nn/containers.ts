@@ -55,7 +55,8 @@ export class ModuleList<M extends Module = Module> extends Module implements Ite
 export class ModuleDict<M extends Module = Module> extends Module {
   /** The module of this name. */
   get(name: string): M | undefined {
-    return this.namedChildren().find(([known]) => known === name)?.[1] as M | undefined;
+    const held = Object.hasOwn(this, name) ? (this as unknown as Record<string, unknown>)[name] : undefined;
+    return held instanceof Module ? (held as M) : undefined;
   }
 
   /** Puts a module in, or in place of another. */

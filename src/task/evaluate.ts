@@ -69,7 +69,7 @@ export async function evaluate(
 ): Promise<EvaluateResult> {
   checkKeys('evaluate', options, EVALUATE_KEYS);
   const { model } = textModel;
-  const threshold = checkedThreshold(options.threshold ?? textModel.threshold);
+  const threshold = checkedThreshold(options.threshold ?? model.headSettings?.threshold ?? textModel.threshold);
   requireTrained(textModel, 'evaluate');
   const { examples } = await loadExamples({ task: model.task, data, options, name: 'data' });
   const encoded = await encodeFor(textModel, examples, options.signal, undefined, 'take');

@@ -19,6 +19,7 @@ import { withAdaptersFor } from '../lora/registry';
 import { AdapterSlotTable } from '../lora/slots';
 import type { TaskModel } from '../models';
 import { finite } from './finite';
+import { sameAdapters } from './same_adapters';
 
 /** Of {@link MixedEvaluator}. */
 export interface MixedEvaluatorOptions {
@@ -37,6 +38,7 @@ export class MixedEvaluator {
   /** Logits have a row a token, or a sequence. */
   private readonly rows: 'T' | 'S';
   private readonly numOutputs = new Map<string | undefined, number>();
+  private readonly check: (name: string) => void;
 
   /** @param adapters those that examples may name. */
   constructor(
@@ -45,6 +47,7 @@ export class MixedEvaluator {
     options: MixedEvaluatorOptions = {},
   ) {
     const { backend = 'cpu' } = options;
+    this.check = sameAdapters(model, adapters);
     this.table = new AdapterSlotTable(model, adapters);
     const graph = this.trace();
     this.rows = graph.outputs.get(BASE)?.shape[0] === 'T' ? 'T' : 'S';
@@ -69,6 +72,7 @@ export class MixedEvaluator {
   ): Promise<Float32Array[]> {
     const { names } = this.table;
     const slots = adapterOf.map((name) => this.slotOf(name));
+    for (const name of new Set(adapterOf)) if (name !== undefined) this.check(name);
     const logits = new Array<Float32Array>(examples.length);
     const lengths = examples.map(({ inputIds }) => inputIds.length);
     for (const planned of planBatches(lengths, { tokenBudget, sortByLength: true })) {

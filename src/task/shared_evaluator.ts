@@ -14,6 +14,7 @@ import { withAdaptersFor } from '../lora/registry';
 import type { TaskModel } from '../models';
 import { finite } from './finite';
 import type { MixedEvaluatorOptions } from './mixed_evaluator';
+import { sameAdapters } from './same_adapters';
 
 /**
  * One graph with a whole pass for each adapter, whose logits are named as the adapter is. Passes
@@ -36,6 +37,7 @@ export class SharedEvaluator {
   /** Logits have a row a token, or a sequence. */
   private readonly rows: 'T' | 'S';
   private readonly numOutputs: ReadonlyMap<string, number>;
+  private readonly check: (name: string) => void;
 
   /** @param adapters of the model, each once. */
   constructor(
@@ -44,6 +46,7 @@ export class SharedEvaluator {
     options: MixedEvaluatorOptions = {},
   ) {
     const { backend = 'cpu' } = options;
+    this.check = sameAdapters(model, adapters);
     const graph = traceEach(model, adapters);
     const outputs = [...graph.outputs];
     this.rows = outputs[0]?.[1].shape[0] === 'T' ? 'T' : 'S';
@@ -58,6 +61,7 @@ export class SharedEvaluator {
     sizes: BatchSizes,
     signal?: AbortSignal,
   ): Promise<Map<string, Float32Array[]>> {
+    for (const name of this.adapters) this.check(name);
     const logits = new Map(this.adapters.map((name) => [name, new Array<Float32Array>(examples.length)]));
     const batches = sourceOf(this.model, examples, { ...sizes, shuffle: false }).epoch(0);
     for (let i = 0; i < batches.length; i++) {

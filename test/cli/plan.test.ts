@@ -57,6 +57,12 @@ describe('plan', () => {
     expect(fs.readdirSync(dir).sort()).toEqual(['dev.tsv', 'model', 'plan.json', 'train.tsv']);
   });
 
+  it('of adapters that are there takes no options of a run', async () => {
+    const { code, stderr } = await run(['plan', '--adapter', 'one', '--adapter', 'two', '--r', '4']);
+    expect(code).not.toBe(0);
+    expect(stderr).toMatch(/--r is of a run, and --adapter asks what trained adapters share/);
+  });
+
   it('plans a configuration without weights and data, and measures nothing where it is told so', async () => {
     const args = ['plan', '--model', path.join(model, 'config.json'), '--method', 'full', '--max-length', '32'];
     const { code, stdout, stderr } = await run([...args, '--measure', '0', '--batch-size', '4', '--json']);

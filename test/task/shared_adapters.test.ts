@@ -229,7 +229,13 @@ describe('adapters with labels of their own', () => {
     expect(await classify(opened, texts, { adapters: ['both'] })).toEqual(
       (await alone('toxic')).map((one) => ({ both: { ...one, probabilities: expect.any(Object) } })),
     );
+    using classifier = new Classifier(opened);
+    await classifier.predictEach(texts, ['both']);
     deleteAdapter(opened.model, 'both');
+    addAdapter(opened.model, { r: 2, targetModules: ['query'] }, 'both');
+    expect(await failure('INVALID_ARGUMENT', classifier.predictEach(texts, ['both']))).toMatch(/another one than when/);
+    deleteAdapter(opened.model, 'both');
+    setActiveAdapters(opened.model, 'intent');
     expect(opened.model.labelNames).toEqual(INTENT.labelNames);
 
     setActiveAdapters(opened.model, 'toxic');
