@@ -5,7 +5,7 @@
  * the best 1/η of all that came so far. Which values to try is not decided here: sampler.ts.
  */
 
-/** Of {@link stops}. */
+/** Where trials that fall behind are stopped. */
 export interface AshaOptions {
   /** η: one in so many trials passes each rung. Default 4, the paper's. */
   reductionFactor?: number;
