@@ -38,6 +38,8 @@ export function ticksOf({ from, to, log, whole, names }: Axis, most = 6): number
     );
     const all = exponents.flatMap((e) => [1, 2, 5].map((m) => m * 10 ** e));
     const inside = all.filter((x) => x >= from * 0.999 && x <= to * 1.001);
+    // Over less than a decade.
+    if (inside.length < 3) return ticksOf({ label: '', from, to }, 4);
     return inside.length > most ? inside.filter((x) => Math.abs(Math.log10(x) % 1) < 1e-6) : inside;
   }
   if (to === from) return [from];
@@ -61,7 +63,7 @@ export function around(values: readonly number[], log = false): { from: number; 
 const round = (value: number) => Number(value.toFixed(1));
 
 /** Few digits: 0.2, 1500, 5e-4. */
-const tick = (value: number) =>
+export const tick = (value: number) =>
   value !== 0 && Math.abs(value) < 1e-3 ? number(value) : String(Number(value.toPrecision(4)));
 
 /** Both axes, and where a point lies. */

@@ -6,7 +6,7 @@
 import { documentOf } from './document';
 import { count, duration, number, percent, title } from './format';
 import { type Html, html } from './html';
-import { type Axis, around, bar, dot, frameOf, legend, line, picture } from './plot';
+import { type Axis, around, bar, dot, frameOf, legend, line, picture, tick } from './plot';
 import type { StudyRecordFacts, StudySpread, StudyTrial } from './study_record';
 import { facts } from './tables';
 
@@ -31,7 +31,7 @@ const colourOf = (study: StudyRecordFacts) => {
 const settingsOf = (params: Readonly<Record<string, unknown>>) =>
   Object.entries(params)
     .filter(([name]) => name !== 'method')
-    .map(([name, value]) => `${name} ${typeof value === 'number' ? number(value) : String(value)}`)
+    .map(([name, value]) => `${name} ${typeof value === 'number' ? tick(value) : String(value)}`)
     .join(', ');
 
 const told = ({ number: n, method, value, params, state }: StudyTrial & { value: number }) =>
