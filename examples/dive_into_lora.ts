@@ -1,10 +1,11 @@
 /**
  * The article "Dive Into LoRA Adapters" (Mariano Kamp) from end to end: adapters by its pattern,
  * its table of parameters, then the head alone, everything and LoRA trained on an encoder that is
- * at hand, merged, and its results beside ours. docs/article.md tells it.
+ * at hand, merged, and its results beside ours. docs/article.md tells it;
+ * the task is examples/sentiment_grammar.
  *
  *     npx tsx examples/dive_into_lora.ts
- *     npx tsx examples/dive_into_lora.ts --model roberta-base --train sst2/train.tsv --dev sst2/dev.tsv
+ *     npx tsx examples/dive_into_lora.ts --model roberta-base --train train.tsv --dev dev.tsv
  *
  * Without a model it takes the small encoder of the quickstart and a task made by a grammar.
  */

@@ -37,15 +37,19 @@ const row = (i) =>
   `the ${['story', 'music', 'film'][i % 3]} is ${i % 2 ? 'great' : 'awful'} .\t${i % 2 ? 'good' : 'bad'}\n`;
 const data = join(dir, 'train.tsv');
 writeFileSync(data, `text\tlabel\n${Array.from({ length: 64 }, (_, i) => row(i)).join('')}`);
-const first = [
+const args = [
   ...['tune', '--model', join(root, 'assets', 'tiny-roberta'), '--train', data, '--dev-split', '0.3'],
-  ...['--output', study, '--trials', '4', '--repeats', '3', '--epochs', '3', '--batch-size', '8', '--device', 'cpu'],
+  ...['--trials', '4', '--repeats', '3', '--epochs', '3', '--batch-size', '8', '--device', 'cpu'],
 ];
-const start = () =>
+const start = (output = study) =>
   new Promise((resolve) => {
-    const child = spawn(process.execPath, [join(root, 'dist', 'cli', 'main.js'), ...first, '--quiet'], {
-      stdio: ['ignore', 'ignore', 'inherit'],
-    });
+    const child = spawn(
+      process.execPath,
+      [join(root, 'dist', 'cli', 'main.js'), ...args, '--output', output, '--quiet'],
+      {
+        stdio: ['ignore', 'ignore', 'inherit'],
+      },
+    );
     running.add(child);
     child.on('close', (code, signal) => {
       running.delete(child);

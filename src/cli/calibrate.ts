@@ -12,7 +12,7 @@ import { showFigures } from './figures';
 import { addModelOptions, type ModelOptions, openModel } from './model';
 import { addExamples, type OutputOptions } from './options';
 import { action } from './run';
-import { addGroup, addOutputOptions, addRows, columnsOf, rowsOfGroup } from './table_options';
+import { addGroup, addOutputOptions, columnsOf } from './table_options';
 
 interface CalibrateFlags extends ModelOptions, ColumnOptions, OutputOptions {
   device?: DeviceOption;
@@ -23,12 +23,12 @@ export function calibrateCommand(): Command {
   const command = new Command('calibrate')
     .description('fit a temperature, and thresholds of labels, on dev; predict --calibrated uses them')
     .argument('<data...>', 'labelled examples that the model was not trained on, as for eval');
-  addModelOptions(addRows(command, rowsOfGroup('Device')));
+  addGroup(addModelOptions(command), 'Device');
   addGroup(command, 'Columns of the data');
   addOutputOptions(command);
   addExamples(command, [
     'fused-lora calibrate dev.tsv --adapter my-adapter/',
-    'fused-lora predict --adapter my-adapter/ --calibrated "what a lovely film"',
+    'fused-lora calibrate dev.csv --adapter my-adapter/ --json',
   ]);
   return command.action(
     action(async (context, data: string[], options: CalibrateFlags) => {

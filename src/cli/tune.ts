@@ -35,7 +35,7 @@ export function tuneCommand(): Command {
   const command = new MakeCommand('tune')
     .description('search settings: baselines first, the best again with other seeds, differences tested')
     .optionsGroup('Study:')
-    .option('--output <dir>', 'folder of the study; one that is there goes on, with the same options')
+    .option('--output <dir>', 'folder of the study; one that is there goes on (required, or --join)')
     .option('--join <dir>', 'work on a study that another process has begun, with its options')
     .option(
       '--space <name|file>',
@@ -57,7 +57,7 @@ export function tuneCommand(): Command {
     const own = rowsOfGroup(group).filter(isOurs);
     addRows(
       command.optionsGroup(`${group}:`),
-      own.map(({ required: _, ...row }) => row),
+      own.map(({ required, help, ...row }) => ({ ...row, help: required ? `${help} (required, or --join)` : help })),
     );
   }
   addOutputOptions(command);

@@ -30,3 +30,5 @@ export {
 export function writeReport(runs: readonly string[], file: string): void {
   writeFileAtomic(file, renderReport(runs.map(readRecord)));
 }
+export { renderStudy } from './study_page';
+export type { StudyMethodFacts, StudyRecordFacts, StudySpread, StudyTrial } from './study_record';

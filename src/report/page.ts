@@ -1,14 +1,13 @@
 /**
  * The whole document: one file with style, script and data inside, about one run or several.
- * Its charts come from charts.ts, its tables from tables.ts, all of it from a record (record.ts).
+ * Its charts come from charts.ts, its tables from tables.ts, all of it from a record (record.ts);
+ * the shell around it is document.ts.
  */
-import { createHash } from 'node:crypto';
-import * as fs from 'node:fs';
-import * as path from 'node:path';
 import { FusedLoraError } from '../base/errors';
 import { type Chart, curves, lengthChart, reliabilityChart, scatterChart } from './charts';
+import { documentOf } from './document';
 import { count, duration, number, percent } from './format';
-import { type Html, html, jsonForScript, trusted } from './html';
+import { type Html, html, jsonForScript } from './html';
 import { meaningTable } from './meaning_table';
 import type { RunRecord } from './record';
 import {
@@ -22,22 +21,6 @@ import {
   settingText,
   timingFacts,
 } from './tables';
-
-/** Our own assets lie beside this file; uPlot's are its package's. */
-function asset(name: string): string {
-  try {
-    return fs.readFileSync(
-      name.startsWith('uplot/') ? require.resolve(name) : path.join(__dirname, 'assets', name),
-      'utf8',
-    );
-  } catch (cause) {
-    throw new FusedLoraError(
-      'FILE_NOT_FOUND',
-      `${name}, which reports are made with, can not be read (${(cause as Error).message}). Where fused-lora is part of a bundle, leave it outside of it.`,
-      { cause },
-    );
-  }
-}
 
 const figure = ({ id, title, note }: Chart, level: 2 | 3): Html =>
   html`<figure data-chart="${id}">${level === 2 ? html`<h2>${title}</h2>` : html`<h3>${title}</h3>`}${note && html`<p class="note">${note}</p>`}<div class="plot"></div></figure>`;
@@ -178,15 +161,7 @@ export function renderReport(runs: readonly RunRecord[]): string {
   const lines = [...curves(runs), ...others.filter((chart) => chart !== undefined)];
   const sections = runs.map((run, i) => runSections(run, i, single !== undefined));
   const charts = [...lines, ...sections.flatMap(({ charts }) => charts)];
-  const data = jsonForScript(charts);
-  const scripts = [asset('uplot/dist/uPlot.iife.min.js'), asset('page.js')];
-  const hashes = scripts.map((text) => `'sha256-${createHash('sha256').update(text).digest('base64')}'`);
-  const policy = `default-src 'none'; script-src ${hashes.join(' ')}; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'`;
-  return html`${trusted('<!DOCTYPE html>')}
-<html lang="en"><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="${policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark"><title>${title}</title>
-<link rel="icon" href="data:,"><style>${trusted(asset('uplot/dist/uPlot.min.css'))}${trusted(asset('page.css'))}</style></head>
-<body><main>${head}${single ? tiles(single) : comparison(runs)}
+  const body = html`${head}${single ? tiles(single) : comparison(runs)}
 <div class="charts">${lines.map((chart) => figure(chart, 2))}</div>
 ${
   single
@@ -196,7 +171,10 @@ ${
           html`<details class="run"><summary><span class="swatch c${i % 8}"></span>${runs[i]?.name}</summary>${body}</details>`,
       )
 }
-<footer>Made by fused-lora${single?.start && ` ${single.start.version}`}. Nothing in this file is loaded from elsewhere.</footer></main>
-<script type="application/json" id="charts">${data}</script>${scripts.map((text) => html`<script>${trusted(text)}</script>`)}</body></html>
-`.text;
+<footer>Made by fused-lora${single?.start && ` ${single.start.version}`}. Nothing in this file is loaded from elsewhere.</footer>`;
+  return documentOf(title, body, {
+    styles: ['uplot/dist/uPlot.min.css', 'page.css'],
+    scripts: ['uplot/dist/uPlot.iife.min.js', 'page.js'],
+    data: html`<script type="application/json" id="charts">${jsonForScript(charts)}</script>`,
+  });
 }

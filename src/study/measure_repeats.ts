@@ -12,6 +12,7 @@ import { chooseDevice } from '../graph/device';
 import type { Evaluation } from '../metrics/evaluation';
 import { measure } from '../metrics/measure';
 import { argmaxRows, classificationMetrics } from '../metrics/metrics';
+import { softmax } from '../metrics/probabilities';
 import { ModelEvaluator } from '../task/model_evaluator';
 import { openTextModel } from '../task/text_model';
 import type { ResolvedStudy } from './options';
@@ -96,11 +97,14 @@ function classesOf({ evaluation, examples }: MeasuredRun): { labels: number[]; p
 
 export const isOneClass = ({ settings }: MeasuredRun) => settings.task === 'sequence-classification';
 
-/** Whether most of the runs have each example right. */
-export function rightByVote(runs: readonly MeasuredRun[]): boolean[] {
-  const all = runs.map(classesOf);
-  const [first] = all as [(typeof all)[number]];
-  return first.labels.map((label, i) => 2 * all.filter(({ predicted }) => predicted[i] === label).length > all.length);
+/** Whether each example's class is right by the mean of the runs' probabilities. */
+export function rightByMean(runs: readonly MeasuredRun[]): boolean[] {
+  const [{ examples }] = runs as [MeasuredRun];
+  return examples.map(({ label }, i) => {
+    const all = runs.map(({ evaluation }) => softmax(evaluation.logits[i] as Float32Array).probabilities);
+    const sums = (all[0] as number[]).map((_, c) => all.reduce((sum, row) => sum + (row[c] as number), 0));
+    return sums.indexOf(Math.max(...sums)) === label;
+  });
 }
 
 /** @returns the mean over runs of a metric on these of the measured examples. */

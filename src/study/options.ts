@@ -177,7 +177,7 @@ export function resolveStudy(given: TuneOptions): ResolvedStudy {
   const ashaOptions = asha === true ? {} : asha === false ? undefined : asha;
   if (ashaOptions !== undefined) {
     checkKeys('tune: asha', ashaOptions, { reductionFactor: true, firstRung: true });
-    whole('asha.reductionFactor', ashaOptions.reductionFactor ?? 3, 2);
+    whole('asha.reductionFactor', ashaOptions.reductionFactor ?? 4, 2);
     whole('asha.firstRung', ashaOptions.firstRung ?? 1, 1);
   }
   return {

@@ -6,6 +6,13 @@
 import * as path from 'node:path';
 import type { Example } from '../data/examples/example';
 import {
+  confidences,
+  decisionsOf,
+  expectedCalibrationError,
+  type ReliabilityBin,
+  reliability,
+} from '../metrics/calibration';
+import {
   type McNemar,
   mcNemar,
   meanAndDeviation,
@@ -14,7 +21,7 @@ import {
 } from '../metrics/significance';
 import type { JournalState } from './journal/records';
 import { paramsOf, shownParams } from './journal/records';
-import { isOneClass, type MeasuredRun, measureRun, metricOnSample, rightByVote } from './measure_repeats';
+import { isOneClass, type MeasuredRun, measureRun, metricOnSample, rightByMean } from './measure_repeats';
 import { mainMetric, type ResolvedStudy } from './options';
 import { chosenArms, ownTrials, type Phase, SEARCH } from './phases';
 import type { StudyData } from './study_data';
@@ -43,6 +50,8 @@ export interface ArmResult {
   dev: Spread;
   /** On the test split, which was read once. */
   test: Spread | undefined;
+  /** How its probabilities fit what came true on dev, of all seeds; absent for regression. */
+  reliability: { ece: number; bins: ReliabilityBin[] } | undefined;
   /** By number of training examples, where it was asked for. */
   trainSizes: { size: number; dev: Spread }[];
 }
@@ -53,7 +62,7 @@ export interface Comparison {
   second: string;
   /** Of the metric's mean over seeds. */
   bootstrap: PairedBootstrap;
-  /** Of the runs' vote, where there is one class a text. */
+  /** Of the mean of the runs' probabilities, where there is one class a text. */
   mcNemar: McNemar | undefined;
 }
 
@@ -69,6 +78,15 @@ export interface StudyResults {
   best: string;
   /** Examples that were measured on. */
   examples: { train: number; dev: number; test: number | undefined };
+}
+
+/** Over the decisions of all runs together. */
+function reliabilityOf(runs: readonly MeasuredRun[]): ArmResult['reliability'] {
+  const decisions = runs.flatMap(({ settings, evaluation, examples }) => decisionsOf(settings, evaluation, examples));
+  if (decisions.length === 0) return undefined;
+  const { probabilities, outcomes } = confidences(decisions);
+  const bins = reliability(probabilities, outcomes);
+  return { ece: expectedCalibrationError(bins), bins };
 }
 
 function spreadOf(values: readonly number[]): Spread {
@@ -121,6 +139,7 @@ export async function resultsOf(
       // Where every repeat diverged, there is what the search saw.
       dev: spreadOf(dev.length > 0 ? dev : [best.value as number]),
       test: test && measured.length > 0 ? spreadOf(measured.map((run) => run.test as number)) : undefined,
+      reliability: reliabilityOf(measured),
       trainSizes: study.trainSizes.flatMap((size) => {
         const values = valuesOf(state, `${SEARCH}/train-sizes`, arm, size);
         return values.length === 0 ? [] : [{ size, dev: spreadOf(values) }];
@@ -153,7 +172,7 @@ function comparisonsOf(runs: ReadonlyMap<string, readonly MeasuredRun[]>, metric
         first,
         second,
         bootstrap: pairedBootstrap(run.examples.length, (sample) => ofA(sample) - ofB(sample)),
-        mcNemar: isOneClass(run) ? mcNemar(rightByVote(a), rightByVote(b)) : undefined,
+        mcNemar: isOneClass(run) ? mcNemar(rightByMean(a), rightByMean(b)) : undefined,
       };
     }),
   );

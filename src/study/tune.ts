@@ -22,11 +22,17 @@ import { isOver, type Phase, phasesOf, SEARCH } from './phases';
 import { resultsOf, type StudyResults } from './results';
 import { sample } from './search/sampler';
 import { loadOptionsOf, loadStudyData, type StudyData, subsetOf } from './study_data';
+import { writeStudyReport } from './study_report';
 import { optionsOfTrial } from './trial_options';
 import { type OnTrial, WAIT_MS, Worker, waitFor } from './worker';
 
 /** Files of a study's folder; each run has a folder in `trials`, `repeats` or `sizes`. */
-export const STUDY_FILES = { journal: 'journal.log', options: 'study.json', results: 'results.json' } as const;
+export const STUDY_FILES = {
+  journal: 'journal.log',
+  options: 'study.json',
+  results: 'results.json',
+  report: 'report.html',
+} as const;
 
 /**
  * Searches settings, baselines first, and says what they are worth. The folder holds the journal,
@@ -168,7 +174,7 @@ async function finish(
     });
     if (claim === undefined) {
       if (fs.existsSync(file)) {
-        return readJsonObject(file, 'as the results of the study', 'INVALID_DATA') as unknown as StudyResults;
+        return readResults(file);
       }
       await waitFor(WAIT_MS, study.signal);
       continue;
@@ -179,9 +185,16 @@ async function finish(
       study.onNotice('there is no test split: figures are of dev, by which settings were chosen (test, testSplit)');
     }
     const results = await resultsOf(study, data, state, phases, metric, test);
+    // Before the results, whose file says that nothing is left to do.
+    writeStudyReport(path.join(study.outputDir, STUDY_FILES.report), state, results);
     writeFileAtomic(file, `${JSON.stringify(results, null, 2)}\n`, { own: true });
-    return results;
+    return readResults(file);
   }
+}
+
+/** As they are in the file, so that the first worker gets what the others get. */
+function readResults(file: string): StudyResults {
+  return readJsonObject(file, 'as the results of the study', 'INVALID_DATA') as unknown as StudyResults;
 }
 
 async function testOf(study: ResolvedStudy, data: StudyData, task: Task): Promise<readonly Example[] | undefined> {

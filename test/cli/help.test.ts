@@ -33,10 +33,12 @@ const OFF = [
   '--preset',
   '--lr-pattern',
 ];
+OFF.push('--join', '--folds', '--train-sizes', '--test', '--test-split');
 OFF.push('--dev', '--text-pair-column', '--adapter', '--file', '--config', '--json');
 
 test('there is every command', () => {
   const names = ['train', 'eval', 'predict', 'merge', 'pretrain', 'plan', 'bench', 'info', 'report', 'adapters'];
+  names.push('tune', 'calibrate', 'serve', 'embed');
   expect(commands.map(([name]) => name).sort()).toEqual(names.sort());
 });
 

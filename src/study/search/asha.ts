@@ -5,9 +5,9 @@
  * the best 1/η of all that came so far. Which values to try is not decided here: sampler.ts.
  */
 
-/** Of {@link stops}. */
+/** Where trials that fall behind are stopped. */
 export interface AshaOptions {
-  /** η: one in so many trials passes each rung. Default 3. */
+  /** η: one in so many trials passes each rung. Default 4, the paper's. */
   reductionFactor?: number;
   /** The evaluation at which the first rung is, from 1. Default 1. */
   firstRung?: number;
@@ -34,7 +34,7 @@ export function stops(
   own: Reports,
   others: readonly Reports[],
   maximize: boolean,
-  { reductionFactor = 3, firstRung = 1 }: AshaOptions = {},
+  { reductionFactor = 4, firstRung = 1 }: AshaOptions = {},
 ): boolean {
   const steps = [...own.keys()].sort((a, b) => a - b);
   const [last, before = 0] = [steps.at(-1), steps.at(-2)];

@@ -10,8 +10,8 @@ import { quasiRandomPoint } from './quasi_random';
 import { betterCount, suggest } from './tpe';
 
 /** tpe, or quasi-random points to the end. */
-export const SAMPLERS = ['tpe', 'quasi-random'] as const;
-export type SamplerName = (typeof SAMPLERS)[number];
+export type SamplerName = 'tpe' | 'quasi-random';
+export const SAMPLERS: readonly SamplerName[] = ['tpe', 'quasi-random'];
 
 /** What became of an earlier trial. */
 export interface Outcome {
