@@ -72,11 +72,15 @@ function makeMain() {
   writeJson(join(place, 'package.json'), {
     ...rest,
     scripts: { 'build:native': scripts['build:native'] },
-    optionalDependencies: Object.fromEntries(BY_DEFAULT.map((name) => [packageOf(name), own.version])),
-    peerDependencies: Object.fromEntries(cuda.map((name) => [packageOf(name), own.version])),
-    peerDependenciesMeta: Object.fromEntries(cuda.map((name) => [packageOf(name), { optional: true }])),
+    optionalDependencies: { ...own.optionalDependencies, ...byPackage(BY_DEFAULT, own.version) },
+    peerDependencies: { ...own.peerDependencies, ...byPackage(cuda, own.version) },
+    peerDependenciesMeta: { ...own.peerDependenciesMeta, ...byPackage(cuda, { optional: true }) },
   });
   return pack(place);
+}
+
+function byPackage(names, value) {
+  return Object.fromEntries(names.map((name) => [packageOf(name), value]));
 }
 
 function makePlatform(name) {
