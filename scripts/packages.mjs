@@ -2,8 +2,10 @@
  * Makes the tarballs of all packages into packages/: fused-lora itself, one with a native addon for
  * each platform, and the one with CUDA kernels; the same sources give the same bytes. Addons are
  * built by zig, that with CUDA by nvcc and gcc; each is held to what lib/platforms.mjs allows.
- * Usage: node scripts/packages.mjs [NAME …] [--jobs N] [--no-cuda]
- *   NAME   main, or a platform such as linux-x64; default: all
+ * Usage: node scripts/packages.mjs [NAME …] [--jobs N] [--no-cuda] [--out FOLDER] [--prebuilt FILE]
+ *   NAME         main, or a platform such as linux-x64; default: all
+ *   --out        default: packages
+ *   --prebuilt   for tests: takes FILE as the addon and dist/ as it is, and checks neither
  * They are run by test-platform.mjs, and published as docs/releasing.md says.
  */
 import {
@@ -18,7 +20,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { checkBinary } from './lib/check-binary.mjs';
 import { makeGlibcStubs } from './lib/glibc-stubs.mjs';
@@ -34,6 +36,8 @@ const { values, positionals } = parseArgs({
   options: {
     jobs: { type: 'string', default: String(availableParallelism()) },
     cuda: { type: 'boolean', default: true },
+    out: { type: 'string', default: join(root, 'packages') },
+    prebuilt: { type: 'string' },
   },
   allowPositionals: true,
   allowNegative: true,
@@ -44,20 +48,21 @@ const unknown = wanted.filter((name) => !all.includes(name));
 if (unknown.length > 0) fail(`there is no package ${unknown.join(', ')}; there are ${all.join(', ')}`);
 
 const own = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
-const folder = join(root, 'packages');
-const staged = join(root, '.cache', 'staged');
-const tools = packagingTools();
+const folder = resolve(values.out);
+const staged = values.prebuilt ? join(folder, 'staged') : join(root, '.cache', 'staged');
+const tools = values.prebuilt ? undefined : packagingTools();
 mkdirSync(folder, { recursive: true });
 const made = wanted.map((name) => (name === 'main' ? makeMain() : makePlatform(name)));
 for (const { file, bytes, unpacked } of made)
-  say(`packages/${file}: ${megabytes(bytes)} MB, ${megabytes(unpacked)} MB unpacked`);
+  say(`${file}: ${megabytes(bytes)} MB, ${megabytes(unpacked)} MB unpacked`);
 
 function megabytes(bytes) {
   return (bytes / 1e6).toFixed(2);
 }
 
 function makeMain() {
-  if (run(process.execPath, ['scripts/build-ts.mjs']).status !== 0) fail('Compiling src failed, see above.');
+  if (!values.prebuilt && run(process.execPath, ['scripts/build-ts.mjs']).status !== 0)
+    fail('Compiling src failed, see above.');
   const place = emptyFolder('main');
   const kept = own.files.filter((name) => !name.startsWith('!') && existsSync(join(root, name)));
   for (const name of ['README.md', 'LICENSE', ...kept])
@@ -67,17 +72,21 @@ function makeMain() {
   writeJson(join(place, 'package.json'), {
     ...rest,
     scripts: { 'build:native': scripts['build:native'] },
-    optionalDependencies: Object.fromEntries(BY_DEFAULT.map((name) => [packageOf(name), own.version])),
-    peerDependencies: Object.fromEntries(cuda.map((name) => [packageOf(name), own.version])),
-    peerDependenciesMeta: Object.fromEntries(cuda.map((name) => [packageOf(name), { optional: true }])),
+    optionalDependencies: { ...own.optionalDependencies, ...byPackage(BY_DEFAULT, own.version) },
+    peerDependencies: { ...own.peerDependencies, ...byPackage(cuda, own.version) },
+    peerDependenciesMeta: { ...own.peerDependenciesMeta, ...byPackage(cuda, { optional: true }) },
   });
   return pack(place);
 }
 
+function byPackage(names, value) {
+  return Object.fromEntries(names.map((name) => [packageOf(name), value]));
+}
+
 function makePlatform(name) {
   const platform = PLATFORMS[name];
-  const addon = build(name);
-  checkBinary(name, addon, tools, CUDA_ARCHITECTURES);
+  const addon = values.prebuilt ?? build(name);
+  if (!values.prebuilt) checkBinary(name, addon, tools, CUDA_ARCHITECTURES);
   const place = emptyFolder(name);
   cpSync(addon, join(place, 'fused-lora.node'));
   cpSync(join(root, 'LICENSE'), join(place, 'LICENSE'));
@@ -97,7 +106,8 @@ function makePlatform(name) {
   });
   writeFileSync(join(place, 'README.md'), readme(name, description));
   const packed = pack(place);
-  if (packed.bytes > platform.most) fail(`${packed.file} has ${packed.bytes} bytes, more than ${platform.most}`);
+  if (!values.prebuilt && packed.bytes > platform.most)
+    fail(`${packed.file} has ${packed.bytes} bytes, more than ${platform.most}`);
   return packed;
 }
 

@@ -1,8 +1,8 @@
 /**
  * The package as users get it: packed, installed by npm into an empty folder
  * with no compiler, CMake or Python on the PATH and no network but a local
- * registry, and used from every kind of program. Its addon is prebuilds/, or
- * where `npm run prebuild` has not run the one that was built for the tests.
+ * registry, and used from every kind of program. Its addon is the one that was
+ * built for the tests.
  */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
@@ -24,30 +24,33 @@ let registry: Registry;
 let env: NodeJS.ProcessEnv;
 let installed: { status: number | null; output: string };
 
-/** What the package ships, with an addon under prebuilds. */
-function stage(folder: string, withAddon: boolean): void {
-  const { files } = JSON.parse(fs.readFileSync(path.join(ROOT, 'package.json'), 'utf8')) as { files: string[] };
-  for (const name of ['package.json', 'README.md', 'LICENSE', ...files.filter((file) => !file.startsWith('!'))]) {
-    const from = path.join(ROOT, name);
-    if (fs.existsSync(from)) fs.cpSync(from, path.join(folder, name), { recursive: true });
-  }
-  const prebuild = path.join(folder, 'prebuilds', PLATFORM, 'fused-lora.node');
-  if (!withAddon) fs.rmSync(path.join(folder, 'prebuilds'), { recursive: true, force: true });
-  else if (!fs.existsSync(prebuild)) {
-    fs.mkdirSync(path.dirname(prebuild), { recursive: true });
-    fs.copyFileSync(BUILT, prebuild);
-  }
+/** The tarballs of scripts/packages.mjs, of dist/ and the addon that was built for the tests. */
+function makePackages(): void {
+  const script = path.join(ROOT, 'scripts', 'packages.mjs');
+  execFileSync(process.execPath, [script, 'main', PLATFORM, '--prebuilt', BUILT, '--out', path.join(work, 'packages')]);
 }
 
-function pack(withAddon: boolean): string {
-  const folder = path.join(work, withAddon ? 'staged' : 'staged-bare');
-  stage(folder, withAddon);
-  const json = execFileSync(
-    process.execPath,
-    [NPM, 'pack', '--json', '--ignore-scripts', '--pack-destination', folder],
-    { cwd: folder },
-  );
-  return path.join(folder, (JSON.parse(json.toString()) as { filename: string }[])[0]?.filename as string);
+/** Packages of all platforms, of which npm has to choose: ours, and others without an addon. */
+function platformPackages(): string {
+  const folder = path.join(work, 'platforms');
+  const staged = path.join(work, 'packages', 'staged');
+  const own = JSON.parse(fs.readFileSync(path.join(staged, PLATFORM, 'package.json'), 'utf8'));
+  const main = JSON.parse(fs.readFileSync(path.join(staged, 'main', 'package.json'), 'utf8'));
+  for (const name of Object.keys(main.optionalDependencies)) {
+    const place = path.join(folder, name);
+    if (name === own.name) fs.cpSync(path.join(staged, PLATFORM), place, { recursive: true });
+    else {
+      const [system, cpu] = (name.split('/')[1] as string).split('-') as [string, string];
+      const os = system.replace('musl', '');
+      const libc = system === 'linux' ? { libc: ['glibc'] } : system === 'linuxmusl' ? { libc: ['musl'] } : {};
+      fs.mkdirSync(place, { recursive: true });
+      fs.writeFileSync(
+        path.join(place, 'package.json'),
+        JSON.stringify({ ...own, name, os: [os], cpu: [cpu], libc: undefined, ...libc }),
+      );
+    }
+  }
+  return folder;
 }
 
 /** Asynchronous: the registry answers in this process. */
@@ -66,7 +69,7 @@ function npmInstall(folder: string, tarball: string): Promise<{ status: number |
   });
 }
 
-/** What install.mjs fetches before it builds from source, in the installed package. */
+/** What cmake-build.mjs fetches before it builds from source, in the installed package. */
 async function fetchedTools(folder: string): Promise<{ cmakeJs: string; headers: string }> {
   const script = `
     import { buildTools, fetchBuildTools } from ${JSON.stringify(path.join(folder, 'scripts/lib/build-tools.mjs'))};
@@ -111,8 +114,10 @@ if (!ready) console.warn('skipped: the package test needs the addon and dist/ (n
     fs.symlinkSync(process.execPath, path.join(bin, 'node'));
     fs.symlinkSync('/bin/sh', path.join(bin, 'sh'));
     env = { PATH: bin, HOME: work, npm_config_cache: path.join(work, 'cache'), npm_config_update_notifier: 'false' };
-    registry = await startRegistry(path.join(ROOT, 'node_modules'));
-    installed = await npmInstall(project, pack(true));
+    makePackages();
+    registry = await startRegistry(path.join(ROOT, 'node_modules'), platformPackages());
+    const tarball = fs.readdirSync(path.join(work, 'packages')).find((name) => /^fused-lora-\d/.test(name));
+    installed = await npmInstall(project, path.join(work, 'packages', tarball as string));
   }, 300_000);
   afterAll(async () => {
     await registry.close();
@@ -120,10 +125,14 @@ if (!ready) console.warn('skipped: the package test needs the addon and dist/ (n
   });
 
   test('installs with no compiler, CMake or Python on the PATH', () => {
-    expect([installed.status, installed.output]).toEqual([0, expect.not.stringMatching(/building from source|error/i)]);
+    expect([installed.status, installed.output]).toEqual([0, expect.not.stringMatching(/error/i)]);
     const folder = path.join(project, 'node_modules', 'fused-lora');
-    expect(fs.existsSync(path.join(folder, 'prebuilds', PLATFORM, 'fused-lora.node'))).toBe(true);
+    // npm chose by os, cpu and libc, and ran no script.
+    expect(fs.readdirSync(path.join(project, 'node_modules', '@fused-lora'))).toEqual([PLATFORM]);
     expect(fs.existsSync(path.join(folder, 'build'))).toBe(false);
+    expect(JSON.parse(fs.readFileSync(path.join(folder, 'package.json'), 'utf8')).scripts).toEqual({
+      'build:native': expect.any(String),
+    });
     for (const left of ['test', 'native/bench', 'native/emulator', 'native/test', 'assets', 'benchmarks', 'src'])
       expect([left, fs.existsSync(path.join(folder, left))]).toEqual([left, false]);
   });
@@ -146,23 +155,28 @@ if (!ready) console.warn('skipped: the package test needs the addon and dist/ (n
     expect(node('w.mjs')).toBe('6 function');
   });
 
-  test('works in a bundle, with the package left outside of it', () => {
+  test('works in a bundle, with the package left outside of it or inside', () => {
     const esbuild = require('esbuild') as typeof import('esbuild');
+    const header = "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);";
     write(
       'entry.ts',
       `import { fineTune } from 'fused-lora'; import { linear } from 'fused-lora/kernels'; const n: number = 1; void n; ${USE}`,
     );
     for (const format of ['esm', 'cjs'] as const) {
-      const outfile = path.join(project, `bundle.${format === 'esm' ? 'mjs' : 'cjs'}`);
-      esbuild.buildSync({
-        entryPoints: [path.join(project, 'entry.ts')],
-        bundle: true,
-        platform: 'node',
-        format,
-        outfile,
-        external: ['fused-lora'],
-      });
-      expect(node(path.basename(outfile))).toBe('6 function');
+      for (const inside of [false, true]) {
+        const outfile = path.join(project, `bundle-${inside}.${format === 'esm' ? 'mjs' : 'cjs'}`);
+        esbuild.buildSync({
+          entryPoints: [path.join(project, 'entry.ts')],
+          bundle: true,
+          platform: 'node',
+          logLevel: 'error',
+          format,
+          outfile,
+          // docs/bundlers.md: either setting.
+          ...(inside ? { banner: format === 'esm' ? { js: header } : {} } : { external: ['fused-lora'] }),
+        });
+        expect(node(path.basename(outfile))).toBe('6 function');
+      }
     }
   });
 
@@ -217,21 +231,51 @@ if (!ready) console.warn('skipped: the package test needs the addon and dist/ (n
     expect([status, stdout]).toEqual([0, '']);
   });
 
-  test('where no addon fits and nothing can be built, the error lists what was tried and what to do', async () => {
-    const { status, output } = await npmInstall(path.join(work, 'bare'), pack(false));
-    expect(status).not.toBe(0);
-    for (const part of [
-      'Tried:',
-      'the package has none for this platform',
-      'a C++20 compiler',
-      'CMake',
-      'apt-get install g++ cmake make',
-    ]) {
-      expect(output).toContain(part);
-    }
+  /** What a program prints that needs the addon, when something is wrong with it. */
+  function failure(): string {
+    const script = `require('fused-lora/kernels').linear({ x: { data: Float32Array.of(2), shape: [1, 1] }, weight: { data: Float32Array.of(3), shape: [1, 1] } }).catch((e) => console.log(e.code, e.message))`;
+    return node('--eval', script);
+  }
+
+  test('without its package, or with one that does not load or is of another version, it says so', () => {
+    const addons = path.join(project, 'node_modules', '@fused-lora');
+    const addon = path.join(addons, PLATFORM, 'fused-lora.node');
+    fs.renameSync(addons, `${addons}-aside`);
+    expect(failure()).toMatch(
+      new RegExp(
+        `^ADDON_NOT_FOUND .*no package @fused-lora/${PLATFORM}.*--omit=optional.*npm install @fused-lora/${PLATFORM}@`,
+      ),
+    );
+    fs.renameSync(`${addons}-aside`, addons);
+
+    const bytes = fs.readFileSync(addon);
+    fs.writeFileSync(addon, 'no ELF');
+    expect(failure()).toMatch(/^ADDON_NOT_FOUND .*fused-lora\.node: .+\. Install it/);
+    fs.writeFileSync(addon, bytes);
+
+    const version = path.join(project, 'node_modules', 'fused-lora', 'dist', 'base', 'version.js');
+    const text = fs.readFileSync(version, 'utf8');
+    fs.writeFileSync(version, text.replace(/'\d+\.\d+\.\d+'/, "'99.0.0'"));
+    expect(failure()).toMatch(
+      new RegExp(
+        `^ADDON_NOT_FOUND fused-lora 99\\.0\\.0 found @fused-lora/${PLATFORM} \\d+\\.\\d+\\.\\d+ .*one version`,
+      ),
+    );
+    fs.writeFileSync(version, text);
+  });
+
+  test('a build from source without a compiler says what is missing', () => {
+    const folder = path.join(project, 'node_modules', 'fused-lora');
+    const { status, stderr } = spawnSync(process.execPath, ['scripts/cmake-build.mjs'], {
+      cwd: folder,
+      env,
+      encoding: 'utf8',
+    });
+    expect(status).toBe(1);
+    for (const part of ['a C++20 compiler', 'CMake', 'apt-get install g++ cmake make']) expect(stderr).toContain(part);
     expect(fs.existsSync(path.join(project, 'node_modules', 'cmake-js'))).toBe(false);
     expect(registry.requests.filter((url) => !/^\/[@\w]/.test(url))).toEqual([]);
-  }, 300_000);
+  });
 
   (hasCmake ? test : test.skip)('a build from source fetches its tools by npm, and no headers of Node', async () => {
     const folder = path.join(project, 'node_modules', 'fused-lora');
@@ -248,21 +292,5 @@ if (!ready) console.warn('skipped: the package test needs the addon and dist/ (n
     expect([status, status === 0 ? '' : stdout + stderr]).toEqual([0, '']);
     expect(fs.existsSync(path.join(work, 'source-build', 'CMakeCache.txt'))).toBe(true);
     expect(fs.existsSync(path.join(work, '.cmake-js'))).toBe(false);
-  });
-
-  test('a prebuilt addon that does not load is named with the reason', () => {
-    const folder = path.join(project, 'node_modules', 'fused-lora');
-    const addon = path.join(folder, 'prebuilds', PLATFORM, 'fused-lora.node');
-    const bytes = fs.readFileSync(addon);
-    fs.writeFileSync(addon, 'no ELF');
-    const { status, stderr } = spawnSync(process.execPath, ['scripts/install.mjs'], {
-      cwd: folder,
-      env,
-      encoding: 'utf8',
-    });
-    fs.writeFileSync(addon, bytes);
-    expect(status).toBe(1);
-    expect(stderr).toMatch(/it does not load: .+/);
-    expect(stderr).toContain('glibc 2.28');
   });
 });

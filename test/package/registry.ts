@@ -49,8 +49,9 @@ export interface Registry {
   close: () => Promise<void>;
 }
 
-export async function startRegistry(modules: string): Promise<Registry> {
-  const packages = installedPackages(modules);
+/** @param folders node_modules, or others that hold packages */
+export async function startRegistry(...folders: string[]): Promise<Registry> {
+  const packages = new Map(folders.flatMap((folder) => [...installedPackages(folder)]));
   const work = fs.mkdtempSync(path.join(os.tmpdir(), 'registry-'));
   const tarballs = new Map<string, Promise<Buffer>>();
   const tarballOf = (name: string, version: string, dir: string) => {

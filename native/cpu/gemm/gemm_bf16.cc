@@ -11,8 +11,8 @@ namespace {
 inline U bitsOf(F v) { return reinterpret_cast<U>(v); }
 inline F floatsOf(U v) { return reinterpret_cast<F>(v); }
 
-// The nearest bf16 value, ties to even; NaN stays NaN (runtime/bf16.h).
-inline F rounded(F v) {
+// The nearest bf16 value, ties to even; NaN stays NaN (runtime/bf16.h). AVX512_BF16 has its own.
+[[maybe_unused]] inline F rounded(F v) {
   const U bits = bitsOf(v);
   const U nearest = bits + splatBits(0x7FFF) + (bits >> 16 & splatBits(1));
   return floatsOf((v == v ? nearest : bits | splatBits(0x00400000)) & splatBits(0xFFFF0000));

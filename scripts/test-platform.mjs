@@ -1,0 +1,99 @@
+/**
+ * Runs the package of a platform on that platform, or on what stands in for it here: loads it,
+ * trains 20 steps, predicts. What it computes is compared with linux-x64's portable path.
+ * Usage: node scripts/test-platform.mjs NAME … [--steps N]
+ *   NAME   a platform of lib/platforms.mjs; the darwin ones are read, not run
+ * Expects packages/ (scripts/packages.mjs); what runs them is lib/run-elsewhere.mjs.
+ */
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { checkBinary } from './lib/check-binary.mjs';
+import { PLATFORMS, packageOf } from './lib/platforms.mjs';
+import { runElsewhere } from './lib/run-elsewhere.mjs';
+import { fail, mustRun, root, say } from './lib/shell.mjs';
+import { packagingTools } from './setup-packaging.mjs';
+
+const { values, positionals } = parseArgs({
+  options: { steps: { type: 'string', default: '20' } },
+  allowPositionals: true,
+});
+const unknown = positionals.filter((name) => !(name in PLATFORMS) || PLATFORMS[name].cuda);
+if (positionals.length === 0 || unknown.length > 0)
+  fail(
+    `name a platform: ${Object.keys(PLATFORMS)
+      .filter((name) => !PLATFORMS[name].cuda)
+      .join(', ')}`,
+  );
+
+const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+const PORTABLE = { FUSED_LORA_CPU_ISA: 'portable' };
+let reference;
+
+for (const name of positionals) {
+  const began = Date.now();
+  const place = install(name);
+  checkBinary(name, join(place, 'node_modules', packageOf(name), 'fused-lora.node'), packagingTools());
+  if (PLATFORMS[name].os === 'darwin') say(`${name}: read, not run: there is no macOS here`);
+  else check(name, place);
+  say(`ok   ${name} (${((Date.now() - began) / 1000).toFixed(1)} s)`);
+}
+
+/** A folder with the two packages and their dependencies, as npm would lay them out. */
+function install(name) {
+  const place = join(root, '.cache', 'platform', 'work', name);
+  rmSync(place, { recursive: true, force: true });
+  const modules = join(place, 'node_modules');
+  mkdirSync(modules, { recursive: true });
+  const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')).packages;
+  for (const [path, entry] of Object.entries(lock)) {
+    if (path === '' || entry.dev || !existsSync(join(root, path))) continue;
+    cpSync(join(root, path), join(place, path), { recursive: true, dereference: true });
+  }
+  unpack(`fused-lora-${version}.tgz`, join(modules, 'fused-lora'));
+  unpack(`fused-lora-${name}-${version}.tgz`, join(modules, packageOf(name)));
+  cpSync(join(root, 'scripts/platform/trial.cjs'), join(place, 'trial.cjs'));
+  cpSync(join(root, 'assets/tiny-roberta'), join(place, 'model'), { recursive: true });
+  return place;
+}
+
+function unpack(file, to) {
+  const tarball = join(root, 'packages', file);
+  if (!existsSync(tarball)) fail(`packages/${file} is not there. Run: npm run packages`);
+  mkdirSync(to, { recursive: true });
+  mustRun('Unpacking', 'tar', ['-xzf', tarball, '-C', to, '--strip-components=1']);
+}
+
+function trial(name, place, env) {
+  const args = ['trial.cjs', 'model', 'adapter', values.steps, 'result.json'];
+  rmSync(join(place, 'adapter'), { recursive: true, force: true });
+  rmSync(join(place, 'result.json'), { force: true });
+  const { status, output } = runElsewhere(name, place, args, env);
+  if (status !== 0 || !existsSync(join(place, 'result.json'))) fail(`${name}: the trial failed:\n${output}`);
+  const result = JSON.parse(readFileSync(join(place, 'result.json'), 'utf8'));
+  const right = result.predictions.map(([label]) => label).join();
+  if (Number(values.steps) >= 20 && right !== 'positive,negative,negative,positive') fail(`${name}: predicts ${right}`);
+  say(
+    `${name}: ${result.system}, ${result.isa}, ${result.compiler}; loss ${result.losses[0]} to ${result.losses.at(-1)}`,
+  );
+  return result;
+}
+
+function check(name, place) {
+  // As it comes, where that is another path; then the one that all platforms have.
+  if (PLATFORMS[name].cpu === 'x64') {
+    const { isa } = trial(name, place, {});
+    const flags = existsSync('/proc/cpuinfo')
+      ? /^flags\s*:(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1]
+      : '';
+    if (/\bavx2\b/.test(flags ?? '') && isa === 'portable') fail(`${name}: runs the portable path on a CPU with AVX2`);
+  }
+  const mine = trial(name, place, PORTABLE);
+  if (name === 'linux-x64') reference = mine;
+  reference ??= trial('linux-x64', install('linux-x64'), PORTABLE);
+  if (mine.adapter !== reference.adapter)
+    fail(
+      `${name}: the adapter's bytes are not those of linux-x64's portable path.\n` +
+        `losses here: ${mine.losses.join(' ')}\nlosses there: ${reference.losses.join(' ')}`,
+    );
+}
