@@ -1,6 +1,6 @@
 /**
- * The server of benchmarks/serve.ts in a process of its own, and the same texts without HTTP in that
- * process. It is asked over the channel of its parent: see lib/commands.ts for other workers.
+ * The server of benchmarks/serve.ts in a process of its own, and the same texts without HTTP in
+ * that process. It is asked over the channel of its parent: see lib/commands.ts for other workers.
  */
 import { Classifier, openTextModel } from '../../src';
 import { createServer } from '../../src/serve';

@@ -120,7 +120,7 @@ export class AdapterSlotTable {
   }
 }
 
-/** What an adapter has in a slot of a layer; of one that is not there its rank alone, which is 0. */
+/** What an adapter has in a slot of a layer; of one that is not there the rank, which is 0. */
 function valuesOf(linear: LoraLinear, name: string | undefined, what: keyof AdapterSlots): Float32Array | undefined {
   const known = name !== undefined && linear.adapters.has(name) ? linear.adapter(name) : undefined;
   if (what !== 'settings') return known?.[what].data();
