@@ -2,21 +2,33 @@
  * What do several adapters on one base cost? A batch of 8 adapters against one of a single adapter,
  * against running the same requests grouped by adapter, an adapter against the same one merged, how
  * long it takes to change one, and 8 adapters of the upper third for each text in one pass against
- * a pass for each. All sides run in this process, in turns; no peer takes part.
+ * a pass for each. Those sides run in this process, in turns. The peer is PEFT with adapter_names
+ * on its padded batch, with adapters that have no head: such batches take none of RoBERTa's.
  * The batches' lengths are SST-2's (lib/batches.ts); the mixed pass is src/task/mixed_evaluator.ts.
  */
-import { addAdapter, loadModel, merge, setActiveAdapters, type TaskModel } from '../src';
+import * as path from 'node:path';
+import { addAdapter, loadModel, merge, saveAdapter, setActiveAdapters, type TaskModel } from '../src';
 import type { EncodedExample } from '../src/data/tokenize/encoded_example';
 import { MixedEvaluator } from '../src/task/mixed_evaluator';
 import { ModelEvaluator } from '../src/task/model_evaluator';
 import { SharedEvaluator } from '../src/task/shared_evaluator';
 import { sentences, sst2Lengths } from './lib/batches';
+import type { Child } from './lib/child';
+import { cacheFolder } from './lib/folders';
 import { main } from './lib/main';
 import { type Interleaved, interleave, summarize } from './lib/measure';
 import { ALL_LINEARS, type ModelName, modelFolder } from './lib/models';
 import { ourPrecisions, type Precision } from './lib/precision';
 import { milliseconds } from './lib/report';
-import type { Benchmark, BenchmarkOptions, Figure, Section } from './lib/result';
+import {
+  type Benchmark,
+  type BenchmarkOptions,
+  type Figure,
+  isMissing,
+  type Missing,
+  type Section,
+} from './lib/result';
+import { compareLogits, openTorch, predictBatches, tunePeer } from './lib/sides';
 
 const ADAPTERS = 8;
 const BATCH = 32;
@@ -32,13 +44,18 @@ const secondsOf = async (body: () => Promise<unknown>) => {
 /**
  * A model with 8 adapters on all linears, r = 8, whose B is not zero.
  *
- * @param upper the share of the layers, from the top, that have them.
+ * @param options.upper the share of the layers, from the top, that have them.
+ * @param options.heads whether each has a head of its own.
  */
-function openModel(name: ModelName, upper = 1): TaskModel {
+function openModel(name: ModelName, { upper = 1, heads = true } = {}): TaskModel {
   const { model } = loadModel(modelFolder(name));
   const { numHiddenLayers: count } = model.config;
   const own = Array.from({ length: count }, (_, i) => i).slice(Math.round(count * (1 - upper)));
-  const config = { ...ALL_LINEARS, ...(upper < 1 && { layersToTransform: own }) };
+  const config = {
+    ...ALL_LINEARS,
+    ...(upper < 1 && { layersToTransform: own }),
+    ...(!heads && { modulesToSave: [] }),
+  };
   for (const [seed, adapter] of names.entries()) addAdapter(model, config, { name: adapter, seed });
   for (const [path, parameter] of model.namedParameters()) {
     // In memory, and not made anew whenever they are read.
@@ -63,6 +80,8 @@ interface Measured {
   precision: Precision;
   sentences: number;
   times: Interleaved<'one adapter' | 'mixed' | 'grouped by adapter' | 'merged'>;
+  /** Against PEFT's adapter_names. */
+  peft: Interleaved<'mixed, without heads' | 'PEFT adapter_names'> | Missing;
   /** 8 tasks for each text, adapters in the upper third. */
   tasks: Interleaved<'a pass for each task' | 'one pass for all'>;
   /** Seconds to put an adapter into a slot in the place of another. */
@@ -122,7 +141,58 @@ async function measureModel(name: ModelName, precision: Precision, rounds: numbe
     swaps.push((performance.now() - start) / 1000);
   }
   const tasks = await measureTasks(name, precision, rounds, examples);
-  return { model: name, precision, sentences: examples.length, times, tasks, swap: summarize(swaps) };
+  const peft = await measurePeft(name, precision, rounds);
+  return { peft, model: name, precision, sentences: examples.length, times, tasks, swap: summarize(swaps) };
+}
+
+/** Folders of the adapters, for PEFT. */
+function adapterFolders(name: ModelName, model: TaskModel): Record<string, string> {
+  const folder = path.join(cacheFolder, 'adapters', `${name}-mixed`);
+  return Object.fromEntries(
+    names.map((adapter) => [adapter, saveAdapter(model, folder, { name: adapter, baseModel: name })]),
+  );
+}
+
+/** The same mixed batches, ragged here and padded there; both must give the same logits. */
+async function measurePeft(name: ModelName, precision: Precision, rounds: number): Promise<Measured['peft']> {
+  const model = openModel(name, { heads: false });
+  const folders = adapterFolders(name, model);
+  const all = sentences(name, sst2Lengths(BATCHES * BATCH, 5), 5);
+  const { examples, adapters } = requestsOf(name, BATCHES * BATCH);
+  const chunksOf = <T>(items: readonly T[]) =>
+    Array.from({ length: BATCHES }, (_, i) => items.slice(i * BATCH, (i + 1) * BATCH));
+  const peer = await openTorch(
+    { folder: modelFolder(name), method: 'predict', adapters: folders, precision },
+    chunksOf(all),
+  );
+  if (isMissing(peer)) return peer;
+  const steps = Array.from({ length: BATCHES }, (_, i) => i);
+  const adapterNames = chunksOf(adapters);
+  using mixed = new MixedEvaluator(model, names, { precision });
+  const most = BATCH * Math.max(...examples.map(({ inputIds }) => inputIds.length));
+  const ours = async () => {
+    const logits: number[][] = [];
+    const seconds = await secondsOf(async () => {
+      for (const [i, chunk] of chunksOf(examples).entries()) {
+        logits.push((await mixed.run(chunk, adapterNames[i]!, most)).flatMap((one) => [...one]));
+      }
+    });
+    return { seconds, logits };
+  };
+  const theirs = () => predictBatches(peer, steps, adapterNames);
+  await tunePeer(peer, theirs, rounds < 5);
+  if (precision === 'fp32')
+    compareLogits([{ ...peer, child: { name: 'fused-lora' } as Child }, peer], [await ours(), await theirs()]);
+  const times = await interleave(
+    {
+      'mixed, without heads': async () => (await ours()).seconds,
+      'PEFT adapter_names': async () => (await theirs()).seconds,
+    },
+    { rounds, pause: 200 },
+  );
+  peer.child.close();
+  model.dispose();
+  return times;
 }
 
 /** Each text by all adapters, which sit in the upper third of the layers. */
@@ -132,7 +202,7 @@ async function measureTasks(
   rounds: number,
   examples: readonly EncodedExample[],
 ): Promise<Measured['tasks']> {
-  const model = openModel(name, 1 / 3);
+  const model = openModel(name, { upper: 1 / 3 });
   using shared = new SharedEvaluator(model, names, { precision });
   const alone = names.map((adapter) => {
     setActiveAdapters(model, adapter);
@@ -154,25 +224,27 @@ async function measureTasks(
   return times;
 }
 
-function tableOf({ model, precision, sentences: count, times, tasks, swap }: Measured): Section {
-  const rows = Object.entries({ ...times, ...tasks }).map(([side, { ratio, median, p10, p90 }]) => [
-    side,
-    ratio.toFixed(3),
-    (count / median).toFixed(1),
-    `${milliseconds(median)} [${milliseconds(p10)} ${milliseconds(p90)}]`,
-  ]);
+function tableOf({ model, precision, sentences: count, times, tasks, peft, swap }: Measured): Section {
+  const rows = Object.entries({ ...times, ...tasks, ...(isMissing(peft) ? {} : peft) }).map(
+    ([side, { ratio, median, p10, p90 }]) => [
+      side,
+      ratio.toFixed(3),
+      (count / median).toFixed(1),
+      `${milliseconds(median)} [${milliseconds(p10)} ${milliseconds(p90)}]`,
+    ],
+  );
   const change = `${milliseconds(swap.median)} [${milliseconds(swap.p10)} ${milliseconds(swap.p90)}]`;
   return {
     title: `${ADAPTERS} adapters on ${model}, ${precision}, r = 8 on all linears, batches of ${BATCH}`,
     note:
       "SST-2's lengths and the adapters in random order; ratio: time over that of one adapter for all, median of rounds. " +
-      'The last two sides answer each text by all 8 adapters, which sit in the upper third of the layers; their ratio is to the first of them',
+      'Sides with a pass answer each text by all 8 adapters, which sit in the upper third of the layers; they, and those of the mixed batch in PEFT, have ratios to the first of the two',
     header: ['side', 'ratio', 'sentences/s', 'ms a turn [p10 p90]'],
     rows: [...rows, ['another adapter into a slot', '', '', change]],
   };
 }
 
-function figuresOf({ times, tasks, swap }: Measured): Record<string, Figure> {
+function figuresOf({ times, tasks, peft, swap }: Measured): Record<string, Figure> {
   const over = (side: keyof Measured['times'], other: keyof Measured['times']) =>
     times[other].median / times[side].median;
   return {
@@ -180,6 +252,7 @@ function figuresOf({ times, tasks, swap }: Measured): Record<string, Figure> {
     'adapters.mixedOverGrouped': over('mixed', 'grouped by adapter'),
     'adapters.unmergedOverMerged': over('one adapter', 'merged'),
     'adapters.sharedOverEach': 1 / tasks['one pass for all'].ratio,
+    'adapters.mixedOverPeft': isMissing(peft) ? peft : peft['PEFT adapter_names'].ratio,
     'adapters.swapMilliseconds': swap.median * 1000,
   };
 }
@@ -190,7 +263,7 @@ function settingsOf({ quick, model }: BenchmarkOptions): { model: ModelName; rou
 
 export const benchmark: Benchmark = {
   name: 'adapters',
-  question: 'What do several adapters on one base cost: mixed in a batch, grouped, merged, changed?',
+  question: 'What do several adapters on one base cost: mixed in a batch, grouped, merged, changed, against PEFT?',
   alone: true,
   async run(options) {
     const { model, rounds } = settingsOf(options);

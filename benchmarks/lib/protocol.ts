@@ -9,6 +9,8 @@ export interface LoadArguments {
   folder: string;
   /** PEFT folder, for lora. */
   adapter?: string;
+  /** Peers: PEFT folders by name, for predictions with an adapter a sentence. */
+  adapters?: Readonly<Record<string, string>>;
   method: 'lora' | 'head' | 'full' | 'predict';
   /** Default fp32. Peers: bf16 is autocast. */
   precision?: Precision;

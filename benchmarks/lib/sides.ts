@@ -105,8 +105,9 @@ export async function tunePeer(
 export const trainSteps = (side: Side, steps: readonly number[], options: object = {}) =>
   side.child.call<TrainResult>('train', { steps, dropout: true, learningRate: 1e-5, ...options });
 
-export const predictBatches = (side: Side, steps: readonly number[]) =>
-  side.child.call<PredictResult>('predict', { steps });
+/** @param adapterNames of a peer: by batch, the adapter of each sentence. */
+export const predictBatches = (side: Side, steps: readonly number[], adapterNames?: readonly string[][]) =>
+  side.child.call<PredictResult>('predict', { steps, ...(adapterNames && { adapterNames }) });
 
 /** Losses of a few steps without dropout, which change the weights. */
 export const lossesOf = async (side: Side, steps: readonly number[], learningRate = 1e-3) =>

@@ -21,7 +21,7 @@ transformers.logging.set_verbosity_error()
 class Side:
     """One model with its optimizer and batches."""
 
-    def load(self, folder, method, adapter=None, precision="fp32", compile=False, **_):
+    def load(self, folder, method, adapter=None, adapters=None, precision="fp32", compile=False, **_):
         started = time.perf_counter()
         model = transformers.AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32)
         self.pad = model.config.pad_token_id
@@ -30,6 +30,11 @@ class Side:
         elif method == "head":
             for name, parameter in model.named_parameters():
                 parameter.requires_grad_(name.startswith("classifier."))
+        elif adapters:
+            (first, place), *others = adapters.items()
+            model = PeftModel.from_pretrained(model, place, adapter_name=first)
+            for name, place in others:
+                model.load_adapter(place, adapter_name=name)
         self.model = model
         self.dropouts = [m for m in model.modules() if isinstance(m, torch.nn.Dropout)]
         self.rates = [m.p for m in self.dropouts]
@@ -79,13 +84,16 @@ class Side:
             losses.append(loss.item())
         return {"seconds": time.perf_counter() - started, "losses": losses}
 
-    def predict(self, steps):
+    def predict(self, steps, adapterNames=None):
+        """adapterNames: by batch, the adapter of each sentence (PEFT's adapter_names)."""
         self.model.eval()
         logits = []
         started = time.perf_counter()
         with torch.inference_mode(), self.autocast():
             for index in steps:
                 batch = {k: v for k, v in self.data[index].items() if k != "labels"}
+                if adapterNames:
+                    batch["adapter_names"] = adapterNames[index]
                 logits.append(self.run(**batch).logits.float().flatten().tolist())
         return {"seconds": time.perf_counter() - started, "logits": logits}
 
