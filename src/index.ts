@@ -146,7 +146,7 @@ export {
   type OpenEmbeddingModelOptions,
   openEmbeddingModel,
 } from './task/embed/open_embedding_model';
-export type { DenseLayer, PoolingMode } from './task/embed/pooling';
+export { type DenseLayer, POOLING_MODES, type PoolingMode } from './task/embed/pooling';
 export type { SentenceSettings } from './task/embed/sentence_folder';
 export { type EvaluateOptions, type EvaluateResult, evaluate } from './task/evaluate';
 export { type FineTuneResult, fineTune } from './task/fine_tune';

@@ -56,9 +56,9 @@ export function embedCommand(): Command {
     .optionsGroup('Embeddings:')
     .addOption(choice('--pooling <how>', "how tokens become one row (default: the folder's, else mean)", POOLING_MODES))
     .option('--prompt-name <name>', "a prompt of the model before each text (default: the model's default prompt)")
-    .option('--prompt <text>', 'a prompt of your own')
+    .option('--prompt <text>', 'a prompt of your own (default: none)')
     .option('--normalize', 'of length 1, whatever the folder says')
-    .option('--dimensions <n>', 'the first features alone', integer(1))
+    .option('--dimensions <n>', 'the first features alone (default: all)', integer(1))
     .optionsGroup('Input and output:')
     .option('--file <files...>', 'one text a line')
     .option('--output <file>', 'write the JSON lines there (default: standard output)');

@@ -68,19 +68,36 @@ export function serveCommand(): Command {
     .option('--model-name <name>', 'what clients call the base model (default: the last part of its name)')
     .addOption(new Option('--adapter <name=dir>', 'PEFT adapter under a name; may be given again').argParser(named))
     .addOption(
-      choice('--pooling <how>', 'serve embeddings of a base that is no sentence-transformers folder', POOLING_MODES),
+      choice(
+        '--pooling <how>',
+        'serve embeddings of a base that is no sentence-transformers folder (default: not)',
+        POOLING_MODES,
+      ),
     );
   addRows(command, rowsOf(['revision', 'offline']));
   command
     .optionsGroup('Address and access:')
     .option('--host <address>', 'address to listen on; 0.0.0.0 for all', '127.0.0.1')
     .addOption(new Option('--port <n>', 'port; 0 for a free one').argParser(integer(0)).default(8080))
-    .addOption(secret('--api-key <key>', 'what clients must send as authorization: Bearer KEY', 'FUSED_LORA_API_KEY'))
-    .addOption(secret('--admin-token <token>', 'turns on loading and unloading of adapters', 'FUSED_LORA_ADMIN_TOKEN'))
     .addOption(
-      new Option('--adapter-folder <dir>', 'adapters may be loaded from there; may be given again').argParser(
-        collected,
+      secret(
+        '--api-key <key>',
+        'what clients must send as authorization: Bearer KEY (default: nothing)',
+        'FUSED_LORA_API_KEY',
       ),
+    )
+    .addOption(
+      secret(
+        '--admin-token <token>',
+        'turns on loading and unloading of adapters (default: off)',
+        'FUSED_LORA_ADMIN_TOKEN',
+      ),
+    )
+    .addOption(
+      new Option(
+        '--adapter-folder <dir>',
+        'adapters may be loaded from there; may be given again (default: none)',
+      ).argParser(collected),
     )
     .addOption(
       new Option(

@@ -55,7 +55,7 @@ export const servePlugin: FastifyPluginAsync<ServeOptions & { prefix?: string }>
   });
   server.setErrorHandler((error, request, reply) => {
     const { status, body, retryAfter } = answerOf(error);
-    if (status >= 500) request.log.error({ err: error }, 'request failed');
+    if (status >= 500 || status === 424) request.log.error({ err: error }, 'request failed');
     else request.log.info({ status, error: body.error }, 'request refused');
     if (retryAfter !== undefined) reply.header('retry-after', retryAfter);
     return reply.code(status).send(body);

@@ -49,9 +49,12 @@ export function answerOf(error: unknown): {
     return { status, body: { error: message, error_type: type }, retryAfter };
   }
   if (error instanceof FusedLoraError) {
-    // A text with a token that the model has no row for, or numbers that overflow.
-    const type = error.code === 'INVALID_TOKENIZER' ? 'tokenizer' : 'backend';
-    return { status: type === 'tokenizer' ? 422 : 424, body: { error: error.message, error_type: type } };
+    if (error.code === 'INVALID_TOKENIZER') {
+      const problem = 'a text has a word or a special token that the model has no id or row for';
+      return { status: 422, body: { error: problem, error_type: 'tokenizer' } };
+    }
+    const problem = error.code === 'NON_FINITE_LOSS' ? error.message : 'the model could not run; the log has it';
+    return { status: 424, body: { error: problem, error_type: 'backend' } };
   }
   const { statusCode = 500, validation, code } = error as HttpError;
   const message = error instanceof Error ? error.message : String(error);

@@ -101,6 +101,7 @@ export function openaiRoutes(server: FastifyInstance, engine: Engine): void {
       const run = runFor(engine, request, reply);
       // They wait together, so they share batches.
       const outputs = await Promise.all(models.map((model) => run(model, texts, cutting(truncate))));
+      if (models.length > 1) request.servedModel = '';
       const answer = (model: ServedClassifier, text: string, { encoded, values }: Output) =>
         model.task === 'token-classification'
           ? entitiesOf(model, text, encoded, values)
