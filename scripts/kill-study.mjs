@@ -2,6 +2,7 @@
  * Four workers of one study (`fused-lora tune`, then `--join`), killed at random and started again,
  * until it is over: no trial is lost, none done twice, and the results are whole. Outside of CI, by
  * hand, as kill-trial.mjs is for single runs; it needs the built package (npm run build:ts).
+ * With one worker the results are also compared with those of a study that nobody stopped.
  *
  * Usage: node scripts/kill-study.mjs [--workers 4] [--kills 20] [--seed 1] [--keep FOLDER]
  */
@@ -98,6 +99,12 @@ const problems = [
 ];
 const { methods } = JSON.parse(readFileSync(join(study, 'results.json'), 'utf8'));
 for (const { method, dev } of methods) if (dev.count !== 3) problems.push(`${method} has ${dev.count} repeats`);
+if (workers === 1) {
+  const whole = join(dir, 'whole');
+  await start(whole);
+  const [a, b] = [study, whole].map((one) => readFileSync(join(one, 'results.json'), 'utf8'));
+  if (a !== b) problems.push('the results are not those of a study that nobody stopped');
+}
 process.stdout.write(
   `${slots.length} trials by ${workers} workers, ${killed} killed: ${problems.length === 0 ? 'none lost, none twice' : problems.join('; ')}\n`,
 );

@@ -107,9 +107,9 @@ test('a study that is stopped again and again ends in the same trials and result
   // Stopped before a run or within it, and while a last line was written.
   for (const [at, ms] of [
     [3, 0],
-    [4, 90],
-    [7, 130],
-    [13, 60],
+    [4, 50],
+    [6, 70],
+    [8, 30],
   ] as const) {
     const controller = new AbortController();
     const stop = () => controller.abort(new FusedLoraError('ABORTED', 'by the test'));
