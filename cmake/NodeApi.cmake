@@ -59,6 +59,9 @@ function(fused_lora_addon_target target devices folder)
   if(FUSED_LORA_CROSS)
     # zig links its C++ library statically by itself.
     target_link_options(${target} PRIVATE -s)
+    if(UNIX AND NOT APPLE)
+      target_link_options(${target} PRIVATE "-Wl,--version-script=${PROJECT_SOURCE_DIR}/cmake/addon.map")
+    endif()
   elseif(UNIX AND NOT APPLE)
     # One binary for every Linux with glibc: no libstdc++ of ours to clash with another addon's.
     # libgcc_s, which Node needs itself, is shared: a static one asks for glibc 2.35.
