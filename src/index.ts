@@ -163,4 +163,5 @@ export { eventLog } from './train/event_log';
 export type { CheckpointEvent, EvaluationEvent, RunEvent, StepEvent, TrainerCallbacks } from './train/events';
 export type { TrainerOptions } from './train/options';
 export type { ScheduleName } from './train/schedule';
+export type { MakeProgram, StepProgram } from './train/step_program';
 export { Trainer, type TrainResult } from './train/trainer';
