@@ -8,6 +8,7 @@ import * as fs from 'node:fs';
 import { FusedLoraError } from '../../base/errors';
 import { notWritable } from '../../io/atomic';
 import type { JsonObject } from '../../io/json';
+import { openToRead } from '../../io/open';
 import { withJournalLock } from './journal_lock';
 import { JournalState } from './records';
 
@@ -29,15 +30,8 @@ export class Journal {
 
   /** What the journal says now. */
   read(): JournalState {
-    let fd: number;
-    try {
-      fd = fs.openSync(this.file, 'r');
-    } catch (cause) {
-      if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return this.state;
-      throw new FusedLoraError('FILE_NOT_FOUND', `${this.file}: can not be read (${(cause as Error).message})`, {
-        cause,
-      });
-    }
+    if (!fs.existsSync(this.file)) return this.state;
+    const fd = openToRead(this.file);
     try {
       this.replay(fd);
     } finally {
@@ -57,7 +51,9 @@ export class Journal {
     return withJournalLock(this.file, () => {
       let fd: number;
       try {
-        fd = fs.openSync(this.file, fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_APPEND, 0o666);
+        // No link is followed, and what is no file does not hold it up.
+        const { O_RDWR, O_CREAT, O_APPEND, O_NOFOLLOW = 0, O_NONBLOCK = 0 } = fs.constants;
+        fd = fs.openSync(this.file, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK, 0o666);
       } catch (cause) {
         throw notWritable(this.file, cause);
       }
