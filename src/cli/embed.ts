@@ -6,18 +6,22 @@ import { Command } from 'commander';
 import { FusedLoraError } from '../base/errors';
 import { compact } from '../base/options';
 import { printableJson } from '../base/printable';
+import type { TextExample } from '../data/examples/example';
+import type { ColumnOptions } from '../data/read/columns';
+import { formatOf } from '../data/read/files';
+import { streamFile } from '../data/read/load';
 import { chooseDevice, type DeviceOption } from '../graph/device';
 import type { PrecisionOption } from '../graph/precision';
 import { Embedder } from '../task/embed/embedder';
 import { openEmbeddingModel } from '../task/embed/open_embedding_model';
 import { POOLING_MODES, type PoolingMode } from '../task/embed/pooling';
 import { addExamples, choice, integer, type OutputOptions } from './options';
-import { linePieces, openText } from './predict_input';
+import { inPieces, linePieces, openText } from './predict_input';
 import { openOutput } from './predict_output';
 import { action, type CommandContext } from './run';
-import { addGroup, addOutputOptions, addRows, rowsOf } from './table_options';
+import { addGroup, addOutputOptions, addRows, columnsOf, rowsOf } from './table_options';
 
-interface EmbedCommandOptions extends Pick<OutputOptions, 'quiet' | 'verbose'> {
+interface EmbedCommandOptions extends ColumnOptions, Pick<OutputOptions, 'quiet' | 'verbose'> {
   model?: string;
   adapter?: string;
   revision?: string;
@@ -60,8 +64,9 @@ export function embedCommand(): Command {
     .option('--normalize', 'of length 1, whatever the folder says')
     .option('--dimensions <n>', 'the first features alone (default: all)', integer(1))
     .optionsGroup('Input and output:')
-    .option('--file <files...>', 'one text a line')
+    .option('--file <files...>', '.csv, .tsv, .jsonl or .parquet (also .gz) with texts; else one text a line')
     .option('--output <file>', 'write the JSON lines there (default: standard output)');
+  addRows(command.optionsGroup('Columns of the data:'), rowsOf(['textColumn', 'header', 'delimiter']));
   addGroup(command, 'Device');
   addOutputOptions(command, { figures: false });
   addExamples(command, [
@@ -96,7 +101,7 @@ export function embedCommand(): Command {
         using embedder = new Embedder(opened, compact({ device, precision }));
         const form = compact({ promptName, prompt, normalize, dimensions, signal: context.signal });
         let count = 0;
-        for await (const piece of inputOf(texts, file, context)) {
+        for await (const piece of inputOf(texts, options, context)) {
           count += piece.length;
           const embeddings = await embedder.embed(piece, form);
           const lines = piece.map(
@@ -122,12 +127,22 @@ async function* linesOf(pieces: AsyncIterable<{ lines: string[] }>): AsyncGenera
 
 async function* inputOf(
   texts: string[],
-  files: string[] | undefined,
+  options: EmbedCommandOptions,
   { signal, say }: CommandContext,
 ): AsyncGenerator<string[]> {
   if (texts.length > 0) yield texts;
-  else if (files !== undefined) for (const file of files) yield* linesOf(linePieces(openText(file), file, signal));
-  else {
+  else if (options.file !== undefined) {
+    for (const file of options.file) {
+      if (formatOf(file, false) === undefined) {
+        yield* linesOf(linePieces(openText(file), file, signal));
+        continue;
+      }
+      const reading = { ...columnsOf(options), ...compact({ offline: options.offline }), onNotice: say };
+      for await (const piece of inPieces(streamFile('sequence-classification', file, reading))) {
+        yield piece.map((example) => (example as TextExample).text);
+      }
+    }
+  } else {
     if (process.stdin.isTTY) say('reading texts, one a line; Ctrl-D ends');
     yield* linesOf(linePieces(process.stdin, 'standard input', signal));
   }

@@ -2,6 +2,7 @@
  * Which model or adapter a command works with, for eval, predict and merge.
  * It is opened by src/task/text_model.ts; train and plan name theirs by the option table.
  */
+import * as path from 'node:path';
 import type { Command } from 'commander';
 import { FusedLoraError } from '../base/errors';
 import { compact } from '../base/options';
@@ -62,6 +63,29 @@ export function addModelOptions(command: Command, several = false): Command {
   return addRows(command, ROWS);
 }
 
+/**
+ * Names of folders; of those that share one, as many parts of the path as tell them apart.
+ *
+ * @throws FusedLoraError INVALID_ARGUMENT for a folder that is given twice.
+ */
+export function namesOf(adapters: readonly string[]): string[] {
+  const places = adapters.map((adapter) => path.resolve(adapter));
+  const twice = places.find((place, i) => places.indexOf(place) < i);
+  if (twice !== undefined) {
+    throw new FusedLoraError('INVALID_ARGUMENT', `--adapter names ${twice} twice; leave one out`);
+  }
+  const parts = places.map((place) => place.split(path.sep));
+  const longest = Math.max(...parts.map(({ length }) => length));
+  const named = (i: number, depth: number) => nameOfFolder((parts[i] as string[]).slice(-depth).join('_'));
+  return parts.map((_, i) => {
+    for (let depth = 1; depth <= longest; depth++) {
+      const name = named(i, depth);
+      if (parts.every((__, j) => j === i || named(j, depth) !== name)) return name;
+    }
+    return `${named(i, 1)}_${i + 1}`;
+  });
+}
+
 /** Options that say what one adapter means, where several each say it themselves. */
 const OF_ONE = { task: '--task', labels: '--labels', numLabels: '--num-labels' } as const;
 
@@ -86,11 +110,12 @@ export async function openModelWith(
   }
   const textModel = await openModel(compact({ ...options, adapter: first }), context);
   try {
-    const names = [nameOfFolder(first as string)];
-    renameAdapter(textModel.model, 'default', names[0] as string);
+    const [own, ...rest] = namesOf(adapters) as [string, ...string[]];
+    renameAdapter(textModel.model, 'default', own);
+    const names = [own];
     const { offline } = options;
-    for (const adapter of others) {
-      const more = compact({ offline, signal: context.signal, onNotice: context.say });
+    for (const [i, adapter] of others.entries()) {
+      const more = compact({ name: rest[i], offline, signal: context.signal, onNotice: context.say });
       names.push(await addTextAdapter(textModel, adapter, more));
     }
     return { textModel, names };

@@ -16,7 +16,7 @@ import { checkedThreshold } from '../metrics/probabilities';
 import { Classifier } from '../task/classify';
 import { addModelOptions, type ModelOptions, openModelWith } from './model';
 import { addExamples, choice, type OutputOptions, thresholdOption } from './options';
-import { exampleLines, type LineFormat, linePieces, openText, PIECE } from './predict_input';
+import { exampleLines, inPieces, type LineFormat, linePieces, openText } from './predict_input';
 import { openOutput } from './predict_output';
 import { action, type CommandContext } from './run';
 import { addGroup, addOutputOptions, columnsOf } from './table_options';
@@ -141,15 +141,4 @@ async function* notEmpty(pieces: AsyncIterable<Example[]>, file: string): AsyncG
     yield piece;
   }
   if (count === 0) throw new FusedLoraError('INVALID_DATA', `${file}: has no lines; give a file with one text a line`);
-}
-
-async function* inPieces(examples: AsyncIterable<Example>): AsyncGenerator<Example[]> {
-  let piece: Example[] = [];
-  for await (const example of examples) {
-    piece.push(example);
-    if (piece.length < PIECE) continue;
-    yield piece;
-    piece = [];
-  }
-  if (piece.length > 0) yield piece;
 }

@@ -132,3 +132,15 @@ function jsonExample(
   const text = field(textColumn ?? ('sentence' in row ? 'sentence' : 'text'));
   return { text, ...(textPairColumn !== undefined && { textPair: field(textPairColumn) }), place };
 }
+
+/** Examples of a data file, as many at once as are predicted together. */
+export async function* inPieces(examples: AsyncIterable<Example>): AsyncGenerator<Example[]> {
+  let piece: Example[] = [];
+  for await (const example of examples) {
+    piece.push(example);
+    if (piece.length < PIECE) continue;
+    yield piece;
+    piece = [];
+  }
+  if (piece.length > 0) yield piece;
+}

@@ -78,6 +78,8 @@ export function formatError(error: unknown, verbose: boolean, command?: Command)
  * --lr.
  */
 function withFlags(message: string, command: Command | undefined): string {
+  // In a space, parameters have their names in code, on the command line too.
+  if (message.startsWith('space: ')) return message;
   const flags = new Map(command?.options.map((option) => [option.attributeName(), option.long ?? option.flags]));
   const has = (flag: string | undefined) => command?.options.some(({ long }) => long !== undefined && long === flag);
   const inTable = (name: string) => (has(flagOf(name)) ? flagOf(name) : undefined);

@@ -14,7 +14,7 @@ import { huggingFaceRoutes } from './routes/hugging_face';
 import { openaiRoutes } from './routes/openai';
 import { pageRoutes } from './routes/page';
 import { teiRoutes } from './routes/tei';
-import { answerOf } from './serve_error';
+import { answerOf, ServeError } from './serve_error';
 
 /** Routes that need no key: whether it is alive, and the page, which asks for it. */
 const OPEN = new Set(['/health', '/ui']);
@@ -55,7 +55,9 @@ export const servePlugin: FastifyPluginAsync<ServeOptions & { prefix?: string }>
   });
   server.setErrorHandler((error, request, reply) => {
     const { status, body, retryAfter } = answerOf(error);
-    if (status >= 500 || status === 424) request.log.error({ err: error }, 'request failed');
+    // What a client asked wrongly is no failure of the server's, and needs no stack.
+    if (status >= 500 || (status === 424 && !(error instanceof ServeError)))
+      request.log.error({ err: error }, 'request failed');
     else request.log.info({ status, error: body.error }, 'request refused');
     if (retryAfter !== undefined) reply.header('retry-after', retryAfter);
     return reply.code(status).send(body);

@@ -140,7 +140,8 @@ export async function loadStudyData(study: ResolvedStudy): Promise<StudyData> {
   };
   const all = (await load('train')) as readonly Example[];
   const task = before ?? taskOfData(all)?.value ?? 'sequence-classification';
-  const aside = testSplit === undefined ? undefined : splitExamples(all, testSplit, { seed: seed + 1, task });
+  const aside =
+    testSplit === undefined ? undefined : splitExamples(all, testSplit, { seed: seed + 1, task, name: 'testSplit' });
   const rest = aside?.train ?? all;
   if (folds !== undefined) {
     const parts = foldsOf(rest, task, folds, seed);

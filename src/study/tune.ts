@@ -21,6 +21,7 @@ import { identityOf, mainMetric, type ResolvedStudy, resolveStudy, type TuneOpti
 import { isOver, type Phase, phasesOf, SEARCH } from './phases';
 import { resultsOf, type StudyResults } from './results';
 import { sample } from './search/sampler';
+import { endsOf, type Value } from './space/distribution';
 import { loadOptionsOf, loadStudyData, type StudyData, subsetOf } from './study_data';
 import { writeStudyReport } from './study_report';
 import { optionsOfTrial } from './trial_options';
@@ -65,7 +66,7 @@ export async function tune(options: TuneOptions): Promise<StudyResults> {
 
 /**
  * What is wrong with the options of runs is told before a study is begun: those of the first trial
- * of each method stand for all.
+ * of each method, and each parameter at the ends of its range and at each choice.
  */
 function checkTrials(study: ResolvedStudy, data: StudyData, metric: string): void {
   const { seed, sampler, startup, common } = study;
@@ -75,7 +76,20 @@ function checkTrials(study: ResolvedStudy, data: StudyData, metric: string): voi
     const chosen = sample({ space, given, index: 0, outcomes: [], maximize: true, seed, stream: 0, sampler, startup });
     const params = { method, ...Object.fromEntries(chosen.map(({ name, value }) => [name, value])) };
     const task = common.task ?? (data.task as FineTuneTask);
-    resolveFineTune({ ...optionsOfTrial(common, params), task, train, dev, metricForBest: metric }, 'tune');
+    const check = (given: Record<string, Value>) =>
+      resolveFineTune({ ...optionsOfTrial(common, given), task, train, dev, metricForBest: metric }, 'tune');
+    check(params);
+    for (const { name, distribution } of space) {
+      for (const value of endsOf(distribution)) {
+        try {
+          check({ method, [name]: value });
+        } catch (error) {
+          if (!(error instanceof FusedLoraError)) throw error;
+          const problem = `space: "${name}" can be ${JSON.stringify(value)}, of which a run says: ${error.message}`;
+          throw new FusedLoraError(error.code, problem, { cause: error });
+        }
+      }
+    }
   }
   for (const size of study.trainSizes) subsetOf(train, data.task, size, seed);
 }

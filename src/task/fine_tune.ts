@@ -79,6 +79,8 @@ async function fineTuneTogether(runs: readonly FineTuneOptions[]): Promise<FineT
 function checkFolders(runs: readonly FineTuneOptions[]): void {
   const wrong = (problem: string) => new FusedLoraError('INVALID_ARGUMENT', `fineTune: ${problem}`);
   if (runs.length === 0) throw wrong('the list has no runs');
+  const none = runs.findIndex((run) => typeof run !== 'object' || run === null);
+  if (none >= 0) throw wrong(`run ${none} is ${runs[none]}; each must be an object of options`);
   const folders = runs.map((run) => (typeof run?.outputDir === 'string' ? path.resolve(run.outputDir) : undefined));
   const twice = folders.findIndex((folder, i) => folder !== undefined && folders.indexOf(folder) < i);
   if (twice >= 0) throw wrong(`runs ${folders.indexOf(folders[twice])} and ${twice} both write to ${folders[twice]}`);
@@ -86,5 +88,9 @@ function checkFolders(runs: readonly FineTuneOptions[]): void {
 
 function numbered(error: unknown, i: number, { outputDir }: FineTuneOptions): unknown {
   if (!(error instanceof FusedLoraError)) return error;
-  return new FusedLoraError(error.code, `run ${i} (${outputDir}): ${error.message}`, { cause: error });
+  return new FusedLoraError(
+    error.code,
+    `run ${i}${typeof outputDir === 'string' ? ` (${outputDir})` : ''}: ${error.message}`,
+    { cause: error },
+  );
 }

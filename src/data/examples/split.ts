@@ -13,14 +13,20 @@ import { type Example, isTokenExample } from './example';
  *
  * @param classes [n] what each example is stratified by; the same for all: not at all.
  * @param share of the examples in dev, above 0 and below 1.
+ * @param name of the option that gave the share, for errors.
  * @returns the numbers of the examples of each part, in their order: a function of the arguments.
  * @throws FusedLoraError INVALID_ARGUMENT for a share out of range or one that leaves a part empty.
  */
-export function splitIndices(classes: readonly string[], share: number, seed = 0): { train: number[]; dev: number[] } {
+export function splitIndices(
+  classes: readonly string[],
+  share: number,
+  seed = 0,
+  name = 'devSplit',
+): { train: number[]; dev: number[] } {
   if (!(share > 0 && share < 1)) {
     throw new FusedLoraError(
       'INVALID_ARGUMENT',
-      `devSplit is ${share}; it must be a share above 0 and below 1, such as 0.1`,
+      `${name} is ${share}; it must be a share above 0 and below 1, such as 0.1`,
     );
   }
   const groups = new Map<string, number[]>();
@@ -50,7 +56,7 @@ export function splitIndices(classes: readonly string[], share: number, seed = 0
   if (dev.length === 0) {
     throw new FusedLoraError(
       'INVALID_ARGUMENT',
-      `devSplit is ${share}, which of ${classes.length} examples leaves none to measure on; take a larger share or give a dev set`,
+      `${name} is ${share}, which of ${classes.length} examples leaves none to measure on; take a larger share or give a ${name === 'testSplit' ? 'test' : 'dev'} set`,
     );
   }
   return { train: [...isDev.keys()].filter((i) => isDev[i] === 0), dev };
@@ -73,10 +79,14 @@ function classOf(example: Example, task: Task): string {
 export function splitExamples<E extends Example>(
   examples: readonly E[],
   share: number,
-  { seed = 0, task = 'sequence-classification' }: { seed?: number; task?: Task } = {},
+  {
+    seed = 0,
+    task = 'sequence-classification',
+    name = 'devSplit',
+  }: { seed?: number; task?: Task; name?: 'devSplit' | 'testSplit' } = {},
 ): { train: E[]; dev: E[] } {
   const classes = examples.map((example) => classOf(example, task));
-  const { train, dev } = splitIndices(classes, share, seed);
+  const { train, dev } = splitIndices(classes, share, seed, name);
   const at = (numbers: number[]) => numbers.map((i) => examples[i] as E);
   return { train: at(train), dev: at(dev) };
 }

@@ -36,7 +36,7 @@ const CONLL_EXTENSIONS = ['.conll', '.bio', '.iob', '.iob2', '.txt', '.tsv'];
 const extensionOf = (name: string) => path.extname(name.replace(/\.gz$/i, '')).toLowerCase();
 
 /** Sentences in words are read as CoNLL from every file that has no rows with lists. */
-function formatOf(name: string, words: boolean): FileFormat | undefined {
+export function formatOf(name: string, words: boolean): FileFormat | undefined {
   const format = FORMATS[extensionOf(name)];
   if (!words || format === 'jsonl' || format === 'parquet') return format;
   return 'conll';

@@ -26,6 +26,10 @@ export function sizeOf(distribution: Distribution): number {
   }
 }
 
+/** The lowest and the highest value of a range, and every choice. */
+export const endsOf = (distribution: Distribution): readonly Value[] =>
+  distribution.kind === 'categorical' ? distribution.choices : [...new Set([distribution.low, distribution.high])];
+
 const clamp = (value: number, low: number, high: number) => Math.min(high, Math.max(low, value));
 
 /** Bounds of the line that a number is drawn on: of an int half a step further on each side. */
