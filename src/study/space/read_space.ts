@@ -1,13 +1,12 @@
 /**
- * A space from a file: JSON, with comments in .jsonc, or YAML. What stands in it is checked by
- * space.ts; names of presets are looked up in presets.ts.
+ * A space from a file: JSON or YAML. What stands in it is checked by space.ts; names of presets are
+ * looked up in presets.ts.
  */
 import * as path from 'node:path';
-import { type ParseError, parse, printParseErrorCode } from 'jsonc-parser';
 import { parseDocument } from 'yaml';
 import { FusedLoraError } from '../../base/errors';
 import { nearNames } from '../../base/near';
-import { decodeUtf8, isJsonObject } from '../../io/json';
+import { decodeUtf8, isJsonObject, parseJsonObject } from '../../io/json';
 import { readWhole } from '../../io/open';
 import { SPACE_PRESETS } from './presets';
 import type { Space } from './space';
@@ -19,34 +18,26 @@ const refuse = (problem: string) => new FusedLoraError('INVALID_ARGUMENT', probl
 
 function parseYaml(text: string, file: string): unknown {
   // 1e-4 is a number in YAML 1.2's core schema; aliases could make a small file a large one.
-  const document = parseDocument(text, { version: '1.2', schema: 'core' });
-  const [error] = document.errors;
-  if (error) throw refuse(`${file}:${error.linePos?.[0].line ?? 1}: is not YAML (${error.message.split('\n')[0]})`);
   try {
+    const document = parseDocument(text, { version: '1.2', schema: 'core' });
+    const [error] = document.errors;
+    if (error) throw refuse(`${file}:${error.linePos?.[0].line ?? 1}: is not YAML (${error.message.split('\n')[0]})`);
     return document.toJS({ maxAliasCount: 20 });
   } catch (cause) {
+    if (cause instanceof FusedLoraError) throw cause;
     throw new FusedLoraError('INVALID_ARGUMENT', `${file}: is not YAML (${(cause as Error).message})`, { cause });
   }
 }
 
-function parseJson(text: string, file: string): unknown {
-  const errors: ParseError[] = [];
-  const value: unknown = parse(text, errors, { allowTrailingComma: true, disallowComments: !/\.jsonc$/i.test(file) });
-  const [error] = errors;
-  if (!error) return value;
-  const line = text.slice(0, error.offset).split('\n').length;
-  throw refuse(`${file}:${line}: is not JSON (${printParseErrorCode(error.error)})`);
-}
-
 /**
- * @param place the name of a preset, or a .yaml, .yml, .json or .jsonc file.
- * @throws FusedLoraError FILE_NOT_FOUND; INVALID_ARGUMENT naming the file and line.
+ * @param place the name of a preset, or a .yaml, .yml or .json file.
+ * @throws FusedLoraError FILE_NOT_FOUND; INVALID_ARGUMENT naming the file, of YAML with the line.
  */
 export function readSpace(place: string): Space {
   if (Object.hasOwn(SPACE_PRESETS, place)) return SPACE_PRESETS[place] as Space;
   const ending = path.extname(place).toLowerCase();
   const names = Object.keys(SPACE_PRESETS);
-  if (!['.yaml', '.yml', '.json', '.jsonc'].includes(ending)) {
+  if (!['.yaml', '.yml', '.json'].includes(ending)) {
     const [near] = nearNames(place, names, 1);
     throw refuse(
       `space is "${place}"; it must be ${names.join(' or ')}, or a .yaml or .json file.${near ? ` Was ${near} meant?` : ''}`,
@@ -55,7 +46,9 @@ export function readSpace(place: string): Space {
   const bytes = readWhole(place, { maxBytes: MOST_BYTES, remedy: `Give a file, or one of ${names.join(', ')}.` });
   const text = decodeUtf8(bytes);
   if (text === undefined) throw refuse(`${place}: is not UTF-8 text`);
-  const value = ending.startsWith('.y') ? parseYaml(text, place) : parseJson(text, place);
+  const value = ending.startsWith('.y')
+    ? parseYaml(text, place)
+    : parseJsonObject(text, place, 'INVALID_ARGUMENT', 'Give parameters by name.');
   if (!isJsonObject(value)) throw refuse(`${place}: must hold parameters by name, such as "learningRate"`);
   return value as Space;
 }
