@@ -11,7 +11,7 @@ import { checkedThreshold } from '../metrics/probabilities';
 import { evaluate } from '../task/evaluate';
 import { meaningFigures } from '../task/meaning/describe';
 import { showFigures } from './figures';
-import { addModelOptions, type ModelOptions, openModel } from './model';
+import { addModelOptions, checkThresholdUse, type ModelOptions, openModel } from './model';
 import { addExamples, type OutputOptions, thresholdOption } from './options';
 import { action } from './run';
 import { addGroup, addOutputOptions, addRows, columnsOf, rowsOf, rowsOfGroup } from './table_options';
@@ -49,6 +49,7 @@ export function evalCommand(): Command {
       checkedThreshold(threshold);
       chooseDevice(device);
       const textModel = await openModel(options, context);
+      checkThresholdUse(threshold, textModel, undefined);
       const result = await evaluate(textModel, data, {
         ...columnsOf(options),
         ...compact({ batchSize, tokenBudget, threshold, offline, device, precision }),

@@ -9,6 +9,7 @@ import { compact } from '../base/options';
 import type { Task } from '../base/tasks';
 import type { TruncationSide } from '../data/tokenize/truncate';
 import { renameAdapter } from '../lora';
+import { headSettings } from '../lora/registry';
 import { addTextAdapter, nameOfFolder } from '../task/text_adapters';
 import { HOW_TO_HAVE_A_HEAD, openTextModel, requireTrained, type TextModel, whoLacks } from '../task/text_model';
 import { collect } from './options';
@@ -84,6 +85,24 @@ export function namesOf(adapters: readonly string[]): string[] {
     }
     return `${named(i, 1)}_${i + 1}`;
   });
+}
+
+/**
+ * @param names of adapters that answer; undefined: the one that is active.
+ * @throws FusedLoraError INVALID_ARGUMENT for a threshold that no task here reads.
+ */
+export function checkThresholdUse(
+  threshold: number | undefined,
+  { model }: TextModel,
+  names: readonly string[] | undefined,
+): void {
+  if (threshold === undefined) return;
+  const tasks = names?.map((name) => headSettings(model, name)?.task ?? model.task) ?? [model.task];
+  if (tasks.includes('multi-label-classification')) return;
+  throw new FusedLoraError(
+    'INVALID_ARGUMENT',
+    `--threshold is for several labels a text (multi-label-classification), and this is ${tasks.join(', ')}. Leave it out; probabilities are in the output.`,
+  );
 }
 
 /** Options that say what one adapter means, where several each say it themselves. */

@@ -14,7 +14,7 @@ import { chooseDevice, type DeviceOption } from '../graph/device';
 import type { PrecisionOption } from '../graph/precision';
 import { checkedThreshold } from '../metrics/probabilities';
 import { Classifier } from '../task/classify';
-import { addModelOptions, type ModelOptions, openModelWith } from './model';
+import { addModelOptions, checkThresholdUse, type ModelOptions, openModelWith } from './model';
 import { addExamples, choice, type OutputOptions, thresholdOption } from './options';
 import { exampleLines, inPieces, type LineFormat, linePieces, openText } from './predict_input';
 import { openOutput } from './predict_output';
@@ -72,6 +72,7 @@ export function predictCommand(): Command {
       const { textModel, names } = await openModelWith(options, context);
       const output = openOutput(options.output);
       try {
+        checkThresholdUse(threshold, textModel, names);
         using classifier = new Classifier(
           textModel,
           compact({ device, precision, threshold, calibration, onNotice: context.say }),

@@ -58,6 +58,13 @@ const secret = (flags: string, help: string, variable: string) => new Option(fla
 const limit = (flags: string, help: string, value: number) =>
   new Option(flags, help).argParser(integer(1)).default(value);
 
+const LISTEN_REMEDIES: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'Another program listens there; choose another --port, or 0 for a free one.',
+  EADDRNOTAVAIL: 'This machine has no such address; give one of its own as --host, or 0.0.0.0 for all.',
+  EACCES: 'Ports below 1024 need a privilege; choose another --port.',
+  ENOTFOUND: 'The name is not known; give an address of this machine as --host.',
+};
+
 export function serveCommand(): Command {
   const command = new Command('serve')
     .description(
@@ -136,7 +143,14 @@ export function serveCommand(): Command {
         onNotice: context.say,
         logger: log && !quiet ? { level: verbose ? 'debug' : 'info' } : false,
       } as CreateServerOptions);
-      const address = await server.listen({ host, port });
+      const address = await server.listen({ host, port }).catch(async (cause: NodeJS.ErrnoException) => {
+        await server.close();
+        const { code = 'error' } = cause;
+        const remedy = LISTEN_REMEDIES[code] ?? 'Choose another --host or --port.';
+        throw new FusedLoraError('INVALID_ARGUMENT', `can not listen at ${host}, port ${port} (${code}). ${remedy}`, {
+          cause,
+        });
+      });
       context.say(
         `ready at ${address} after ${((performance.now() - started) / 1000).toFixed(2)} s; ${ui ? `a page to try it is at ${address}/ui` : 'GET /openapi.json has its routes'}`,
       );

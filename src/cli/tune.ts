@@ -8,6 +8,7 @@ import { FusedLoraError } from '../base/errors';
 import { compact } from '../base/options';
 import { readJsonObject } from '../io/json';
 import { type ArmResult, type Spread, STUDY_FILES, type StudyResults, type TuneOptions, tune } from '../study';
+import { DEFAULT_DEV_SPLIT } from '../study/options';
 import { SAMPLERS } from '../study/search/sampler';
 import { SPACE_PRESETS } from '../study/space/presets';
 import { OPTION_ROWS, type OptionGroup, type OptionRow } from '../task/options/option_table';
@@ -57,7 +58,11 @@ export function tuneCommand(): Command {
     const own = rowsOfGroup(group).filter(isOurs);
     addRows(
       command.optionsGroup(`${group}:`),
-      own.map(({ required, help, ...row }) => ({ ...row, help: required ? `${help} (required, or --join)` : help })),
+      own.map(({ required, help, ...row }) => ({
+        ...row,
+        help: required ? `${help} (required, or --join)` : help,
+        ...(row.name === 'devSplit' && { says: `without --dev and --folds ${DEFAULT_DEV_SPLIT}` }),
+      })),
     );
   }
   addOutputOptions(command);

@@ -53,6 +53,14 @@ export function matcher(spec: string | readonly string[], field: string): (path:
   return (path) => regex.test(path);
 }
 
+/** Those of a list of target modules that no Linear module of the model answers to. */
+export function targetsWithoutModule(model: Module, names: readonly string[]): string[] {
+  const paths = baseModules(model)
+    .filter(([, module]) => isLinear(module))
+    .map(([path]) => path);
+  return names.filter((name) => !paths.some((path) => endsInOne(path, [name])));
+}
+
 /**
  * The value whose key (a regular expression) matches the end of a path; the first that does, as in
  * PEFT.

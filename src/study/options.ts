@@ -93,7 +93,7 @@ export const STUDY_KEYS = {
 } as const satisfies Partial<Record<keyof TuneOptions, true>>;
 
 /** Share of train that is set aside where there is no dev. */
-const DEFAULT_DEV_SPLIT = 0.2;
+export const DEFAULT_DEV_SPLIT = 0.2;
 
 export interface ResolvedStudy {
   outputDir: string;

@@ -78,7 +78,7 @@ function checkTrials(study: ResolvedStudy, data: StudyData, metric: string): voi
     const task = common.task ?? (data.task as FineTuneTask);
     const check = (given: Record<string, Value>) =>
       resolveFineTune({ ...optionsOfTrial(common, given), task, train, dev, metricForBest: metric }, 'tune');
-    check(params);
+    check({ method });
     for (const { name, distribution } of space) {
       for (const value of endsOf(distribution)) {
         try {
@@ -90,6 +90,7 @@ function checkTrials(study: ResolvedStudy, data: StudyData, metric: string): voi
         }
       }
     }
+    check(params);
   }
   for (const size of study.trainSizes) subsetOf(train, data.task, size, seed);
 }

@@ -11,6 +11,7 @@ import { Parameter } from '../graph/parameter';
 import type { Precision } from '../graph/precision';
 import { checkOutput } from '../io/find_model';
 import { parameterTable, saveAdapter } from '../lora';
+import { targetsWithoutModule } from '../lora/match';
 import { adapterEntry } from '../lora/registry';
 import { analyzeErrors } from '../metrics/error_analysis';
 import type { Evaluation } from '../metrics/evaluation';
@@ -95,6 +96,10 @@ export async function runFineTune(options: FineTuneOptions, place?: PlaceTogethe
   const newWeights = newWeightsOfRun(textModel, resumed, onNotice);
   const newModules = newWeights.map(({ path }) => path);
   const kind = applyMethod(model, run, newModules);
+  const targets = run.lora?.resolved.targetModules;
+  for (const name of typeof targets === 'object' ? targetsWithoutModule(model, targets) : []) {
+    onNotice(`target modules: no Linear module is called "${name}" (targetModules, --target-modules)`);
+  }
   using _base = place?.base.share(model);
   const { total, learnable } = parameterTable(model);
   const { shuffleWindow } = run.data;

@@ -125,6 +125,16 @@ test('closing answers what was accepted, then the port is closed', async () => {
   await expect(fetch(health)).rejects.toThrow();
 });
 
+test('what a client asks wrongly is no error of the log', async () => {
+  const lines: { level: number; err?: unknown }[] = [];
+  const stream = { write: (line: string) => void lines.push(JSON.parse(line)) };
+  const server = await createServer({ adapters: { mood: adapters['mood'] as string }, logger: { stream } });
+  const payload = { input: 'a', model: 'mood' };
+  const { statusCode } = await server.inject({ method: 'POST', url: '/v1/embeddings', payload });
+  expect([statusCode, lines.some(({ level, err }) => level > 30 || err !== undefined)]).toEqual([424, false]);
+  await server.close();
+});
+
 test('the plugin answers in a service of its owner, whose own routes stay as they are', async () => {
   const app = fastify();
   app.post('/own', async (request) => ({ got: request.body }));

@@ -147,6 +147,9 @@ test.each([
   [{ sampler: 'grid' as 'tpe' }, 'tpe or quasi-random'],
   [{ metricForBest: 'acuracy' }, 'accuracy'],
   [{ outputDir: '' }, 'folder of the study'],
+  [{ testSplit: 0.001 }, 'testSplit is 0.001'],
+  [{ space: { batchSize: { int: [-4, 8] } } }, 'space: "batchSize" can be -4'],
+  [{ space: { warmupRatio: { uniform: [0, 2] } } }, 'space: "warmupRatio" can be 2'],
   [{ spaces: {} } as Partial<TuneOptions>, 'space'],
   [{ trainSizes: [1000] }, '54 training examples'],
 ] as [Partial<TuneOptions>, string][])('%j is refused', async (more, message) => {

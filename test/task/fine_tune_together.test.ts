@@ -69,6 +69,8 @@ describe('runs that are trained together', () => {
     expect(message).toMatch(/^run 1 \(.*bad\): /);
     expect(fs.existsSync(path.join(at('good'), WEIGHTS))).toBe(false);
     expect(await failure('INVALID_ARGUMENT', fineTune([]))).toMatch(/has no runs/);
+    const none = [good, null as unknown as FineTuneOptions];
+    expect(await failure('INVALID_ARGUMENT', fineTune(none))).toMatch(/run 1 is null/);
     expect(await failure('INVALID_ARGUMENT', fineTune([good, good]))).toMatch(/runs 0 and 1 both write to/);
   });
 });
