@@ -61,7 +61,7 @@ export function tuneCommand(): Command {
       own.map(({ required, help, ...row }) => ({
         ...row,
         help: required ? `${help} (required, or --join)` : help,
-        ...(row.name === 'devSplit' && { says: `without --dev and --folds ${DEFAULT_DEV_SPLIT}` }),
+        ...(row.name === 'devSplit' && { says: `${DEFAULT_DEV_SPLIT} without --dev and --folds` }),
       })),
     );
   }

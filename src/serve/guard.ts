@@ -14,9 +14,12 @@ const LOOPBACK = /^(127\.|::1$|::ffff:127\.)/;
 
 const digest = (text: string) => createHash('sha256').update(text).digest();
 
-/** Compares a request's bearer token with a secret, in a time that tells nothing of it. */
+/**
+ * Compares a request's bearer token with a secret, in a time that tells nothing of it. The word
+ * Bearer may be in any case (RFC 9110, 11.1).
+ */
 export function hasToken({ headers: { authorization = '' } }: FastifyRequest, secret: string): boolean {
-  return timingSafeEqual(digest(authorization), digest(`Bearer ${secret}`));
+  return timingSafeEqual(digest(authorization.replace(/^bearer /i, 'Bearer ')), digest(`Bearer ${secret}`));
 }
 
 const nameOf = (host: string) => {

@@ -92,8 +92,17 @@ export function resolveOptions(options: ServeOptions): ResolvedOptions {
   const { maxBatchTokens, maxTexts, maxBytes, maxCharacters, maxWaiting, timeoutMs } = resolved;
   positiveInteger('createServer', { maxBatchTokens, maxTexts, maxBytes, maxCharacters, maxWaiting, timeoutMs });
   for (const name of ['apiKey', 'adminToken'] as const) {
-    if (resolved[name] !== undefined && resolved[name].trim() === '') {
+    const secret: unknown = resolved[name];
+    if (secret === undefined) continue;
+    if (typeof secret === 'string' && secret.trim() === '') {
       throw new FusedLoraError('INVALID_ARGUMENT', `createServer: ${name} is empty; leave it out, or give a secret`);
+    }
+    // A header carries no others, and drops blanks at its ends.
+    if (typeof secret !== 'string' || !/^[!-~]([ -~]*[!-~])?$/.test(secret)) {
+      throw new FusedLoraError(
+        'INVALID_ARGUMENT',
+        `createServer: ${name} is nothing that clients can send in a header; give a text of printable ASCII without a blank at an end`,
+      );
     }
   }
   return resolved;

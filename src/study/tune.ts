@@ -12,6 +12,7 @@ import { loadExamples } from '../data/read/load';
 import { notWritable, writeFileAtomic } from '../io/atomic';
 import { makeFolder } from '../io/folders';
 import { readJsonObject } from '../io/json';
+import { ADAPTER_CONFIG } from '../io/model_files';
 import type { FineTuneTask } from '../task/options/fine_tune_options';
 import { resolveFineTune } from '../task/options/resolve_fine_tune';
 import { type Claim, Claims } from './claims';
@@ -47,6 +48,7 @@ export const STUDY_FILES = {
 export async function tune(options: TuneOptions): Promise<StudyResults> {
   const study = resolveStudy(options);
   const { outputDir, onNotice } = study;
+  refuseModelFolder(outputDir);
   const data = await loadStudyData(study);
   const metric = study.common.metricForBest ?? mainMetric(data.task);
   const maximize = study.common.greaterIsBetter ?? !/(^|[a-z])(loss|mse)$/i.test(metric);
@@ -62,6 +64,16 @@ export async function tune(options: TuneOptions): Promise<StudyResults> {
   const phases = phasesOf(study);
   for (const phase of phases) await worker.run(phase);
   return finish(study, data, metric, journal, phases);
+}
+
+/** @throws FusedLoraError INVALID_ARGUMENT: a study's report would be taken for that of the run. */
+function refuseModelFolder(folder: string): void {
+  const file = [ADAPTER_CONFIG, 'config.json'].find((name) => fs.existsSync(path.join(folder, name)));
+  if (file === undefined) return;
+  throw new FusedLoraError(
+    'INVALID_ARGUMENT',
+    `outputDir ${folder} has a model (${file}); a study needs a folder of its own. Choose another.`,
+  );
 }
 
 /**

@@ -301,6 +301,9 @@ test('what can not be served is told before anything listens', async () => {
   expect(await failure('INVALID_ARGUMENT', createServer({}))).toContain('--adapter NAME=DIR');
   expect(await failure('INVALID_ARGUMENT', createServer({ model: TINY }))).toContain('masked language model');
   expect(await failure('INVALID_ARGUMENT', createServer({ model: TINY, apiKey: '' }))).toContain('apiKey is empty');
+  for (const apiKey of ['ké', ' k', 5 as unknown as string]) {
+    expect(await failure('INVALID_ARGUMENT', createServer({ model: TINY, apiKey }))).toContain('in a header');
+  }
   const wrong = { maxText: 3 } as object;
   expect(await failure('INVALID_ARGUMENT', createServer(wrong))).toContain('Did you mean maxTexts?');
 });

@@ -8,7 +8,7 @@ import { Journal } from '../../src/study/journal/journal_file';
 import { paramsOf } from '../../src/study/journal/records';
 import type { TuneOptions } from '../../src/study/options';
 import { failure, temporaryFolder } from '../io/temporary';
-import { reviews } from '../task/tasks';
+import { reviews, TINY } from '../task/tasks';
 import { tinyModel } from './tiny';
 
 jest.setTimeout(120_000);
@@ -147,6 +147,7 @@ test.each([
   [{ sampler: 'grid' as 'tpe' }, 'tpe or quasi-random'],
   [{ metricForBest: 'acuracy' }, 'accuracy'],
   [{ outputDir: '' }, 'folder of the study'],
+  [{ outputDir: TINY }, 'has a model (config.json)'],
   [{ testSplit: 0.001 }, 'testSplit is 0.001'],
   [{ space: { batchSize: { int: [-4, 8] } } }, 'space: "batchSize" can be -4'],
   [{ space: { warmupRatio: { uniform: [0, 2] } } }, 'space: "warmupRatio" can be 2'],
