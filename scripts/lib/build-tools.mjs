@@ -1,8 +1,8 @@
 /**
  * What a build from source needs of npm: cmake-js, and the headers of node-addon-api. A clone has
- * them in node_modules; an installed package fetches them when it has no addon that loads, at the
+ * them in node_modules; an installed package fetches them when it is built from source, at the
  * versions of its package.json, into a folder of its own.
- * Who builds: ../cmake-build.mjs. Who asks for the fetching: ../install.mjs.
+ * Who builds, and asks for the fetching: ../cmake-build.mjs.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';

@@ -108,38 +108,20 @@ export function adapterEntry(model: Module, name: string): AdapterEntry {
   );
 }
 
-/**
- * Modules of a model by path, without those below some: of many adapters a walk over all of their
- * A and B takes most of the time.
- */
-function modulesOutside(model: Module, isLast: (module: Module) => boolean): [string, Module][] {
-  const found: [string, Module][] = [];
-  const seen = new Set<Module>();
-  const visit = (path: string, module: Module) => {
-    if (seen.has(module)) return;
-    seen.add(module);
-    found.push([path, module]);
-    if (isLast(module)) return;
-    for (const [name, child] of module.namedChildren()) visit(path === '' ? name : `${path}.${name}`, child);
-  };
-  visit('', model);
-  return found;
-}
-
 const isAdapted = (module: Module): module is LoraLinear => module instanceof LoraLinear;
 const isSaved = (module: Module): module is ModulesToSave => module instanceof ModulesToSave;
 
 /** The model's modules without what adapters brought: an adapted Linear stands for itself. */
 export function baseModules(model: Module): [string, Module][] {
-  return modulesOutside(model, (module) => isAdapted(module) || isSaved(module));
+  return model.namedModules((module) => isAdapted(module) || isSaved(module));
 }
 
 export function loraLinears(model: Module): [string, LoraLinear][] {
-  return modulesOutside(model, isAdapted).filter((entry): entry is [string, LoraLinear] => isAdapted(entry[1]));
+  return model.namedModules(isAdapted).filter((entry): entry is [string, LoraLinear] => isAdapted(entry[1]));
 }
 
 export function savedModules(model: Module): [string, ModulesToSave][] {
-  return modulesOutside(model, isAdapted).filter((entry): entry is [string, ModulesToSave] => isSaved(entry[1]));
+  return model.namedModules(isAdapted).filter((entry): entry is [string, ModulesToSave] => isSaved(entry[1]));
 }
 
 /**

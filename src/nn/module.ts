@@ -75,14 +75,20 @@ export abstract class Module {
     return Object.entries(this).filter((entry): entry is [string, Module] => entry[1] instanceof Module);
   }
 
-  /** This module ('') and all below by path, each once, parents before children. */
-  namedModules(): [string, Module][] {
+  /**
+   * This module ('') and all below by path, each once, parents before children.
+   *
+   * @param isLast what is below such a module is left out: of many adapters a walk over all of
+   * their A and B takes most of the time.
+   */
+  namedModules(isLast?: (module: Module) => boolean): [string, Module][] {
     const found: [string, Module][] = [];
     const seen = new Set<Module>();
     const visit = (path: string, module: Module) => {
       if (seen.has(module)) return;
       seen.add(module);
       found.push([path, module]);
+      if (isLast?.(module)) return;
       for (const [name, child] of module.namedChildren()) visit(join(path, name), child);
     };
     visit('', this);

@@ -4,7 +4,10 @@
  * decided in catalog.ts. The same for adapters of one task: src/task/mixed_evaluator.ts.
  */
 import { FusedLoraError } from '../base/errors';
+import type { Batch } from '../data/batch/batch';
+import { outputRows } from '../data/batch/output_rows';
 import { packBatch } from '../data/batch/packing';
+import { packSegments } from '../data/batch/segments';
 import { positionsOf } from '../data/batch/sources';
 import type { EncodedExample } from '../data/tokenize/encoded_example';
 import type { BackendName } from '../graph/parameter';
@@ -40,7 +43,7 @@ export class Lane {
   private readonly program: Program;
   private readonly table: AdapterSlotTable | undefined;
   /** Of each member: the output of the graph that is its own. */
-  private readonly outputs = new Map<string, { name: string; features: number; ofTokens: boolean }>();
+  private readonly outputs = new Map<string, { name: string; features: number; rows: 'T' | 'S' }>();
   private readonly members = new Map<string, LaneMember>();
 
   /**
@@ -71,12 +74,13 @@ export class Lane {
    */
   async run(items: readonly LaneItem[]): Promise<(Float32Array | FusedLoraError)[]> {
     const slots = items.map(({ key }) => this.slotOf(key));
-    const order = Int32Array.from(items.keys()).sort((a, b) => (slots[a] as number) - (slots[b] as number) || a - b);
     const examples = items.map(({ example }) => example);
-    const batch = packBatch(examples, order, positionsOf(this.model));
-    const ends = this.table ? endsOf(order, slots, examples, this.table.names.length) : {};
-    await this.program.forward({ sizes: batch.sizes, tensors: { ...batch.tensors, ...ends } });
-    return this.read(items, order, batch.tensors['cuSeqlens'] as Int32Array);
+    const indices = Int32Array.from(items.keys());
+    const batch = this.table
+      ? packSegments(examples, indices, slots, this.table.names.length, positionsOf(this.model))
+      : packBatch(examples, indices, positionsOf(this.model));
+    await this.program.forward(batch);
+    return this.read(items, batch);
   }
 
   /** Frees the program and the slots; the models stay. */
@@ -98,7 +102,7 @@ export class Lane {
       const name = names.get(value) ?? `output:${names.size}`;
       names.set(value, name);
       graph.outputs.set(name, value);
-      this.outputs.set(key, { name, features: value.features, ofTokens: value.shape[0] === 'T' });
+      this.outputs.set(key, { name, features: value.features, rows: value.shape[0] === 'T' ? 'T' : 'S' });
     }
     return graph;
   }
@@ -110,20 +114,15 @@ export class Lane {
     return adapter === undefined ? this.table.names.length : (this.table.slotOf(adapter) as number);
   }
 
-  private read(items: readonly LaneItem[], order: Int32Array, offsets: Int32Array): (Float32Array | FusedLoraError)[] {
+  private read(items: readonly LaneItem[], batch: Batch): (Float32Array | FusedLoraError)[] {
     const results = new Array<Float32Array | FusedLoraError>(items.length);
     const values = new Map<string, Float32Array>();
-    order.forEach((index, s) => {
+    batch.exampleIndices.forEach((index, s) => {
       const { key } = items[index] as LaneItem;
-      const { name, features, ofTokens } = this.outputs.get(key) as {
-        name: string;
-        features: number;
-        ofTokens: boolean;
-      };
+      const { name, features, rows: of } = this.outputs.get(key)!;
       const all = values.get(name) ?? (this.program.read(name) as Float32Array);
       values.set(name, all);
-      const [first, last] = ofTokens ? [offsets[s] as number, offsets[s + 1] as number] : [s, s + 1];
-      const rows = all.slice(first * features, last * features);
+      const rows = outputRows(all, features, of, batch, s);
       const { finish } = this.members.get(key) as LaneMember;
       results[index] = rows.every(Number.isFinite)
         ? (finish?.(rows, features, items[index] as LaneItem) ?? rows)
@@ -131,26 +130,4 @@ export class Lane {
     });
     return results;
   }
-}
-
-/** Where the rows and texts of each slot end in a batch. */
-function endsOf(
-  order: Int32Array,
-  slots: readonly number[],
-  examples: readonly EncodedExample[],
-  count: number,
-): { tokenEnds: Int32Array; sequenceEnds: Int32Array } {
-  const tokenEnds = new Int32Array(count);
-  const sequenceEnds = new Int32Array(count);
-  for (const index of order) {
-    const slot = slots[index] as number;
-    if (slot >= count) continue;
-    (tokenEnds[slot] as number) += (examples[index] as EncodedExample).inputIds.length;
-    (sequenceEnds[slot] as number)++;
-  }
-  for (let slot = 1; slot < count; slot++) {
-    (tokenEnds[slot] as number) += tokenEnds[slot - 1] as number;
-    (sequenceEnds[slot] as number) += sequenceEnds[slot - 1] as number;
-  }
-  return { tokenEnds, sequenceEnds };
 }

@@ -5,8 +5,10 @@
  * One adapter for all examples: model_evaluator.ts. Who asks: classify.ts.
  */
 import { FusedLoraError } from '../base/errors';
+import type { Batch } from '../data/batch/batch';
 import { planBatches } from '../data/batch/batch_plan';
-import { packBatch } from '../data/batch/packing';
+import { outputRows } from '../data/batch/output_rows';
+import { packSegments } from '../data/batch/segments';
 import { positionsOf } from '../data/batch/sources';
 import type { EncodedExample } from '../data/tokenize/encoded_example';
 import type { BackendName } from '../graph/parameter';
@@ -75,20 +77,10 @@ export class MixedEvaluator {
     for (const name of new Set(adapterOf)) if (name !== undefined) this.check(name);
     const logits = new Array<Float32Array>(examples.length);
     const lengths = examples.map(({ inputIds }) => inputIds.length);
-    for (const planned of planBatches(lengths, { tokenBudget, sortByLength: true })) {
-      const indices = planned.slice().sort((a, b) => slots[a]! - slots[b]! || a - b);
-      const batch = packBatch(examples, indices, positionsOf(this.model));
-      const tokens = new Int32Array(names.length);
-      const sequences = new Int32Array(names.length);
-      for (const index of indices) {
-        for (let g = slots[index]!; g < names.length; g++) {
-          tokens[g]! += lengths[index]!;
-          sequences[g]!++;
-        }
-      }
-      const ends = { tokenEnds: tokens, sequenceEnds: sequences };
-      await this.program.forward({ sizes: batch.sizes, tensors: { ...batch.tensors, ...ends } }, { signal });
-      this.read(indices, adapterOf, batch.tensors['cuSeqlens'] as Int32Array, logits);
+    for (const indices of planBatches(lengths, { tokenBudget, sortByLength: true })) {
+      const batch = packSegments(examples, indices, slots, names.length, positionsOf(this.model));
+      await this.program.forward(batch, { signal });
+      this.read(batch, adapterOf, logits);
     }
     return logits;
   }
@@ -126,20 +118,13 @@ export class MixedEvaluator {
     );
   }
 
-  private read(
-    indices: Int32Array,
-    adapterOf: readonly (string | undefined)[],
-    offsets: Int32Array,
-    logits: Float32Array[],
-  ): void {
+  private read(batch: Batch, adapterOf: readonly (string | undefined)[], logits: Float32Array[]): void {
     const all = new Map<string | undefined, Float32Array>();
-    indices.forEach((index, s) => {
+    batch.exampleIndices.forEach((index, s) => {
       const name = adapterOf[index];
       const values = all.get(name) ?? (this.program.read(outputOf(name)) as Float32Array);
       all.set(name, values);
-      const width = this.numOutputs.get(name)!;
-      const [first, last] = this.rows === 'S' ? [s, s + 1] : [offsets[s]!, offsets[s + 1]!];
-      logits[index] = finite(values.slice(first * width, last * width), name, index);
+      logits[index] = finite(outputRows(values, this.numOutputs.get(name)!, this.rows, batch, s), name, index);
     });
   }
 }

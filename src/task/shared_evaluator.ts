@@ -4,6 +4,7 @@
  * and branches there. Each example has the bits that it has with each adapter alone.
  * Another adapter for each example: mixed_evaluator.ts. Who asks: classify.ts.
  */
+import { outputRows } from '../data/batch/output_rows';
 import { type BatchSizes, sourceOf } from '../data/batch/sources';
 import type { EncodedExample } from '../data/tokenize/encoded_example';
 import { type Plan, plan } from '../graph/plan';
@@ -67,13 +68,11 @@ export class SharedEvaluator {
     for (let i = 0; i < batches.length; i++) {
       const batch = batches.at(i);
       await this.program.forward(batch, { signal });
-      const offsets = batch.tensors['cuSeqlens'] as Int32Array;
       for (const [name, all] of logits) {
         const width = this.numOutputs.get(name) as number;
         const values = this.program.read(name) as Float32Array;
         batch.exampleIndices.forEach((example, s) => {
-          const [first, last] = this.rows === 'S' ? [s, s + 1] : [offsets[s] as number, offsets[s + 1] as number];
-          all[example] = finite(values.slice(first * width, last * width), name, example);
+          all[example] = finite(outputRows(values, width, this.rows, batch, s), name, example);
         });
       }
     }

@@ -5,6 +5,7 @@
  */
 import { FusedLoraError } from '../base/errors';
 import type { Batch, BatchSource } from '../data/batch/batch';
+import { outputRows } from '../data/batch/output_rows';
 import type { BackendName } from '../graph/parameter';
 import { plan } from '../graph/plan';
 import { choosePrecision, type PrecisionOption } from '../graph/precision';
@@ -70,11 +71,9 @@ export class Evaluator {
       }
       if (this.rows === 'M') continue;
       const values = this.program.read('logits') as Float32Array;
-      const offsets = batch.tensors['cuSeqlens'] as Int32Array;
       for (let s = 0; s < batch.sizes.S; s++) {
-        const [first, last] = this.rows === 'S' ? [s, s + 1] : [offsets[s] as number, offsets[s + 1] as number];
         const example = batch.exampleIndices[s] as number;
-        const own = values.slice(first * this.numOutputs, last * this.numOutputs);
+        const own = outputRows(values, this.numOutputs, this.rows, batch, s);
         if (!own.every(Number.isFinite)) throw notFinite(example);
         logits[example] = own;
       }

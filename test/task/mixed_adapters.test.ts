@@ -11,7 +11,8 @@ import { Classifier, classify } from '../../src/task/classify';
 import { MixedEvaluator } from '../../src/task/mixed_evaluator';
 import { ModelEvaluator } from '../../src/task/model_evaluator';
 import { openTextModel, type TextModel } from '../../src/task/text_model';
-import { fillAdapters, tinyBert, tinyRoberta } from '../lora/models';
+import { tinyRoberta } from '../lora/models';
+import { encodedExamples, fillAll, MODELS } from './several_adapters';
 import { TINY, taggedSentences } from './tasks';
 
 jest.setTimeout(120_000);
@@ -25,31 +26,12 @@ function withAdapters(model: TaskModel): TaskModel {
   for (const [i, [name, r]] of Object.entries(ADAPTERS).entries()) {
     addAdapter(model, { r, targetModules: targets[i] as string, loraAlpha: 2 * r }, { name, seed: i });
   }
-  fillAdapters(model, 0.1);
-  for (const [path, parameter] of model.namedParameters()) {
-    if (!path.includes('modules_to_save')) continue;
-    parameter.setData(Float32Array.from(parameter.data(), (_, i) => Math.sin(3 * i + path.length)));
-  }
+  fillAll(model);
   return model;
 }
 
-const encodedExamples = (model: TaskModel, count: number) =>
-  Array.from({ length: count }, (_, i) => {
-    const length = 3 + ((5 * i) % 11);
-    return {
-      inputIds: Int32Array.from({ length }, (_, t) => 4 + ((7 * i + 3 * t) % (model.vocabSize - 5))),
-      tokenTypeIds: new Int32Array(length),
-    };
-  });
-
-const models: [string, () => TaskModel][] = [
-  ['RoBERTa, a label a text', () => tinyRoberta()],
-  ['RoBERTa, a label a token', () => tinyRoberta('token-classification', 3)],
-  ['BERT, a label a text, with its pooler', () => tinyBert()],
-];
-
 describe('a batch of several adapters', () => {
-  test.each(models)('%s: logits are those of each adapter alone, bit for bit', async (_name, make) => {
+  test.each(MODELS)('%s: logits are those of each adapter alone, bit for bit', async (_name, make) => {
     const model = withAdapters(make());
     const examples = encodedExamples(model, 23);
     const adapterOf = examples.map((_, i) => (i % 5 === 4 ? undefined : NAMES[i % 3]));

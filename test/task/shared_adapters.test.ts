@@ -29,7 +29,8 @@ import { SharedEvaluator, sharedCost } from '../../src/task/shared_evaluator';
 import { addTextAdapter } from '../../src/task/text_adapters';
 import { openTextModel, type TextModel } from '../../src/task/text_model';
 import { errorMessage, failure, temporaryFolder } from '../io/temporary';
-import { fillAdapters, tinyBert, tinyRoberta } from '../lora/models';
+import { fillAdapters, tinyRoberta } from '../lora/models';
+import { encodedExamples, fillAll, MODELS } from './several_adapters';
 import { TINY } from './tasks';
 
 jest.setTimeout(120_000);
@@ -44,37 +45,14 @@ const ADAPTERS: Record<string, LoraConfig> = {
 };
 const NAMES = Object.keys(ADAPTERS);
 
-function fillCopies(model: TaskModel): void {
-  for (const [at, parameter] of model.namedParameters()) {
-    if (!at.includes('modules_to_save')) continue;
-    parameter.setData(Float32Array.from(parameter.data(), (_, i) => Math.sin(3 * i + at.length)));
-  }
-}
-
 function withAdapters(model: TaskModel, adapters = ADAPTERS): TaskModel {
   for (const [i, [name, config]] of Object.entries(adapters).entries()) addAdapter(model, config, { name, seed: i });
-  fillAdapters(model, 0.1);
-  fillCopies(model);
+  fillAll(model);
   return model;
 }
 
-const encodedExamples = (model: TaskModel, count: number) =>
-  Array.from({ length: count }, (_, i) => {
-    const length = 3 + ((5 * i) % 11);
-    return {
-      inputIds: Int32Array.from({ length }, (_, t) => 4 + ((7 * i + 3 * t) % (model.vocabSize - 5))),
-      tokenTypeIds: new Int32Array(length),
-    };
-  });
-
-const models: [string, () => TaskModel][] = [
-  ['RoBERTa, a label a text', () => tinyRoberta()],
-  ['RoBERTa, a label a token', () => tinyRoberta('token-classification', 3)],
-  ['BERT, a label a text, with its pooler', () => tinyBert()],
-];
-
 describe('several adapters for each text', () => {
-  test.each(models)('%s: logits are those of each adapter alone, bit for bit', async (_name, make) => {
+  test.each(MODELS)('%s: logits are those of each adapter alone, bit for bit', async (_name, make) => {
     const model = withAdapters(make());
     const examples = encodedExamples(model, 17);
     using shared = new SharedEvaluator(model, NAMES);
@@ -142,8 +120,7 @@ describe('adapters with labels of their own', () => {
       const opened = await openTextModel(TINY, { ...options, seed: i, threshold: name === 'toxic' ? 0.3 : undefined });
       const { model } = opened;
       addAdapter(model, { r: 2, targetModules: ['query', 'value'] }, { seed: i });
-      fillAdapters(model, 0.05);
-      fillCopies(model);
+      fillAll(model, 0.05);
       saveAdapter(model, at(name), { baseModel: TINY, extra: (folder) => writeRecord(folder, opened) });
       model.dispose();
     }

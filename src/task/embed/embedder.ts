@@ -7,6 +7,7 @@ import { FusedLoraError } from '../../base/errors';
 import { checkKeys } from '../../base/options';
 import { shown } from '../../base/shown';
 import { planBatches } from '../../data/batch/batch_plan';
+import { outputRows } from '../../data/batch/output_rows';
 import { packBatch } from '../../data/batch/packing';
 import { positionsOf } from '../../data/batch/sources';
 import { inChunks } from '../../data/tokenize/encode';
@@ -162,9 +163,8 @@ export class Embedder {
       const batch = packBatch(examples, indices, positionsOf(model));
       await this.program.forward(batch, { signal });
       const hidden = this.program.read('hidden') as Float32Array;
-      const offsets = batch.tensors['cuSeqlens'] as Int32Array;
       indices.forEach((index, s) => {
-        const rows = hidden.subarray((offsets[s] as number) * features, (offsets[s + 1] as number) * features);
+        const rows = outputRows(hidden, features, 'T', batch, s);
         embeddings[index] = embeddingOf(rows, features, form, (encoded[index] as EncodedForEmbedding).promptTokens);
       });
     }
