@@ -5,8 +5,8 @@
  */
 import { areEntityTags, findEntities } from '../metrics/entities';
 import { sigmoid, softmax } from '../metrics/probabilities';
-import type { ServedClassifier } from './catalog';
 import type { EncodedInput, Word } from './encode';
+import type { ServedClassifier } from './served_model';
 
 /** What is done with logits; `default` is by the task, as transformers' pipeline has it. */
 export type ScoreFunction = 'default' | 'softmax' | 'sigmoid' | 'none';

@@ -3,10 +3,10 @@
  * themselves are in routes/.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { ServedClassifier, ServedEmbedding, ServedModel } from './catalog';
 import type { Input } from './encode';
 import type { Engine, Output, RunOptions } from './engine';
 import { notPossible } from './serve_error';
+import type { ServedClassifier, ServedEmbedding, ServedModel } from './served_model';
 
 declare module 'fastify' {
   interface FastifyRequest {

@@ -9,9 +9,7 @@
 import * as path from 'node:path';
 import { FusedLoraError } from '../base/errors';
 import { listNames } from '../base/near';
-import type { Task } from '../base/tasks';
 import { loadTokenizer, type Tokenizer } from '../data/tokenize/tokenizer';
-import type { TruncationSide } from '../data/tokenize/truncate';
 import type { BackendName } from '../graph/parameter';
 import type { Precision } from '../graph/precision';
 import { findModel, isAdapter } from '../io/find_model';
@@ -31,42 +29,7 @@ import { hasTokenizer, sameTokenizer } from '../task/meaning/record';
 import { locateModel, meaningOf, openFolders, requireTrained, type TextModel } from '../task/text_model';
 import { Lane, type LaneItem, type LaneMember } from './lane';
 import { ServeError } from './serve_error';
-
-/** What all served models have. */
-interface Served {
-  /** As clients call it. */
-  name: string;
-  /** Inside of the server: one loaded again under its name is another. */
-  key: string;
-  /** Folder or name on the hub that it is from. */
-  root: string;
-  /** Name of the base model; undefined for that one. */
-  parent: string | undefined;
-  tokenizer: Tokenizer;
-  /** Most tokens of a text. */
-  maxLength: number;
-  truncationSide: TruncationSide;
-  model: TaskModel;
-  /** Seconds since 1970. */
-  created: number;
-}
-
-/** A classifier of texts or words, or a regression model. */
-export interface ServedClassifier extends Served {
-  kind: 'classifier';
-  task: Task;
-  numLabels: number;
-  /** LABEL_0 … where the model has no names. */
-  labelNames: readonly string[];
-}
-
-/** An encoder whose hidden states are pooled. */
-export interface ServedEmbedding extends Served {
-  kind: 'embedding';
-  embedding: EmbeddingModel;
-}
-
-export type ServedModel = ServedClassifier | ServedEmbedding;
+import type { ServedClassifier, ServedModel } from './served_model';
 
 /** Of {@link Catalog.open}. */
 export interface CatalogOptions {

@@ -6,9 +6,9 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { TruncationSide } from '../data/tokenize/truncate';
 import { encodeForEmbedding, promptOf } from '../task/embed/embedder';
-import type { ServedEmbedding, ServedModel } from './catalog';
 import type { LaneItem } from './lane';
 import { notPossible, ServeError, tooLarge } from './serve_error';
+import type { ServedEmbedding, ServedModel } from './served_model';
 
 /** One text, or a pair. */
 export interface Input {

@@ -10,12 +10,13 @@ import { chooseDevice } from '../graph/device';
 import { choosePrecision } from '../graph/precision';
 import { hubModelOf } from '../io/hub';
 import { Batcher } from './batcher';
-import { Catalog, type ServedModel } from './catalog';
+import { Catalog } from './catalog';
 import { checkLimits, type EncodedInput, type EncodeForm, encodeInputs, type Input } from './encode';
 import type { LaneItem } from './lane';
 import type { Metrics } from './metrics';
 import type { ResolvedOptions } from './options';
 import { ServeError } from './serve_error';
+import type { ServedModel } from './served_model';
 
 /** A text with what a model's head gave for it. */
 export interface Output {

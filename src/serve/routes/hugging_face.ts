@@ -7,11 +7,11 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { cosineSimilarity } from '../../task/embed/embedder';
 import { byScore, entitiesOf, type ScoreFunction, scoresOf } from '../answers';
 import { isClassifier, runFor } from '../asked';
-import type { ServedModel } from '../catalog';
 import type { Input } from '../encode';
 import type { Engine } from '../engine';
 import { SCHEMAS } from '../schemas';
 import { notPossible } from '../serve_error';
+import type { ServedModel } from '../served_model';
 import { embeddingValues } from './tei';
 
 type Given = string | { text: string; text_pair?: string };

@@ -6,9 +6,9 @@ import { randomUUID } from 'node:crypto';
 import type { FastifyInstance } from 'fastify';
 import { byScore, entitiesOf, scoresOf } from '../answers';
 import { classifierOf, embeddingOfName, isClassifier, runFor, textClassifierOf, tokensOf } from '../asked';
-import type { ServedClassifier } from '../catalog';
 import type { Engine, Output } from '../engine';
 import { SCHEMAS } from '../schemas';
+import type { ServedClassifier } from '../served_model';
 import { embeddingValues } from './tei';
 
 interface ClassifyBody {

@@ -7,11 +7,11 @@ import { VERSION } from '../../base/version';
 import { dimensionOf, toUnitLength, truncateEmbedding } from '../../task/embed/pooling';
 import { byScore, entitiesOf, scoresOf } from '../answers';
 import { classifierOf, embeddingOfName, isClassifier, rankerOf, runFor } from '../asked';
-import type { ServedModel } from '../catalog';
 import type { Input } from '../encode';
 import type { Engine, Output } from '../engine';
 import { SCHEMAS } from '../schemas';
 import { notPossible, ServeError } from '../serve_error';
+import type { ServedModel } from '../served_model';
 
 interface Cutting {
   truncate?: boolean | null;
