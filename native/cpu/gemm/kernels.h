@@ -10,9 +10,8 @@
 //   bf16, expanded in the tile     2      a pair of bf16           two floats that are bf16 values
 // A pair is one word of 32 bits, the first element in the low half. Layouts, in words, both step by
 // step, so that a step reads short contiguous runs:
-//   left panel:  `rows` (1..mr) rows; word w of row i is at a[w * aStride + i], leftWords words a
-//                step
-//   right panel: nr columns; step s of column j is at b[s * bStride + j]; missing columns of the
+//   left panel:  `rows` (1..mr) rows; word w of row i is at a[w * rows + i], leftWords words a step
+//   right panel: nr columns; step s of column j is at b[s * nr + j]; missing columns of the
 //                last panel are zero
 // Every element of a result is one chain of multiply-adds in the order of k, whatever its place in
 // a tile: the same bits for every way to cut a matrix into tiles, and for fused and separate LoRA.
@@ -38,7 +37,6 @@ struct Tile {
   const Word* b0 = nullptr;
   const Word* b1 = nullptr;
   int64_t steps0 = 0, steps1 = 0;
-  int64_t aStride = 0, bStride = 0;
   float* c = nullptr;
   int64_t ldc = 0;
   int rows = 0;

@@ -63,8 +63,6 @@ void lowRankByTiles(const Kernels& kernels, const LowRank& low, const LowRankSte
   Tile t(low.panels.data, 0);
   t.rows = m;
   t.a = panel;
-  t.aStride = m;
-  t.bStride = kernels.nr;
   t.steps0 = steps.count;
   t.ldc = low.rank;
   t.accumulate = !steps.first;

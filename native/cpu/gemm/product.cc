@@ -224,7 +224,6 @@ class Run {
     Tile t(right_.panel(next) + offset, ceilDiv(kernels_.nr * int64_t{4}, count));
     t.columns = static_cast<int>(std::min<int64_t>(kernels_.nr, p_.n - j));
     t.b0 = right_.panel(column) + offset;
-    t.bStride = kernels_.nr;
     t.steps0 = block.steps;
     t.ldc = t.ldResidual = t.ldPreActivation = t.ldSlopeAt = p_.n;
     t.accumulate = p_.accumulate || !block.first;
@@ -240,7 +239,6 @@ class Run {
     const int64_t row = rows_.begin(panel), at = row * p_.n + column * kernels_.nr;
     t.rows = rows_.size(panel);
     t.a = leftPanel(block, part, panel);
-    t.aStride = t.rows;
     t.c = p_.c + at;
     if (!block.last) return;
     const ProductSegment& segment = segmentOf(panel);
