@@ -59,7 +59,7 @@ void lowRankByDots(const Kernels& kernels, const LowRank& low, const LowRankStep
 
 void lowRankByTiles(const Kernels& kernels, const LowRank& low, const LowRankSteps& steps, const Word* panel, int m,
                     float* u) {
-  const int64_t count = low.panels.count(), stepBytes = kernels.nr * static_cast<int64_t>(sizeof(Word));
+  const int64_t count = low.panels.count();
   Tile t(low.panels.data, 0);
   t.rows = m;
   t.a = panel;
@@ -69,9 +69,8 @@ void lowRankByTiles(const Kernels& kernels, const LowRank& low, const LowRankSte
   for (int64_t p = 0; p < count; p++) {
     const int64_t j = p * kernels.nr;
     t.b0 = low.panels.panel(p) + steps.begin * kernels.nr;
-    // The panel that comes next; of the last one, what is in the cache already.
-    t.prefetch = reinterpret_cast<const char*>(p + 1 < count ? t.b0 + low.panels.stride() : t.b0);
-    t.prefetchStep = p + 1 < count ? stepBytes : 0;
+    // All row panels use these panels, so that they are in the L2 cache but for the first time.
+    t.prefetch = reinterpret_cast<const char*>(t.b0);
     t.columns = static_cast<int>(std::min<int64_t>(kernels.nr, low.rank - j));
     t.c = u + j;
     kernels.tile(t);
