@@ -218,6 +218,13 @@ function classes(sources: Sources, head: KnownHead | undefined): DecidedLabels {
     // LABEL_0 and so on are what holds where there are no names; nothing is overridden by names.
     names = { ...names, overridden: names.overridden.filter(({ value }) => !isNumbered(value)) };
   }
+  // A trained head's outputs mean what the file would have said.
+  if (base.labelProblem !== undefined && head?.ofBase && !restarts && !isNamed(names)) {
+    throw new FusedLoraError(
+      'INVALID_CONFIG',
+      `${base.labelProblem}. Correct the file, or give all names in the order of the outputs with --labels (labelNames).`,
+    );
+  }
   const count = names.value.length;
   if (asked && asked.value !== count) {
     throw new FusedLoraError(
@@ -242,10 +249,12 @@ function classes(sources: Sources, head: KnownHead | undefined): DecidedLabels {
   };
 }
 
+/** Whether names come from a user, or from a record of training. */
+const isNamed = ({ source }: Decided<unknown>) => source === 'option' || source.endsWith(' record');
+
 /** What config.json says of names and is not taken. */
 function configNotes({ base }: Sources, names: Decided<readonly string[]>): string[] {
-  const fromFiles = names.source === 'option' || names.source.endsWith(' record');
-  if (fromFiles) return [];
+  if (isNamed(names)) return [];
   const notes = [...(base.labelNotes ?? [])];
   if (!isNumbered(base.labelNames) && base.labelNames.length !== names.value.length) {
     notes.push(

@@ -39,6 +39,13 @@ function labelsOfConfig(
   return { labelNames, labelNotes: [note] };
 }
 
+/** Of an id2label that names no outputs, whatever label2id says. */
+const unnamed = (labelProblem: string) => ({
+  labelNames: [],
+  labelProblem,
+  labelNotes: [`${labelProblem}: its names are not taken`],
+});
+
 /** @param modelType for early config.json files that do not tell. */
 export function factsOfConfig(
   json: JsonObject,
@@ -57,7 +64,9 @@ export function factsOfConfig(
     architecture: Array.isArray(architectures) ? String(architectures[0]) : undefined,
     problemType: config.problemType,
     numLabels: config.numLabels,
-    ...labelsOfConfig(json, config.labelNames, file),
+    ...(config.labelProblem === undefined
+      ? labelsOfConfig(json, config.labelNames, file)
+      : unnamed(`${file}: ${config.labelProblem}`)),
     positions: maxLengthOf(config),
     head: new Map([...tensors].filter(([name]) => HEAD.test(name)).map(([name, { shape }]) => [name, shape])),
   };

@@ -401,6 +401,19 @@ describe('names in config.json', () => {
     expect(decided({ num_labels: 3 }).outputs.overridden).toMatchObject([{ value: 3, place: 'base/config.json' }]);
   });
 
+  it('of ids with gaps name no outputs: an error, unless the user or a record names them', () => {
+    const gaps = { id2label: { 0: 'neg', 2: 'pos' }, label2id: { neg: 0, pos: 2 } };
+    const problem = 'base/config.json: field "id2label" has the ids 0, 2; expected 0 to 1 without gaps';
+    expect(() => decided(gaps)).toThrow(`${problem}. Correct the file, or give all names`);
+    const chosen = resolve({ base: facts(gaps), options: { labelNames: ['no', 'yes'] } });
+    expect(chosen.labelNames).toMatchObject({ value: ['no', 'yes'], source: 'option' });
+    // A new head has the names of the data, and it is told that the file's were not taken.
+    const anew = { ...facts(gaps), head: new Map() };
+    const { labelNames, notes } = resolve({ base: anew, data: labels('a', 'b'), purpose: 'train' });
+    expect(labelNames.value).toEqual(['a', 'b']);
+    expect(notes).toContain(`${problem}: its names are not taken`);
+  });
+
   it('twice the same is an error that names the file', () => {
     expect(() => decided({ id2label: { 0: 'a', 1: 'a' } })).toThrow(
       /^base\/config\.json: id2label: has the name "a" twice/,
