@@ -74,6 +74,7 @@ describe('bad input', () => {
     ],
     ['no label column', 'a.tsv', 'sentence\tclass\nx\t1\n', /no column for the label.*"sentence", "class"/],
     ['a short row', 'a.tsv', 'sentence\tlabel\nx\t1\nonly text\n', /a.tsv:3: has 1 of at least 2 columns/],
+    ['a tab in a text', 'a.tsv', 'sentence\tlabel\nx\t1\ny\tz\t1\n', /a.tsv:3: has 3 columns, the first line 2/],
     ['commas', 'a.tsv', 'sentence,label\nx,1\n', /names "sentence,label"/],
     ['a NUL byte', 'a.tsv', 'sentence\tlabel\nx\0\t1\n', /a.tsv:2: has a NUL byte/],
     [
