@@ -92,6 +92,12 @@ describe('bad input', () => {
       /a.jsonl:1: has no field "sentence" or "text"; it has review, label/,
     ],
     ['no label field', 'a.jsonl', '{"text": "a"}\n', /a.jsonl:1: has no field "label" or "labels"/],
+    [
+      'labels in fields of two names',
+      'a.jsonl',
+      '{"text": "a", "label": 1}\n{"text": "b", "labels": 0}\n',
+      /a.jsonl:2: has no field "label"; was "labels" meant\?/,
+    ],
     ['text that is a number', 'a.jsonl', '{"text": 5, "label": 1}\n', /field "text" is 5/],
     ['a label that is an object', 'a.jsonl', '{"text": "a", "label": {}}\n', /field "label" is \{\}/],
     ['blank lines alone', 'a.jsonl', '\n\n', /no rows/],
