@@ -188,7 +188,7 @@ function depthOf(source: string): number {
 }
 
 /** Milliseconds for all patterns of an adapter with all modules: see {@link matchMany}. */
-const MANY_MILLISECONDS = 5000;
+const MANY_MILLISECONDS = 2000;
 /** While many patterns have one limit together: which one is at work, as an error. */
 let batch: Batch | undefined;
 

@@ -200,8 +200,8 @@ function checkLayers(layers: number, { file, tensorNames }: ParseConfigOptions):
 }
 
 /**
- * Names by id; without those of ids that have gaps, which name no outputs and hold nobody up who
- * has others.
+ * Names by id; none where ids have gaps or names are blank, which name no outputs and hold nobody
+ * up who has others.
  */
 function labelNamesOf(id2label: Record<string, string>): Pick<EncoderConfig, 'labelNames' | 'labelProblem'> {
   const ids = Object.keys(id2label);
@@ -209,7 +209,11 @@ function labelNamesOf(id2label: Record<string, string>): Pick<EncoderConfig, 'la
   for (const [id, name] of Object.entries(id2label)) {
     if (/^\d{1,7}$/.test(id) && Number(id) < ids.length) names[Number(id)] = name;
   }
-  if (Object.keys(names).length === ids.length) return { labelNames: names };
+  if (Object.keys(names).length === ids.length) {
+    const blank = names.findIndex((name) => name.trim() === '');
+    if (blank < 0) return { labelNames: names };
+    return { labelNames: [], labelProblem: `field "id2label" has no name for the id ${blank}` };
+  }
   const found = `${ids.slice(0, 10).join(', ')}${ids.length > 10 ? ' …' : ''}`;
   const problem = `field "id2label" has the ids ${found}; expected 0 to ${ids.length - 1} without gaps`;
   return { labelNames: [], labelProblem: problem };

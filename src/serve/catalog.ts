@@ -249,7 +249,7 @@ export class Catalog {
       if (!alone) return;
       throw new FusedLoraError(
         'INVALID_ARGUMENT',
-        `${error.message}. Without adapters it answers nothing: give some (--adapter NAME=DIR), or serve its embeddings (--pooling mean).`.replace('..', '.'),
+        `${error.message.replace(/\.$/, '')}. Without adapters it answers nothing: give some (--adapter NAME=DIR), or serve its embeddings (--pooling mean).`,
         { cause: error },
       );
     }

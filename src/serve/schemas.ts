@@ -42,7 +42,7 @@ interface SchemaError {
 
 /** @param where what was checked: body. */
 export function schemaMessage(errors: readonly SchemaError[], where: string): string {
-  const whole = errors.find(({ keyword }) => keyword === 'anyOf');
+  const whole = errors.find(({ keyword, parentSchema }) => keyword === 'anyOf' && parentSchema?.description);
   const [first] = errors;
   const found = whole ?? first;
   const at = `${where}${found?.instancePath ?? ''}`;

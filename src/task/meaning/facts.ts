@@ -19,6 +19,12 @@ const HEAD = /^(?:classifier|score|cls)\./;
 /** Whether names are what transformers writes for labels without one: LABEL_0, LABEL_1 … */
 export const isNumbered = (names: readonly string[]) => names.every((name, id) => name === `LABEL_${id}`);
 
+/** num_labels that says another number than there are names: those count, as in transformers. */
+function noteOnCount({ num_labels: said }: JsonObject, { length }: readonly string[], file: string): string[] {
+  if (said === undefined || said === null || length === 0 || said === length) return [];
+  return [`${file}: num_labels is ${said}, and id2label names ${length} labels; id2label counts`];
+}
+
 /** Names by id2label and label2id, which say the same in files of transformers; both count here. */
 function labelsOfConfig(
   { id2label, label2id }: JsonObject,
@@ -38,6 +44,9 @@ function labelsOfConfig(
   const note = `${file}: label2id says ${listNames(said)}, id2label ${labelNames.map((name, id) => `${name} ${id}`).join(', ') || 'nothing'}; id2label counts`;
   return { labelNames, labelNotes: [note] };
 }
+
+const withNotes = <T extends { labelNotes?: readonly string[] }>(facts: T, notes: readonly string[]): T =>
+  notes.length === 0 ? facts : { ...facts, labelNotes: [...(facts.labelNotes ?? []), ...notes] };
 
 /** Of an id2label that names no outputs, whatever label2id says. */
 const unnamed = (labelProblem: string) => ({
@@ -65,7 +74,7 @@ export function factsOfConfig(
     problemType: config.problemType,
     numLabels: config.numLabels,
     ...(config.labelProblem === undefined
-      ? labelsOfConfig(json, config.labelNames, file)
+      ? withNotes(labelsOfConfig(json, config.labelNames, file), noteOnCount(json, config.labelNames, file))
       : unnamed(`${file}: ${config.labelProblem}`)),
     positions: maxLengthOf(config),
     head: new Map([...tensors].filter(([name]) => HEAD.test(name)).map(([name, { shape }]) => [name, shape])),

@@ -76,6 +76,8 @@ describe('bad input', () => {
     ['a short row', 'a.tsv', 'sentence\tlabel\nx\t1\nonly text\n', /a.tsv:3: has 1 of at least 2 columns/],
     ['a tab in a text', 'a.tsv', 'sentence\tlabel\nx\t1\ny\tz\t1\n', /a.tsv:3: has 3 columns, the first line 2/],
     ['commas', 'a.tsv', 'sentence,label\nx,1\n', /names "sentence,label"/],
+    ['CR alone', 'a.tsv', 'sentence\tlabel\rx\t1\r', /a.tsv:1: its lines end in CR alone/],
+    ['CR alone', 'a.csv', 'sentence,label\rx,1\r', /a.csv:1: its lines end in CR alone/],
     ['a NUL byte', 'a.tsv', 'sentence\tlabel\nx\0\t1\n', /a.tsv:2: has a NUL byte/],
     [
       'no UTF-8',

@@ -258,6 +258,16 @@ describe('labels', () => {
     ]);
   });
 
+  it.each([
+    [['a', 'b', 'b|a'], 'sequence-classification', /^the label "b\|a" is made of other labels/],
+    [['no', 'NaN', 'yes'], 'sequence-classification', /^the label "NaN" \(d\.tsv:3\) is taken for a class/],
+    [['B-PER', 'O', 'PER'], 'token-classification', /^labels such as B-PER mark entities, but "PER" is no such tag/],
+    [['b-per', 'o'], 'token-classification', /^labels such as b-per mark entities, but "b-per" is no such tag/],
+  ] as const)('of the data that may be meant otherwise are told: %j', (names, task, note) => {
+    const { notes } = resolve({ base: base('BertModel'), data: labels(...names), options: { task }, purpose: 'train' });
+    expect(notes).toEqual([expect.stringMatching(note)]);
+  });
+
   it.each<[string, () => unknown, RegExp]>([
     [
       'another spelling',
@@ -412,6 +422,16 @@ describe('names in config.json', () => {
     const { labelNames, notes } = resolve({ base: anew, data: labels('a', 'b'), purpose: 'train' });
     expect(labelNames.value).toEqual(['a', 'b']);
     expect(notes).toContain(`${problem}: its names are not taken`);
+  });
+
+  it('that are blank name no outputs', () => {
+    expect(() => decided({ id2label: { 0: 'a', 1: ' ' } })).toThrow('field "id2label" has no name for the id 1');
+  });
+
+  it('count, whatever num_labels says, which is told', () => {
+    const { outputs, notes } = decided({ id2label: { 0: 'a', 1: 'b' }, num_labels: 5 });
+    expect(outputs.value).toBe(2);
+    expect(notes).toEqual(['base/config.json: num_labels is 5, and id2label names 2 labels; id2label counts']);
   });
 
   it('twice the same is an error that names the file', () => {
