@@ -209,7 +209,9 @@ export function matchMany<T>(work: () => T, milliseconds = MANY_MILLISECONDS): T
   try {
     return withinTime(work, milliseconds);
   } catch (cause) {
-    throw cause instanceof TimeIsUp && own.slow ? own.slow(cause) : cause;
+    if (!(cause instanceof TimeIsUp)) throw cause;
+    const problem = `finding the modules of an adapter ${cause.message}. Is the machine busy? Try again.`;
+    throw own.slow?.(cause) ?? new FusedLoraError('INVALID_LORA', problem, { cause });
   } finally {
     batch = undefined;
   }

@@ -105,7 +105,7 @@ it('truth values are classes of their own names, in every form of data', async (
   };
   const losses: number[] = [];
   for (const [name, content] of Object.entries(files)) {
-    const { labelNames, textModel, metrics } = await run(name, {
+    const { labelNames, textModel, metrics } = await run(`of ${name}`, {
       train: write(name, content),
       dev: write(name, content),
     });
