@@ -64,6 +64,7 @@ async function tenths(what, count, act) {
     collect();
     await sleep(50);
     memory.push(megabytes());
+    say(`${i} ${what}: ${memory.at(-1)} MB`);
   }
   judge(`${count} ${what}, ${((Date.now() - began) / 1000).toFixed(0)} s`, memory);
 }
