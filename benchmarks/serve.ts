@@ -1,24 +1,31 @@
 /**
  * What does HTTP cost? A server's texts a second against the same process without HTTP, one text a
- * request and 16, with one adapter and with eight, in turns; and how long a server takes to start.
- * The server is workers/http_server.ts; autocannon asks it from this process, on the same cores.
+ * request and 16, with one adapter and with eight, in turns; against a server that pads its batches
+ * for onnxruntime, as text-embeddings-inference does; what a request waits while the same process
+ * trains; and how long a server takes to start. The servers are workers/http_server.ts and
+ * peers/onnxruntime_server.mjs; autocannon asks them from this process, on the same cores.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import * as fs from 'node:fs';
+import * as os from 'node:os';
 import * as path from 'node:path';
 import { addAdapter, loadModel, loadTokenizer, saveAdapter } from '../src';
 import { generator, sst2Lengths } from './lib/batches';
 import { cacheFolder } from './lib/folders';
 import { main } from './lib/main';
 import { quantile } from './lib/measure';
-import { ALL_LINEARS, modelFolder } from './lib/models';
-import type { Benchmark, Figure, Section } from './lib/result';
+import { ALL_LINEARS, configOfModel, modelFolder } from './lib/models';
+import { onnxFolder } from './lib/onnx';
+import { type Benchmark, type Figure, isMissing, type Missing, type Section } from './lib/result';
+import { peersFolder } from './lib/torch_blas';
 
 const ADAPTERS = 8;
 /** Texts that are asked for at once. */
 const CLIENTS = 64;
 const TEXTS = 256;
+/** Texts of a padded batch: what text-embeddings-inference takes for onnxruntime, and all clients. */
+const PADDED_BATCHES = [8, CLIENTS] as const;
 
 interface Hit {
   '2xx': number;
@@ -79,6 +86,43 @@ async function startServer(model: string, adapters: Record<string, string>, text
   return { child, url, readySeconds };
 }
 
+interface Peer extends Server {
+  version: string;
+}
+
+/** The padded servers by the most texts of a batch, from the same weights. */
+async function startPeers(model: string): Promise<Map<number, Peer> | Missing> {
+  if (!fs.existsSync(path.join(peersFolder, 'node_modules', 'onnxruntime-node')))
+    return { missing: 'the Node peers are not set up (npm run bench:peers)' };
+  const onnx = onnxFolder('minilm');
+  if (isMissing(onnx)) return onnx;
+  const peers = new Map<number, Peer>();
+  for (const mostTexts of PADDED_BATCHES) {
+    const options = { onnx, tokenizer: model, labels: ['negative', 'positive'], mostTexts };
+    const settings = { ...options, pad: configOfModel('minilm').pad_token_id, threads: os.availableParallelism() };
+    const child = fork(path.join(peersFolder, 'onnxruntime_server.mjs'), [JSON.stringify(settings)], {
+      execArgv: ['--import', 'tsx'],
+    });
+    const [{ url, version, readySeconds }] = (await once(child, 'message')) as [Peer];
+    peers.set(mostTexts, { child, url, version, readySeconds });
+  }
+  return peers;
+}
+
+/** Both answer alike, or their times mean nothing. */
+async function compareAnswers(ours: Server, peer: Server, texts: readonly string[]): Promise<void> {
+  type Scores = { label: string; score: number }[];
+  const ask = async ({ url }: Server, body: object): Promise<number> => {
+    const init = { method: 'POST', body: JSON.stringify(body), headers: { 'content-type': 'application/json' } };
+    const scores = (await (await fetch(`${url}/predict`, init)).json()) as Scores;
+    return Math.max(...scores.map(({ score }) => score));
+  };
+  for (const inputs of texts) {
+    const [a, b] = [await ask(ours, { inputs, model: 'minilm' }), await ask(peer, { inputs })];
+    if (!(Math.abs(a - b) < 1e-3)) throw new Error(`the servers differ: ${a} and ${b} for "${inputs}"`);
+  }
+}
+
 async function inProcess({ child }: Server, count: number): Promise<number> {
   child.send({ inProcess: count });
   const [{ textsPerSecond }] = (await once(child, 'message')) as [{ textsPerSecond: number }];
@@ -86,7 +130,14 @@ async function inProcess({ child }: Server, count: number): Promise<number> {
 }
 
 /** Texts a second, and what a request waited in ms. */
-async function overHttp({ url }: Server, texts: string[], names: string[], perRequest: number, count: number) {
+async function overHttp(
+  { url }: Pick<Server, 'url'>,
+  texts: string[],
+  names: string[],
+  perRequest: number,
+  count: number,
+  connections = Math.max(4, CLIENTS / perRequest),
+) {
   const requests = Array.from({ length: texts.length / perRequest }, (_, i) => ({
     method: 'POST',
     path: '/predict',
@@ -97,7 +148,6 @@ async function overHttp({ url }: Server, texts: string[], names: string[], perRe
     }),
   }));
   const before = process.cpuUsage();
-  const connections = Math.max(4, CLIENTS / perRequest);
   const hit = await autocannon({ url, connections, amount: count / perRequest, requests });
   const used = process.cpuUsage(before);
   const seconds = (hit.finish.getTime() - hit.start.getTime()) / 1000;
@@ -110,6 +160,25 @@ async function overHttp({ url }: Server, texts: string[], names: string[], perRe
   };
 }
 
+/** What a request waits with and without a run of training in the server's process. */
+async function besideTraining(server: Server, texts: string[], name: string, rounds: number, count: number) {
+  const ask = () => overHttp(server, texts, [name], 1, count, 4);
+  const turns = async () => {
+    const all = [];
+    for (let round = 0; round < rounds; round++) all.push(await ask());
+    return all;
+  };
+  const idle = await turns();
+  server.child.send({ train: true });
+  await once(server.child, 'message');
+  const busy = await turns();
+  server.child.send({ train: false });
+  await once(server.child, 'message');
+  return { idle, busy };
+}
+
+const paddedName = (mostTexts: number) => `onnxruntime, padded batches of at most ${mostTexts}`;
+
 const median = (values: number[]) =>
   quantile(
     [...values].sort((a, b) => a - b),
@@ -118,7 +187,7 @@ const median = (values: number[]) =>
 
 export const benchmark: Benchmark = {
   name: 'serve',
-  question: 'What does HTTP cost over the same process without it, and eight adapters over one?',
+  question: 'What does HTTP cost, eight adapters over one, and padded batches over ours?',
   alone: true,
   async run({ quick }) {
     const [rounds, count] = quick ? [3, 512] : [7, 2048];
@@ -128,39 +197,53 @@ export const benchmark: Benchmark = {
     const [first] = names as [string];
     const alone = await startServer(model, { [first]: adapters[first] as string }, texts);
     const many = await startServer(model, adapters, texts);
-    const sides = {
+    const peers = await startPeers(model);
+    const padded = isMissing(peers) ? [] : [...peers];
+    for (const [, peer] of padded) await compareAnswers(alone, peer, texts.slice(0, 16));
+    const sides: Record<string, () => ReturnType<typeof overHttp>> = {
       'no HTTP': async () => ({ textsPerSecond: await inProcess(alone, count), p50: 0, p99: 0, asking: 0 }),
       'HTTP, a text a request': () => overHttp(alone, texts, [first], 1, count),
       'HTTP, 16 texts a request': () => overHttp(alone, texts, [first], 16, count),
       'HTTP, a text a request, 8 adapters': () => overHttp(many, texts, names, 1, count),
+      ...Object.fromEntries(
+        padded.map(([most, peer]) => [paddedName(most), () => overHttp(peer, texts, [first], 1, count)]),
+      ),
     };
     const rows: Record<string, Awaited<ReturnType<typeof overHttp>>[]> = {};
     for (const side of Object.values(sides)) await side();
     for (let round = 0; round < rounds; round++) {
       for (const [name, side] of Object.entries(sides)) rows[name] = [...(rows[name] ?? []), await side()];
     }
-    for (const { child } of [alone, many]) {
+    const training = await besideTraining(alone, texts, first, rounds, count / 8);
+    for (const { child } of [alone, many, ...padded.map(([, peer]) => peer)]) {
       child.send({ stop: true });
       await once(child, 'exit');
     }
-    const of = (name: keyof typeof sides, what: 'textsPerSecond' | 'p50' | 'p99' | 'asking') =>
+    const of = (name: string, what: 'textsPerSecond' | 'p50' | 'p99' | 'asking') =>
       (rows[name] ?? []).map((row) => row[what]);
     // Round by round, so that a drift of the machine meets both.
-    const over = (side: keyof typeof sides, other: keyof typeof sides) => {
-      const others = of(other, 'textsPerSecond');
-      return median(of(side, 'textsPerSecond').map((value, i) => value / (others[i] as number)));
+    const over = (side: string, other: string, what: 'textsPerSecond' | 'p99' = 'textsPerSecond') => {
+      const others = of(other, what);
+      return median(of(side, what).map((value, i) => value / (others[i] as number)));
     };
+    const one = 'HTTP, a text a request';
+    // Of the padded servers the one that does best at what is compared.
+    const overPadded = (what: 'textsPerSecond' | 'p99', best: (...values: number[]) => number): Figure =>
+      isMissing(peers) ? peers : best(...PADDED_BATCHES.map((most) => over(one, paddedName(most), what)));
     const figures: Record<string, Figure> = {
       'serve.oneTextOverInProcess': over('HTTP, a text a request', 'no HTTP'),
       'serve.sixteenTextsOverInProcess': over('HTTP, 16 texts a request', 'no HTTP'),
-      'serve.eightAdaptersOverOne': over('HTTP, a text a request, 8 adapters', 'HTTP, a text a request'),
+      'serve.eightAdaptersOverOne': over('HTTP, a text a request, 8 adapters', one),
+      'serve.requestsOverPadded': overPadded('textsPerSecond', Math.min),
+      'serve.p99OverPadded': overPadded('p99', Math.max),
+      'serve.p99BesideTraining': median(training.busy.map(({ p99 }) => p99)),
       'serve.startSeconds': alone.readySeconds,
     };
     const section: Section = {
       title: `MiniLM, SST-2's lengths`,
       note: `medians of ${rounds} turns of ${count} texts; ${CLIENTS} texts are asked for at once; asking: cores that autocannon took of the same machine`,
       header: ['side', 'over no HTTP', 'texts/s', 'p50 ms', 'p99 ms', 'asking'],
-      rows: (Object.keys(sides) as (keyof typeof sides)[]).map((name) => [
+      rows: Object.keys(sides).map((name) => [
         name,
         over(name, 'no HTTP').toFixed(3),
         median(of(name, 'textsPerSecond')).toFixed(0),
@@ -169,7 +252,24 @@ export const benchmark: Benchmark = {
         median(of(name, 'asking')).toFixed(2),
       ]),
     };
-    return { peers: {}, figures, sections: [section], rows: [rows, { started: alone.readySeconds }] };
+    const waits: Section = {
+      title: 'while the same process trains',
+      note: `4 clients, a text a request; beside them MiniLM is trained in batches of 32`,
+      header: ['', 'texts/s', 'p50 ms', 'p99 ms'],
+      rows: Object.entries(training).map(([name, some]) => [
+        { idle: 'no training', busy: 'training' }[name] as string,
+        median(some.map(({ textsPerSecond }) => textsPerSecond)).toFixed(0),
+        median(some.map(({ p50 }) => p50)).toFixed(0),
+        median(some.map(({ p99 }) => p99)).toFixed(0),
+      ]),
+    };
+    const versions = isMissing(peers) ? peers : { 'onnxruntime-node': padded[0]?.[1].version };
+    return {
+      peers: { padded: versions },
+      figures,
+      sections: [section, waits],
+      rows: [rows, training, { started: alone.readySeconds }],
+    };
   },
 };
 

@@ -2,15 +2,17 @@
  * Fuzzes the readers of files (Jazzer.js, test/fuzz) and the native checks of calls and programs
  * (libFuzzer, native/fuzz), from the stored corpus on. What is found goes to build-fuzz; it becomes
  * a file of the corpus once it is fixed, if it harms no other software.
- * Usage: node scripts/fuzz.mjs [--seconds 60] [TARGET ...]
- *   TARGET  one of test/fuzz/targets.ts, or callOp, runProgram; all of them by default
+ * Usage: node scripts/fuzz.mjs [--seconds 60] [--glibc FOLDER] [TARGET ...]
+ *   TARGET   one of test/fuzz/targets.ts, or callOp, runProgram; all of them by default
+ *   --glibc  where the system's is older than the 2.38 that Jazzer.js needs: a folder into which
+ *            libc6, libstdc++6 and libgcc-s1 of a newer Debian are unpacked (dpkg -x)
  * Jazzer.js, 30 MB, is installed into .cache when it is first asked for; libFuzzer needs clang++.
  * The corpus is run again by test/fuzz/corpus.test.ts and fused_lora_test fuzz/.
  */
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { fail, mustRun, root, run, say, which } from './lib/shell.mjs';
 
@@ -19,7 +21,7 @@ const JAZZER = '4.0.0';
 const NATIVE = { callOp: 'ops', runProgram: 'programs' };
 
 const { values, positionals } = parseArgs({
-  options: { seconds: { type: 'string', default: '60' } },
+  options: { seconds: { type: 'string', default: '60' }, glibc: { type: 'string' } },
   allowPositionals: true,
 });
 const readers = readdirSync(join(root, 'test', 'fuzz', 'corpus'));
@@ -79,6 +81,25 @@ function native() {
   return folder;
 }
 
+/** Node, on the C library that the fuzzer needs. */
+function nodeFor() {
+  const version = process.report.getReport().header.glibcVersionRuntime ?? '2.38';
+  if (values.glibc === undefined) {
+    if (Number(version.split('.')[1]) < 38)
+      fail(`Jazzer.js needs glibc 2.38 and this is ${version}: give --glibc, or callOp and runProgram alone`);
+    return [process.execPath, []];
+  }
+  const libraries = join(
+    resolve(values.glibc),
+    'usr',
+    'lib',
+    `${{ x64: 'x86_64', arm64: 'aarch64' }[process.arch]}-linux-gnu`,
+  );
+  const loader = readdirSync(libraries).find((name) => /^ld-linux-.*\.so\.\d$/.test(name));
+  if (!loader) fail(`${libraries} has no ld-linux: unpack libc6 there`);
+  return [join(libraries, loader), ['--library-path', libraries, process.execPath]];
+}
+
 let failed = 0;
 function report(target, { status, output }) {
   const lines = output.trimEnd().split('\n');
@@ -91,12 +112,13 @@ function report(target, { status, output }) {
 
 const script = wanted.filter((name) => readers.includes(name));
 if (script.length > 0) {
+  const [node, loaded] = nodeFor();
   const { cli, bundle } = jazzer();
   for (const target of script) {
     const { dirs, artifacts } = folders(target, join(root, 'test', 'fuzz', 'corpus', target));
-    const args = [cli, bundle, ...dirs, '--includes', work, '--', ...limits, '-max_len=8192', artifacts];
+    const args = [...loaded, cli, bundle, ...dirs, '--includes', work, '--', ...limits, '-max_len=8192', artifacts];
     const env = { ...process.env, FUSED_LORA_FUZZ_TARGET: target, NODE_PATH: join(root, 'node_modules') };
-    report(target, run(process.execPath, args, { quiet: true, env, cwd: work }));
+    report(target, run(node, args, { quiet: true, env, cwd: work }));
   }
 }
 const compiled = wanted.filter((name) => name in NATIVE);

@@ -2,7 +2,10 @@
  * The server of benchmarks/serve.ts in a process of its own, and the same texts without HTTP in
  * that process. It is asked over the channel of its parent: see lib/commands.ts for other workers.
  */
-import { Classifier, openTextModel } from '../../src';
+import * as fs from 'node:fs';
+import * as os from 'node:os';
+import * as path from 'node:path';
+import { Classifier, fineTune, openTextModel } from '../../src';
 import { createServer } from '../../src/serve';
 
 const AT_ONCE = 64;
@@ -14,6 +17,26 @@ interface Start {
   texts: string[];
 }
 
+/** A run of training in this process, from its first step until it is stopped. */
+async function startTraining(model: string, texts: string[]): Promise<() => Promise<void>> {
+  const stop = new AbortController();
+  const outputDir = fs.mkdtempSync(path.join(os.tmpdir(), 'beside-'));
+  const run = { model, outputDir, batchSize: 32, maxSteps: 1e6, checkpointEvery: 1e6, signal: stop.signal };
+  const train = texts.map((text, i) => ({ text, label: i % 2 ? 'yes' : 'no' }));
+  let running: Promise<unknown> = Promise.resolve();
+  await new Promise<void>((resolve, reject) => {
+    const callbacks = [{ onStep: () => resolve() }];
+    running = fineTune({ ...run, train, callbacks }).catch((error: { code?: string }) =>
+      error.code === 'ABORTED' ? undefined : reject(error),
+    );
+  });
+  return async () => {
+    stop.abort();
+    await running;
+    fs.rmSync(outputDir, { recursive: true });
+  };
+}
+
 async function main(): Promise<void> {
   const { model, adapters, texts } = JSON.parse(process.argv[2] as string) as Start;
   const started = performance.now();
@@ -22,7 +45,14 @@ async function main(): Promise<void> {
   process.send?.({ url, readySeconds: (performance.now() - started) / 1000 });
   const [adapter] = Object.values(adapters);
   const classifier = new Classifier(await openTextModel(model, { adapter }));
-  process.on('message', async (message: { inProcess?: number; stop?: true }) => {
+  let stopTraining = async () => {};
+  process.on('message', async (message: { inProcess?: number; stop?: true; train?: boolean }) => {
+    if (message.train !== undefined) {
+      if (message.train) stopTraining = await startTraining(model, texts);
+      else await stopTraining();
+      process.send?.({ training: message.train });
+      return;
+    }
     if (message.stop) {
       await server.close();
       process.disconnect();

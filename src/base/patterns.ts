@@ -188,7 +188,7 @@ function depthOf(source: string): number {
 }
 
 /** Milliseconds for all patterns of an adapter with all modules: see {@link matchMany}. */
-const MANY_MILLISECONDS = 5000;
+const MANY_MILLISECONDS = 2000;
 /** While many patterns have one limit together: which one is at work, as an error. */
 let batch: Batch | undefined;
 
@@ -209,7 +209,9 @@ export function matchMany<T>(work: () => T, milliseconds = MANY_MILLISECONDS): T
   try {
     return withinTime(work, milliseconds);
   } catch (cause) {
-    throw cause instanceof TimeIsUp && own.slow ? own.slow(cause) : cause;
+    if (!(cause instanceof TimeIsUp)) throw cause;
+    const problem = `finding the modules of an adapter ${cause.message}. Is the machine busy? Try again.`;
+    throw own.slow?.(cause) ?? new FusedLoraError('INVALID_LORA', problem, { cause });
   } finally {
     batch = undefined;
   }

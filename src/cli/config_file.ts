@@ -69,7 +69,14 @@ function readConfig(file: string): Record<string, unknown> {
   const wrong = (problem: string) => new FusedLoraError('INVALID_ARGUMENT', `${file}${problem}`);
   if (text === undefined) throw wrong(': is not UTF-8 text');
   const errors: ParseError[] = [];
-  const value: unknown = parse(text, errors, { allowTrailingComma: true, disallowComments: !/\.jsonc$/i.test(file) });
+  let value: unknown;
+  try {
+    value = parse(text, errors, { allowTrailingComma: true, disallowComments: !/\.jsonc$/i.test(file) });
+  } catch (cause) {
+    // It calls itself for each level.
+    if (cause instanceof RangeError) throw wrong(': is nested too deep');
+    throw cause;
+  }
   const [error] = errors;
   if (error) {
     const line = text.slice(0, error.offset).split('\n').length;

@@ -112,6 +112,12 @@ function settingsOf(config: EncoderConfig, options: ModelOptions, file: string):
     return { task, numLabels: config.vocabSize, labelNames: [] };
   }
   const given = options.labelNames ? [...options.labelNames] : undefined;
+  if (config.labelProblem !== undefined && !given && options.numLabels === undefined) {
+    throw new FusedLoraError(
+      'INVALID_CONFIG',
+      `${file}: ${config.labelProblem}. Correct the file, or give the names (labelNames).`,
+    );
+  }
   const numLabels = options.numLabels ?? given?.length ?? config.numLabels ?? (task === 'regression' ? 1 : 2);
   if (!Number.isInteger(numLabels) || numLabels < 1) {
     throw new FusedLoraError('INVALID_ARGUMENT', `numLabels is ${numLabels}; it must be an integer of at least 1`);

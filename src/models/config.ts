@@ -37,6 +37,8 @@ export interface EncoderConfig {
   padTokenId: number;
   /** Labels of the head by id; empty where the file names none. */
   labelNames: string[];
+  /** Why the names that the file has name no outputs: ids with gaps. */
+  labelProblem?: string | undefined;
   /** Number of outputs of the head; undefined where the file tells none. */
   numLabels: number | undefined;
   /** "regression" or a kind of classification; undefined where the file tells none. */
@@ -197,17 +199,24 @@ function checkLayers(layers: number, { file, tensorNames }: ParseConfigOptions):
   );
 }
 
-function labelNamesOf(id2label: Record<string, string>, file: string): string[] {
+/**
+ * Names by id; none where ids have gaps or names are blank, which name no outputs and hold nobody
+ * up who has others.
+ */
+function labelNamesOf(id2label: Record<string, string>): Pick<EncoderConfig, 'labelNames' | 'labelProblem'> {
+  const ids = Object.keys(id2label);
   const names: string[] = [];
-  for (const [id, name] of Object.entries(id2label)) names[Number(id)] = name;
-  const count = Object.keys(id2label).length;
-  if (names.length !== count || !Object.keys(id2label).every((id) => /^\d+$/.test(id))) {
-    throw new FusedLoraError(
-      'INVALID_CONFIG',
-      `${file}: field "id2label" has the ids ${Object.keys(id2label).join(', ')}; expected 0 to ${count - 1} without gaps.`,
-    );
+  for (const [id, name] of Object.entries(id2label)) {
+    if (/^\d{1,7}$/.test(id) && Number(id) < ids.length) names[Number(id)] = name;
   }
-  return names;
+  if (Object.keys(names).length === ids.length) {
+    const blank = names.findIndex((name) => name.trim() === '');
+    if (blank < 0) return { labelNames: names };
+    return { labelNames: [], labelProblem: `field "id2label" has no name for the id ${blank}` };
+  }
+  const found = `${ids.slice(0, 10).join(', ')}${ids.length > 10 ? ' …' : ''}`;
+  const problem = `field "id2label" has the ids ${found}; expected 0 to ${ids.length - 1} without gaps`;
+  return { labelNames: [], labelProblem: problem };
 }
 
 /**
@@ -242,7 +251,7 @@ export function parseConfig(json: JsonObject, options: ParseConfigOptions): Enco
       `field "max_position_embeddings" is ${c.max_position_embeddings}; expected more than pad_token_id + 1 = ${padTokenId + 1}, where positions start`,
     );
   }
-  const labelNames = c.id2label ? labelNamesOf(c.id2label, file) : [];
+  const { labelNames, labelProblem } = labelNamesOf(c.id2label ?? {});
   return {
     family,
     modelType,
@@ -261,7 +270,8 @@ export function parseConfig(json: JsonObject, options: ParseConfigOptions): Enco
     layerNormEps: c.layer_norm_eps ?? 1e-12,
     padTokenId,
     labelNames,
-    numLabels: c.id2label ? labelNames.length : c.num_labels,
+    labelProblem,
+    numLabels: labelNames.length > 0 ? labelNames.length : c.num_labels,
     problemType: c.problem_type ?? undefined,
     json,
   };

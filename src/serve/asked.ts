@@ -22,8 +22,8 @@ export const DEADLINE_HEADER = 'x-request-timeout-ms';
 function timeoutOf(request: FastifyRequest, most: number): number {
   const said = request.headers[DEADLINE_HEADER];
   if (said === undefined) return most;
-  const value = Number(said);
-  if (!Number.isInteger(value) || value < 1) {
+  const value = typeof said === 'string' && /^\d{1,15}$/.test(said) ? Number(said) : 0;
+  if (value < 1) {
     throw notPossible(
       `${DEADLINE_HEADER} is "${String(said).slice(0, 40)}"; it must be a whole number of milliseconds`,
     );

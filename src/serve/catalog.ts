@@ -6,6 +6,7 @@
  * their heads beside each other. An adapter that changes the encoder in other ways (trained biases,
  * embeddings or norms) has a lane of its own.
  */
+import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { FusedLoraError } from '../base/errors';
 import { listNames } from '../base/near';
@@ -13,7 +14,8 @@ import { loadTokenizer, type Tokenizer } from '../data/tokenize/tokenizer';
 import type { BackendName } from '../graph/parameter';
 import type { Precision } from '../graph/precision';
 import { findModel, isAdapter } from '../io/find_model';
-import type { FetchOptions } from '../io/hub';
+import { type FetchOptions, hubModelOf } from '../io/hub';
+import { ADAPTER_CONFIG } from '../io/model_files';
 import { activeAdapters, adapterFacts, deleteAdapter } from '../lora';
 import { applyPlan } from '../lora/inject';
 import type { LoraLinear } from '../lora/lora_linear';
@@ -83,13 +85,15 @@ export class Catalog {
    */
   static async open(options: CatalogOptions, adapters: ReadonlyMap<string, string>): Promise<Catalog> {
     const { model, hub, revision, modelName } = options;
-    const [first] = adapters.values();
+    const [firstName = '', first] = [...adapters][0] ?? [];
     if (model === undefined && first === undefined) {
       throw new FusedLoraError(
         'INVALID_ARGUMENT',
         'give a model to serve (--model DIR), adapters (--adapter NAME=DIR), or both',
       );
     }
+    // Asked of the hub, it tells by itself what is not there.
+    if (model === undefined && !hubModelOf(first as string)) await adapterFolder(firstName, first as string, hub);
     const located = await locateModel(model ?? (first as string), { revision }, hub);
     const { folder, name } = located.base;
     const catalog = new Catalog(options, { folder, name: modelName ?? path.basename(path.resolve(name)) });
@@ -157,15 +161,7 @@ export class Catalog {
         `a model "${name}" is served already; unload it first, or give another name`,
       );
     }
-    const { hub } = this.options;
-    const { folder } = await findModel(adapter, hub);
-    if (!isAdapter(folder)) {
-      throw new FusedLoraError(
-        'FILE_NOT_FOUND',
-        `${folder}: has no adapter_config.json. Give the folder of a PEFT adapter.`,
-      );
-    }
-    const opened = this.openAdapter(folder);
+    const opened = this.openAdapter(await adapterFolder(name, adapter, this.options.hub));
     return () => this.put(name, adapter, opened);
   }
 
@@ -248,8 +244,14 @@ export class Catalog {
       requireTrained(textModel);
       this.put(name, folder, { kind: 'classifier', textModel });
     } catch (error) {
+      if (!(error instanceof FusedLoraError && error.code === 'INVALID_ARGUMENT')) throw error;
       // A base without a head of its own is there for its adapters.
-      if (alone || !(error instanceof FusedLoraError && error.code === 'INVALID_ARGUMENT')) throw error;
+      if (!alone) return;
+      throw new FusedLoraError(
+        'INVALID_ARGUMENT',
+        `${error.message.replace(/\.$/, '')}. Without adapters it answers nothing: give some (--adapter NAME=DIR), or serve its embeddings (--pooling mean).`,
+        { cause: error },
+      );
     }
   }
 
@@ -280,7 +282,7 @@ export class Catalog {
     if (meaning.task.value === 'masked-lm') {
       throw new FusedLoraError(
         'INVALID_ARGUMENT',
-        `${folder}: is a masked language model without a head for texts. Give adapters (--adapter NAME=DIR).`,
+        `${adapter ?? folder}: is a masked language model without a head for texts`,
       );
     }
     const found = { folder, name: folder, revision: undefined };
@@ -337,6 +339,16 @@ export class Catalog {
     }
     return key;
   }
+}
+
+/** @throws FusedLoraError FILE_NOT_FOUND for what is no adapter's folder; what the hub throws. */
+async function adapterFolder(name: string, adapter: string, hub: FetchOptions): Promise<string> {
+  const { folder } = await findModel(adapter, hub);
+  if (isAdapter(folder)) return folder;
+  throw new FusedLoraError(
+    'FILE_NOT_FOUND',
+    `adapter "${name}": ${folder} ${fs.existsSync(folder) ? `has no ${ADAPTER_CONFIG}` : 'is not there'}. Give the folder of a PEFT adapter.`,
+  );
 }
 
 function checkedName(name: string): string {

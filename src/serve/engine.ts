@@ -63,6 +63,11 @@ export class Engine {
     const { model, modelName, revision, pooling, adapters, token, cacheDir, offline, onNotice } = options;
     const { backend } = chooseDevice(options.device);
     const say = onNotice ?? (() => {});
+    const { adminToken, adapterFolders } = options;
+    if (adapterFolders.length > 0 && adminToken === undefined)
+      say('adapters are loaded by whoever has the admin token, and there is none (--admin-token, adminToken)');
+    if (adapterFolders.length === 0 && adminToken !== undefined)
+      say('adapters can be unloaded, and loaded from no folder (--adapter-folder, adapterFolders)');
     const catalog = await Catalog.open(
       {
         ...{ model, modelName, revision, pooling, backend, say },

@@ -2,6 +2,7 @@
  * Options of a server and their defaults. What is served is opened by catalog.ts; the command line
  * is src/cli/serve.ts.
  */
+import * as fs from 'node:fs';
 import { FusedLoraError } from '../base/errors';
 import { checkKeys, positiveInteger } from '../base/options';
 import type { DeviceOption } from '../graph/device';
@@ -84,13 +85,26 @@ export const SERVE_KEYS: Record<keyof ServeOptions, true> = {
   onNotice: true,
 };
 
-/** @throws FusedLoraError INVALID_ARGUMENT. */
+const MOST_MS = 2 ** 31 - 1;
+
+/** @throws FusedLoraError INVALID_ARGUMENT; FILE_NOT_FOUND. */
 export function resolveOptions(options: ServeOptions): ResolvedOptions {
   checkKeys('createServer', options, SERVE_KEYS);
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
   const resolved = { ...DEFAULTS, adapters: {}, adapterFolders: [], ...given } as ResolvedOptions;
   const { maxBatchTokens, maxTexts, maxBytes, maxCharacters, maxWaiting, timeoutMs } = resolved;
   positiveInteger('createServer', { maxBatchTokens, maxTexts, maxBytes, maxCharacters, maxWaiting, timeoutMs });
+  // A timer of more would end at once.
+  if (timeoutMs > MOST_MS) {
+    throw new FusedLoraError('INVALID_ARGUMENT', `createServer: timeoutMs is ${timeoutMs}; at most ${MOST_MS}`);
+  }
+  for (const folder of resolved.adapterFolders) {
+    if (fs.statSync(folder, { throwIfNoEntry: false })?.isDirectory()) continue;
+    throw new FusedLoraError(
+      'FILE_NOT_FOUND',
+      `createServer: ${folder} in adapterFolders (--adapter-folder) is no folder, so no adapter could be loaded from it`,
+    );
+  }
   for (const name of ['apiKey', 'adminToken'] as const) {
     const secret: unknown = resolved[name];
     if (secret === undefined) continue;

@@ -14,6 +14,7 @@ import { huggingFaceRoutes } from './routes/hugging_face';
 import { openaiRoutes } from './routes/openai';
 import { pageRoutes } from './routes/page';
 import { teiRoutes } from './routes/tei';
+import { schemaMessage } from './schemas';
 import { answerOf, ServeError } from './serve_error';
 
 /** Routes that need no key: whether it is alive, and the page, which asks for it. */
@@ -33,9 +34,17 @@ export const servePlugin: FastifyPluginAsync<ServeOptions & { prefix?: string }>
   const engine = await Engine.open(resolved, metrics);
 
   // As requests say it: no number becomes a text, and no list of one a text.
-  const customOptions = { coerceTypes: false, removeAdditional: false, useDefaults: false, allowUnionTypes: true };
+  // Errors carry the schema (verbose), whose words say what is wanted.
+  const customOptions = {
+    verbose: true,
+    coerceTypes: false,
+    removeAdditional: false,
+    useDefaults: false,
+    allowUnionTypes: true,
+  };
   const compiler = ajvCompiler()({}, { customOptions } as never);
   server.setValidatorCompiler(compiler as Parameters<FastifyInstance['setValidatorCompiler']>[0]);
+  server.setSchemaErrorFormatter((errors, where) => new Error(schemaMessage(errors, where)));
   // A text body is no JSON; any other type is refused with 415.
   server.removeContentTypeParser('text/plain');
 

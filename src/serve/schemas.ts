@@ -13,13 +13,14 @@ const side = { type: 'string', enum: ['Left', 'Right', 'left', 'right'] } as con
 
 /** A text, a list of texts, or one pair (a list of two); lists of these are batches. */
 const teiInputs = {
+  description: 'a text; ["a", "b"] for one pair; or [["a"], ["b", "c"]], a list for each of several texts and pairs',
   anyOf: [
     text,
     { type: 'array', items: text, maxItems: 2 },
     { type: 'array', items: { type: 'array', items: text, minItems: 1, maxItems: 2 } },
   ],
 } as const;
-const oneOrMore = { anyOf: [text, { type: 'array', items: text }] } as const;
+const oneOrMore = { description: 'a text, or a list of texts', anyOf: [text, { type: 'array', items: text }] } as const;
 const pair = {
   type: 'object',
   properties: { text, text_pair: text },
@@ -29,6 +30,26 @@ const pair = {
 const body = (properties: object, required: readonly string[]) => ({ type: 'object', properties, required });
 
 const cutting = { truncate: { type: ['boolean', 'null'] }, truncation_direction: side };
+
+/** What a schema says, for requests that are not of its form. */
+interface SchemaError {
+  keyword: string;
+  instancePath: string;
+  message?: string | undefined;
+  params: Record<string, unknown>;
+  parentSchema?: { description?: string };
+}
+
+/** @param where what was checked: body. */
+export function schemaMessage(errors: readonly SchemaError[], where: string): string {
+  const whole = errors.find(({ keyword, parentSchema }) => keyword === 'anyOf' && parentSchema?.description);
+  const [first] = errors;
+  const found = whole ?? first;
+  const at = `${where}${found?.instancePath ?? ''}`;
+  if (whole?.parentSchema?.description) return `${at} must be ${whole.parentSchema.description}`;
+  if (found?.keyword !== 'enum') return `${at} ${found?.message ?? 'is not of the form of this route'}`;
+  return `${at} must be one of ${(found.params['allowedValues'] as unknown[]).map((value) => JSON.stringify(value)).join(', ')}`;
+}
 
 export const SCHEMAS = {
   predict: body({ inputs: teiInputs, raw_scores: flag, ...cutting, model }, ['inputs']),
@@ -65,6 +86,8 @@ export const SCHEMAS = {
     type: 'object',
     properties: {
       inputs: {
+        description:
+          'a text or {"text", "text_pair"}, a list of these, or {"source_sentence", "sentences"} with a list of texts',
         anyOf: [
           text,
           pair,

@@ -29,6 +29,18 @@ test('work gives its result, or its own error, or is stopped in its midst', () =
   expect(withinTime(() => 'again', 1000)).toBe('again');
 });
 
+test('work that had no processor begins anew, for as often as is of use', () => {
+  let times = 0;
+  const waiting = (until: number) => () => {
+    if (++times <= until) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100 * 2 ** times);
+    return times;
+  };
+  expect(withinTime(waiting(2), 40)).toBe(3);
+  times = 0;
+  expect(() => withinTime(waiting(9), 10)).toThrow(/^took longer than 10 ms$/);
+  expect(times).toBe(5);
+});
+
 test('a match of one expression is stopped in its midst too', () => {
   // Tried from each place to the end: some tenths of a second.
   const text = 'c'.repeat(12_000);

@@ -115,6 +115,11 @@ const cases: [string, string, RegExp][] = [
   ['an object as a value', JSON.stringify({ ...BASE, labels: { a: 1 } }), /"labels" is {"a":1}; it must be/],
   ['no object', '[1]', /must hold an object of options/],
   ['no JSON', '{"model": "m",\n "epochs": 3,\n "lr" 5}', /config-\d+\.json:3: is not JSON/],
+  [
+    'lists in lists without end',
+    `{"a":${'['.repeat(50_000)}${']'.repeat(50_000)}}`,
+    /config-\d+\.json: is nested too deep/,
+  ],
   ['comments in .json', '{\n // no\n}', /comments need the ending \.jsonc/],
   [
     'a missing required option',

@@ -27,6 +27,10 @@ describe('the labels of a text', () => {
     ['[0. 1.]', ['0.', '1.']],
     ['[00, 01]', ['00', '01']],
     ['[True, False, true]', [1, 0, 1]],
+    [
+      [true, false],
+      [1, 0],
+    ],
     ["{'a', 'b'}", ['a', 'b']],
     ["('a', 'b')", ['a', 'b']],
     ['(other)', ['(other)']],
@@ -49,6 +53,13 @@ describe('the labels of a text', () => {
     },
   );
 });
+
+it.each(['[True]', "[False, 'a']", [true], [false, 'a'], [true, 1]])(
+  '%j names no labels, and marks none of several',
+  (label) => {
+    expect(() => labelList(label, 'x:1')).toThrow(/^x:1: the label is .*; a list of true and false says for each/);
+  },
+);
 
 describe('lists of numbers', () => {
   const formOf = (lists: (string | number)[][], numLabels?: number) => {

@@ -71,6 +71,17 @@ it.each([
   expect(await noticesOf(name, content)).toEqual({ rows: 2, notices: [notice] });
 });
 
+it.each<[string, boolean]>([
+  ['"a ""fine"" film"\t1\nb\t0', true],
+  ['"a"\t"1"\n"b"\t"0"', true],
+  ['"a"\t1\nb\t0', false],
+  ['"a" and "b"\t1\n"c"d"\t0', false],
+])('quotes of TSV, %j, are a part of the text', async (rows, told) => {
+  const { notices } = await noticesOf('q.tsv', `text\tlabel\n${rows}\n`);
+  const line = `${path.join(dir, 'q.tsv')}:2: quotes are kept as a part of what stands in them`;
+  expect(notices.map((notice) => notice.startsWith(line))).toEqual(told ? [true] : []);
+});
+
 it('an empty line of a file with one column is an empty text', async () => {
   expect(await noticesOf('a.tsv', 'text\na\n\nb\n', {}, false)).toEqual({ rows: 3, notices: [] });
 });

@@ -99,14 +99,14 @@ describe('labels', () => {
 
 describe('JSONL', () => {
   it('has lists of words and labels, of names or class ids', async () => {
-    const file = write(
-      'a.jsonl',
-      '{"tokens":["Anna","sat"],"labels":["B-PER","O"]}\n\n{"words":["a"],"ner_tags":[0]}\n',
-    );
-    expect(await readTokenExamples(file)).toEqual([
-      { tokens: ['Anna', 'sat'], labels: ['B-PER', 'O'], place: `${file}:1` },
-      { tokens: ['a'], labels: [0], place: `${file}:3` },
+    const names = write('a.jsonl', '{"tokens":["Anna","sat"],"labels":["B-PER","O"]}\n');
+    const ids = write('b.jsonl', '\n{"words":["a"],"ner_tags":[0]}\n');
+    expect(await readTokenExamples([names, ids])).toEqual([
+      { tokens: ['Anna', 'sat'], labels: ['B-PER', 'O'], place: `${names}:1` },
+      { tokens: ['a'], labels: [0], place: `${ids}:2` },
     ]);
+    const mixed = write('c.jsonl', '{"words":["a"],"ner_tags":[0]}\n{"words":["a"],"pos_tags":[0]}\n');
+    await expect(readTokenExamples(mixed)).rejects.toThrow(/c\.jsonl:2: has no field "ner_tags"/);
   });
 
   it('takes other fields, and needs no labels for prediction', async () => {

@@ -8,6 +8,9 @@ import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
+import { KINDS, type MadeAdapter, makeAdapter } from '../serve/adapters';
+import { TINY } from '../task/tasks';
+import { runDockerfile, shell } from './dockerfile';
 import { type Registry, startRegistry } from './registry';
 
 const ROOT = path.join(__dirname, '..', '..');
@@ -50,6 +53,7 @@ function platformPackages(): string {
       );
     }
   }
+  fs.cpSync(path.join(staged, 'main'), path.join(folder, 'fused-lora'), { recursive: true });
   return folder;
 }
 
@@ -113,6 +117,7 @@ if (!ready) console.warn('skipped: the package test needs the addon and dist/ (n
     fs.mkdirSync(bin);
     fs.symlinkSync(process.execPath, path.join(bin, 'node'));
     fs.symlinkSync('/bin/sh', path.join(bin, 'sh'));
+    fs.symlinkSync(NPM, path.join(bin, 'npm'));
     env = { PATH: bin, HOME: work, npm_config_cache: path.join(work, 'cache'), npm_config_update_notifier: 'false' };
     makePackages();
     registry = await startRegistry(path.join(ROOT, 'node_modules'), platformPackages());
@@ -196,6 +201,33 @@ if (!ready) console.warn('skipped: the package test needs the addon and dist/ (n
     const page = path.join(project, 'node_modules', 'fused-lora', 'dist', 'serve', 'page');
     expect(fs.readdirSync(page).sort()).toEqual(['page.css', 'page.html', 'page.js']);
   });
+
+  test('the Dockerfile of docs/serving.md, step by step', async () => {
+    const context = path.join(work, 'context');
+    fs.cpSync(TINY, path.join(context, 'model'), { recursive: true });
+    makeAdapter(path.join(context, 'mood'), KINDS['mood'] as MadeAdapter);
+    const settings = { ...env, npm_config_registry: registry.url, npm_config_audit: 'false' };
+    const image = await runDockerfile('docs/serving.md', context, path.join(work, 'image'), settings);
+    expect([image.nodeVersion >= 20, image.port]).toEqual([true, 8080]);
+    const [program = '', ...args] = image.command;
+    const command = path.join(image.folder, program);
+    const child = spawn(command, [...args, '--port', '0'], { cwd: image.folder, env });
+    let said = '';
+    child.stderr.on('data', (data: Buffer) => {
+      said += data.toString();
+    });
+    const ended = new Promise((resolve) => child.on('close', resolve));
+    while (!/ready at \S+/.test(said) && child.exitCode === null)
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    const port = /ready at \S+:(\d+)/.exec(said)?.[1];
+    const healthcheck = image.healthcheck.replace(`:${image.port}`, `:${port}`);
+    expect([said, (await shell(healthcheck, image.folder, env)).status]).toEqual([expect.stringContaining('ready'), 0]);
+    const body = { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"inputs":"a film"}' };
+    expect(await (await fetch(`http://127.0.0.1:${port}/predict`, body)).json()).toHaveLength(2);
+    child.kill('SIGTERM');
+    expect(await ended).toBe(0);
+    expect((await shell(healthcheck, image.folder, env)).status).toBe(1);
+  }, 120_000);
 
   test('reports have their styles and scripts', () => {
     write('events.jsonl', '{"event":"step","step":1,"totalSteps":1,"loss":1}');

@@ -144,6 +144,25 @@ describe('text-embeddings-inference', () => {
     expect([answer.status, answer.body]).toEqual([status, { error: expect.any(String), error_type: type }]);
   });
 
+  test.each([
+    [
+      '/predict',
+      { inputs: ['a', 'b', 'c'] },
+      'body/inputs must be a text; ["a", "b"] for one pair; or [["a"], ["b", "c"]]',
+    ],
+    ['/embed', { inputs: [5] }, 'body/inputs must be a text, or a list of texts'],
+    ['/', { inputs: [['a']] }, 'body/inputs must be a text or {"text", "text_pair"}'],
+    [
+      '/predict',
+      { inputs: 'a', truncation_direction: 'up' },
+      'body/truncation_direction must be one of "Left", "Right"',
+    ],
+    ['/predict', { inputs: 'a', raw_scores: 1 }, 'body/raw_scores must be boolean'],
+    ['/predict', {}, "body must have required property 'inputs'"],
+  ])('%s of %j says what it wants', async (url, body, message) => {
+    expect((await post(url, body)).body.error).toContain(message);
+  });
+
   test('what is no JSON, and no JSON type, is told', async () => {
     const json = { 'content-type': 'application/json' };
     expect((await post('/predict', '{"inputs": ', json)).status).toBe(422);
@@ -152,7 +171,10 @@ describe('text-embeddings-inference', () => {
     expect((await post('/predict', `${'['.repeat(100_000)}${']'.repeat(100_000)}`, json)).status).toBe(422);
     expect((await post('/predict', { inputs: 'a'.repeat(2_000_000) })).status).toBe(413);
     expect((await ask('GET', '/nothing')).body.error).toContain('/openapi.json');
-    expect((await post('/predict', { inputs: 'a' }, { 'x-request-timeout-ms': 'soon' })).status).toBe(422);
+    for (const deadline of ['soon', '0', '-5', '1e99', '0x10', '']) {
+      const late = await post('/predict', { inputs: 'a' }, { 'x-request-timeout-ms': deadline });
+      expect([deadline, late.status]).toEqual([deadline, 422]);
+    }
   });
 });
 
@@ -299,7 +321,21 @@ test('with a key every route but /health and the page asks for it', async () => 
 
 test('what can not be served is told before anything listens', async () => {
   expect(await failure('INVALID_ARGUMENT', createServer({}))).toContain('--adapter NAME=DIR');
-  expect(await failure('INVALID_ARGUMENT', createServer({ model: TINY }))).toContain('masked language model');
+  expect(await failure('INVALID_ARGUMENT', createServer({ model: TINY }))).toMatch(/--adapter NAME=DIR.*--pooling/);
+  const [nowhere, mood] = [path.join(dir, 'nowhere'), adapters['mood'] as string];
+  for (const model of [undefined, TINY]) {
+    for (const [folder, problem] of [
+      [nowhere, 'is not there'],
+      [TINY, 'has no adapter_config.json'],
+    ] as const)
+      expect(await failure('FILE_NOT_FOUND', createServer({ model, adapters: { later: folder } }))).toContain(
+        `adapter "later": ${folder} ${problem}`,
+      );
+  }
+  const folders = { adapters: { mood }, adapterFolders: [dir, nowhere] };
+  expect(await failure('FILE_NOT_FOUND', createServer(folders))).toContain(`${nowhere} in adapterFolders`);
+  const timeoutMs = 2 ** 31;
+  expect(await failure('INVALID_ARGUMENT', createServer({ adapters: { mood }, timeoutMs }))).toContain('at most');
   expect(await failure('INVALID_ARGUMENT', createServer({ model: TINY, apiKey: '' }))).toContain('apiKey is empty');
   for (const apiKey of ['ké', ' k', 5 as unknown as string]) {
     expect(await failure('INVALID_ARGUMENT', createServer({ model: TINY, apiKey }))).toContain('in a header');

@@ -97,6 +97,29 @@ it('multi-hot lists, of numbers, truth values or text, are the labels that they 
   expect(losses).toEqual(losses.map(() => losses[0]));
 });
 
+it('truth values are classes of their own names, in every form of data', async () => {
+  const rows = [true, false, true].map((label, i) => ({ text: `number ${i}`, label }));
+  const files = {
+    'flags.jsonl': lines(rows),
+    'flags.csv': `text,label\n${rows.map(({ text, label }) => `${text},${label}`).join('\n')}\n`,
+  };
+  const losses: number[] = [];
+  for (const [name, content] of Object.entries(files)) {
+    const { labelNames, textModel, metrics } = await run(`of ${name}`, {
+      train: write(name, content),
+      dev: write(name, content),
+    });
+    expect(labelNames).toEqual(['false', 'true']);
+    losses.push(metrics!['loss']!);
+    textModel.model.dispose();
+  }
+  expect(losses[1]).toBe(losses[0]);
+  // What the types forbid is told as what it is.
+  await expect(run('in-memory', { train: rows as never })).rejects.toMatchObject({
+    message: expect.stringContaining('example 0: the label is true; a label is a name (a string) or a number'),
+  });
+});
+
 it('stars are five classes', async () => {
   const rows = [1, 2, 3, 4, 5].map((label) => ({ text: `number ${label}`, label }));
   const { labelNames, textModel } = await run('stars', { train: rows, dev: rows });

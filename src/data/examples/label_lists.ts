@@ -17,7 +17,7 @@ const refuse = (place: string, problem: string) => new FusedLoraError('INVALID_D
  * @throws FusedLoraError INVALID_DATA for text in brackets that is no list.
  */
 export function labelList(label: unknown, place: string): readonly Item[] | undefined {
-  if (Array.isArray(label)) return label as Item[];
+  if (Array.isArray(label)) return label.some((x) => typeof x === 'boolean') ? truthValues(label, place) : label;
   if (typeof label === 'number') return [label];
   if (typeof label !== 'string') return undefined;
   const text = label.trim();
@@ -41,17 +41,32 @@ const unescaped = (text: string) =>
   );
 
 /**
- * `["a", "b"]`, `['a', 'b']`, `['a' 'b']`, `[0, 1]`, `[0 1]`; items without quotes are numbers or
- * truth values, kept as they are written.
+ * A list with truth values as the multi-hot list that it is.
+ *
+ * @throws FusedLoraError INVALID_DATA where it has other items too, or one alone: as names they
+ * would be something else.
+ */
+export function truthValues(list: readonly unknown[], place: string): number[] {
+  if (list.length >= 2 && list.every((item) => typeof item === 'boolean')) return list.map(Number);
+  throw refuse(
+    place,
+    `the label is ${shown(list)}; a list of true and false says for each of at least two labels whether the text has it. ` +
+      'Write that, or the names of its labels',
+  );
+}
+
+/**
+ * `["a", "b"]`, `['a', 'b']`, `['a' 'b']`, `[0, 1]`, `[0 1]`; items without quotes are numbers,
+ * kept as they are written, or truth values.
  */
 function parseList(text: string, place: string): Item[] {
   const inside = text.slice(1, -1);
-  const items: Item[] = [];
+  const items: (Item | boolean)[] = [];
   ITEM.lastIndex = 0;
   while (ITEM.lastIndex < inside.trimEnd().length) {
     const [, single, double, bare] = ITEM.exec(inside) ?? [];
     if (single !== undefined || double !== undefined) items.push(unescaped((single ?? double) as string));
-    else if (bare !== undefined && /^[Tt]rue$|^[Ff]alse$/.test(bare)) items.push(/^t/i.test(bare) ? 1 : 0);
+    else if (bare !== undefined && /^[Tt]rue$|^[Ff]alse$/.test(bare)) items.push(/^t/i.test(bare));
     else if (bare !== undefined && Number.isFinite(Number(bare))) items.push(bare);
     else {
       throw refuse(
@@ -60,7 +75,8 @@ function parseList(text: string, place: string): Item[] {
       );
     }
   }
-  return items;
+  if (items.some((item) => typeof item === 'boolean')) return truthValues(items, place);
+  return items as Item[];
 }
 
 /** What a list of numbers says: each label's 0 or 1, or which labels there are. */

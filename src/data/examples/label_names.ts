@@ -33,21 +33,29 @@ export function inOrder(names: Iterable<string>): string[] {
   return list.sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
 }
 
+/** Without characters that have no width, and with one form of letters and dashes. */
+const seen = (name: string) =>
+  name
+    .normalize('NFKC')
+    .replace(/\p{Cf}/gu, '')
+    .replace(/[\p{Pd}\u2212]/gu, '-');
+const blanks = (name: string) => name.trim().replace(/\s+/g, ' ');
+
 /**
  * What two names have in common that differ in case, blanks, a number's zeros or Unicode's form of
- * an accent alone.
+ * a letter alone.
  */
 function spelling(name: string): string {
-  const plain = name.normalize('NFC').trim().replace(/\s+/g, ' ').toLowerCase();
+  const plain = blanks(seen(name)).toLowerCase();
   if (!NUMBER.test(plain)) return plain;
   const [, sign, whole, fraction = ''] = /^([+-]?)0*(\d+?)(?:\.(\d*?)0*)?$/.exec(plain) as RegExpExecArray;
   return `${sign === '-' ? '-' : ''}${whole}${fraction && `.${fraction}`}`;
 }
 
 function difference(a: string, b: string): string {
-  const blanks = (name: string) => name.trim().replace(/\s+/g, ' ');
-  if (a.normalize('NFC') === b.normalize('NFC')) return 'how Unicode writes a letter';
   if (blanks(a) === blanks(b)) return 'blanks';
+  if (a.replace(/\p{Cf}/gu, '') === b.replace(/\p{Cf}/gu, '')) return 'characters that are not seen';
+  if (seen(a) === seen(b)) return 'how Unicode writes a letter';
   if (a.toLowerCase() === b.toLowerCase()) return 'upper and lower case';
   return NUMBER.test(a.trim()) ? 'how a number is written' : 'case and blanks';
 }

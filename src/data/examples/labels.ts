@@ -137,8 +137,12 @@ function nameOf(label: unknown, place: string): string {
       `${place}: the label ${label} is a number of more digits than are kept; write it as a string`,
     );
   }
-  if ((typeof label !== 'string' && typeof label !== 'number') || label === '') throw noLabel(place);
-  return String(label);
+  if ((typeof label === 'string' && label !== '') || typeof label === 'number') return String(label);
+  if (label === '' || label === undefined || label === null) throw noLabel(place);
+  throw new FusedLoraError(
+    'INVALID_DATA',
+    `${place}: the label is ${shown(label)}; a label is a name (a string) or a number`,
+  );
 }
 
 function noLabel(place: string): FusedLoraError {

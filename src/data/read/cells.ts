@@ -3,6 +3,7 @@
  * they stand in is found in columns.ts; labels become ids in src/data/examples/labels.ts.
  */
 import { shown } from '../../base/shown';
+import { truthValues } from '../examples/label_lists';
 import { invalidData } from './bytes';
 
 export type Label = string | number | readonly (string | number)[];
@@ -30,10 +31,11 @@ export function labelOf(
         ? undefined
         : className(value, what, place, classNames);
   if (typeof value === 'string' || typeof value === 'number') return value;
-  if (typeof value === 'boolean') return Number(value);
+  // A class is called as it is written.
+  if (typeof value === 'boolean') return String(value);
   if (Array.isArray(value)) {
-    const list = value.map((x) => (typeof x === 'boolean' ? Number(x) : x));
-    if (list.every((x) => typeof x === 'number' || typeof x === 'string')) return list;
+    if (value.some((x) => typeof x === 'boolean')) return truthValues(value, place);
+    if (value.every((x) => typeof x === 'number' || typeof x === 'string')) return value;
   }
   throw invalidData(place, `${what} is ${shown(value)}; a label is a string, a number or a list of them`);
 }

@@ -33,6 +33,12 @@ export class ReadNotes {
     this.once(line, line);
   }
 
+  /** @param first the line of the first cell in quotes. */
+  quotes(file: DataFile, first: number): void {
+    const line = `${file.name}:${first}: quotes are kept as a part of what stands in them, for TSV knows none; where they are not meant, write the file as CSV`;
+    this.once(line, line);
+  }
+
   /** @param first the line of the first one. */
   leftOut(file: DataFile, count: number, what: string, first: number): void {
     const line = `${file.name}: ${count} ${what}${count === 1 ? '' : 's'} left out (the first: line ${first})`;

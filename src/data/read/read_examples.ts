@@ -125,7 +125,9 @@ async function* jsonlPieces(
   options: ReaderOptions,
   labelled: boolean,
 ): AsyncGenerator<ExamplePiece<TextExample>> {
-  const { textColumn, textPairColumn, labelColumn } = options;
+  const { textPairColumn } = options;
+  // The first row says which of the usual names count; a file has no two fields of labels.
+  let { textColumn, labelColumn } = options;
   const fields = new Set<string>();
   const read = new Set<string>();
   const used = (field: string) => {
@@ -137,12 +139,13 @@ async function* jsonlPieces(
       const { row, place } = placed;
       for (const name of Object.keys(row)) fields.add(name);
       const string = (field: string) => textOf(row[field], `field "${field}"`, place);
-      const example: TextExample = { text: string(used(fieldOf(placed, textColumn, TEXT_COLUMNS))) };
+      textColumn = used(fieldOf(placed, textColumn, TEXT_COLUMNS));
+      const example: TextExample = { text: string(textColumn) };
       if (textPairColumn !== undefined) example.textPair = string(used(fieldOf(placed, textPairColumn, [])));
       if (labelled) {
-        const field = used(fieldOf(placed, labelColumn, LABEL_COLUMNS));
-        const value = isFloatField(placed, field) ? floatLabel(row[field]) : row[field];
-        example.label = labelOf(value, `field "${field}"`, place);
+        labelColumn = used(fieldOf(placed, labelColumn, LABEL_COLUMNS));
+        const value = isFloatField(placed, labelColumn) ? floatLabel(row[labelColumn]) : row[labelColumn];
+        example.label = labelOf(value, `field "${labelColumn}"`, place);
       }
       example.place = place;
       return example;

@@ -52,14 +52,15 @@ async function* jsonlPieces(
   labelled: boolean,
 ): AsyncGenerator<ExamplePiece<TokenExample>> {
   const unread = new Set<string>();
+  let { textColumn: words, labelColumn: field } = options;
   for await (const rows of readJsonl(file, options.notes)) {
     const examples = rows.map((placed) => {
       const { row, place } = placed;
-      const words = fieldOf(placed, options.textColumn, TOKEN_COLUMNS);
+      words = fieldOf(placed, words, TOKEN_COLUMNS);
       const tokens = wordsOf(row[words], `field "${words}"`, place);
       for (const name of Object.keys(row)) if (name !== words) unread.add(name);
       if (!labelled) return { tokens, place };
-      const field = fieldOf(placed, options.labelColumn, LABEL_COLUMNS);
+      field = fieldOf(placed, field, LABEL_COLUMNS);
       unread.delete(field);
       return sentence(tokens, wordLabelsOf(row[field], `field "${field}"`, place), [words, field], place);
     });

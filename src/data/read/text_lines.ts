@@ -30,6 +30,9 @@ export async function* readTextPieces(file: DataFile): AsyncGenerator<TextPiece>
   const decode = (bytes: Buffer): TextPiece => {
     const piece = { text: textOf(bytes, file.name, line), firstLine: line };
     if (first && piece.text.startsWith('\uFEFF')) piece.text = piece.text.slice(1);
+    if (first && /^[^\n"]*\r[^\n]/.test(piece.text.slice(0, 10_000))) {
+      throw invalidData(`${file.name}:1`, "its lines end in CR alone; let them end in LF, for example: tr '\\r' '\\n'");
+    }
     first = false;
     line += count(bytes, 10, bytes.length);
     return piece;

@@ -37,6 +37,7 @@ async function* rows(
 ): AsyncGenerator<Row[]> {
   const needed = Math.max(...columns) + 1;
   const blank = new LeftOutLines();
+  const quotes = new Quotes();
   for await (const { lines, firstLine } of readLines(file)) {
     const piece: Row[] = [];
     for (let i = firstLine === 1 ? skipped : 0; i < lines.length; i++) {
@@ -55,11 +56,41 @@ async function* rows(
           `has ${cells.length} of at least ${needed} columns; are the columns separated by tabs?`,
         );
       }
-      piece.push({ cells: columns.map((column) => clean(cells[column] as string)), place });
+      if (cells.length > width) {
+        throw invalidData(place, `has ${cells.length} columns, the first line ${width}; a text can hold no tab`);
+      }
+      const read = columns.map((column) => clean(cells[column] as string));
+      quotes.add(read, firstLine + i);
+      piece.push({ cells: read, place });
     }
     yield piece;
   }
+  if (quotes.areOfTheForm) notes?.quotes(file, quotes.first);
   notes?.leftOut(file, blank.count, 'blank line', blank.first);
+}
+
+/**
+ * Whether cells look as if whoever wrote them had put them in quotes, as CSV does: all of them, or
+ * one in which quotes are doubled.
+ */
+class Quotes {
+  private rows = 0;
+  private quoted = 0;
+  private doubled = false;
+  first = 0;
+
+  add(cells: readonly string[], line: number): void {
+    this.rows++;
+    const inQuotes = cells.filter((cell) => /^"(?:[^"]|"")*"$/.test(cell));
+    if (inQuotes.length === 0) return;
+    if (this.first === 0) this.first = line;
+    this.quoted++;
+    this.doubled ||= inQuotes.some((cell) => cell.slice(1, -1).includes('""'));
+  }
+
+  get areOfTheForm(): boolean {
+    return this.doubled || (this.quoted > 0 && this.quoted === this.rows);
+  }
 }
 
 /** GLUE's sentences end in a space, which is not theirs. */

@@ -20,7 +20,8 @@ export interface HubPath {
 }
 
 const SCHEME = 'hf://';
-const NAME = /^(?:[\w-][\w.-]*\/)?[\w-][\w.-]*$/;
+/** The hub has none that begin with a dash, which would look like an option. */
+const NAME = /^(?:\w[\w.-]*\/)?\w[\w.-]*$/;
 
 export const isHubUrl = (text: string) => text.startsWith(SCHEME);
 
@@ -41,7 +42,8 @@ export function parseHubUrl(url: string): HubPath {
   const [owner = '', last = '', ...path] = parts;
   const [short, revision, ...more] = last.split('@');
   const name = `${owner}/${short}`;
-  if (!NAME.test(name) || more.length > 0 || revision === '' || path.some((part) => part === '' || part === '..')) {
+  const isEscaped = revision === undefined || /^(?:[^%]|%[0-7][0-9a-fA-F])+$/.test(revision);
+  if (!NAME.test(name) || !isEscaped || more.length > 0 || path.some((part) => part === '' || part === '..')) {
     throw new FusedLoraError(
       'INVALID_ARGUMENT',
       `${url}: is no address on the hub; it must have the form hf://datasets/OWNER/NAME/PATH or hf://datasets/OWNER/NAME@REVISION/PATH (without ` +

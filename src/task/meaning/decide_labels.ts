@@ -9,6 +9,7 @@ import { otherSpelling } from '../../data/examples/label_names';
 import { decide, says } from './decide';
 import { trainedHead } from './decide_task';
 import { isNumbered } from './facts';
+import { areIds, DATA, isWhole, notesOn } from './label_notes';
 import type { AdapterFacts, BaseFacts, Decided, LabelFacts, MeaningOptions, Purpose, Statement } from './types';
 
 export interface DecidedLabels {
@@ -25,11 +26,7 @@ interface Sources {
   purpose: Purpose;
 }
 
-const isWhole = (name: string) => /^(?:0|[1-9]\d*)$/.test(name);
 const numbered = (count: number) => Array.from({ length: count }, (_, i) => `LABEL_${i}`);
-
-/** What the data call their labels, for notes and errors. */
-const DATA = 'the data';
 
 /** A head whose values a file has. */
 interface KnownHead {
@@ -106,10 +103,6 @@ function regression(sources: Sources, head: KnownHead | undefined): DecidedLabel
   return { numLabels, labelNames: { ...numLabels, value: [], overridden: [] }, notes: [] };
 }
 
-/** Whether labels of the data are ids of classes that have other names. */
-const areIds = (names: readonly string[], found: Iterable<string>) =>
-  !names.some(isWhole) && [...found].every((label) => isWhole(label) && Number(label) < names.length);
-
 /** The first label of the data that is none of the names. */
 function stranger(names: readonly string[], { uses }: LabelFacts): { label: string; place: string } | undefined {
   for (const [label, { place }] of uses) if (!names.includes(label)) return { label, place };
@@ -176,7 +169,7 @@ function withHead(sources: Sources, head: KnownHead, data: LabelFacts): Statemen
   );
 }
 
-function classes(sources: Sources, head: KnownHead | undefined): DecidedLabels {
+function classes(sources: Sources, head: KnownHead | undefined, task: Task): DecidedLabels {
   const { base, adapter, options, data } = sources;
   const given = says(options.labelNames, 'option', '--labels');
   const asked = says(options.numLabels, 'option', '--num-labels');
@@ -218,6 +211,13 @@ function classes(sources: Sources, head: KnownHead | undefined): DecidedLabels {
     // LABEL_0 and so on are what holds where there are no names; nothing is overridden by names.
     names = { ...names, overridden: names.overridden.filter(({ value }) => !isNumbered(value)) };
   }
+  // A trained head's outputs mean what the file would have said.
+  if (base.labelProblem !== undefined && head?.ofBase && !restarts && !isNamed(names)) {
+    throw new FusedLoraError(
+      'INVALID_CONFIG',
+      `${base.labelProblem}. Correct the file, or give all names in the order of the outputs with --labels (labelNames).`,
+    );
+  }
   const count = names.value.length;
   if (asked && asked.value !== count) {
     throw new FusedLoraError(
@@ -238,49 +238,22 @@ function classes(sources: Sources, head: KnownHead | undefined): DecidedLabels {
   return {
     numLabels,
     labelNames: names,
-    notes: [...configNotes(sources, names), ...named, ...(data ? notesOn(names, data) : [])],
+    notes: [...configNotes(sources, names), ...named, ...(data ? notesOn(names, data, task) : [])],
   };
 }
 
+/** Whether names come from a user, or from a record of training. */
+const isNamed = ({ source }: Decided<unknown>) => source === 'option' || source.endsWith(' record');
+
 /** What config.json says of names and is not taken. */
 function configNotes({ base }: Sources, names: Decided<readonly string[]>): string[] {
-  const fromFiles = names.source === 'option' || names.source.endsWith(' record');
-  if (fromFiles) return [];
+  if (isNamed(names)) return [];
   const notes = [...(base.labelNotes ?? [])];
   if (!isNumbered(base.labelNames) && base.labelNames.length !== names.value.length) {
     notes.push(
       `${namesPlace(base)} names ${base.labelNames.length} labels (${listNames([...base.labelNames])}), ` +
         `and the model has ${names.value.length}: its names are not taken`,
     );
-  }
-  return notes;
-}
-
-/** What is right and may still surprise. */
-function notesOn({ value: names, place }: Statement<readonly string[]>, data: LabelFacts): string[] {
-  const notes: string[] = [];
-  const found = [...data.uses.keys()];
-  if (!data.multiHot && found.length > 0 && !found.some((name) => names.includes(name)) && areIds(names, found)) {
-    notes.push(`labels ${listNames(found)} of the data are ids of ${listNames([...names])} (${place})`);
-    return notes;
-  }
-  if (data.multiHot || found.length === 0) return notes;
-  const rows = [...data.uses.values()].reduce((sum, { count }) => sum + count, 0);
-  if (place === DATA && rows >= 10 && names.length > rows / 2) {
-    notes.push(
-      `${names.length} classes in ${rows} rows: was another column meant (--label-column, labelColumn), or numbers to learn (--task regression)?`,
-    );
-  }
-  const absent = names.filter((name) => !data.uses.has(name));
-  if (absent.length > 0) notes.push(`no row of the training data has the label ${listNames(absent)}`);
-  if (data.devUses && data.devUses.size > 0) {
-    const inDev = [...data.devUses.keys()].filter((name) => !names.includes(name));
-    if (inDev.length > 0 && areIds(names, inDev)) {
-      notes.push(`labels ${listNames(inDev)} of dev are ids of ${listNames([...names])} (${place})`);
-      return notes;
-    }
-    const unseen = names.filter((name) => !data.devUses?.has(name) && data.uses.has(name));
-    if (unseen.length > 0) notes.push(`no row of dev has the label ${listNames(unseen)}`);
   }
   return notes;
 }
@@ -295,5 +268,5 @@ export function decideLabels(sources: Sources, task: Task): DecidedLabels {
     const none = decide<number>({ value: 0, source: 'base config', place: sources.base.configFile });
     return { numLabels: none, labelNames: { ...none, value: [], overridden: [] }, notes: [] };
   }
-  return task === 'regression' ? regression(sources, head) : classes(sources, head);
+  return task === 'regression' ? regression(sources, head) : classes(sources, head, task);
 }

@@ -19,6 +19,12 @@ const HEAD = /^(?:classifier|score|cls)\./;
 /** Whether names are what transformers writes for labels without one: LABEL_0, LABEL_1 … */
 export const isNumbered = (names: readonly string[]) => names.every((name, id) => name === `LABEL_${id}`);
 
+/** num_labels that says another number than there are names: those count, as in transformers. */
+function noteOnCount({ num_labels: said }: JsonObject, { length }: readonly string[], file: string): string[] {
+  if (said === undefined || said === null || length === 0 || said === length) return [];
+  return [`${file}: num_labels is ${said}, and id2label names ${length} labels; id2label counts`];
+}
+
 /** Names by id2label and label2id, which say the same in files of transformers; both count here. */
 function labelsOfConfig(
   { id2label, label2id }: JsonObject,
@@ -39,6 +45,16 @@ function labelsOfConfig(
   return { labelNames, labelNotes: [note] };
 }
 
+const withNotes = <T extends { labelNotes?: readonly string[] }>(facts: T, notes: readonly string[]): T =>
+  notes.length === 0 ? facts : { ...facts, labelNotes: [...(facts.labelNotes ?? []), ...notes] };
+
+/** Of an id2label that names no outputs, whatever label2id says. */
+const unnamed = (labelProblem: string) => ({
+  labelNames: [],
+  labelProblem,
+  labelNotes: [`${labelProblem}: its names are not taken`],
+});
+
 /** @param modelType for early config.json files that do not tell. */
 export function factsOfConfig(
   json: JsonObject,
@@ -57,7 +73,9 @@ export function factsOfConfig(
     architecture: Array.isArray(architectures) ? String(architectures[0]) : undefined,
     problemType: config.problemType,
     numLabels: config.numLabels,
-    ...labelsOfConfig(json, config.labelNames, file),
+    ...(config.labelProblem === undefined
+      ? withNotes(labelsOfConfig(json, config.labelNames, file), noteOnCount(json, config.labelNames, file))
+      : unnamed(`${file}: ${config.labelProblem}`)),
     positions: maxLengthOf(config),
     head: new Map([...tensors].filter(([name]) => HEAD.test(name)).map(([name, { shape }]) => [name, shape])),
   };

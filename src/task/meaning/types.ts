@@ -68,8 +68,10 @@ export interface BaseFacts {
   labelNames: readonly string[];
   /** The field of config.json that they are from. Default id2label. */
   labelField?: 'id2label' | 'label2id';
-  /** Where id2label and label2id say different things. */
+  /** Where id2label and label2id say different things, or id2label names no outputs. */
   labelNotes?: readonly string[];
+  /** Why the names of id2label are none. */
+  labelProblem?: string | undefined;
   /** By id2label or num_labels. */
   numLabels: number | undefined;
   /** Most tokens of a text that the model has positions for. */

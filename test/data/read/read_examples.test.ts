@@ -74,7 +74,10 @@ describe('bad input', () => {
     ],
     ['no label column', 'a.tsv', 'sentence\tclass\nx\t1\n', /no column for the label.*"sentence", "class"/],
     ['a short row', 'a.tsv', 'sentence\tlabel\nx\t1\nonly text\n', /a.tsv:3: has 1 of at least 2 columns/],
+    ['a tab in a text', 'a.tsv', 'sentence\tlabel\nx\t1\ny\tz\t1\n', /a.tsv:3: has 3 columns, the first line 2/],
     ['commas', 'a.tsv', 'sentence,label\nx,1\n', /names "sentence,label"/],
+    ['CR alone', 'a.tsv', 'sentence\tlabel\rx\t1\r', /a.tsv:1: its lines end in CR alone/],
+    ['CR alone', 'a.csv', 'sentence,label\rx,1\r', /a.csv:1: its lines end in CR alone/],
     ['a NUL byte', 'a.tsv', 'sentence\tlabel\nx\0\t1\n', /a.tsv:2: has a NUL byte/],
     [
       'no UTF-8',
@@ -91,6 +94,12 @@ describe('bad input', () => {
       /a.jsonl:1: has no field "sentence" or "text"; it has review, label/,
     ],
     ['no label field', 'a.jsonl', '{"text": "a"}\n', /a.jsonl:1: has no field "label" or "labels"/],
+    [
+      'labels in fields of two names',
+      'a.jsonl',
+      '{"text": "a", "label": 1}\n{"text": "b", "labels": 0}\n',
+      /a.jsonl:2: has no field "label"; was "labels" meant\?/,
+    ],
     ['text that is a number', 'a.jsonl', '{"text": 5, "label": 1}\n', /field "text" is 5/],
     ['a label that is an object', 'a.jsonl', '{"text": "a", "label": {}}\n', /field "label" is \{\}/],
     ['blank lines alone', 'a.jsonl', '\n\n', /no rows/],

@@ -412,7 +412,12 @@ describe('data sets', () => {
       code: 'FILE_NOT_FOUND',
       message: expect.stringMatching(/was "data\/test\.csv" meant/),
     });
-    for (const url of ['hf://datasets/someone', 'hf://datasets/a/b/../c', 'hf://datasets/a/b@/c']) {
+    for (const url of [
+      'hf://datasets/someone',
+      'hf://datasets/a/b/../c',
+      'hf://datasets/a/b@/c',
+      'hf://datasets/a/b@%zz/c',
+    ]) {
       expect(await failure(readExamples(url))).toMatchObject({ code: 'INVALID_ARGUMENT' });
     }
   });
@@ -425,6 +430,8 @@ describe('names', () => {
     ['hf://FacebookAI/roberta-base@v1', 'FacebookAI/roberta-base'],
     ['hf://roberta-base', 'roberta-base'],
     ['./roberta-base', undefined],
+    ['--help', undefined],
+    ['owner/-', undefined],
     ['/models/roberta-base', undefined],
     ['a/b/c', undefined],
     ['src', undefined],

@@ -258,6 +258,16 @@ describe('labels', () => {
     ]);
   });
 
+  it.each([
+    [['a', 'b', 'b|a'], 'sequence-classification', /^the label "b\|a" is made of other labels/],
+    [['no', 'NaN', 'yes'], 'sequence-classification', /^the label "NaN" \(d\.tsv:3\) is taken for a class/],
+    [['B-PER', 'O', 'PER'], 'token-classification', /^labels such as B-PER mark entities, but "PER" is no such tag/],
+    [['b-per', 'o'], 'token-classification', /^labels such as b-per mark entities, but "b-per" is no such tag/],
+  ] as const)('of the data that may be meant otherwise are told: %j', (names, task, note) => {
+    const { notes } = resolve({ base: base('BertModel'), data: labels(...names), options: { task }, purpose: 'train' });
+    expect(notes).toEqual([expect.stringMatching(note)]);
+  });
+
   it.each<[string, () => unknown, RegExp]>([
     [
       'another spelling',
@@ -399,6 +409,29 @@ describe('names in config.json', () => {
       'base/config.json: id2label names 3 labels (a, b, c), and the model has 2: its names are not taken',
     ]);
     expect(decided({ num_labels: 3 }).outputs.overridden).toMatchObject([{ value: 3, place: 'base/config.json' }]);
+  });
+
+  it('of ids with gaps name no outputs: an error, unless the user or a record names them', () => {
+    const gaps = { id2label: { 0: 'neg', 2: 'pos' }, label2id: { neg: 0, pos: 2 } };
+    const problem = 'base/config.json: field "id2label" has the ids 0, 2; expected 0 to 1 without gaps';
+    expect(() => decided(gaps)).toThrow(`${problem}. Correct the file, or give all names`);
+    const chosen = resolve({ base: facts(gaps), options: { labelNames: ['no', 'yes'] } });
+    expect(chosen.labelNames).toMatchObject({ value: ['no', 'yes'], source: 'option' });
+    // A new head has the names of the data, and it is told that the file's were not taken.
+    const anew = { ...facts(gaps), head: new Map() };
+    const { labelNames, notes } = resolve({ base: anew, data: labels('a', 'b'), purpose: 'train' });
+    expect(labelNames.value).toEqual(['a', 'b']);
+    expect(notes).toContain(`${problem}: its names are not taken`);
+  });
+
+  it('that are blank name no outputs', () => {
+    expect(() => decided({ id2label: { 0: 'a', 1: ' ' } })).toThrow('field "id2label" has no name for the id 1');
+  });
+
+  it('count, whatever num_labels says, which is told', () => {
+    const { outputs, notes } = decided({ id2label: { 0: 'a', 1: 'b' }, num_labels: 5 });
+    expect(outputs.value).toBe(2);
+    expect(notes).toEqual(['base/config.json: num_labels is 5, and id2label names 2 labels; id2label counts']);
   });
 
   it('twice the same is an error that names the file', () => {
