@@ -1,24 +1,31 @@
 /**
  * Runs the package of a platform on that platform, or on what stands in for it here: loads it,
  * trains 20 steps, predicts. What it computes is compared with linux-x64's portable path.
- * Usage: node scripts/test-platform.mjs NAME … [--steps N]
- *   NAME   a platform of lib/platforms.mjs; the darwin ones are read, not run
+ * Usage: node scripts/test-platform.mjs NAME … [--steps N] [--here [--reference FILE]]
+ *   NAME         a platform of lib/platforms.mjs; the darwin ones are read, not run
+ *   --here       this machine is that platform: runs the package by this Node, and reads no binary
+ *   --reference  a result of linux-x64 to compare with; written where that is what runs here
  * Expects packages/ (scripts/packages.mjs); what runs them is lib/run-elsewhere.mjs.
  */
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { checkBinary } from './lib/check-binary.mjs';
 import { PLATFORMS, packageOf } from './lib/platforms.mjs';
 import { runElsewhere } from './lib/run-elsewhere.mjs';
-import { fail, mustRun, root, say } from './lib/shell.mjs';
+import { fail, mustRun, root, run, say } from './lib/shell.mjs';
 import { packagingTools } from './setup-packaging.mjs';
 
 const { values, positionals } = parseArgs({
-  options: { steps: { type: 'string', default: '20' } },
+  options: {
+    steps: { type: 'string', default: '20' },
+    here: { type: 'boolean', default: false },
+    reference: { type: 'string' },
+  },
   allowPositionals: true,
 });
 const unknown = positionals.filter((name) => !(name in PLATFORMS) || PLATFORMS[name].cuda);
+if (values.here && positionals.length > 1) fail('--here is for one platform, that of this machine');
 if (positionals.length === 0 || unknown.length > 0)
   fail(
     `name a platform: ${Object.keys(PLATFORMS)
@@ -28,13 +35,15 @@ if (positionals.length === 0 || unknown.length > 0)
 
 const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 const PORTABLE = { FUSED_LORA_CPU_ISA: 'portable' };
-let reference;
+let reference =
+  values.reference && existsSync(values.reference) ? JSON.parse(readFileSync(values.reference, 'utf8')) : undefined;
 
 for (const name of positionals) {
   const began = Date.now();
   const place = install(name);
-  checkBinary(name, join(place, 'node_modules', packageOf(name), 'fused-lora.node'), packagingTools());
-  if (PLATFORMS[name].os === 'darwin') say(`${name}: read, not run: there is no macOS here`);
+  if (!values.here)
+    checkBinary(name, join(place, 'node_modules', packageOf(name), 'fused-lora.node'), packagingTools());
+  if (PLATFORMS[name].os === 'darwin' && !values.here) say(`${name}: read, not run: there is no macOS here`);
   else check(name, place);
   say(`ok   ${name} (${((Date.now() - began) / 1000).toFixed(1)} s)`);
 }
@@ -68,7 +77,9 @@ function trial(name, place, env) {
   const args = ['trial.cjs', 'model', 'adapter', values.steps, 'result.json'];
   rmSync(join(place, 'adapter'), { recursive: true, force: true });
   rmSync(join(place, 'result.json'), { force: true });
-  const { status, output } = runElsewhere(name, place, args, env);
+  const { status, output } = values.here
+    ? run(process.execPath, args, { quiet: true, cwd: place, env: { ...process.env, ...env } })
+    : runElsewhere(name, place, args, env);
   if (status !== 0 || !existsSync(join(place, 'result.json'))) fail(`${name}: the trial failed:\n${output}`);
   const result = JSON.parse(readFileSync(join(place, 'result.json'), 'utf8'));
   const right = result.predictions.map(([label]) => label).join();
@@ -89,7 +100,11 @@ function check(name, place) {
     if (/\bavx2\b/.test(flags ?? '') && isa === 'portable') fail(`${name}: runs the portable path on a CPU with AVX2`);
   }
   const mine = trial(name, place, PORTABLE);
-  if (name === 'linux-x64') reference = mine;
+  if (name === 'linux-x64') {
+    reference = mine;
+    if (values.reference) writeFileSync(values.reference, JSON.stringify(mine));
+  }
+  if (!reference && values.here) fail(`${name}: --reference FILE, of linux-x64, is needed to compare with`);
   reference ??= trial('linux-x64', install('linux-x64'), PORTABLE);
   if (mine.adapter !== reference.adapter)
     fail(

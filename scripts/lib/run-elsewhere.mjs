@@ -16,6 +16,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { packagingTools } from '../setup-packaging.mjs';
+import { npmPackage } from './npm-package.mjs';
 import { fail, mustRun, root, run, say, which } from './shell.mjs';
 
 const CACHE = join(root, '.cache', 'platform');
@@ -149,16 +150,6 @@ function changeTo([script, ...rest]) {
 
 function onWindows(folder, args, env) {
   needs('wine64', 'wine64');
-  const place = join(CACHE, 'node', 'win32-x64');
-  if (!existsSync(place)) {
-    say('fetching Node for Windows from npm (about 35 MB)');
-    mkdirSync(`${place}.new`, { recursive: true });
-    const [tarball] = JSON.parse(
-      mustRun('npm pack', 'npm', ['pack', '--json', WINDOWS_NODE, '--pack-destination', `${place}.new`]),
-    );
-    mustRun('Unpacking Node', 'tar', ['-xf', join(`${place}.new`, tarball.filename), '-C', `${place}.new`]);
-    renameSync(`${place}.new`, place);
-  }
   const prefix = join(CACHE, 'wine');
   const settings = {
     ...process.env,
@@ -169,6 +160,6 @@ function onWindows(folder, args, env) {
   };
   // Node refuses Windows 7, which wine says it is unless told otherwise.
   if (!existsSync(prefix)) mustRun('Setting up wine', 'wine64', ['winecfg', '-v', 'win10'], { env: settings });
-  const program = join(place, 'package', 'bin', 'node.exe');
+  const program = join(npmPackage(WINDOWS_NODE), 'bin', 'node.exe');
   return run('wine64', [program, ...args], { quiet: true, cwd: folder, env: settings, timeoutMs: 600_000 });
 }
