@@ -3,21 +3,22 @@
  * packages twice, runs each platform's, installs them with every package manager, and tries the
  * bundlers. It publishes nothing; docs/releasing.md says what to type then.
  * Usage: node scripts/release.mjs [--only STEP,…] [--skip STEP,…] [--managers NAME,…] [--nodes N,…]
- *   STEP   tree, tests, packages, platforms, installs, bundlers: the parts below
+ *   STEP   tree, workflow, tests, packages, platforms, installs, bundlers: the parts below
  * Its parts are in scripts/release; what it builds is in packages.mjs.
  */
 import { createHash } from 'node:crypto';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { PLATFORMS } from './lib/platforms.mjs';
-import { fail, mustRun, root, run, say } from './lib/shell.mjs';
+import { fail, mustRun, root, run, say, which } from './lib/shell.mjs';
 import { tryInstalls } from './release/installs.mjs';
+import { makeAdapter } from './release/program.mjs';
 import { startRegistry, tarballs } from './release/registry.mjs';
 
-const STEPS = { tree, tests, packages, platforms, installs, bundlers };
+const ACTIONLINT = 'github.com/rhysd/actionlint/cmd/actionlint@v1.7.12';
+const STEPS = { tree, workflow, tests, packages, platforms, installs, bundlers };
 const { values } = parseArgs({
   options: {
     only: { type: 'string' },
@@ -84,7 +85,7 @@ function platforms() {
 
 async function installs() {
   const place = mkdtempSync(join(tmpdir(), 'fused-lora-release-'));
-  const { adapter, expected } = await makeAdapter(place);
+  const { adapter, expected } = await makeAdapter(join(place, 'adapter'));
   const registry = await startRegistry(tarballs(version));
   try {
     await tryInstalls({
@@ -101,24 +102,11 @@ async function installs() {
   }
 }
 
-/** A small adapter of the tiny model, and what a project that has both must print. */
-async function makeAdapter(place) {
-  if (!existsSync(join(root, 'dist', 'index.js')) && run(process.execPath, ['scripts/build-ts.mjs']).status !== 0)
-    fail('Compiling src failed, see above.');
-  const { classify, fineTune } = createRequire(import.meta.url)('../dist/index.js');
-  const adapter = join(place, 'adapter');
-  const { textModel } = await fineTune({
-    model: join(root, 'assets/tiny-roberta'),
-    train: ['positive', 'negative'].map((label) => ({ text: `a ${label} film`, label })),
-    outputDir: adapter,
-    method: 'lora',
-    lora: { r: 2, loraAlpha: 4, targetModules: ['query', 'value'] },
-    maxSteps: 2,
-    precision: 'fp32',
-  });
-  const [{ label, scores }] = await classify(textModel, ['a warm and funny film']);
-  textModel.model.dispose();
-  return { adapter, expected: JSON.stringify({ product: 6, label, scores }) };
+/** Of .github/workflows, by actionlint, where Go is. */
+function workflow() {
+  if (!which('go')) return say('skip the workflow: actionlint needs go');
+  const file = '.github/workflows/release.yml';
+  mustRun('actionlint', 'go', ['run', ACTIONLINT, file], { env: { ...process.env, GOFLAGS: '-mod=mod' } });
 }
 
 function bundlers() {

@@ -11,9 +11,10 @@ import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } fr
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { checkBinary } from './lib/check-binary.mjs';
+import { installPackages } from './lib/install-packages.mjs';
 import { PLATFORMS, packageOf } from './lib/platforms.mjs';
 import { runElsewhere } from './lib/run-elsewhere.mjs';
-import { fail, mustRun, root, run, say } from './lib/shell.mjs';
+import { fail, root, run, say } from './lib/shell.mjs';
 import { packagingTools } from './setup-packaging.mjs';
 
 const { values, positionals } = parseArgs({
@@ -33,7 +34,6 @@ if (positionals.length === 0 || unknown.length > 0)
       .join(', ')}`,
   );
 
-const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 const PORTABLE = { FUSED_LORA_CPU_ISA: 'portable' };
 let reference =
   values.reference && existsSync(values.reference) ? JSON.parse(readFileSync(values.reference, 'utf8')) : undefined;
@@ -48,29 +48,15 @@ for (const name of positionals) {
   say(`ok   ${name} (${((Date.now() - began) / 1000).toFixed(1)} s)`);
 }
 
-/** A folder with the two packages and their dependencies, as npm would lay them out. */
+/** A folder with the packages, the trial and its model. */
 function install(name) {
   const place = join(root, '.cache', 'platform', 'work', name);
   rmSync(place, { recursive: true, force: true });
-  const modules = join(place, 'node_modules');
-  mkdirSync(modules, { recursive: true });
-  const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')).packages;
-  for (const [path, entry] of Object.entries(lock)) {
-    if (path === '' || entry.dev || !existsSync(join(root, path))) continue;
-    cpSync(join(root, path), join(place, path), { recursive: true, dereference: true });
-  }
-  unpack(`fused-lora-${version}.tgz`, join(modules, 'fused-lora'));
-  unpack(`fused-lora-${name}-${version}.tgz`, join(modules, packageOf(name)));
+  mkdirSync(place, { recursive: true });
+  installPackages(place, name);
   cpSync(join(root, 'scripts/platform/trial.cjs'), join(place, 'trial.cjs'));
   cpSync(join(root, 'assets/tiny-roberta'), join(place, 'model'), { recursive: true });
   return place;
-}
-
-function unpack(file, to) {
-  const tarball = join(root, 'packages', file);
-  if (!existsSync(tarball)) fail(`packages/${file} is not there. Run: npm run packages`);
-  mkdirSync(to, { recursive: true });
-  mustRun('Unpacking', 'tar', ['-xzf', tarball, '-C', to, '--strip-components=1']);
 }
 
 function trial(name, place, env) {

@@ -8,33 +8,12 @@ import { cpSync, existsSync, lstatSync, mkdirSync, readdirSync, rmSync, symlinkS
 import { join } from 'node:path';
 import { fail, root, runBeside, say } from '../lib/shell.mjs';
 import { MANAGERS, NODES, nodeProgram } from './managers.mjs';
+import { PROGRAMS } from './program.mjs';
 
 const WORK = join(root, '.cache', 'release', 'work');
 /** What an install by npm may take to the first prediction, and what node_modules may weigh. */
 const SECONDS = 10;
 const MEGABYTES = 20;
-
-const BODY = `
-async function main() {
-  const x = { data: Float32Array.of(2), shape: [1, 1] };
-  const { y } = await linear({ x, weight: { data: Float32Array.of(3), shape: [1, 1] } });
-  const opened = await openTextModel('adapter', { baseModel: 'model' });
-  const [{ label, scores }] = await classify(opened, ['a warm and funny film']);
-  opened.model.dispose();
-  console.log(JSON.stringify({ product: y.data[0], label, scores }));
-}
-main().catch((error) => {
-  console.log(error.code, error.message);
-  process.exitCode = 1;
-});
-`;
-const PROGRAMS = {
-  'program.cjs':
-    `const { classify, openTextModel } = require('fused-lora');\n` +
-    `const { linear } = require('fused-lora/kernels');\n${BODY}`,
-  'program.mjs':
-    `import { classify, openTextModel } from 'fused-lora';\n` + `import { linear } from 'fused-lora/kernels';\n${BODY}`,
-};
 
 /** Bytes of all files below a folder, and how much of a disk of 4 KiB blocks they take. */
 function weigh(folder) {
