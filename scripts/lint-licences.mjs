@@ -1,6 +1,7 @@
 /**
  * Holds the licences of what the package installs at a user's place to a list: package-lock.json's
- * entries that are for production, and what goes into dist/vendor (lib/vendored.mjs). It looks at no file of node_modules and asks no registry.
+ * entries that are for production, and what goes into dist/vendor (lib/vendored.mjs). It looks at
+ * no file of node_modules and asks no registry.
  * Usage: node scripts/lint-licences.mjs [LOCK FILE]
  * Why each dependency is there: docs/decisions.md, "Dependencies".
  */
