@@ -3,13 +3,15 @@
  * packages twice, runs each platform's, installs them with every package manager, and tries the
  * bundlers. It publishes nothing; docs/releasing.md says what to type then.
  * Usage: node scripts/release.mjs [--only STEP,…] [--skip STEP,…] [--managers NAME,…] [--nodes N,…]
- *   STEP   tree, workflow, tests, packages, platforms, installs, bundlers: the parts below
+ *          [--packages FOLDER]
+ *   STEP        tree, workflow, tests, packages, platforms, installs, bundlers: the parts below
+ *   --packages  folder of the tarballs that installs takes; default: packages
  * Its parts are in scripts/release; what it builds is in packages.mjs.
  */
 import { createHash } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { PLATFORMS } from './lib/platforms.mjs';
 import { fail, mustRun, root, run, say, which } from './lib/shell.mjs';
@@ -25,6 +27,7 @@ const { values } = parseArgs({
     skip: { type: 'string' },
     managers: { type: 'string' },
     nodes: { type: 'string' },
+    packages: { type: 'string', default: join(root, 'packages') },
   },
 });
 const list = (text) => text?.split(',');
@@ -71,7 +74,10 @@ function packages() {
     say(`packages, ${what}`);
     if (what === 'built again') rmSync(join(root, 'build-packages'), { recursive: true, force: true });
     if (run(process.execPath, ['scripts/packages.mjs']).status !== 0) fail('the packages failed, see above');
-    return tarballs(version).map((file) => [file, createHash('sha256').update(readFileSync(file)).digest('hex')]);
+    return tarballs(version, resolve(values.packages)).map((file) => [
+      file,
+      createHash('sha256').update(readFileSync(file)).digest('hex'),
+    ]);
   });
   const differ = sums[0].filter(([, sum], i) => sum !== sums[1][i][1]).map(([file]) => file);
   if (differ.length > 0) fail(`built twice, and not the same bytes: ${differ.join(', ')}`);
@@ -86,7 +92,7 @@ function platforms() {
 async function installs() {
   const place = mkdtempSync(join(tmpdir(), 'fused-lora-release-'));
   const { adapter, expected } = await makeAdapter(join(place, 'adapter'));
-  const registry = await startRegistry(tarballs(version));
+  const registry = await startRegistry(tarballs(version, resolve(values.packages)));
   try {
     await tryInstalls({
       registry,

@@ -17,7 +17,7 @@ export async function tryIt({ place, platform }) {
     createRequire(join(place, 'package.json')).resolve('@electron/asar')
   );
   const archive = join(place, '..', 'electron-app', 'app.asar');
-  await createPackageWithOptions(place, archive, { unpack: '**/*.node' });
+  await createPackageWithOptions(place, archive, { unpack: '*.node' });
   const addon = join('node_modules', '@fused-lora', platform, 'fused-lora.node');
   const outside = listPackage(archive, { isPack: false }).filter((file) => statFile(archive, file.slice(1)).unpacked);
   if (!outside.includes(`/${addon}`)) fail(`electron: ${addon} is not among what is unpacked: ${outside.join(', ')}`);

@@ -50,7 +50,7 @@ async function attempt(what, [command, ...args], options) {
 }
 
 function must({ status, output, what }) {
-  if (status !== 0) fail(`${what} failed:\n${output}`);
+  if (status !== 0) throw new Error(`${what} failed:\n${output}`);
   return output.trim();
 }
 
@@ -78,7 +78,7 @@ async function tryOne(manager, line, { version, registry, adapter, expected }) {
     attempt(`${title}: ${starter.join(' ')}`, starter, options);
   const check = async (file, starter) => {
     const printed = must(await run(file, starter));
-    if (printed !== expected) fail(`${title}: ${file} prints\n${printed}\nand not\n${expected}`);
+    if (printed !== expected) throw new Error(`${title}: ${file} prints\n${printed}\nand not\n${expected}`);
   };
   const install = (how, more = {}) =>
     attempt(`${title}: installing`, tool.install(node, { cache, ...how }), { cwd: project, env: { ...env, ...more } });
@@ -101,7 +101,7 @@ async function tryOne(manager, line, { version, registry, adapter, expected }) {
     must(await install({ omit: true }));
     const { status, output } = await run('program.cjs');
     if (status === 0 || !/ADDON_NOT_FOUND .*--omit=optional/.test(output))
-      fail(`${title}: without optional packages, and it says:\n${output}`);
+      throw new Error(`${title}: without optional packages, and it says:\n${output}`);
   }
   return {
     title,
@@ -121,17 +121,32 @@ async function tryOne(manager, line, { version, registry, adapter, expected }) {
  */
 export async function tryInstalls({ registry, managers = Object.keys(MANAGERS), lines = Object.keys(NODES), ...more }) {
   const tried = [];
+  const wrong = [];
+  // Every one of them, whatever the others do.
+  const note = async (work) => {
+    try {
+      return await work();
+    } catch (error) {
+      wrong.push(error.message);
+      say(`FAIL ${error.message}`);
+    }
+  };
   for (const line of lines)
-    for (const manager of managers) tried.push(await tryOne(manager, line, { ...more, registry: registry.url }));
+    for (const manager of managers) {
+      const one = await note(() => tryOne(manager, line, { ...more, registry: registry.url }));
+      if (one) tried.push(one);
+    }
   await registry.close();
-  for (const { title, offline } of tried) {
-    await offline();
-    say(`${title}: offline too`);
-  }
+  for (const { title, offline } of tried)
+    await note(async () => {
+      await offline();
+      say(`${title}: offline too`);
+    });
   const npm = tried.filter(({ title }) => title.startsWith('npm@')).map(({ figures }) => figures);
   for (const [name, figure, most] of npm.flatMap(({ seconds, bytes }) => [
     ['seconds to the first prediction', seconds, SECONDS],
     ['MB installed', bytes / 1e6, MEGABYTES],
   ]))
-    if (figure > most) fail(`npm: ${figure.toFixed(1)} ${name}, more than ${most}`);
+    if (figure > most) wrong.push(`npm: ${figure.toFixed(1)} ${name}, more than ${most}`);
+  if (wrong.length > 0) fail(`${wrong.length} of the installs failed:\n${wrong.join('\n')}`);
 }

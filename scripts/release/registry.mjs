@@ -9,19 +9,19 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { PLATFORMS } from '../lib/platforms.mjs';
 import { fail, mustRun, root, say } from '../lib/shell.mjs';
+import { nodeProgram } from './managers.mjs';
 
-const VERDACCIO = 'verdaccio@6.2.4';
+const VERDACCIO = 'verdaccio@6.10.4';
 const CACHE = join(root, '.cache', 'release');
 /** Nobody is asked who he is; npm publishes only with some token. */
 const TOKEN = 'nobody';
 
 /** The tarballs of a release, platforms first; ends where one is missing. */
-export function tarballs(version, { without = [] } = {}) {
-  const folder = join(root, 'packages');
+export function tarballs(version, folder) {
   const names = Object.keys(PLATFORMS).map((name) => `fused-lora-${name}-${version}.tgz`);
-  const wanted = [...names, `fused-lora-${version}.tgz`].filter((name) => !without.includes(name));
+  const wanted = [...names, `fused-lora-${version}.tgz`];
   const missing = wanted.filter((name) => !existsSync(join(folder, name)));
-  if (missing.length > 0) fail(`packages/ lacks ${missing.join(', ')}. Run: npm run packages`);
+  if (missing.length > 0) fail(`${folder} lacks ${missing.join(', ')}. Run: npm run packages`);
   return wanted.map((name) => join(folder, name));
 }
 
@@ -42,7 +42,9 @@ function install() {
   if (existsSync(program)) return program;
   say(`installing ${VERDACCIO} from npm into .cache/release`);
   mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, 'package.json'), '{ "private": true }\n');
+  // Asked for by a tag, `cjs`, which mirrors of npm's registry may lack: its last version of that form.
+  const overrides = { 'node-fetch': '2.7.0' };
+  writeFileSync(join(folder, 'package.json'), JSON.stringify({ private: true, overrides }));
   const args = ['install', VERDACCIO, '--ignore-scripts', '--no-audit', '--no-fund', '--no-save'];
   mustRun(`Installing ${VERDACCIO}`, 'npm', args, { cwd: folder });
   return program;
@@ -76,7 +78,8 @@ export async function startRegistry(files) {
   writeFileSync(configFile, JSON.stringify(config, null, 2));
   const port = await freePort();
   const url = `http://127.0.0.1:${port}/`;
-  const child = spawn(process.execPath, [program, '--config', configFile, '--listen', `127.0.0.1:${port}`], {
+  // It wants a newer Node than this package does.
+  const child = spawn(nodeProgram(24), [program, '--config', configFile, '--listen', `127.0.0.1:${port}`], {
     cwd: CACHE,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
