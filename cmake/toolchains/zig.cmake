@@ -9,8 +9,9 @@ if(NOT FUSED_LORA_ZIG)
 endif()
 
 set(CMAKE_CXX_COMPILER "${FUSED_LORA_ZIG}" c++ -target ${FUSED_LORA_ZIG_TARGET})
-# What CMake would find out by building programs, for each of which zig builds its C++ library first:
-# minutes, and in a mode that nothing here uses. scripts/packaging-wheels.txt pins the version.
+# What CMake would find out by building programs, for each of which zig builds its C++ library
+# first: minutes, and in a mode that nothing here uses. The version is that of
+# scripts/packaging-wheels.txt.
 set(CMAKE_CXX_COMPILER_ID_RUN TRUE)
 set(CMAKE_CXX_COMPILER_FORCED TRUE)
 set(CMAKE_CXX_COMPILER_ID Clang)

@@ -42,7 +42,7 @@ function install() {
   if (existsSync(program)) return program;
   say(`installing ${VERDACCIO} from npm into .cache/release`);
   mkdirSync(folder, { recursive: true });
-  // Asked for by a tag, `cjs`, which mirrors of npm's registry may lack: its last version of that form.
+  // Asked for by the tag `cjs`, which mirrors of npm's registry may lack: the last of that form.
   const overrides = { 'node-fetch': '2.7.0' };
   writeFileSync(join(folder, 'package.json'), JSON.stringify({ private: true, overrides }));
   const args = ['install', VERDACCIO, '--ignore-scripts', '--no-audit', '--no-fund', '--no-save'];
