@@ -51,9 +51,9 @@ function pnpm(line) {
   if (spec) chmodSync(cli, 0o755);
   return {
     title,
-    setUp: () => {},
-    env: (registry, cache) => ({
-      npm_config_registry: registry,
+    // From no variable: its newest reads files alone.
+    setUp: (folder, registry) => writeFileSync(join(folder, '.npmrc'), `registry=${registry}\n`),
+    env: (_, cache) => ({
       XDG_DATA_HOME: join(cache, 'data'),
       XDG_CACHE_HOME: join(cache, 'cache'),
       XDG_STATE_HOME: join(cache, 'state'),
