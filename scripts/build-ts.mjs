@@ -7,6 +7,7 @@
 import { chmodSync, cpSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { fail, mustRun, root } from './lib/shell.mjs';
+import { vendor } from './lib/vendored.mjs';
 
 const staging = join(root, '.cache', 'dist');
 const dist = join(root, 'dist');
@@ -20,6 +21,8 @@ mustRun('Compiling src', process.execPath, [tsc, '-p', 'tsconfig.build.json', '-
 cpSync(join(root, 'src', 'report', 'assets'), join(staging, 'report', 'assets'), { recursive: true });
 // The page of the server.
 cpSync(join(root, 'src', 'serve', 'page'), join(staging, 'serve', 'page'), { recursive: true });
+
+vendor(staging);
 
 for (const entry of ['index', 'kernels', 'serve/index']) {
   if (!existsSync(join(staging, `${entry}.js`))) continue;

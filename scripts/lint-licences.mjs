@@ -1,12 +1,14 @@
 /**
  * Holds the licences of what the package installs at a user's place to a list: package-lock.json's
- * entries that are for production. It looks at no file of node_modules and asks no registry.
+ * entries that are for production, and what goes into dist/vendor (lib/vendored.mjs). It looks at
+ * no file of node_modules and asks no registry.
  * Usage: node scripts/lint-licences.mjs [LOCK FILE]
  * Why each dependency is there: docs/decisions.md, "Dependencies".
  */
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fail, root } from './lib/shell.mjs';
+import { VENDORED } from './lib/vendored.mjs';
 
 /** SPDX ids that ask for no more than their text to be kept. */
 const ALLOWED = new Set(['MIT', 'ISC', 'BSD-2-Clause', 'BSD-3-Clause', 'Apache-2.0', 'BlueOak-1.0.0', '0BSD']);
@@ -45,7 +47,12 @@ function allows(expression) {
 
 const file = process.argv[2] ? resolve(process.argv[2]) : join(root, 'package-lock.json');
 const { packages } = JSON.parse(readFileSync(file, 'utf8'));
-const installed = Object.entries(packages).filter(([path, entry]) => path !== '' && !entry.dev);
+const vendored = new Set(Object.keys(VENDORED));
+for (const name of vendored)
+  for (const needed of Object.keys(packages[`node_modules/${name}`]?.dependencies ?? {})) vendored.add(needed);
+const installed = Object.entries(packages).filter(
+  ([path, entry]) => path !== '' && (!entry.dev || vendored.has(path.replace(/^.*node_modules\//, ''))),
+);
 const wrong = installed
   .filter(([, { license }]) => typeof license !== 'string' || !allows(license))
   .map(([path, { license }]) => `  ${path.replace(/^.*node_modules\//, '')}: ${license ?? 'no licence'}`);

@@ -78,6 +78,28 @@ function emulatedTests(name, args, env) {
   jobs.push(() => nativeTests(name, 'build/fused_lora_emulated_test', args, env));
 }
 
+/**
+ * Packages as zig builds them, for the platforms that FUSED_LORA_TEST_PLATFORMS names, and three
+ * steps on each. Not without being asked: zig builds its C++ library for each platform first.
+ */
+async function platforms() {
+  const names = (process.env.FUSED_LORA_TEST_PLATFORMS ?? '').split(/[\s,]+/).filter((name) => name !== '');
+  if (names.length === 0) {
+    say('skip packages by platform: FUSED_LORA_TEST_PLATFORMS names none (linux-x64 linuxmusl-x64 linux-arm64)');
+    return;
+  }
+  for (const [what, ...args] of [
+    ['building packages', 'scripts/packages.mjs', 'main', ...new Set(['linux-x64', ...names])],
+    ...names.map((name) => [`package ${name}`, 'scripts/test-platform.mjs', name, '--steps', '3']),
+  ]) {
+    const startedAt = Date.now();
+    const { status, output } = await runBeside(process.execPath, args, { timeoutMs: 20 * minute });
+    if (status !== 0) process.stdout.write(`${output}\n`);
+    count(what, status === 0 ? 1 : 0, status === 0 ? 0 : 1, startedAt);
+    if (status !== 0) return;
+  }
+}
+
 /** `import` and `require` of the built package must give the same names and the same objects. */
 function entryPoints() {
   for (const entry of ['index', 'kernels', 'serve/index']) {
@@ -177,6 +199,7 @@ for (const isa of isas.slice(0, -1))
       FUSED_LORA_CPU_ISA: isa,
     },
   );
+await platforms();
 jest();
 
 process.stdout.write(`${total.passed} passed, ${total.failed} failed\n`, () => {

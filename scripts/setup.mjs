@@ -75,7 +75,14 @@ function buildAddon() {
 }
 
 function buildDist() {
-  const inputs = ['src', 'tsconfig.json', 'tsconfig.build.json', 'scripts/build-ts.mjs', 'package-lock.json'];
+  const inputs = [
+    'src',
+    'tsconfig.json',
+    'tsconfig.build.json',
+    'scripts/build-ts.mjs',
+    'scripts/lib/vendored.mjs',
+    'package-lock.json',
+  ];
   const hash = contentHash(inputs);
   if (isFresh('.cache/stamp-dist.json', hash, ['dist'])) return;
   say('compiling TypeScript to dist');

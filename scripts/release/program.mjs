@@ -1,0 +1,62 @@
+/**
+ * The program that shows that an installed or bundled fused-lora works: a kernel and a prediction,
+ * by require and by import; and the adapter that it predicts with. Used by installs.mjs and
+ * scripts/try-bundlers.mjs; what platforms are tried with is scripts/platform/trial.cjs.
+ */
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { fail, root, run } from '../lib/shell.mjs';
+
+/** An async function `predict` without its imports; folders are below the current one. */
+export const PREDICT = `
+async function predict() {
+  const x = { data: Float32Array.of(2), shape: [1, 1] };
+  const { y } = await linear({ x, weight: { data: Float32Array.of(3), shape: [1, 1] } });
+  const opened = await openTextModel('adapter', { baseModel: 'model' });
+  const [{ label, scores }] = await classify(opened, ['a warm and funny film']);
+  opened.model.dispose();
+  return JSON.stringify({ product: y.data[0], label, scores });
+}
+`;
+const MAIN = `${PREDICT}
+predict().then(console.log, (error) => {
+  console.log(error.code, error.message);
+  process.exitCode = 1;
+});
+`;
+export const IMPORTS = `
+import { classify, openTextModel } from 'fused-lora';
+import { linear } from 'fused-lora/kernels';
+`;
+/** name → text */
+export const PROGRAMS = {
+  'program.cjs': `
+const { classify, openTextModel } = require('fused-lora');
+const { linear } = require('fused-lora/kernels');
+${MAIN}`,
+  'program.mjs': IMPORTS + MAIN,
+};
+
+/**
+ * Trains an adapter of the tiny model for two steps.
+ * @returns its folder, and what the program must print that has both
+ */
+export async function makeAdapter(folder) {
+  if (!existsSync(join(root, 'dist', 'index.js')) && run(process.execPath, ['scripts/build-ts.mjs']).status !== 0)
+    fail('Compiling src failed, see above.');
+  const { classify, fineTune } = createRequire(import.meta.url)('../../dist/index.js');
+  const { textModel } = await fineTune({
+    model: join(root, 'assets/tiny-roberta'),
+    train: ['positive', 'negative'].map((label) => ({ text: `a ${label} film`, label })),
+    outputDir: folder,
+    overwrite: true,
+    method: 'lora',
+    lora: { r: 2, loraAlpha: 4, targetModules: ['query', 'value'] },
+    maxSteps: 2,
+    precision: 'fp32',
+  });
+  const [{ label, scores }] = await classify(textModel, ['a warm and funny film']);
+  textModel.model.dispose();
+  return { adapter: folder, expected: JSON.stringify({ product: 6, label, scores }) };
+}
