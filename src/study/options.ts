@@ -11,6 +11,7 @@ import type { FineTuneOptions } from '../task/fine_tune';
 import { FINE_TUNE_KEYS } from '../task/options/option_table';
 import type { AshaOptions } from './search/asha';
 import { SAMPLERS, type SamplerName } from './search/sampler';
+import { SPACE_PRESETS } from './space/presets';
 import { readSpace } from './space/read_space';
 import type { Space } from './space/space';
 import { type Arm, armsOf } from './trial_options';
@@ -98,6 +99,8 @@ export const DEFAULT_DEV_SPLIT = 0.2;
 export interface ResolvedStudy {
   outputDir: string;
   arms: Arm[];
+  /** Whether the space is one of ours by name, which has to suit any model. */
+  ofPreset: boolean;
   trials: number;
   repeats: number;
   sampler: SamplerName;
@@ -182,6 +185,7 @@ export function resolveStudy(given: TuneOptions): ResolvedStudy {
   }
   return {
     outputDir,
+    ofPreset: typeof space === 'string' && Object.hasOwn(SPACE_PRESETS, space),
     arms: armsOf(typeof space === 'string' ? readSpace(space) : space, baselines),
     trials,
     repeats,

@@ -18,6 +18,7 @@ import { resolveFineTune } from '../task/options/resolve_fine_tune';
 import { type Claim, Claims } from './claims';
 import { Journal } from './journal/journal_file';
 import { shownParams, studyRecord } from './journal/records';
+import { withFrozenLayers } from './layers';
 import { identityOf, mainMetric, type ResolvedStudy, resolveStudy, type TuneOptions } from './options';
 import { isOver, type Phase, phasesOf, SEARCH } from './phases';
 import { resultsOf, type StudyResults } from './results';
@@ -46,9 +47,10 @@ export const STUDY_FILES = {
  * `fineTune` throws for options, data and model.
  */
 export async function tune(options: TuneOptions): Promise<StudyResults> {
-  const study = resolveStudy(options);
-  const { outputDir, onNotice } = study;
+  const resolved = resolveStudy(options);
+  const { outputDir, onNotice } = resolved;
   refuseModelFolder(outputDir);
+  const study = { ...resolved, arms: await withFrozenLayers(resolved) };
   const data = await loadStudyData(study);
   const metric = study.common.metricForBest ?? mainMetric(data.task);
   const maximize = study.common.greaterIsBetter ?? !/(^|[a-z])(loss|mse)$/i.test(metric);

@@ -19,6 +19,9 @@ import { measure } from '../metrics/measure';
 import { saveModel } from '../models';
 import { type LossOptions, trace } from '../nn';
 import { RunLog } from '../report/run_log';
+import { writeSubspace } from '../subspace/files';
+import { Subspace } from '../subspace/subspace';
+import { subspaceProgram } from '../subspace/subspace_program';
 import { listCheckpoints } from '../train/checkpoint';
 import { Evaluator } from '../train/evaluate';
 import type { RunEvent } from '../train/events';
@@ -29,7 +32,7 @@ import type { Seat } from '../train/shared_steps';
 import { Trainer, type TrainResult } from '../train/trainer';
 import { describeMeaning, type Found, type MeaningFigures, meaningFigures } from './meaning/describe';
 import { writeRecord, writeTokenizer } from './meaning/record';
-import { applyMethod, kindOf, nameOfMethod } from './method';
+import { applyMethod, kindOf, nameOfMethod, subspaceOf } from './method';
 import { checkOutputDir } from './options/check_options';
 import type { FineTuneOptions, LossChoice } from './options/fine_tune_options';
 import { type ResolvedFineTune, resolveFineTune } from './options/resolve_fine_tune';
@@ -101,7 +104,12 @@ export async function runFineTune(options: FineTuneOptions, place?: PlaceTogethe
     onNotice(`target modules: no Linear module is called "${name}" (targetModules, --target-modules)`);
   }
   using _base = place?.base.share(model);
-  const { total, learnable } = parameterTable(model);
+  const inSubspace = subspaceOf(method, seed);
+  const subspace = inSubspace && new Subspace(model, inSubspace);
+  // Its weights are its own, and no step of it can be another run's.
+  if (subspace) place?.seat.leave();
+  const { total, learnable: trainable } = parameterTable(model);
+  const learnable = inSubspace?.dimension ?? trainable;
   const { shuffleWindow } = run.data;
   const { source: train, cut } = await log.timed('encoding', () =>
     sourceOfTraining(data, textModel, { ...sizes, seed, shuffleWindow }, signal),
@@ -140,11 +148,12 @@ export async function runFineTune(options: FineTuneOptions, place?: PlaceTogethe
     ],
     ...(evaluation && { evaluate: () => evaluateDev() }),
   };
-  using trainer = new Trainer(trainerOptions, place?.seat.makeProgram);
+  using trainer = new Trainer(trainerOptions, subspace ? subspaceProgram(subspace) : place?.seat.makeProgram);
   using evaluator = evaluation && new Evaluator({ trace: (o) => trace(model, o), backend, precision });
   let last: Evaluation | undefined;
   const evaluateDev = () =>
     log.timed('evaluation', async () => {
+      await subspace?.materialize(backend);
       last = await evaluator!.run(evaluation!, signal);
       return measure(model, last, dev!);
     });
@@ -170,7 +179,8 @@ export async function runFineTune(options: FineTuneOptions, place?: PlaceTogethe
     const stale =
       training.metrics === undefined || (training.bestStep !== null && training.bestStep !== training.steps);
     const metrics = evaluation ? (stale ? await evaluateDev() : training.metrics) : undefined;
-    const output = await log.timed('saving', () => save(textModel, kind, outputDir, precision));
+    await subspace?.materialize(backend);
+    const output = await log.timed('saving', () => save(textModel, kind, outputDir, { precision, subspace, seed }));
     if (last) log.errors(training.bestStep ?? training.steps, analyzeErrors(model, last, dev!, data.dev!));
     const reportFile = log.end({ ...(metrics && { metrics }), output, training: { ...training } });
     return {
@@ -236,15 +246,26 @@ function lossOptionsOf({ labelSmoothing, classWeights }: LossChoice): LossOption
   };
 }
 
-function save(textModel: TextModel, kind: 'adapter' | 'model', dir: string, precision: Precision) {
+function save(
+  textModel: TextModel,
+  kind: 'adapter' | 'model',
+  dir: string,
+  { precision, subspace, seed }: { precision: Precision; subspace: Subspace | undefined; seed: number },
+) {
   const { model, baseModelName, baseModelRevision } = textModel;
   // The tokenizer that it was trained with: the base may have another one, or come to have one.
   const extra = (folder: string) => {
     writeRecord(folder, textModel, precision);
-    writeTokenizer(folder, textModel);
+    // A point of some kilobytes takes the base's with it where it has to alone.
+    if (!subspace || textModel.tokenizerDir !== textModel.baseModel) writeTokenizer(folder, textModel);
   };
   const file = kind === 'adapter' ? 'adapter_model.safetensors' : 'model.safetensors';
-  if (kind === 'adapter') saveAdapter(model, dir, { baseModel: baseModelName, revision: baseModelRevision, extra });
+  if (subspace) {
+    const { initialized } = textModel.report;
+    const head = { numLabels: model.numLabels, initialized, modelSeed: seed };
+    writeSubspace(dir, subspace, { name: baseModelName, revision: baseModelRevision, ...head }, extra);
+  } else if (kind === 'adapter')
+    saveAdapter(model, dir, { baseModel: baseModelName, revision: baseModelRevision, extra });
   else saveModel(model, dir, { extra });
   const bytes = fs.statSync(path.join(dir, file), { throwIfNoEntry: false })?.size ?? 0;
   return { kind, folder: dir, bytes };
