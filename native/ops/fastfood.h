@@ -6,7 +6,8 @@
 //     B   signs on the diagonal        H    H_ij = (-1)^popcount(i & j), not normalized
 //     Pi  a permutation                G    independent standard normal numbers on the diagonal
 //   row i of V is row i % n of block `block` + i / n; z is 0 from D to n. Columns of all rows of a
-//   theta of N values have norms of about sqrt(N n), which `scale` is for.
+//   theta of N values have norms of about sqrt(N n), which `scale` is for. base and y are one row of
+//   values after the other.
 //   gain = gains[attribute gain], or 1 without gains: SAID's factor of a layer.
 //
 // fastfoodBackward: dz += gain t, dgains[gain] += t . z, where t = scale V^T dy.
@@ -149,7 +150,7 @@ struct FastfoodMap {
 };
 
 struct FastfoodOp {
-  static constexpr Signature signature{"z [D], base [N], gains? [m]", "y [N]", "seed, block = 0, scale = 1, gain = 0"};
+  static constexpr Signature signature{"z [D], base [R, N], gains? [m]", "y [R, N]", "seed, block = 0, scale = 1, gain = 0"};
   Tensor z, base, gains, y;
   FastfoodMap map;
 
@@ -161,7 +162,7 @@ struct FastfoodOp {
 };
 
 struct FastfoodBackwardOp {
-  static constexpr Signature signature{"dy [N], z [D], gains? [m]", "dz? [D] acc, dgains? [m] acc",
+  static constexpr Signature signature{"dy [R, N], z [D], gains? [m]", "dz? [D] acc, dgains? [m] acc",
                                        "seed, block = 0, scale = 1, gain = 0"};
   Tensor dy, z, gains, dz, dgains;
   FastfoodMap map;

@@ -17,6 +17,8 @@ struct Shape {
   /// 0: without gains.
   int64_t gains = 0;
   double block = 0;
+  /// Rows of base and y, which are the same values whatever their shape.
+  int64_t high = 1;
 };
 
 Case started(OpKind op, const Shape& s) {
@@ -32,16 +34,18 @@ Case started(OpKind op, const Shape& s) {
 
 Case forwardCase(Random& random, const Shape& s) {
   Case c = started(OpKind::fastfood, s);
-  c.input("z", {s.dimension}, random.normals(s.dimension)).input("base", {s.rows}, random.normals(s.rows));
+  c.input("z", {s.dimension}, random.normals(s.dimension));
+  c.input("base", {s.high, s.rows / s.high}, random.normals(s.rows));
   s.gains > 0 ? c.input("gains", {s.gains}, random.normals(s.gains)) : c.absent("gains");
-  return c.output("y", {s.rows}, 1);
+  return c.output("y", {s.high, s.rows / s.high}, 1);
 }
 
 /// Bits of `without`: 1: no dz, 2: no dgains.
 Case backwardCase(Random& random, const Shape& s, unsigned without = 0) {
   Case c = started(OpKind::fastfoodBackward, s);
   const double size = std::sqrt(static_cast<double>(s.rows));
-  c.input("dy", {s.rows}, random.normals(s.rows)).input("z", {s.dimension}, random.normals(s.dimension));
+  c.input("dy", {s.high, s.rows / s.high}, random.normals(s.rows));
+  c.input("z", {s.dimension}, random.normals(s.dimension));
   s.gains > 0 ? c.input("gains", {s.gains}, random.normals(s.gains)) : c.absent("gains");
   without & 1 ? c.absentOutput("dz") : c.accumulated("dz", {s.dimension}, random.normals(s.dimension));
   if (s.gains == 0 || without & 2) return c.absentOutput("dgains");
@@ -75,7 +79,7 @@ void values() {
   const double u[2] = {g[0] * t[block.source(0)], g[1] * t[block.source(1)]};
   Case c(OpKind::fastfood, "");
   c.attributes.set("seed", 7).set("block", 3).set("scale", 0.5).set("gain", 1);
-  c.input("z", {2}, {2, -5}).input("base", {2}, {10, 20}).input("gains", {2}, {9, 4}).output("y", {2});
+  c.input("z", {2}, {2, -5}).input("base", {1, 2}, {10, 20}).input("gains", {2}, {9, 4}).output("y", {1, 2});
   expectValues(c, "y", {10 + 2 * (u[0] + u[1]), 20 + 2 * (u[0] - u[1])});
 }
 
@@ -140,11 +144,11 @@ void distributions() {
 const Registered registeredCases(opCases(), {
                                                 {OpKind::fastfood, cases,
                                                  [](OpKind, Random& random) {
-                                                   return forwardCase(random, {5, 7, 3});
+                                                   return forwardCase(random, {5, 14, 3, 0, 2});
                                                  }},
                                                 {OpKind::fastfoodBackward, cases,
                                                  [](OpKind, Random& random) {
-                                                   return backwardCase(random, {5, 7, 3});
+                                                   return backwardCase(random, {5, 14, 3, 0, 2});
                                                  }},
                                             });
 const Registered registeredGradients(gradientTests(),

@@ -9,6 +9,7 @@ import type { ExampleData } from '../data/read/load';
 import { HUB_KEYS } from '../io/hub';
 import type { FineTuneOptions } from '../task/fine_tune';
 import { FINE_TUNE_KEYS } from '../task/options/option_table';
+import { KeptStates } from '../train/kept_states';
 import type { AshaOptions } from './search/asha';
 import { SAMPLERS, type SamplerName } from './search/sampler';
 import { SPACE_PRESETS } from './space/presets';
@@ -116,6 +117,8 @@ export interface ResolvedStudy {
   testSplit: number | undefined;
   /** For each run; data, seeds and what the space says come on top. */
   common: Partial<FineTuneOptions>;
+  /** What frozen layers give for the texts, for all trials of this process. */
+  kept: KeptStates | undefined;
   signal: AbortSignal | undefined;
   onNotice: (line: string) => void;
 }
@@ -150,11 +153,14 @@ export function resolveStudy(given: TuneOptions): ResolvedStudy {
     trainSizes = [],
     ...more
   } = rest;
-  const { train, dev, devSplit, seed = 0, signal, onNotice = () => {}, report: _, ...common } = more;
+  const { train, dev, devSplit, seed = 0, signal, onNotice = () => {}, report: _, keepFrozen, ...common } = more;
   if (typeof model !== 'string' || model === '') {
     throw refuse('model must be a folder or a name on the hub: each trial of a study opens it anew');
   }
   if (typeof outputDir !== 'string' || outputDir === '') throw refuse('outputDir must be the folder of the study');
+  if (![undefined, true, false].includes(keepFrozen as boolean) && !(keepFrozen instanceof KeptStates)) {
+    throw refuse(`keepFrozen is ${JSON.stringify(keepFrozen)}; it must be true, false or a KeptStates`);
+  }
   whole('trials', trials, 1);
   whole('repeats', repeats, 1);
   whole('startup', startup, 1);
@@ -200,7 +206,8 @@ export function resolveStudy(given: TuneOptions): ResolvedStudy {
     devSplit: dev === undefined && folds === undefined ? (devSplit ?? DEFAULT_DEV_SPLIT) : undefined,
     test,
     testSplit,
-    common: { ...common, model },
+    common: { ...common, ...(keepFrozen !== undefined && { keepFrozen: keepFrozen !== false }), model },
+    kept: keepFrozen === true ? new KeptStates() : keepFrozen || undefined,
     signal,
     onNotice,
   };

@@ -111,7 +111,8 @@ function checkTrials(study: ResolvedStudy, data: StudyData, metric: string): voi
 
 /** What of the options another worker needs: none of code, and no token. */
 function recordedOptions(options: TuneOptions): Record<string, unknown> {
-  const { token: _, cacheDir: __, signal: ___, onNotice: ____, ...others } = options;
+  const { token: _, cacheDir: __, signal: ___, onNotice: ____, keepFrozen, ...rest } = options;
+  const others = { ...rest, ...(keepFrozen !== undefined && { keepFrozen: keepFrozen !== false }) };
   const isFiles = (value: unknown) =>
     typeof value === 'string' || (Array.isArray(value) && typeof value[0] === 'string');
   const entries = Object.entries(others).filter(

@@ -12,7 +12,9 @@ export interface Moments {
   second: Float32Array;
 }
 
-/** @returns what `Program.apply` does, the loss left out; nothing is changed where it is not applied. */
+/**
+ * @returns what `Program.apply` does, the loss left out; where it is not applied nothing changes.
+ */
 export function adamwStep(
   trained: readonly { parameter: Parameter; gradient: Float32Array; moments: Moments }[],
   { groups, groupOf, step, maxGradNorm = 0 }: ApplyOptions,

@@ -55,7 +55,9 @@ export function readSubspace(dir: string): SavedSubspace | undefined {
   return json['peft_type'] === SUBSPACE_TYPE ? validate(fields, json, file).subspace : undefined;
 }
 
-/** Writes z and what it takes to make the weights of it again; the folder is seen whole or not at all. */
+/**
+ * Writes z and what it takes to make the weights of it again; the folder is seen whole or not.
+ */
 export function writeSubspace(
   dir: string,
   subspace: Subspace,

@@ -27,7 +27,7 @@ const STEP = { seed: 0n, forwardNumber: 0, lossScale: 1 };
 /** Values of each tensor that tell two models apart. */
 const SAMPLES = 64;
 
-/** What of a path tells its layer: `roberta.encoder.layer.3`, `roberta.embeddings`, `classifier`. */
+/** What of a path tells its layer: `roberta.encoder.layer.3`, `roberta.embeddings`, … */
 function layerOf(path: string): string {
   return (
     (/^.*\.layer\.\d+(?=\.)/.exec(path) ?? /^\w+\.(?:embeddings|pooler)(?=\.)/.exec(path) ?? /^\w+/.exec(path))?.[0] ??
@@ -112,7 +112,7 @@ export class Subspace {
     return this.tensors.map(({ parameter }) => parameter);
   }
 
-  /** Gives the model the weights of z and the factors as they are now; nothing where it has them. */
+  /** Gives the model the weights of z and the factors as they are now, where it has others. */
   async materialize(backend: BackendName): Promise<void> {
     const now = this.trained.map((parameter) => parameter.data());
     if (this.applied?.every((values, i) => same(values, now[i] as Float32Array))) return;
@@ -120,13 +120,7 @@ export class Subspace {
     for (const tensor of this.tensors) {
       tensor.base ??= tensor.parameter.data().slice();
       const y = new Float32Array(tensor.base.length);
-      await this.run(
-        backend,
-        'fastfood',
-        tensor,
-        [vector(z), vector(tensor.base), gains && vector(gains)],
-        [vector(y)],
-      );
+      await this.run(backend, 'fastfood', tensor, [vector(z), row(tensor.base), gains && vector(gains)], [row(y)]);
       tensor.parameter.setData(y);
     }
     this.applied = now.map((values) => values.slice());
@@ -142,7 +136,7 @@ export class Subspace {
     const dz = new Float32Array(z.length);
     const dgains = gains && new Float32Array(gains.length);
     for (const tensor of this.tensors) {
-      const inputs = [vector(gradientOf(tensor.parameter)), vector(z), gains && vector(gains)];
+      const inputs = [row(gradientOf(tensor.parameter)), vector(z), gains && vector(gains)];
       await this.run(backend, 'fastfoodBackward', tensor, inputs, [vector(dz), dgains && vector(dgains)]);
     }
     return dgains ? [dz, dgains] : [dz];
@@ -165,5 +159,6 @@ export class Subspace {
 }
 
 const vector = (data: Float32Array) => ({ data, shape: [data.length] });
+const row = (data: Float32Array) => ({ data, shape: [1, data.length] });
 
 const same = (a: Float32Array, b: Float32Array) => a.length === b.length && a.every((value, i) => value === b[i]);

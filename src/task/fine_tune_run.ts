@@ -9,6 +9,7 @@ import { numberCut, sourceOf, sourceOfTraining } from '../data/batch/sources';
 import { encodeFor, noteOnEmptyTexts } from '../data/tokenize/encode_for_task';
 import { Parameter } from '../graph/parameter';
 import type { Precision } from '../graph/precision';
+import type { Graph } from '../graph/value';
 import { checkOutput } from '../io/find_model';
 import { parameterTable, saveAdapter } from '../lora';
 import { targetsWithoutModule } from '../lora/match';
@@ -25,10 +26,12 @@ import { subspaceProgram } from '../subspace/subspace_program';
 import { listCheckpoints } from '../train/checkpoint';
 import { Evaluator } from '../train/evaluate';
 import type { RunEvent } from '../train/events';
+import { FrozenPart } from '../train/kept_source';
 import type { TrainerOptions } from '../train/options';
 import { prepareOutput } from '../train/output';
 import { runIdentity } from '../train/run_identity';
 import type { Seat } from '../train/shared_steps';
+import { tensorBoardLog } from '../train/tensorboard';
 import { Trainer, type TrainResult } from '../train/trainer';
 import { describeMeaning, type Found, type MeaningFigures, meaningFigures } from './meaning/describe';
 import { writeRecord, writeTokenizer } from './meaning/record';
@@ -129,6 +132,16 @@ export async function runFineTune(options: FineTuneOptions, place?: PlaceTogethe
   for (const line of describeMeaning(meaning, found)) onNotice(line);
   if (data.split) onNotice(`${examples.dev} of ${examples.dev + train.numExamples} examples set aside to measure on`);
   const lossOptions = lossOptionsOf(loss);
+  using frozen =
+    run.kept && FrozenPart.of(trace(model, { training: false, loss: false }), run.kept, { backend, precision });
+  if (run.kept) {
+    onNotice(
+      frozen
+        ? `frozen layers run once for each text, without dropout: ${(100 * frozen.share).toFixed(0)} % of a forward pass`
+        : 'nothing is kept: what is trained begins at the bottom of the model (keepFrozen, --keep-frozen)',
+    );
+  }
+  const after = (graph: Graph) => frozen?.after(graph) ?? graph;
   const trainerOptions: TrainerOptions = {
     ...run.trainer,
     outputDir,
@@ -138,23 +151,26 @@ export async function runFineTune(options: FineTuneOptions, place?: PlaceTogethe
       'initial adapter (a checksum)': run.adapter && identityOfAdapter(textModel.adapter as string),
       labelSmoothing: loss.labelSmoothing,
       classWeights: loss.classWeights,
+      // Of a run without, as it was before there was the option.
+      ...(frozen && { keepFrozen: true }),
     }),
-    trace: (o) => trace(model, { ...o, lossOptions }),
+    trace: (o) => after(trace(model, { ...o, lossOptions })),
     backend,
     callbacks: [
       log.callbacks,
+      ...(options.tensorboard === true ? [tensorBoardLog(outputDir)] : []),
       ...(run.trainer.maxSteps === undefined ? [tellFewSteps(onNotice)] : []),
       ...(run.trainer.callbacks ?? []),
     ],
     ...(evaluation && { evaluate: () => evaluateDev() }),
   };
   using trainer = new Trainer(trainerOptions, subspace ? subspaceProgram(subspace) : place?.seat.makeProgram);
-  using evaluator = evaluation && new Evaluator({ trace: (o) => trace(model, o), backend, precision });
+  using evaluator = evaluation && new Evaluator({ trace: (o) => after(trace(model, o)), backend, precision });
   let last: Evaluation | undefined;
   const evaluateDev = () =>
     log.timed('evaluation', async () => {
       await subspace?.materialize(backend);
-      last = await evaluator!.run(evaluation!, signal);
+      last = await evaluator!.run(frozen?.source(evaluation!) ?? evaluation!, signal);
       return measure(model, last, dev!);
     });
 
@@ -172,7 +188,7 @@ export async function runFineTune(options: FineTuneOptions, place?: PlaceTogethe
     }),
   );
   try {
-    const training = await trainer.train(train);
+    const training = await trainer.train(frozen?.source(train) ?? train);
     log.add('training', training.seconds);
     // What was measured last may be neither the best state, which is the one that is kept, nor of
     // this process.

@@ -5,7 +5,7 @@
  */
 import type { Parameter } from '../parameter';
 import type { Attributes, Sizes, Value } from '../value';
-import { applied, defineOp, dimsOf, elements, type OpCall, pick, touchedBytes } from './op';
+import { applied, defineOp, elements, type OpCall, pick, touchedBytes } from './op';
 
 const MAP = ['seed', 'block', 'scale', 'gain'] as const;
 
@@ -19,7 +19,7 @@ export function blockRows(dimension: number): number {
 /** Two transforms of n log2 n additions a block, and a few operations a value. */
 function transformFlops(rows: Value | undefined, z: Value | undefined, sizes: Sizes): number {
   const n = blockRows(elements(z, sizes));
-  const blocks = Math.ceil((dimsOf(rows, sizes)[0] ?? 0) / n);
+  const blocks = Math.ceil(elements(rows, sizes) / n);
   return blocks * n * (2 * Math.log2(n) + 4);
 }
 
@@ -57,8 +57,8 @@ export interface FastfoodOptions {
 /**
  * y = base + scale · gains[gain] · V z.
  * @param z [D]
- * @param base [N], frozen
- * @returns [N]
+ * @param base [R, N], frozen
+ * @returns [R, N]
  */
 export function fastfood(base: Value, z: Parameter, options: FastfoodOptions): Value {
   const { graph } = base;

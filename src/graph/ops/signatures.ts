@@ -75,12 +75,12 @@ export const signatures = {
     attributes: 'paddingIndex = -1',
   },
   fastfood: {
-    inputs: 'z [D], base [N], gains? [m]',
-    outputs: 'y [N]',
+    inputs: 'z [D], base [R, N], gains? [m]',
+    outputs: 'y [R, N]',
     attributes: 'seed, block = 0, scale = 1, gain = 0',
   },
   fastfoodBackward: {
-    inputs: 'dy [N], z [D], gains? [m]',
+    inputs: 'dy [R, N], z [D], gains? [m]',
     outputs: 'dz? [D] acc, dgains? [m] acc',
     attributes: 'seed, block = 0, scale = 1, gain = 0',
   },
