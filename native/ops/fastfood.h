@@ -6,8 +6,8 @@
 //     B   signs on the diagonal        H    H_ij = (-1)^popcount(i & j), not normalized
 //     Pi  a permutation                G    independent standard normal numbers on the diagonal
 //   row i of V is row i % n of block `block` + i / n; z is 0 from D to n. Columns of all rows of a
-//   theta of N values have norms of about sqrt(N n), which `scale` is for. base and y are one row of
-//   values after the other.
+//   theta of N values have norms of about sqrt(N n), which `scale` is for. base and y are rows
+//   end to end.
 //   gain = gains[attribute gain], or 1 without gains: SAID's factor of a layer.
 //
 // fastfoodBackward: dz += gain t, dgains[gain] += t . z, where t = scale V^T dy.

@@ -8,7 +8,7 @@ import { failure, temporaryFolder } from '../io/temporary';
 import { reviews } from '../task/tasks';
 import { tinyModel } from './tiny';
 
-jest.setTimeout(60_000);
+jest.setTimeout(180_000);
 
 test.each([
   [10, 7],

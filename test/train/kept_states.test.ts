@@ -9,7 +9,7 @@ import { errorMessage, temporaryFolder } from '../io/temporary';
 import { tinyModel } from '../study/tiny';
 import { reviews, taggedSentences } from '../task/tasks';
 
-jest.setTimeout(60_000);
+jest.setTimeout(180_000);
 
 const dir = temporaryFolder();
 const model = tinyModel(dir);
