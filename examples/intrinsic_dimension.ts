@@ -1,20 +1,34 @@
 /**
  * The two figures of Aghajanyan et al. 2020 in small: d90 of a task against steps of pretraining,
  * and against the size of the model, on encoders that are pretrained here.
- * What the numbers are: docs/intrinsic_dimension.md; labels come from a grammar
- * (examples/sentiment_grammar).
+ * What the numbers are: docs/intrinsic_dimension.md; the words are those of
+ * examples/sentiment_grammar/lexicon.ts.
  *
- *     npx tsx examples/intrinsic_dimension.ts FOLDER
+ *     npx tsx examples/intrinsic_dimension.ts FOLDER [--quick]
  *
  * The folder gets the encoders, results.json and report.html; the same command goes on.
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 // In your program all of these come from 'fused-lora'.
-import { type IntrinsicResults, intrinsicDimension, pretrain } from '../src';
-import { makeSentimentTask } from './sentiment_grammar';
+import { type IntrinsicResults, intrinsicDimension, pretrain, type TextExample } from '../src';
+import { ASPECTS, TRAIN_OPINIONS } from './sentiment_grammar/lexicon';
 
 const TOKENIZER = path.join(__dirname, '..', 'assets', 'tiny-roberta');
+
+/** `the plot is subtle and warm .`: two opinions of one kind, a function of the seed. */
+function sentences(count: number, seed: number): TextExample[] {
+  let state = seed;
+  const pick = <T>(items: readonly T[]): T => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return items[Math.floor((state / 2 ** 32) * items.length)] as T;
+  };
+  return Array.from({ length: count }, () => {
+    const label = pick(['positive', 'negative'] as const);
+    const opinion = () => pick(TRAIN_OPINIONS[label]);
+    return { text: `${pick(ASPECTS)} is ${opinion()} and ${opinion()} .`, label };
+  });
+}
 
 /** What is pretrained and searched; less of it, where a test says so. */
 export interface Plan {
@@ -22,6 +36,7 @@ export interface Plan {
   steps: readonly number[];
   /** Hidden sizes, each pretrained for the second of the steps. */
   sizes: readonly number[];
+  structures: readonly ('did' | 'said')[];
   labelled: number;
   measured: number;
   epochs: number;
@@ -31,9 +46,16 @@ export interface Plan {
 }
 
 const PLAN: Plan = {
-  steps: [20, 100, 400, 1600],
+  steps: [10, 80, 320, 1280],
   sizes: [16, 32, 64, 128],
-  ...{ labelled: 640, measured: 400, epochs: 3, seeds: 2, to: 10_000, refine: 2 },
+  ...{ structures: ['did', 'said'], labelled: 640, measured: 400, epochs: 3, seeds: 2, to: 10_000, refine: 2 },
+};
+
+/** With --quick: a third of it, and DID alone. */
+const QUICK: Plan = {
+  steps: [10, 40, 160, 640],
+  sizes: [16, 32, 64, 96],
+  ...{ structures: ['did'], labelled: 320, measured: 200, epochs: 3, seeds: 2, to: 3162, refine: 1 },
 };
 
 const configOf = (hidden: number) => ({
@@ -64,8 +86,12 @@ export async function main(
   fs.mkdirSync(work, { recursive: true });
   // Text without labels, of sentences that are not those of the task.
   const text = path.join(work, 'text.txt');
-  const unlabelled = [1, 2, 3].flatMap((seed) => makeSentimentTask(seed).train);
-  fs.writeFileSync(text, unlabelled.map((example) => `${example.text}\n`).join(''));
+  fs.writeFileSync(
+    text,
+    sentences(20_000, 1)
+      .map((example) => `${example.text}\n`)
+      .join(''),
+  );
   const [hidden, steps] = [plan.sizes[1] as number, plan.steps[1] as number];
   const began = performance.now();
   const pairs = [...plan.steps.map((n) => [hidden, n] as const), ...plan.sizes.map((n) => [n, steps] as const)];
@@ -75,11 +101,11 @@ export async function main(
     if (!models.includes(folder)) models.push(folder);
   }
   print(`${models.length} encoders pretrained in ${((performance.now() - began) / 60_000).toFixed(1)} minutes`);
-  const { train } = makeSentimentTask();
   const results = await intrinsicDimension({
-    ...{ models, outputDir: path.join(work, 'dimension'), train: train.slice(0, plan.labelled) },
-    ...{ dev: train.slice(-plan.measured), epochs: plan.epochs, batchSize: 16, device: 'cpu', precision: 'fp32' },
-    ...{ rates: [2e-3, 8e-3], fullRates: [1e-3], seeds: plan.seeds, to: plan.to, refine: plan.refine },
+    ...{ models, outputDir: path.join(work, 'dimension'), train: sentences(plan.labelled, 2) },
+    ...{ dev: sentences(plan.measured, 3), epochs: plan.epochs, batchSize: 16, device: 'cpu', precision: 'fp32' },
+    ...{ rates: [5e-3], fullRates: [2e-3], structures: plan.structures, seeds: plan.seeds },
+    ...{ to: plan.to, refine: plan.refine },
     onNotice: print,
   });
   for (const { model, weights, pretrainingSteps, full, searches } of results.models) {
@@ -94,9 +120,9 @@ export async function main(
 }
 
 if (require.main === module) {
-  const [work] = process.argv.slice(2);
-  if (work === undefined) throw new Error('usage: intrinsic_dimension.ts FOLDER');
-  main(work).catch((error: unknown) => {
+  const [work, quick] = process.argv.slice(2);
+  if (work === undefined) throw new Error('usage: intrinsic_dimension.ts FOLDER [--quick]');
+  main(work, console.log, quick === '--quick' ? QUICK : PLAN).catch((error: unknown) => {
     console.error(error);
     process.exitCode = 1;
   });

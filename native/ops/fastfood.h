@@ -26,7 +26,7 @@ namespace fl {
 struct FastfoodBlock {
   uint32_t number = 0, seedLow = 0, seedHigh = 0;
   uint32_t lowBits = 0, lowMask = 0, highMask = 0;
-  uint32_t key[8] = {};
+  uint32_t key[4] = {};
 
   FL_HOST_DEVICE FastfoodBlock(uint64_t seed, int64_t block, int64_t n)
       : number(static_cast<uint32_t>(block)),
@@ -37,10 +37,8 @@ struct FastfoodBlock {
     lowBits = bits / 2;
     lowMask = (1u << lowBits) - 1;
     highMask = (1u << (bits - lowBits)) - 1;
-    for (uint32_t i = 0; i < 2; i++) {
-      const Philox4 words = draw(i, kKeys);
-      for (uint32_t j = 0; j < 4; j++) key[4 * i + j] = words.word[j];
-    }
+    const Philox4 words = draw(0, kKeys);
+    for (int i = 0; i < 4; i++) key[i] = words.word[i];
   }
 
   /// B from place 128 * i on, a bit a place: 1 is -1.
@@ -55,7 +53,7 @@ struct FastfoodBlock {
   /// Pi: place i of its result is this place of what it is given.
   FL_HOST_DEVICE int64_t source(int64_t i) const {
     uint32_t low = static_cast<uint32_t>(i) & lowMask, high = static_cast<uint32_t>(i) >> lowBits;
-    for (int round = 0; round < 8; round += 2) {
+    for (int round = 0; round < 4; round += 2) {
       high ^= mix(low ^ key[round]) & highMask;
       low ^= mix(high ^ key[round + 1]) & lowMask;
     }
@@ -144,13 +142,16 @@ struct FastfoodMap {
     while (m.size < dimension) m.size *= 2;
     m.blocks = (rows + m.size - 1) / m.size;
     if (m.blocks > kMostBlock - m.first) c.reject("block and the rows of V go beyond 2^32 blocks");
-    m.gain = c.integer("gain", 0, gains.present() && gains.count() > 0 ? gains.count() - 1 : 0);
+    if (gains.present() && gains.count() < 1) c.reject("gains is empty");
+    // Without gains the attribute says nothing.
+    m.gain = c.integer("gain", 0, gains.present() ? gains.count() - 1 : kMostBlock);
     return m;
   }
 };
 
 struct FastfoodOp {
-  static constexpr Signature signature{"z [D], base [R, N], gains? [m]", "y [R, N]", "seed, block = 0, scale = 1, gain = 0"};
+  static constexpr Signature signature{"z [D], base [R, N], gains? [m]", "y [R, N]",
+                                       "seed, block = 0, scale = 1, gain = 0"};
   Tensor z, base, gains, y;
   FastfoodMap map;
 
@@ -170,7 +171,8 @@ struct FastfoodBackwardOp {
   static FastfoodBackwardOp bind(const OpCall& call) {
     const Contract c(call);
     const Tensor dy = c.input(0), z = c.input(1), gains = c.input(2), dgains = c.output(1);
-    return {dy,     z, gains, c.output(0), dgains, FastfoodMap::bind(c, z.count(), dy.count(), gains.present() ? gains : dgains)};
+    return {dy,          z,      gains,
+            c.output(0), dgains, FastfoodMap::bind(c, z.count(), dy.count(), gains.present() ? gains : dgains)};
   }
 };
 

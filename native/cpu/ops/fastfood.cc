@@ -59,8 +59,11 @@ void applySigns(const FastfoodBlock& block, float* x, int64_t count) {
 /// Blocks of one piece of work: about 16,000 values.
 int64_t pieceOf(int64_t n) { return std::max<int64_t>(1, 16384 / n); }
 
-/// Runs of blocks whose sums are kept apart backward.
-constexpr int64_t kRuns = 64;
+/// Runs of blocks whose sums are kept apart backward: fewer of a large subspace, for their memory.
+int64_t runsOf(const FastfoodMap& map) {
+  constexpr int64_t kMost = 64, kSums = int64_t{1} << 22;
+  return std::min({map.blocks, kMost, std::max<int64_t>(1, kSums / map.dimension)});
+}
 
 }  // namespace
 
@@ -94,7 +97,7 @@ void fastfoodBackward(const OpCall& call) {
   const FastfoodMap& map = op.map;
   const int64_t n = map.size, d = map.dimension, rows = op.dy.count();
   const float *dy = op.dy.as<float>(), *z = op.z.as<float>();
-  const int64_t runs = std::min(map.blocks, kRuns);
+  const int64_t runs = runsOf(map);
   std::vector<double> sums(static_cast<size_t>(runs * d));
   ThreadPool& pool = ThreadPool::instance();
   pool.parallelFor(runs, [&](int64_t run, int thread) {
