@@ -5,6 +5,7 @@
 import { Command } from 'commander';
 import { FusedLoraError } from '../base/errors';
 import { compact } from '../base/options';
+import { DEFAULT_DEV_SPLIT } from '../study/options';
 import { INTRINSIC_DEFAULTS, type IntrinsicOptions, type IntrinsicResults, intrinsicDimension } from '../study';
 import { STRUCTURES } from '../subspace/config';
 import { OPTION_ROWS, type OptionGroup, type OptionRow } from '../task/options/option_table';
@@ -50,7 +51,8 @@ export function intrinsicDimCommand(): Command {
     .option('--refine <n>', `times that the last interval is halved (default: ${refine})`, integer(0));
   const rows = OPTION_ROWS.filter((row) => isOurs(row) && !NOT_GROUPS.includes(row.group));
   for (const group of new Set(rows.map((row) => row.group))) {
-    addRows(command.optionsGroup(`${group}:`), rowsOfGroup(group).filter(isOurs));
+    const own = rowsOfGroup(group, { devSplit: { says: `${DEFAULT_DEV_SPLIT} without --dev` } });
+    addRows(command.optionsGroup(`${group}:`), own.filter(isOurs));
   }
   addOutputOptions(command);
   addExamples(command, [

@@ -5,7 +5,7 @@
 import { FusedLoraError } from '../base/errors';
 import { nearNames } from '../base/near';
 import { compilePattern } from '../base/patterns';
-import { addAdapter, CLASSIFIER_ONLY, type LoraConfig } from '../lora';
+import { adapterNames, addAdapter, CLASSIFIER_ONLY, type LoraConfig } from '../lora';
 import { saveWhole } from '../lora/inject';
 import type { TaskModel } from '../models';
 import { checkSubspace, type Structure, type SubspaceConfig } from '../subspace/config';
@@ -93,7 +93,16 @@ const PREPARE = {
   head: (model, { modelSettings: { seed } }, newModules) =>
     addAdapter(model, { pattern: CLASSIFIER_ONLY }, { seed, alsoSaved: newModules }),
   full: (model) => model.requiresGrad_(true),
-  subspace: (model) => model.requiresGrad_(true),
+  subspace: (model) => {
+    const [adapter] = adapterNames(model);
+    if (adapter !== undefined) {
+      throw new FusedLoraError(
+        'INVALID_ARGUMENT',
+        `the model has an adapter ("${adapter}"), and a subspace is of the weights of a model without any. Merge or unload it first (mergeAndUnload, unload).`,
+      );
+    }
+    model.requiresGrad_(true);
+  },
   pattern: (model, { method }) => trainOnly(model, (method as { trainable: string }).trainable),
 } as const satisfies Record<string, Prepare>;
 

@@ -108,7 +108,10 @@ export function resolveIntrinsic(given: IntrinsicOptions): ResolvedIntrinsic {
   whole('from', from, 1);
   whole('to', to, from);
   whole('refine', refine, 0);
-  const { dev, devSplit } = common;
+  const { dev, devSplit, metricForBest = '' } = common;
+  if (/(loss|mse)$/i.test(metricForBest)) {
+    throw refuse(`metricForBest is ${metricForBest}, of which less is better; a share of it says nothing. Take a score.`);
+  }
   const measured = dev === undefined && devSplit === undefined ? { devSplit: DEFAULT_DEV_SPLIT } : {};
   return {
     ...{ models, outputDir, structures, share, seeds, rates, fullRates, from, to, refine },
