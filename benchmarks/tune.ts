@@ -1,20 +1,16 @@
 /**
- * What does stopping early save a study, and what does a trial cost beside the same run by hand?
- * Stopping is replayed on stored learning curves (benchmarks/data/tune-curves.json) by the code
- * that studies use; trials run on the encoder of the quickstart.
+ * What do stopping early, kept states of frozen layers and one base for several runs save a study,
+ * and what does a trial cost beside the same run by hand? Stopping is replayed on stored learning
+ * curves (benchmarks/data/tune-curves.json); the other sides are lib/tune_sides.ts.
  */
 import * as fs from 'node:fs';
-import * as os from 'node:os';
 import * as path from 'node:path';
-import { makeSentimentTask } from '../examples/sentiment_grammar';
 import { RANDOM_SITE, RandomStream } from '../src/base/philox';
-import { tune } from '../src/study';
-import { Journal } from '../src/study/journal/journal_file';
 import { stops } from '../src/study/search/asha';
-import { fineTune } from '../src/task/fine_tune';
 import { repository } from './lib/folders';
 import { main } from './lib/main';
 import type { Benchmark } from './lib/result';
+import { headSeconds, memoryOf, trialSeconds, upperSeconds } from './lib/tune_sides';
 
 /** [trials][evaluations] accuracy on dev. */
 interface Curves {
@@ -53,52 +49,12 @@ const mean = (values: readonly number[]) => values.reduce((sum, x) => sum + x, 0
 const median = (values: readonly number[]) =>
   [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] as number;
 
-/** Seconds of a trial of a study, and of the same fineTune by hand, in turns. */
-async function trialSeconds(rounds: number): Promise<{ study: number[]; hand: number[] }> {
-  const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'fused-lora-bench-tune-'));
-  const task = makeSentimentTask();
-  const common = {
-    model: path.join(repository, 'assets', 'tiny-roberta'),
-    train: task.train.slice(0, 640),
-    dev: task.dev.slice(0, 160),
-    epochs: 2,
-    batchSize: 16,
-    device: 'cpu' as const,
-  };
-  const [study, hand]: [number[], number[]] = [[], []];
-  try {
-    for (let round = 0; round <= rounds; round++) {
-      const outputDir = path.join(dir, `study-${round}`);
-      const space = { learningRate: [1e-3], 'lora.r': [8] };
-      await tune({ ...common, outputDir, space, trials: 1, repeats: 1, baselines: false });
-      const [trial] = new Journal(path.join(outputDir, 'journal.log')).read().trials;
-      const began = performance.now();
-      const { textModel } = await fineTune({
-        ...common,
-        ...{
-          outputDir: path.join(dir, `hand-${round}`),
-          learningRate: 1e-3,
-          metricForBest: 'accuracy',
-          checkpointLimit: 1,
-        },
-      });
-      textModel.model.dispose();
-      // The first of each warms up.
-      if (round === 0) continue;
-      hand.push((performance.now() - began) / 1000);
-      study.push(trial?.attributes['trialSeconds'] as number);
-    }
-  } finally {
-    fs.rmSync(dir, { recursive: true, force: true });
-  }
-  return { study, hand };
-}
-
 export const benchmark: Benchmark = {
   name: 'tune',
-  question: 'What does stopping early save a study, and what does a trial cost beside the same run by hand?',
+  question:
+    'What do stopping early, kept states of frozen layers and one base for several runs save a study, and what does a trial cost beside the same run by hand?',
   alone: true,
-  async run({ quick }) {
+  async run({ quick, model }) {
     const file = path.join(repository, 'benchmarks', 'data', 'tune-curves.json');
     const { curves, madeBy } = JSON.parse(fs.readFileSync(file, 'utf8')) as Curves;
     const all = Math.max(...curves.flat());
@@ -117,12 +73,22 @@ export const benchmark: Benchmark = {
     const chosen = replays.find(({ factor }) => factor === 4) as (typeof replays)[number];
     const seconds = await trialSeconds(quick ? 1 : 7);
     const ratio = median(seconds.study.map((s, i) => s / (seconds.hand[i] as number)));
+    const sum = (values: readonly number[]) => values.reduce((all, x) => all + x, 0);
+    const head = await headSeconds(model ?? (quick ? 'tiny' : 'minilm'), quick ? 2 : 8, quick ? 200 : 4000);
+    const headRatio = sum(head.without) / sum(head.with);
+    const upper = await upperSeconds(model ?? (quick ? 'minilm' : 'roberta-base'), quick ? 1 : 5, quick ? 64 : 480);
+    const upperRatio = median(upper.without.map((s, i) => s / (upper.filled[i] as number)));
+    const base = model ?? (quick ? 'minilm' : 'roberta-base');
+    const [one, four] = [memoryOf(1, base), memoryOf(4, base)];
     return {
       peers: {},
       figures: {
         'tune.ashaShareOfSteps': chosen.share,
         'tune.ashaPointsLost': 100 * chosen.lost,
         'tune.trialOverHand': ratio,
+        'tune.keptHeadSpeedup': headRatio,
+        'tune.keptUpperSpeedup': upperRatio,
+        'tune.memoryOfFourOverOne': four / one,
       },
       sections: [
         {
@@ -141,8 +107,26 @@ export const benchmark: Benchmark = {
             ['median of the ratios', ratio.toFixed(3)],
           ],
         },
+        {
+          title: 'kept states of frozen layers',
+          note: `head alone: ${head.with.length} trials of 5 epochs, filling included (${(head.bytes / 1e6).toFixed(1)} MB kept); LoRA on the upper half, filled (${(upper.bytes / 1e6).toFixed(1)} MB), median of ${upper.filled.length} rounds`,
+          header: ['', 'without s', 'with s', 'times as fast'],
+          rows: [
+            ['head alone, all trials', sum(head.without).toFixed(2), sum(head.with).toFixed(2), headRatio.toFixed(1)],
+            ['upper half', median(upper.without).toFixed(2), median(upper.filled).toFixed(2), upperRatio.toFixed(2)],
+          ],
+        },
+        {
+          title: 'memory of runs at once on one frozen base',
+          note: `most resident memory of the process, ${base}, LoRA on all linears, batches of 16`,
+          header: ['runs', 'MiB', 'over one'],
+          rows: [
+            ['1', one.toFixed(0), '1.00'],
+            ['4', four.toFixed(0), (four / one).toFixed(2)],
+          ],
+        },
       ],
-      rows: [{ replays, seconds }],
+      rows: [{ replays, seconds, head, upper, memory: { one, four } }],
     };
   },
 };

@@ -110,6 +110,12 @@ export {
   type ArmResult,
   type AshaOptions,
   type Comparison,
+  type IntrinsicModel,
+  type IntrinsicOptions,
+  type IntrinsicResults,
+  type IntrinsicSearch,
+  type IntrinsicSetting,
+  intrinsicDimension,
   type McNemar,
   type PairedBootstrap,
   type ParameterSpec,
@@ -161,6 +167,7 @@ export { type OpenTextModelOptions, openTextModel, type TextModel } from './task
 export { Evaluator, type EvaluatorOptions } from './train/evaluate';
 export { eventLog } from './train/event_log';
 export type { CheckpointEvent, EvaluationEvent, RunEvent, StepEvent, TrainerCallbacks } from './train/events';
+export { KeptStates, type KeptStatesOptions } from './train/kept_states';
 export type { TrainerOptions } from './train/options';
 export type { ScheduleName } from './train/schedule';
 export type { MakeProgram, StepProgram } from './train/step_program';

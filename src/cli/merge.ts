@@ -5,7 +5,7 @@
 import { Command } from 'commander';
 import { FusedLoraError } from '../base/errors';
 import { checkOutput } from '../io/find_model';
-import { mergeAndUnload } from '../lora';
+import { adapterNames, mergeAndUnload } from '../lora';
 import { saveModel } from '../models';
 import { meaningFigures } from '../task/meaning/describe';
 import { writeRecord, writeTokenizer } from '../task/meaning/record';
@@ -38,7 +38,8 @@ export function mergeCommand(): Command {
         throw new FusedLoraError('INVALID_ARGUMENT', 'there is no adapter to merge: give --adapter DIR');
       }
       checkOutput(options.output, 'model', { baseModel, adapter });
-      mergeAndUnload(model);
+      // A point in a subspace is in the weights already.
+      if (adapterNames(model).length > 0) mergeAndUnload(model);
       saveModel(model, options.output, {
         dtype: options.saveDtype,
         extra: (folder) => {

@@ -14,6 +14,8 @@ import { loraWithDefaults } from '../task/options/resolve_fine_tune';
 export interface MethodFlags {
   method?: Exclude<Method, object>;
   trainable?: string;
+  subspace?: number;
+  structure?: string;
   initAdapter?: string;
 }
 
@@ -25,16 +27,17 @@ const LORA_FLAGS = OPTION_ROWS.filter(({ name }) => name.startsWith('lora.')).fl
  * @throws FusedLoraError INVALID_ARGUMENT for an option of LoRA beside another method.
  */
 export function withLora(flags: MethodFlags, options: Record<string, unknown>): Record<string, unknown> {
-  const { method = RUN_DEFAULTS.method, trainable, initAdapter } = flags;
+  const { method = RUN_DEFAULTS.method, initAdapter } = flags;
+  const instead = (['trainable', 'subspace', 'structure'] as const).find((name) => flags[name] !== undefined);
   // What its files say holds, so that a default would contradict them.
-  if (initAdapter !== undefined && method === 'lora' && trainable === undefined) return options;
-  if (method === 'lora' && trainable === undefined) {
+  if (initAdapter !== undefined && method === 'lora' && instead === undefined) return options;
+  if (method === 'lora' && instead === undefined) {
     return { ...options, lora: loraWithDefaults(options['lora'] as LoraConfig | undefined) };
   }
   const given = LORA_FLAGS.map((text) => new Option(text)).find((one) => one.attributeName() in flags);
   if (given === undefined) return options;
   throw new FusedLoraError(
     'INVALID_ARGUMENT',
-    `${given.long} belongs to --method lora, but ${trainable === undefined ? `--method ${method}` : '--trainable'} is given. Leave one out.`,
+    `${given.long} belongs to --method lora, but ${instead === undefined ? `--method ${method}` : `--${instead}`} is given. Leave one out.`,
   );
 }

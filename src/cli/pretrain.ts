@@ -44,7 +44,7 @@ const INPUT_ROWS = rowsOf(['model', 'outputDir'], {
   },
   outputDir: { help: 'gets the model, events.jsonl, checkpoints and report.html' },
 });
-const FURTHER_ROWS = rowsOf(['tokenizer', 'report']);
+const FURTHER_ROWS = rowsOf(['tokenizer', 'report', 'tensorboard']);
 const TRAINING_ROWS = rowsOfGroup('Training', CHANGES);
 const CHECKPOINT_ROWS = rowsOfGroup('Checkpoints', CHANGES);
 const DEVICE_ROWS = rowsOfGroup('Device');

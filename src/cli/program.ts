@@ -10,6 +10,7 @@ import { calibrateCommand } from './calibrate';
 import { embedCommand } from './embed';
 import { evalCommand } from './eval';
 import { infoCommand } from './info';
+import { intrinsicDimCommand } from './intrinsic_dim';
 import { mergeCommand } from './merge';
 import { planCommand } from './plan';
 import { predictCommand } from './predict';
@@ -40,6 +41,7 @@ ${EXIT_HELP}`,
     .addCommand(planCommand())
     .addCommand(trainCommand())
     .addCommand(tuneCommand())
+    .addCommand(intrinsicDimCommand())
     .addCommand(pretrainCommand())
     .addCommand(reportCommand())
     .commandsGroup('Using a model:')

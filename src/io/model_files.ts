@@ -24,6 +24,9 @@ export const ADAPTER_WEIGHTS = 'adapter_model.safetensors';
  */
 export const SETTINGS = 'fused_lora.json';
 
+/** peft_type of a point in a subspace of all weights (src/subspace): none of PEFT's. */
+export const SUBSPACE_TYPE = 'FUSED_LORA_SUBSPACE';
+
 /** Weights in formats that are not read here. */
 export const OTHER_WEIGHTS = [
   'pytorch_model.bin',

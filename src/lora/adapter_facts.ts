@@ -5,7 +5,7 @@
  */
 import * as path from 'node:path';
 import { isJsonObject, readJsonObject } from '../io/json';
-import { ADAPTER_CONFIG } from '../io/model_files';
+import { ADAPTER_CONFIG, SUBSPACE_TYPE } from '../io/model_files';
 import { SafetensorsFile } from '../io/safetensors';
 import { HEADS, PREFIX, plainKeys } from './adapter_keys';
 import { findAdapterFolder, openAdapterWeights } from './peft_files';
@@ -82,6 +82,9 @@ export function adapterFacts(dir: string): AdapterFacts {
     if (/^(?:classifier|score)(?:\.out_proj)?\.(?:weight|lora_B\.weight)$/.test(at)) numLabels = shape[0];
   }
   const byHead = head.has('classifier.out_proj.weight') ? 'sequence-classification' : undefined;
+  // A point in a subspace has no tensors of the head's shape.
+  const subspace = json['peft_type'] === SUBSPACE_TYPE ? json['subspace'] : undefined;
+  if (isJsonObject(subspace) && typeof subspace['numLabels'] === 'number') numLabels = subspace['numLabels'];
   return {
     folder,
     configFile,

@@ -11,7 +11,7 @@ import type { TaskSettings } from '../base/tasks';
 import type { Parameter } from '../graph/parameter';
 import { writeFileAtomic, writeFolderAtomic } from '../io/atomic';
 import { type JsonObject, readJsonObject } from '../io/json';
-import { ADAPTER_CONFIG as CONFIG, ADAPTER_WEIGHTS as WEIGHTS } from '../io/model_files';
+import { ADAPTER_CONFIG as CONFIG, SUBSPACE_TYPE, ADAPTER_WEIGHTS as WEIGHTS } from '../io/model_files';
 import { SafetensorsFile, type TensorData, type TensorInfo, tensorSource, writeSafetensors } from '../io/safetensors';
 import { Embedding, type Module } from '../nn';
 import { stateMismatch } from '../nn/state';
@@ -283,6 +283,13 @@ export function loadAdapter(model: Module, dir: string, options: string | LoadAd
   const folder = findAdapterFolder(dir, given.name ?? 'default');
   const file = path.join(folder, CONFIG);
   const json = readJsonObject(file, 'to load the adapter', 'INVALID_CONFIG', { inFolder: true });
+  if (json['peft_type'] === SUBSPACE_TYPE) {
+    throw new FusedLoraError(
+      'INVALID_ARGUMENT',
+      `${folder}: is a point in a subspace of all weights, and no adapter that a model can have beside others. ` +
+        'Open it by itself (openTextModel), or merge it into a model first (fused-lora merge).',
+    );
+  }
   const config = configFromPeft(json, file);
   const notices = checkPeftFields(json, file, given.trainable === true);
   const weights = openAdapterWeights(folder);

@@ -30,5 +30,6 @@ export {
 export function writeReport(runs: readonly string[], file: string): void {
   writeFileAtomic(file, renderReport(runs.map(readRecord)));
 }
+export { type IntrinsicFacts, type IntrinsicModelFacts, renderIntrinsic } from './intrinsic_page';
 export { renderStudy } from './study_page';
 export type { StudyMethodFacts, StudyRecordFacts, StudySpread, StudyTrial } from './study_record';

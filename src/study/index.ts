@@ -3,6 +3,14 @@
  * The command is src/cli/tune.ts; what a study does step by step is tune.ts.
  */
 export type { McNemar, PairedBootstrap } from '../metrics/significance';
+export {
+  type IntrinsicModel,
+  type IntrinsicResults,
+  type IntrinsicSearch,
+  type IntrinsicSetting,
+  intrinsicDimension,
+} from './intrinsic/intrinsic';
+export { INTRINSIC_DEFAULTS, type IntrinsicOptions } from './intrinsic/options';
 export type { TuneOptions } from './options';
 export type { ArmResult, Comparison, Spread, StudyResults } from './results';
 export type { AshaOptions } from './search/asha';

@@ -9,8 +9,10 @@ import type { ExampleData } from '../data/read/load';
 import { HUB_KEYS } from '../io/hub';
 import type { FineTuneOptions } from '../task/fine_tune';
 import { FINE_TUNE_KEYS } from '../task/options/option_table';
+import { KeptStates } from '../train/kept_states';
 import type { AshaOptions } from './search/asha';
 import { SAMPLERS, type SamplerName } from './search/sampler';
+import { SPACE_PRESETS } from './space/presets';
 import { readSpace } from './space/read_space';
 import type { Space } from './space/space';
 import { type Arm, armsOf } from './trial_options';
@@ -98,6 +100,8 @@ export const DEFAULT_DEV_SPLIT = 0.2;
 export interface ResolvedStudy {
   outputDir: string;
   arms: Arm[];
+  /** Whether the space is one of ours by name, which has to suit any model. */
+  ofPreset: boolean;
   trials: number;
   repeats: number;
   sampler: SamplerName;
@@ -113,6 +117,8 @@ export interface ResolvedStudy {
   testSplit: number | undefined;
   /** For each run; data, seeds and what the space says come on top. */
   common: Partial<FineTuneOptions>;
+  /** What frozen layers give for the texts, for all trials of this process. */
+  kept: KeptStates | undefined;
   signal: AbortSignal | undefined;
   onNotice: (line: string) => void;
 }
@@ -147,11 +153,14 @@ export function resolveStudy(given: TuneOptions): ResolvedStudy {
     trainSizes = [],
     ...more
   } = rest;
-  const { train, dev, devSplit, seed = 0, signal, onNotice = () => {}, report: _, ...common } = more;
+  const { train, dev, devSplit, seed = 0, signal, onNotice = () => {}, report: _, keepFrozen, ...common } = more;
   if (typeof model !== 'string' || model === '') {
     throw refuse('model must be a folder or a name on the hub: each trial of a study opens it anew');
   }
   if (typeof outputDir !== 'string' || outputDir === '') throw refuse('outputDir must be the folder of the study');
+  if (![undefined, true, false].includes(keepFrozen as boolean) && !(keepFrozen instanceof KeptStates)) {
+    throw refuse(`keepFrozen is ${JSON.stringify(keepFrozen)}; it must be true, false or a KeptStates`);
+  }
   whole('trials', trials, 1);
   whole('repeats', repeats, 1);
   whole('startup', startup, 1);
@@ -182,6 +191,7 @@ export function resolveStudy(given: TuneOptions): ResolvedStudy {
   }
   return {
     outputDir,
+    ofPreset: typeof space === 'string' && Object.hasOwn(SPACE_PRESETS, space),
     arms: armsOf(typeof space === 'string' ? readSpace(space) : space, baselines),
     trials,
     repeats,
@@ -196,7 +206,8 @@ export function resolveStudy(given: TuneOptions): ResolvedStudy {
     devSplit: dev === undefined && folds === undefined ? (devSplit ?? DEFAULT_DEV_SPLIT) : undefined,
     test,
     testSplit,
-    common: { ...common, model },
+    common: { ...common, ...(keepFrozen !== undefined && { keepFrozen: keepFrozen !== false }), model },
+    kept: keepFrozen === true ? new KeptStates() : keepFrozen || undefined,
     signal,
     onNotice,
   };

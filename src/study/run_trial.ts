@@ -10,6 +10,7 @@ import { type FineTuneOptions, fineTune } from '../task/fine_tune';
 import { listCheckpoints } from '../train/checkpoint';
 import type { EvaluationEvent } from '../train/events';
 import { EVENTS } from '../train/output';
+import { TENSORBOARD } from '../train/tensorboard';
 import type { ResolvedStudy } from './options';
 import type { Value } from './space/distribution';
 import { type StudyData, subsetOf } from './study_data';
@@ -130,6 +131,7 @@ async function runPart(
         },
       },
     ],
+    ...(study.kept && { keepFrozen: study.kept }),
     ...(signal && { signal }),
   } as FineTuneOptions);
   const { textModel, metrics = {}, parameters, training } = result;
@@ -153,7 +155,7 @@ export function removeWeights(folder: string, parts: number): void {
     if (!fs.existsSync(own)) continue;
     tidy(own);
     for (const name of fs.readdirSync(own)) {
-      if (name !== EVENTS && !/^fold-\d+$/.test(name))
+      if (name !== EVENTS && name !== TENSORBOARD && !/^fold-\d+$/.test(name))
         fs.rmSync(path.join(own, name), { recursive: true, force: true });
     }
   }

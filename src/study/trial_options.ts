@@ -42,7 +42,7 @@ function methodOf(method: StudyMethod, frozenLayers: number): Method {
 
 const LORA = 'lora.';
 /** Chosen by the study itself. */
-const NOT_SEARCHED = ['seed', 'method', 'method.trainable'];
+const NOT_SEARCHED = ['seed', 'method', 'method.trainable', 'method.subspace', 'method.structure', 'keepFrozen'];
 
 /** Options that a space may hold. */
 const SEARCHED: readonly string[] = [

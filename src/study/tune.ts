@@ -18,6 +18,7 @@ import { resolveFineTune } from '../task/options/resolve_fine_tune';
 import { type Claim, Claims } from './claims';
 import { Journal } from './journal/journal_file';
 import { shownParams, studyRecord } from './journal/records';
+import { withFrozenLayers } from './layers';
 import { identityOf, mainMetric, type ResolvedStudy, resolveStudy, type TuneOptions } from './options';
 import { isOver, type Phase, phasesOf, SEARCH } from './phases';
 import { resultsOf, type StudyResults } from './results';
@@ -46,9 +47,10 @@ export const STUDY_FILES = {
  * `fineTune` throws for options, data and model.
  */
 export async function tune(options: TuneOptions): Promise<StudyResults> {
-  const study = resolveStudy(options);
-  const { outputDir, onNotice } = study;
+  const resolved = resolveStudy(options);
+  const { outputDir, onNotice } = resolved;
   refuseModelFolder(outputDir);
+  const study = { ...resolved, arms: await withFrozenLayers(resolved) };
   const data = await loadStudyData(study);
   const metric = study.common.metricForBest ?? mainMetric(data.task);
   const maximize = study.common.greaterIsBetter ?? !/(^|[a-z])(loss|mse)$/i.test(metric);
@@ -109,7 +111,8 @@ function checkTrials(study: ResolvedStudy, data: StudyData, metric: string): voi
 
 /** What of the options another worker needs: none of code, and no token. */
 function recordedOptions(options: TuneOptions): Record<string, unknown> {
-  const { token: _, cacheDir: __, signal: ___, onNotice: ____, ...others } = options;
+  const { token: _, cacheDir: __, signal: ___, onNotice: ____, keepFrozen, ...rest } = options;
+  const others = { ...rest, ...(keepFrozen !== undefined && { keepFrozen: keepFrozen !== false }) };
   const isFiles = (value: unknown) =>
     typeof value === 'string' || (Array.isArray(value) && typeof value[0] === 'string');
   const entries = Object.entries(others).filter(

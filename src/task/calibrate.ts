@@ -9,6 +9,7 @@ import * as path from 'node:path';
 import { z } from 'zod';
 import { FusedLoraError } from '../base/errors';
 import { checkKeys } from '../base/options';
+import type { Task } from '../base/tasks';
 import { type ExampleData, type LoadOptions, loadExamples } from '../data/read/load';
 import { READ_KEYS } from '../data/read/read_examples';
 import { encodeFor } from '../data/tokenize/encode_for_task';
@@ -113,6 +114,15 @@ function checksumOf(file: string): string {
   }
 }
 
+/** @throws FusedLoraError INVALID_ARGUMENT: numbers are no probabilities. */
+function requireProbabilities(task: Task): void {
+  if (task !== 'regression' && task !== 'masked-lm') return;
+  throw new FusedLoraError(
+    'INVALID_ARGUMENT',
+    `a model for ${task} gives no probabilities, so there is nothing to calibrate. Leave calibration out (--calibrated, calibration).`,
+  );
+}
+
 /**
  * Fits temperature and thresholds, and writes them beside the weights (calibration.json).
  *
@@ -127,9 +137,7 @@ export async function calibrate(
 ): Promise<CalibrationResult> {
   checkKeys('calibrate', options, KEYS);
   const { model } = textModel;
-  if (model.task === 'regression' || model.task === 'masked-lm') {
-    throw new FusedLoraError('INVALID_ARGUMENT', `a model for ${model.task} gives no probabilities to calibrate`);
-  }
+  requireProbabilities(model.task);
   requireTrained(textModel, 'calibrate');
   const weights = weightsOf(textModel);
   const { examples } = await loadExamples({ task: model.task, data, options, name: 'data' });
@@ -158,10 +166,12 @@ export async function calibrate(
 /**
  * What {@link calibrate} wrote.
  *
- * @throws FusedLoraError FILE_NOT_FOUND; INVALID_CONFIG for a field that is wrong, or a calibration
+ * @throws FusedLoraError INVALID_ARGUMENT for a model without probabilities; FILE_NOT_FOUND;
+ * INVALID_CONFIG for a field that is wrong, or a calibration
  * of other weights.
  */
 export function readCalibration(textModel: TextModel): Calibration {
+  requireProbabilities(textModel.model.task);
   const weights = weightsOf(textModel);
   const file = path.join(path.dirname(weights), CALIBRATION);
   const { model } = textModel;

@@ -9,6 +9,7 @@ import { numberCut, sourceOf, sourceOfTraining } from '../data/batch/sources';
 import { encodeFor, noteOnEmptyTexts } from '../data/tokenize/encode_for_task';
 import { Parameter } from '../graph/parameter';
 import type { Precision } from '../graph/precision';
+import type { Graph } from '../graph/value';
 import { checkOutput } from '../io/find_model';
 import { parameterTable, saveAdapter } from '../lora';
 import { targetsWithoutModule } from '../lora/match';
@@ -19,17 +20,22 @@ import { measure } from '../metrics/measure';
 import { saveModel } from '../models';
 import { type LossOptions, trace } from '../nn';
 import { RunLog } from '../report/run_log';
+import { writeSubspace } from '../subspace/files';
+import { Subspace } from '../subspace/subspace';
+import { subspaceProgram } from '../subspace/subspace_program';
 import { listCheckpoints } from '../train/checkpoint';
 import { Evaluator } from '../train/evaluate';
 import type { RunEvent } from '../train/events';
+import { FrozenPart } from '../train/kept_source';
 import type { TrainerOptions } from '../train/options';
 import { prepareOutput } from '../train/output';
 import { runIdentity } from '../train/run_identity';
 import type { Seat } from '../train/shared_steps';
+import { tensorBoardLog } from '../train/tensorboard';
 import { Trainer, type TrainResult } from '../train/trainer';
 import { describeMeaning, type Found, type MeaningFigures, meaningFigures } from './meaning/describe';
 import { writeRecord, writeTokenizer } from './meaning/record';
-import { applyMethod, kindOf, nameOfMethod } from './method';
+import { applyMethod, kindOf, nameOfMethod, subspaceOf } from './method';
 import { checkOutputDir } from './options/check_options';
 import type { FineTuneOptions, LossChoice } from './options/fine_tune_options';
 import { type ResolvedFineTune, resolveFineTune } from './options/resolve_fine_tune';
@@ -101,7 +107,12 @@ export async function runFineTune(options: FineTuneOptions, place?: PlaceTogethe
     onNotice(`target modules: no Linear module is called "${name}" (targetModules, --target-modules)`);
   }
   using _base = place?.base.share(model);
-  const { total, learnable } = parameterTable(model);
+  const inSubspace = subspaceOf(method, seed);
+  const subspace = inSubspace && new Subspace(model, inSubspace);
+  // Its weights are its own, and no step of it can be another run's.
+  if (subspace) place?.seat.leave();
+  const { total, learnable: trainable } = parameterTable(model);
+  const learnable = inSubspace?.dimension ?? trainable;
   const { shuffleWindow } = run.data;
   const { source: train, cut } = await log.timed('encoding', () =>
     sourceOfTraining(data, textModel, { ...sizes, seed, shuffleWindow }, signal),
@@ -121,6 +132,16 @@ export async function runFineTune(options: FineTuneOptions, place?: PlaceTogethe
   for (const line of describeMeaning(meaning, found)) onNotice(line);
   if (data.split) onNotice(`${examples.dev} of ${examples.dev + train.numExamples} examples set aside to measure on`);
   const lossOptions = lossOptionsOf(loss);
+  using frozen =
+    run.kept && FrozenPart.of(trace(model, { training: false, loss: false }), run.kept, { backend, precision });
+  if (run.kept) {
+    onNotice(
+      frozen
+        ? `frozen layers run once for each text, without dropout: ${(100 * frozen.share).toFixed(0)} % of a forward pass`
+        : 'nothing is kept: what is trained begins at the bottom of the model (keepFrozen, --keep-frozen)',
+    );
+  }
+  const after = (graph: Graph) => frozen?.after(graph) ?? graph;
   const trainerOptions: TrainerOptions = {
     ...run.trainer,
     outputDir,
@@ -130,22 +151,26 @@ export async function runFineTune(options: FineTuneOptions, place?: PlaceTogethe
       'initial adapter (a checksum)': run.adapter && identityOfAdapter(textModel.adapter as string),
       labelSmoothing: loss.labelSmoothing,
       classWeights: loss.classWeights,
+      // Of a run without, as it was before there was the option.
+      ...(frozen && { keepFrozen: true }),
     }),
-    trace: (o) => trace(model, { ...o, lossOptions }),
+    trace: (o) => after(trace(model, { ...o, lossOptions })),
     backend,
     callbacks: [
       log.callbacks,
+      ...(options.tensorboard === true ? [tensorBoardLog(outputDir)] : []),
       ...(run.trainer.maxSteps === undefined ? [tellFewSteps(onNotice)] : []),
       ...(run.trainer.callbacks ?? []),
     ],
     ...(evaluation && { evaluate: () => evaluateDev() }),
   };
-  using trainer = new Trainer(trainerOptions, place?.seat.makeProgram);
-  using evaluator = evaluation && new Evaluator({ trace: (o) => trace(model, o), backend, precision });
+  using trainer = new Trainer(trainerOptions, subspace ? subspaceProgram(subspace) : place?.seat.makeProgram);
+  using evaluator = evaluation && new Evaluator({ trace: (o) => after(trace(model, o)), backend, precision });
   let last: Evaluation | undefined;
   const evaluateDev = () =>
     log.timed('evaluation', async () => {
-      last = await evaluator!.run(evaluation!, signal);
+      await subspace?.materialize(backend);
+      last = await evaluator!.run(frozen?.source(evaluation!) ?? evaluation!, signal);
       return measure(model, last, dev!);
     });
 
@@ -163,14 +188,15 @@ export async function runFineTune(options: FineTuneOptions, place?: PlaceTogethe
     }),
   );
   try {
-    const training = await trainer.train(train);
+    const training = await trainer.train(frozen?.source(train) ?? train);
     log.add('training', training.seconds);
     // What was measured last may be neither the best state, which is the one that is kept, nor of
     // this process.
     const stale =
       training.metrics === undefined || (training.bestStep !== null && training.bestStep !== training.steps);
     const metrics = evaluation ? (stale ? await evaluateDev() : training.metrics) : undefined;
-    const output = await log.timed('saving', () => save(textModel, kind, outputDir, precision));
+    await subspace?.materialize(backend);
+    const output = await log.timed('saving', () => save(textModel, kind, outputDir, { precision, subspace, seed }));
     if (last) log.errors(training.bestStep ?? training.steps, analyzeErrors(model, last, dev!, data.dev!));
     const reportFile = log.end({ ...(metrics && { metrics }), output, training: { ...training } });
     return {
@@ -236,15 +262,26 @@ function lossOptionsOf({ labelSmoothing, classWeights }: LossChoice): LossOption
   };
 }
 
-function save(textModel: TextModel, kind: 'adapter' | 'model', dir: string, precision: Precision) {
+function save(
+  textModel: TextModel,
+  kind: 'adapter' | 'model',
+  dir: string,
+  { precision, subspace, seed }: { precision: Precision; subspace: Subspace | undefined; seed: number },
+) {
   const { model, baseModelName, baseModelRevision } = textModel;
   // The tokenizer that it was trained with: the base may have another one, or come to have one.
   const extra = (folder: string) => {
     writeRecord(folder, textModel, precision);
-    writeTokenizer(folder, textModel);
+    // A point of some kilobytes takes the base's with it where it has to alone.
+    if (!subspace || textModel.tokenizerDir !== textModel.baseModel) writeTokenizer(folder, textModel);
   };
   const file = kind === 'adapter' ? 'adapter_model.safetensors' : 'model.safetensors';
-  if (kind === 'adapter') saveAdapter(model, dir, { baseModel: baseModelName, revision: baseModelRevision, extra });
+  if (subspace) {
+    const { initialized } = textModel.report;
+    const head = { numLabels: model.numLabels, initialized, modelSeed: seed };
+    writeSubspace(dir, subspace, { name: baseModelName, revision: baseModelRevision, ...head }, extra);
+  } else if (kind === 'adapter')
+    saveAdapter(model, dir, { baseModel: baseModelName, revision: baseModelRevision, extra });
   else saveModel(model, dir, { extra });
   const bytes = fs.statSync(path.join(dir, file), { throwIfNoEntry: false })?.size ?? 0;
   return { kind, folder: dir, bytes };

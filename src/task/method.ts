@@ -5,17 +5,24 @@
 import { FusedLoraError } from '../base/errors';
 import { nearNames } from '../base/near';
 import { compilePattern } from '../base/patterns';
-import { addAdapter, CLASSIFIER_ONLY, type LoraConfig } from '../lora';
+import { adapterNames, addAdapter, CLASSIFIER_ONLY, type LoraConfig } from '../lora';
 import { saveWhole } from '../lora/inject';
 import type { TaskModel } from '../models';
+import { checkSubspace, type Structure, type SubspaceConfig } from '../subspace/config';
 import { LEARNING_RATES } from './options/defaults';
 
 /**
  * lora: adapters and the head. full: every parameter. head: the head alone, saved as an adapter
  * without adapted modules. trainable: parameters whose path a regular expression matches
- * (anywhere), the head only if it is named too.
+ * (anywhere), the head only if it is named too. subspace: a point in a random subspace of all
+ * weights, of so many dimensions, with a factor a layer (said, the default) or without (did).
  */
-export type Method = 'lora' | 'full' | 'head' | { trainable: string };
+export type Method =
+  | 'lora'
+  | 'full'
+  | 'head'
+  | { trainable: string }
+  | { subspace: number; structure?: Structure | undefined };
 
 /** What of a settled run says what is trained. */
 export interface MethodChoice {
@@ -30,16 +37,26 @@ export interface MethodChoice {
 
 /** The short name of a method, for figures. */
 export function nameOfMethod(method: Method): string {
-  return typeof method === 'string' ? method : `trainable: ${method.trainable}`;
+  if (typeof method === 'string') return method;
+  const subspace = subspaceOf(method, 0);
+  return subspace
+    ? `subspace: ${subspace.dimension} ${subspace.structure}`
+    : `trainable: ${(method as { trainable: string }).trainable}`;
+}
+
+/** The subspace that a method trains in; undefined for every other method. */
+export function subspaceOf(method: Method, seed: number): SubspaceConfig | undefined {
+  if (typeof method !== 'object' || !('subspace' in method)) return undefined;
+  return { dimension: method.subspace, structure: method.structure ?? 'said', seed };
 }
 
 /** What a method's result is saved as: a PEFT folder, or a whole model. */
 export const kindOf = (method: Method): 'adapter' | 'model' =>
-  method === 'lora' || method === 'head' ? 'adapter' : 'model';
+  method === 'lora' || method === 'head' || subspaceOf(method, 0) ? 'adapter' : 'model';
 
 /** Learning rates that suit each method, where none is given. */
 export function defaultLearningRate(method: Method): number {
-  return LEARNING_RATES[typeof method === 'string' ? method : 'full'];
+  return LEARNING_RATES[typeof method === 'string' ? method : subspaceOf(method, 0) ? 'subspace' : 'full'];
 }
 
 /**
@@ -47,14 +64,22 @@ export function defaultLearningRate(method: Method): number {
  * expression.
  */
 export function checkMethod(method: Method): void {
-  if (typeof method === 'string' && Object.hasOwn(LEARNING_RATES, method)) return;
+  if (typeof method === 'string' && (method as string) !== 'subspace' && Object.hasOwn(LEARNING_RATES, method)) return;
+  if (typeof method === 'object' && method !== null && ('subspace' in method || 'structure' in method)) {
+    if ('trainable' in method) {
+      throw new FusedLoraError('INVALID_ARGUMENT', 'method: trainable and subspace are both given; leave one out');
+    }
+    const { subspace = Number.NaN, structure } = method as Partial<Extract<Method, { subspace: number }>>;
+    checkSubspace(subspaceOf({ subspace, structure }, 0) as SubspaceConfig);
+    return;
+  }
   if (typeof method === 'object' && typeof method?.trainable === 'string') {
     compilePattern(method.trainable, 'trainable');
     return;
   }
   throw new FusedLoraError(
     'INVALID_ARGUMENT',
-    `method is ${JSON.stringify(method)}; it must be 'lora', 'full', 'head' or { trainable: REGEX }`,
+    `method is ${JSON.stringify(method)}; it must be 'lora', 'full', 'head', { trainable: REGEX } or { subspace: DIMENSION }`,
   );
 }
 
@@ -68,12 +93,23 @@ const PREPARE = {
   head: (model, { modelSettings: { seed } }, newModules) =>
     addAdapter(model, { pattern: CLASSIFIER_ONLY }, { seed, alsoSaved: newModules }),
   full: (model) => model.requiresGrad_(true),
+  subspace: (model) => {
+    const [adapter] = adapterNames(model);
+    if (adapter !== undefined) {
+      throw new FusedLoraError(
+        'INVALID_ARGUMENT',
+        `the model has an adapter ("${adapter}"), and a subspace is of the weights of a model without any. Merge or unload it first (mergeAndUnload, unload).`,
+      );
+    }
+    model.requiresGrad_(true);
+  },
   pattern: (model, { method }) => trainOnly(model, (method as { trainable: string }).trainable),
 } as const satisfies Record<string, Prepare>;
 
 function wayOf({ method, adapter }: MethodChoice): keyof typeof PREPARE {
   if (adapter !== undefined) return 'adapter';
-  return typeof method === 'string' ? method : 'pattern';
+  if (typeof method === 'string') return method;
+  return subspaceOf(method, 0) ? 'subspace' : 'pattern';
 }
 
 /**

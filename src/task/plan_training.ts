@@ -20,7 +20,7 @@ import { checkFits } from '../models/config';
 import { trace } from '../nn';
 import { flagTree } from '../nn/flag_tree';
 import { describeMeaning, type Found, type MeaningFigures, meaningFigures } from './meaning/describe';
-import { applyMethod, nameOfMethod } from './method';
+import { applyMethod, nameOfMethod, subspaceOf } from './method';
 import { DEFAULT_BATCH_SIZE } from './options/defaults';
 import {
   type ResolvedFineTune,
@@ -120,6 +120,12 @@ export async function planTraining(options: PlanTrainingOptions): Promise<Traini
   const run = resolveFineTune(shared, 'planTraining');
   const { method, backend, precision, sizes } = run;
   const { seed } = run.modelSettings;
+  if (subspaceOf(method, seed)) {
+    throw new FusedLoraError(
+      'INVALID_ARGUMENT',
+      'a run in a subspace is not planned: its steps are those of the method full, and projections beside them. Plan full.',
+    );
+  }
   const { signal } = run.hub;
   const opened = await open(run, run.data);
   const { model, tokenizer, loaded, labels, meaning } = opened;

@@ -22,6 +22,7 @@ import { RunLog } from '../report/run_log';
 import { checkTrainerValues, TRAINING_KEYS, type TrainerOptions, trainerOptionsOf } from '../train/options';
 import { EVENTS, prepareOutput } from '../train/output';
 import { runIdentity } from '../train/run_identity';
+import { tensorBoardLog } from '../train/tensorboard';
 import { Trainer, type TrainResult } from '../train/trainer';
 import { copyTokenizer } from './meaning/record';
 import { DEFAULT_MAX_LENGTH } from './options/defaults';
@@ -61,6 +62,8 @@ export interface PretrainOptions
   overwrite?: boolean;
   /** Whether to write report.html. Default false. */
   report?: boolean;
+  /** Whether to write event files for TensorBoard, in outputDir/tensorboard. Default false. */
+  tensorboard?: boolean;
   onNotice?: (line: string) => void;
 }
 
@@ -78,6 +81,7 @@ const PRETRAIN_KEYS: Record<keyof PretrainOptions, true> = {
   device: true,
   overwrite: true,
   report: true,
+  tensorboard: true,
   onNotice: true,
   ...TRAINING_KEYS,
 };
@@ -158,7 +162,11 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
     trace: (o) => trace(model, o),
     backend,
     precision,
-    callbacks: [log.callbacks, ...(options.callbacks ?? [])],
+    callbacks: [
+      log.callbacks,
+      ...(options.tensorboard === true ? [tensorBoardLog(outputDir)] : []),
+      ...(options.callbacks ?? []),
+    ],
   });
   log.start(
     startEvent(model, {

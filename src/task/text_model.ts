@@ -14,6 +14,7 @@ import { notReplaced } from '../lora/registry';
 import type { LoadModelOptions, LoadReport, TaskModel } from '../models';
 import { LOAD_KEYS, loadFitted } from '../models/auto';
 import { hasInitialValues } from '../nn/init';
+import { loadSubspace, readSubspace } from '../subspace/files';
 import { checkKept, findOwnBase } from './adapter_store';
 import { decide } from './meaning/decide';
 import { describeMeaning } from './meaning/describe';
@@ -127,7 +128,14 @@ export async function openTextModel(model: string, options: OpenTextModelOptions
   const said = { task, numLabels, labelNames, ignoreMismatchedSizes, maxLength, truncationSide, threshold };
   const meaning = meaningOf(facts, undefined, said, 'use');
   for (const line of describeMeaning(meaning)) onNotice?.(line);
-  return openFolders(folders, facts.textTokenizer as Tokenizer, meaning, { ...modelOptions, onNotice });
+  const subspace = folders.adapter === undefined ? undefined : readSubspace(folders.adapter);
+  const settings = { ...modelOptions, ...(subspace && { ignoreMismatchedSizes: true }), onNotice, inSubspace: true };
+  const textModel = openFolders(folders, facts.textTokenizer as Tokenizer, meaning, settings);
+  if (subspace) {
+    await loadSubspace(textModel.model, folders.adapter as string, 'cpu');
+    textModel.report.initialized = [];
+  }
+  return textModel;
 }
 
 /** Where the parts of a text model are. */
@@ -221,6 +229,8 @@ export function meaningOf(
  * Opens what {@link locateModel} found as what it means.
  *
  * @param options.trainable whether the adapter is trained on.
+ * @param options.inSubspace whether the caller gives the model the weights of a point in a
+ * subspace, where the adapter is one.
  * @throws FusedLoraError what `loadModel`, `loadAdapter` and `loadTokenizer` throw;
  * INVALID_TOKENIZER for one with more ids than the word embedding has rows.
  */
@@ -229,16 +239,19 @@ export function openFolders(
   textTokenizer: Tokenizer,
   meaning: Meaning,
   options: Omit<LoadModelOptions, 'task' | 'numLabels' | 'labelNames'> &
-    Pick<OpenTextModelOptions, 'onNotice'> & { trainable?: boolean },
+    Pick<OpenTextModelOptions, 'onNotice'> & { trainable?: boolean; inSubspace?: boolean },
 ): TextModel {
-  const { onNotice, trainable, ...modelOptions } = options;
+  const { onNotice, trainable, inSubspace = false, ...modelOptions } = options;
   const brought = adapter === undefined ? undefined : factsOfAdapter(adapter).head;
   const { model, report } = loadFitted(
     base.folder,
     { ...modelOptions, ...headOf(meaning) },
     { leavesHeadOut: meaning.leavesHeadOut, replaced: (at) => brought?.has(at) === true },
   );
-  if (adapter !== undefined) {
+  if (adapter !== undefined && readSubspace(adapter)) {
+    checkKept(adapter, base.folder);
+    if (!inSubspace) throw notAlone(adapter);
+  } else if (adapter !== undefined) {
     checkKept(adapter, base.folder);
     loadAdapter(model, adapter, { onNotice, trainable: trainable === true });
     report.initialized = notReplaced(model, report.initialized);
@@ -263,6 +276,14 @@ export function openFolders(
     adapter,
     tokenizerDir: tokenizer.value,
   };
+}
+
+function notAlone(adapter: string): FusedLoraError {
+  return new FusedLoraError(
+    'INVALID_ARGUMENT',
+    `${adapter}: is a point in a subspace of all weights, which can be used by itself alone (openTextModel, fused-lora predict). ` +
+      'To train on from it or to serve it, merge it first (fused-lora merge).',
+  );
 }
 
 /** What of a meaning decides the head that is built. */

@@ -10,6 +10,7 @@ import { notWritable } from '../io/atomic';
 import { makeFolder } from '../io/folders';
 import { OutputLock } from '../io/output_lock';
 import { listCheckpoints, removeUnfinished } from './checkpoint';
+import { removeEventFiles } from './tensorboard';
 
 /** The log of the run, one JSON object a line. */
 export const EVENTS = 'events.jsonl';
@@ -60,4 +61,5 @@ function settleEarlierRun(
   }
   for (const { path: old } of checkpoints) fs.rmSync(old, { recursive: true, force: true });
   for (const name of [EVENTS, REPORT]) fs.rmSync(path.join(dir, name), { force: true });
+  removeEventFiles(dir);
 }

@@ -216,7 +216,9 @@ function mayShare([a, one]: [Seat, Waiting], [b, other]: [Seat, Waiting]): boole
   if (!same(first.settings, second.settings, ['backend', 'fused', 'precision'])) return false;
   if (!same(one.options, other.options, ['seed', 'forwardNumber', 'lossScale', 'zeroGradients'])) return false;
   if (!same(one.batch.sizes, other.batch.sizes, ['T', 'S', 'M'])) return false;
-  const names = Object.keys(one.batch.tensors).filter((name) => !first.ownInputs.has(name));
+  // One may read what the other's batch has not: states of frozen layers that are kept.
+  const all = [...Object.keys(one.batch.tensors), ...Object.keys(other.batch.tensors)];
+  const names = [...new Set(all)].filter((name) => !first.ownInputs.has(name) && !second.ownInputs.has(name));
   return names.every((name) => {
     const [x, y] = [one.batch.tensors[name], other.batch.tensors[name]];
     return x && y && bytesOf(x).equals(bytesOf(y));

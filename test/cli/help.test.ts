@@ -28,6 +28,7 @@ const OFF = [
   '--max-steps',
   '--warmup-steps',
   '--trainable',
+  '--subspace',
   '--rslora',
   '--exclude-modules',
   '--preset',
@@ -38,7 +39,7 @@ OFF.push('--dev', '--text-pair-column', '--adapter', '--file', '--config', '--js
 
 test('there is every command', () => {
   const names = ['train', 'eval', 'predict', 'merge', 'pretrain', 'plan', 'bench', 'info', 'report', 'adapters'];
-  names.push('tune', 'calibrate', 'serve', 'embed');
+  names.push('tune', 'intrinsic-dim', 'calibrate', 'serve', 'embed');
   expect(commands.map(([name]) => name).sort()).toEqual(names.sort());
 });
 

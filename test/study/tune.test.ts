@@ -7,6 +7,7 @@ import { type StudyResults, tune } from '../../src/study';
 import { Journal } from '../../src/study/journal/journal_file';
 import { paramsOf } from '../../src/study/journal/records';
 import type { TuneOptions } from '../../src/study/options';
+import { KeptStates } from '../../src/train/kept_states';
 import { failure, temporaryFolder } from '../io/temporary';
 import { reviews, TINY } from '../task/tasks';
 import { tinyModel } from './tiny';
@@ -151,10 +152,29 @@ test.each([
   [{ testSplit: 0.001 }, 'testSplit is 0.001'],
   [{ space: { batchSize: { int: [-4, 8] } } }, 'space: "batchSize" can be -4'],
   [{ space: { warmupRatio: { uniform: [0, 2] } } }, 'space: "warmupRatio" can be 2'],
+  [
+    { space: { method: ['upper'], frozenLayers: { int: [0, 2] } } },
+    '"frozenLayers" can be 2, and the model has 2 layers',
+  ],
+  [{ space: { method: ['upper'], frozenLayers: [-1] } }, 'whole numbers from 0 to 1'],
+  [{ keepFrozen: 1 as never }, 'keepFrozen is 1'],
   [{ spaces: {} } as Partial<TuneOptions>, 'space'],
   [{ trainSizes: [1000] }, '54 training examples'],
 ] as [Partial<TuneOptions>, string][])('%j is refused', async (more, message) => {
   expect(await failure('INVALID_ARGUMENT', tune(study('wrong', more)))).toContain(message);
+});
+
+test('the preset for little data ends with the layers of the model; head trials share what frozen layers give', async () => {
+  const keepFrozen = new KeptStates();
+  const { train, dev } = { train: reviews(24, 1), dev: reviews(12, 2) };
+  const small = { space: 'small-data', trials: 1, repeats: 1, epochs: 1, train, dev, keepFrozen, baselines: false };
+  const results = await tune(study('small', small));
+  const upper = results.methods.find(({ method }) => method === 'upper');
+  expect(upper?.params['frozenLayers']).toBe(1);
+  // 24 + 12 + 6 texts at most, the head's of one row of 16 numbers each.
+  expect(keepFrozen.bytes.memory).toBeGreaterThan(0);
+  const { options } = JSON.parse(fs.readFileSync(path.join(dir, 'small', 'study.json'), 'utf8')) as { options: object };
+  expect(options).toMatchObject({ keepFrozen: true });
 });
 
 test('folds measure every example by a model that did not see it; sizes make a learning curve', async () => {

@@ -74,5 +74,8 @@ test('several labels: each has its threshold, and one that is given holds for al
 test('numbers have no probabilities', async () => {
   const textModel = await trained('numbers', { train: ratings(32, 1), task: 'regression', epochs: 1 });
   expect(await failure('INVALID_ARGUMENT', calibrate(textModel, ratings(8, 2)))).toContain('regression');
+  expect(await failure('INVALID_ARGUMENT', classify(textModel, ['a film'], { calibration: true }))).toContain(
+    'nothing to calibrate',
+  );
   textModel.model.dispose();
 });

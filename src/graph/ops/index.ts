@@ -6,6 +6,7 @@ export { type ActivationKind, activation } from './activation';
 export { type AttentionOptions, attention } from './attention';
 export { add, dropout, scale } from './elementwise';
 export { type EmbeddingTerm, embeddingSum } from './embedding';
+export { type FastfoodOptions, fastfood } from './fastfood';
 export { gatherRows } from './gather_rows';
 export { layerNorm } from './layer_norm';
 export { linear } from './linear';

@@ -8,6 +8,7 @@ export { addLayerNormBackwardOp, addLayerNormOp } from './add_layer_norm';
 export { attentionBackwardOp, attentionOp } from './attention';
 export { addOp, dropoutOp, scaleOp } from './elementwise';
 export { embeddingBackwardOp, embeddingSumOp } from './embedding';
+export { fastfoodBackwardOp, fastfoodOp } from './fastfood';
 export { gatherRowsBackwardOp, gatherRowsOp } from './gather_rows';
 export { layerNormBackwardOp, layerNormOp } from './layer_norm';
 export { biasBackwardOp, linearBackwardInputOp, linearBackwardWeightOp, linearOp } from './linear';

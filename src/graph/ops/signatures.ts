@@ -74,6 +74,16 @@ export const signatures = {
     outputs: 'dtable [V, H] acc',
     attributes: 'paddingIndex = -1',
   },
+  fastfood: {
+    inputs: 'z [D], base [R, N], gains? [m]',
+    outputs: 'y [R, N]',
+    attributes: 'seed, block = 0, scale = 1, gain = 0',
+  },
+  fastfoodBackward: {
+    inputs: 'dy [R, N], z [D], gains? [m]',
+    outputs: 'dz? [D] acc, dgains? [m] acc',
+    attributes: 'seed, block = 0, scale = 1, gain = 0',
+  },
   gatherRows: {
     inputs: 'x [R, N], index [G] i32 < R',
     outputs: 'y [G, N]',

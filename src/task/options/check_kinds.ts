@@ -4,6 +4,7 @@
  * check_options.ts and where an option is used.
  */
 import { FusedLoraError } from '../../base/errors';
+import { KeptStates } from '../../train/kept_states';
 import type { OptionKind, OptionRow } from './option_row';
 import { OPTION_ROWS } from './option_table';
 
@@ -32,6 +33,7 @@ const ALSO: Readonly<Record<string, (value: unknown) => boolean>> = {
   textPairColumn: (value) => typeof value === 'number',
   labelColumn: (value) => typeof value === 'number',
   method: (value) => typeof value === 'object' && value !== null,
+  keepFrozen: (value) => value instanceof KeptStates,
   'lora.excludeModules': (value) => typeof value === 'string',
   'lora.layersPattern': (value) => typeof value === 'string',
   'lora.layersToTransform': (value) => typeof value === 'number',

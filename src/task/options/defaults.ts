@@ -41,4 +41,4 @@ export { DEFAULT_THRESHOLD } from '../../metrics/probabilities';
 export const LORA_DEFAULTS = { r: 8, loraAlpha: 16, targetModules: 'all-linear' } as const satisfies LoraConfig;
 
 /** Peak rates that suit each method; `trainable` takes that of `full`. */
-export const LEARNING_RATES = { lora: 5e-4, head: 1e-3, full: 5e-5 } as const;
+export const LEARNING_RATES = { lora: 5e-4, head: 1e-3, full: 5e-5, subspace: 5e-4 } as const;

@@ -9,6 +9,7 @@ import type { ExampleData } from '../../data/read/load';
 import type { DeviceOption } from '../../graph/device';
 import type { HubOptions } from '../../io/hub';
 import type { LoraConfig } from '../../lora';
+import type { KeptStates } from '../../train/kept_states';
 import type { TrainerOptions } from '../../train/options';
 import type { Method } from '../method';
 import type { OpenTextModelOptions, TextModel } from '../text_model';
@@ -102,6 +103,8 @@ export interface FineTuneOptions
    * settings. Default false.
    */
   report?: boolean;
+  /** Whether to write event files for TensorBoard, in outputDir/tensorboard. Default false. */
+  tensorboard?: boolean;
   /** Default lora. */
   method?: Method;
   /**
@@ -122,6 +125,12 @@ export interface FineTuneOptions
   labelNames?: readonly string[];
   /** Peak rate. Default 5e-4 for lora, 1e-3 for head, else 5e-5. */
   learningRate?: number;
+  /**
+   * Whether layers below all that is trained, with dropout off there, run once for each text: what
+   * they give is kept (1 GiB in memory; give one {@link KeptStates} to several runs that share it).
+   * Default false: they run at each pass, with the model's dropout.
+   */
+  keepFrozen?: boolean | KeptStates;
   /** Default auto. */
   device?: DeviceOption;
   /** Removes checkpoints of an earlier run from outputDir, which are an error otherwise. */

@@ -149,6 +149,14 @@ export const INPUT_ROWS = {
       changes: ['files', 'no bits'],
     },
     {
+      name: 'tensorboard',
+      flags: '--tensorboard',
+      kind: 'flag',
+      help: 'write event files for TensorBoard too, in the folder tensorboard',
+      effect: 'files of the output folder',
+      changes: ['files', 'no bits'],
+    },
+    {
       name: 'token',
       kind: 'text',
       says: 'HF_TOKEN',

@@ -3,6 +3,7 @@
  * Before it is input_rows.ts, after it training_rows.ts.
  */
 import { LORA_PRESETS } from '../../lora';
+import { STRUCTURES } from '../../subspace/config';
 import { LORA_DEFAULTS, RUN_DEFAULTS } from './defaults';
 import type { OptionGroups } from './option_row';
 
@@ -24,6 +25,23 @@ export const METHOD_ROWS = {
       help: 'train just the parameters whose path it matches, in place of --method',
       effect: 'which parameters are learnable',
       changes: ['start event', 'bits'],
+    },
+    {
+      name: 'method.subspace',
+      flags: '--subspace <dimension>',
+      kind: { whole: 1 },
+      help: 'train a point in a random subspace of all weights, in place of --method: docs/intrinsic_dimension.md',
+      effect: 'how many numbers are learnt and saved',
+      changes: ['tensors', 'adapter_config.json'],
+    },
+    {
+      name: 'method.structure',
+      flags: '--structure <name>',
+      kind: { oneOf: STRUCTURES },
+      says: 'said',
+      help: 'with --subspace: a factor a layer, learnt with the point (said), or one projection for all (did)',
+      effect: 'factors beside the point',
+      changes: ['tensors', 'adapter_config.json'],
     },
     {
       name: 'lora.r',

@@ -24,7 +24,13 @@ export const OPTION_ROWS: readonly (OptionRow & { group: OptionGroup })[] = Obje
 );
 
 type Named = (typeof OPTION_TABLE)[OptionGroup][number]['name'];
-type Wanted = Exclude<keyof FineTuneOptions, 'lora'> | `lora.${keyof LoraConfig}` | 'method.trainable' | '';
+type Wanted =
+  | Exclude<keyof FineTuneOptions, 'lora'>
+  | `lora.${keyof LoraConfig}`
+  | 'method.trainable'
+  | 'method.subspace'
+  | 'method.structure'
+  | '';
 /** Errors of the compiler where an option has no row, or a row no option. */
 const complete: [Exclude<Wanted, Named>, Exclude<Named, Wanted>] extends [never, never] ? true : never = true;
 void complete;

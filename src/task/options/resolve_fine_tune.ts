@@ -14,6 +14,7 @@ import { type FetchOptions, HUB_KEYS } from '../../io/hub';
 import { type LoraConfig, type ResolvedLoraConfig, resolveLoraConfig } from '../../lora';
 import { compiled, parsePattern } from '../../lora/presets';
 import { checkModelOptions } from '../../models/auto';
+import { KeptStates } from '../../train/kept_states';
 import { checkTrainerValues, TRAINING_KEYS, type TrainerOptions } from '../../train/options';
 import { checkMethod, defaultLearningRate, type Method } from '../method';
 import type { TextModel } from '../text_model';
@@ -52,6 +53,8 @@ export interface ResolvedFineTune {
   /** As given: a source of batches has the default, and a checkpoint tells the two apart. */
   sizes: BatchSizes;
   loss: LossChoice;
+  /** Where states of frozen layers are kept; undefined: they are not. */
+  kept: KeptStates | undefined;
   /** For the trainer; the graph, the source and what measures are left out. */
   trainer: TrainerSettings;
   backend: BackendName;
@@ -88,7 +91,7 @@ export function resolveFineTune(given: SettledOptions, caller = 'fineTune'): Res
   check.checkModel(model, adapter);
   const task = taskOf(options);
   const { hiddenDropout, attentionDropout, classifierDropout, maxLength, truncationSide, tokenizer } = options;
-  const { modelType, ignoreMismatchedSizes, numLabels } = options;
+  const { modelType, ignoreMismatchedSizes, numLabels, keepFrozen = false } = options;
   check.checkLabelNames(labelNames);
   checkModelOptions({ labelNames, hiddenDropout, attentionDropout, classifierDropout });
   check.checkLeastLength(maxLength);
@@ -142,6 +145,7 @@ export function resolveFineTune(given: SettledOptions, caller = 'fineTune'): Res
     data: { ...choice, ...columns, ...hub },
     sizes,
     loss,
+    kept: keepFrozen === true ? new KeptStates() : keepFrozen || undefined,
     trainer,
     backend,
     device: reason,
@@ -189,6 +193,7 @@ function settingsOf(
     ...(batchSize === undefined && tokenBudget === undefined && { batchSize: DEFAULT_BATCH_SIZE }),
     ...trainer,
     ...options,
+    ...(options.keepFrozen !== undefined && { keepFrozen: options.keepFrozen !== false }),
     ...settled,
     device,
     precision,

@@ -230,6 +230,14 @@ export const TRAINING_ROWS = {
       changes: ['step events', 'bits'],
     },
     {
+      name: 'keepFrozen',
+      flags: '--keep-frozen',
+      kind: 'flag',
+      help: 'layers below all that is trained run once for each text, with dropout off there, and what they give is kept',
+      effect: 'time and memory; bits, where the model has dropout',
+      changes: ['bits'],
+    },
+    {
       name: 'fused',
       kind: 'flag',
       says: 'true',
