@@ -7,6 +7,7 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { numberCut, sourceOf, sourceOfTraining } from '../data/batch/sources';
 import { encodeFor, noteOnEmptyTexts } from '../data/tokenize/encode_for_task';
+import type { BaseWeights } from '../graph/base_weights';
 import { Parameter } from '../graph/parameter';
 import type { Precision } from '../graph/precision';
 import { checkOutput } from '../io/find_model';
@@ -28,7 +29,7 @@ import { runIdentity } from '../train/run_identity';
 import type { Seat } from '../train/shared_steps';
 import { Trainer, type TrainResult } from '../train/trainer';
 import { describeMeaning, type Found, type MeaningFigures, meaningFigures } from './meaning/describe';
-import { writeRecord, writeTokenizer } from './meaning/record';
+import { type TrainedIn, writeRecord, writeTokenizer } from './meaning/record';
 import { applyMethod, kindOf, nameOfMethod } from './method';
 import { checkOutputDir } from './options/check_options';
 import type { FineTuneOptions, LossChoice } from './options/fine_tune_options';
@@ -58,6 +59,8 @@ export interface FineTuneResult {
   device: string;
   /** What products were computed in. */
   precision: Precision;
+  /** What the frozen weights of layers were held in. */
+  baseWeights: BaseWeights;
   training: TrainResult;
   /** Of the saved state on `dev`; absent without it. */
   metrics?: Record<string, number>;
@@ -85,12 +88,14 @@ export async function runFineTune(options: FineTuneOptions, place?: PlaceTogethe
   using _lock = prepareOutput(outputDir, { resume, overwrite });
   const log = new RunLog(outputDir, { report: wantsReport, onNotice });
   const { seed } = run.modelSettings;
-  const { method, precision, backend, sizes, loss } = run;
+  const { method, precision, baseWeights, backend, sizes, loss } = run;
   const { signal } = run.hub;
   const opened = await openForTraining(run, log);
   const { textModel, data, labels } = opened;
   const { model, meaning } = textModel;
-  onNotice(`device: ${run.device}, precision ${precision}`);
+  onNotice(
+    `device: ${run.device}, precision ${precision}${baseWeights === 'fp32' ? '' : `, base weights ${baseWeights}`}`,
+  );
 
   const resumed = resume ? listCheckpoints(outputDir).at(-1)?.path : undefined;
   const newWeights = newWeightsOfRun(textModel, resumed, onNotice);
@@ -141,7 +146,7 @@ export async function runFineTune(options: FineTuneOptions, place?: PlaceTogethe
     ...(evaluation && { evaluate: () => evaluateDev() }),
   };
   using trainer = new Trainer(trainerOptions, place?.seat.makeProgram);
-  using evaluator = evaluation && new Evaluator({ trace: (o) => trace(model, o), backend, precision });
+  using evaluator = evaluation && new Evaluator({ trace: (o) => trace(model, o), backend, precision, baseWeights });
   let last: Evaluation | undefined;
   const evaluateDev = () =>
     log.timed('evaluation', async () => {
@@ -170,7 +175,7 @@ export async function runFineTune(options: FineTuneOptions, place?: PlaceTogethe
     const stale =
       training.metrics === undefined || (training.bestStep !== null && training.bestStep !== training.steps);
     const metrics = evaluation ? (stale ? await evaluateDev() : training.metrics) : undefined;
-    const output = await log.timed('saving', () => save(textModel, kind, outputDir, precision));
+    const output = await log.timed('saving', () => save(textModel, kind, outputDir, { precision, baseWeights }));
     if (last) log.errors(training.bestStep ?? training.steps, analyzeErrors(model, last, dev!, data.dev!));
     const reportFile = log.end({ ...(metrics && { metrics }), output, training: { ...training } });
     return {
@@ -181,6 +186,7 @@ export async function runFineTune(options: FineTuneOptions, place?: PlaceTogethe
       examples,
       device: run.device,
       precision,
+      baseWeights,
       training,
       ...(metrics && { metrics }),
       output,
@@ -236,11 +242,11 @@ function lossOptionsOf({ labelSmoothing, classWeights }: LossChoice): LossOption
   };
 }
 
-function save(textModel: TextModel, kind: 'adapter' | 'model', dir: string, precision: Precision) {
+function save(textModel: TextModel, kind: 'adapter' | 'model', dir: string, run: TrainedIn) {
   const { model, baseModelName, baseModelRevision } = textModel;
   // The tokenizer that it was trained with: the base may have another one, or come to have one.
   const extra = (folder: string) => {
-    writeRecord(folder, textModel, precision);
+    writeRecord(folder, textModel, run);
     writeTokenizer(folder, textModel);
   };
   const file = kind === 'adapter' ? 'adapter_model.safetensors' : 'model.safetensors';

@@ -2,6 +2,7 @@
  * Option table, second part: which parameters are trained, and the fields of a LoRA configuration.
  * Before it is input_rows.ts, after it training_rows.ts.
  */
+import { BASE_WEIGHTS } from '../../graph/base_weights';
 import { LORA_PRESETS } from '../../lora';
 import { LORA_DEFAULTS, RUN_DEFAULTS } from './defaults';
 import type { OptionGroups } from './option_row';
@@ -16,6 +17,15 @@ export const METHOD_ROWS = {
       help: 'an adapter, everything, or the head alone',
       effect: 'which parameters are learnable; adapter or model folder',
       changes: ['tensors', 'files'],
+    },
+    {
+      name: 'baseWeights',
+      flags: '--base-weights <form>',
+      kind: { oneOf: BASE_WEIGHTS },
+      default: RUN_DEFAULTS.baseWeights,
+      help: 'of the frozen weights of layers: int8 (less memory and time) or nf4 (least memory), on the CPU',
+      effect: 'baseWeights of fused_lora.json; bits',
+      changes: ['bits', 'fused_lora.json'],
     },
     {
       name: 'method.trainable',
