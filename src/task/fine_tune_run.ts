@@ -11,7 +11,7 @@ import type { BaseWeights } from '../graph/base_weights';
 import { Parameter } from '../graph/parameter';
 import type { Precision } from '../graph/precision';
 import { checkOutput } from '../io/find_model';
-import { parameterTable, saveAdapter } from '../lora';
+import { initializeLoftq, parameterTable, saveAdapter } from '../lora';
 import { targetsWithoutModule } from '../lora/match';
 import { adapterEntry } from '../lora/registry';
 import { analyzeErrors } from '../metrics/error_analysis';
@@ -101,6 +101,8 @@ export async function runFineTune(options: FineTuneOptions, place?: PlaceTogethe
   const newWeights = newWeightsOfRun(textModel, resumed, onNotice);
   const newModules = newWeights.map(({ path }) => path);
   const kind = applyMethod(model, run, newModules);
+  if (run.lora?.resolved.initLoraWeights === 'loftq')
+    await log.timed('loading', () => initializeLoftq(model, baseWeights));
   const targets = run.lora?.resolved.targetModules;
   for (const name of typeof targets === 'object' ? targetsWithoutModule(model, targets) : []) {
     onNotice(`target modules: no Linear module is called "${name}" (targetModules, --target-modules)`);

@@ -52,6 +52,14 @@ export function checkFrozenBase(baseWeights: BaseWeights, method: Method): void 
   );
 }
 
+/** @throws FusedLoraError INVALID_ARGUMENT for LoftQ where no weight loses anything. */
+export function checkInitialWeights(init: unknown, baseWeights: BaseWeights): void {
+  if (init !== 'loftq' || baseWeights !== 'fp32') return;
+  throw refuse(
+    'initLoraWeights is "loftq", which makes up for weights in fewer bits; give baseWeights int8 or nf4 (--base-weights), or leave it out',
+  );
+}
+
 export function checkOutputDir(outputDir: unknown): void {
   if (typeof outputDir === 'string' && outputDir !== '') return;
   throw refuse(`outputDir is ${shown(outputDir)}; give the folder that the result goes to`);

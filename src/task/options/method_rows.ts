@@ -147,7 +147,7 @@ export const METHOD_ROWS = {
       name: 'lora.initLoraWeights',
       kind: 'code',
       says: 'true',
-      help: 'first values of A and B: true, false or gaussian',
+      help: 'first values of A and B: true, false, gaussian, or loftq beside baseWeights',
       effect: 'bits of A and B',
       changes: ['bits'],
     },

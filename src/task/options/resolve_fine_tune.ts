@@ -103,6 +103,7 @@ export function resolveFineTune(given: SettledOptions, caller = 'fineTune'): Res
   const precision = choosePrecision(options.precision, backend);
   const baseWeights = checkedBaseWeights(options.baseWeights, backend);
   check.checkFrozenBase(baseWeights, method);
+  check.checkInitialWeights(lora?.resolved.initLoraWeights, baseWeights);
 
   const { labelSmoothing, classWeights } = options;
   const loss = compact({ labelSmoothing, classWeights });
