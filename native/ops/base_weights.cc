@@ -1,4 +1,5 @@
-// The attribute baseWeights read and checked; what its values mean is in base_weights.h.
+// The attribute baseWeights, read and checked for every product that has it.
+// What its values mean: ops/base_weights.h.
 #include "ops/base_weights.h"
 
 namespace fl {

@@ -9,7 +9,7 @@
 //   largest = max |v|;  scale = largest / 127;  code = nearest(v * (127 / largest)), ties to even
 //   a row with a largest value below 2^-120 is zero; one with NaN or an infinite value gives NaN
 //   x W^T [r, n] = float(sum_k code_x[r, k] code_W[n, k]) * (scale_x[r] * scale_W[n])
-//   dy W  [r, k] = float(sum_n code_d[r, n] code_W[n, k]) * scale_d[r],  d[r, n] = dy[r, n] * scale_W[n]
+//   dy W  [r, k] = float(sum_n code_d[r, n] code_W[n, k]) * scale_d[r],  d = dy * scale_W
 // The scales of W stand inside the sum of dx, so they go into dy before it is quantised.
 // Sums are of integers, exact in 32 bits: |sum| <= 127 * 127 * 131,072 < 2^31, which is the longest
 // sum that is taken. So the bits of a product without an adapter are the same on every instruction

@@ -1,6 +1,6 @@
 // linear: z = x W^T + b;  y = f(z) + residual, and the three parts of its gradient. Formulas of f
-// are in ops/activation.h, those of precision in ops/op.h, of baseWeights in ops/base_weights.h; with
-// an adapter it is ops/lora_linear.h.
+// are in ops/activation.h, those of precision in ops/op.h, of baseWeights in ops/base_weights.h;
+// with an adapter it is ops/lora_linear.h.
 // preActivation is z, for backward; only with an activation. source: torch.nn.functional.linear
 //
 // linearBackwardInput:  dx = f'(z) dy W + residual.

@@ -19,8 +19,8 @@ struct Int8Scale {
   float scale = 0, inverse = 0;
 };
 
-/// Of a row whose largest magnitude is `largest`; NaN or infinite: a scale of NaN and codes of 0, so
-/// that what is made of them is NaN.
+/// Of a row whose largest magnitude is `largest`; NaN or infinite: a scale of NaN and codes of 0,
+/// so that what is made of them is NaN.
 inline Int8Scale int8ScaleOf(float largest) {
   if (!std::isfinite(largest)) return {std::numeric_limits<float>::quiet_NaN(), 0};
   if (largest < kInt8Least) return {};

@@ -1,6 +1,6 @@
-// Products of int8 codes: the bits of the formula of ops/base_weights.h on every instruction set that
-// this CPU has, at the extremes, and for each row whatever stands beside it. Against the float64
-// reference they are in product_tests.cc.
+// Products of int8 codes: the bits of the formula of ops/base_weights.h on every instruction set
+// that this CPU has, at the extremes, and for each row whatever stands beside it. Against the
+// float64 reference they are in product_tests.cc.
 #include <cmath>
 #include <cstring>
 #include <limits>

@@ -40,7 +40,7 @@ export interface Lifetime {
   last: number;
 }
 
-/** Of a weight in NF4: 4 bits, 8 bits of scale for 64, and 32 of the scales' own for 256 of them. */
+/** Of a weight in NF4: 4 bits, 8 bits of scale for 64 of them, 32 for 256 scales. */
 const NF4_BYTES = 1 / 2 + 1 / 64 + 4 / (64 * 256);
 
 /**

@@ -2,6 +2,7 @@
  * LoftQ's first values of A and B (Li et al. 2023, arXiv 2310.08659): the adapter begins where it
  * makes up best for what the weights lose in fewer bits. The base stays as it is quantised, so this
  * is the paper's algorithm 1 with one step, as PEFT's replace_lora_weights_loftq.
+ * Singular vectors: combine/low_rank.ts; what a weight loses: src/graph/held_values.ts.
  */
 import { FusedLoraError } from '../base/errors';
 import type { BaseWeights } from '../graph/base_weights';

@@ -1,6 +1,6 @@
 /**
  * NF4 weights as products multiply them against bitsandbytes' on a CPU, value by value.
- * Who made the fixture: scripts/oracle/make_nf4_fixture.py; the formulas: native/ops/base_weights.h.
+ * The fixture is of scripts/oracle/make_nf4_fixture.py, the formulas of native/ops/base_weights.h.
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';

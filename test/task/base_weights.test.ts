@@ -113,7 +113,10 @@ describe.each(FORMS)('an adapter on %s weights', (form) => {
 
 describe('a plan', () => {
   const plan = (baseWeights: BaseWeights) =>
-    planTraining({ model: TINY, batchSizes: [8], measureSeconds: 0, device: 'cpu', precision: 'fp32', baseWeights });
+    planTraining({
+      ...{ model: TINY, train: reviews(8, 1), batchSizes: [8], measureSeconds: 0 },
+      ...{ device: 'cpu', precision: 'fp32', baseWeights },
+    });
 
   it('counts what the weights are held in', async () => {
     const [full, int8, nf4] = [await plan('fp32'), await plan('int8'), await plan('nf4')];

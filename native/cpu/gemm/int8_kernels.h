@@ -1,5 +1,5 @@
 // The inner loops of products of int8 codes, one table for each instruction set, beside those of
-// kernels.h and under its rule: plain C types only. They are gemm_int8.cc; what the codes mean is in
+// kernels.h and under its rule: plain C types only. They are gemm_int8.cc; what codes mean is in
 // ops/base_weights.h, and how weights get into panels in int8_panels.h.
 //
 // A step is four elements of k, and a word of a right panel their four codes. Left words are

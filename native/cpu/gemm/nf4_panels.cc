@@ -1,4 +1,4 @@
-// NF4 weights made once, and their panels made for every job. Formulas of the values: runtime/nf4.cc;
+// NF4 weights made once, and their panels made for every job. Formulas: runtime/nf4.cc;
 // where panels are used: product.cc.
 #include "cpu/gemm/nf4_panels.h"
 

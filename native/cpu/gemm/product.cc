@@ -284,7 +284,7 @@ class Run {
     });
   }
 
-  // body(column panel, begin, end, thread) for groups of row panels, counted from the first of `part`.
+  // body(column panel, begin, end, thread) for groups of row panels, counted from `part`'s first.
   template <class Body>
   void forColumnPanels(const Block& block, const SuperBlock& part, int64_t columnPanels, Body body) {
     const int64_t fits = cacheL2() / 2 / (kernels_.mr * block.words * int64_t{4});

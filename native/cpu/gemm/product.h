@@ -35,8 +35,8 @@ struct Product {
   bool aTransposed = false;
 
   /// B [k, n] in panels, or as int8 codes (then A, which is not transposed, is quantised on the
-  /// way, and C not added to), or in NF4 (expanded on the way), or row-major in bRows (then packed on
-  /// the way).
+  /// way, and C not added to), or in NF4 (expanded on the way), or row-major in bRows (then packed
+  /// on the way).
   Panels b;
   Int8Weight int8;
   Nf4Weight nf4;

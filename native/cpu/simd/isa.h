@@ -20,8 +20,8 @@ std::string_view nameOf(Isa isa);
 bool canRun(Isa isa);
 Isa bestIsa();
 
-/// bestIsa(), or what the environment variable FUSED_LORA_CPU_ISA names (`nameOf`): for tests and measurements. Read once. Throws INVALID_ARGUMENT for an
-/// unknown name or one that this CPU lacks.
+/// bestIsa(), or what the environment variable FUSED_LORA_CPU_ISA names (`nameOf`): for tests and
+/// measurements. Read once. Throws INVALID_ARGUMENT for an unknown name or one that this CPU lacks.
 Isa selectedIsa();
 
 }  // namespace fl
