@@ -7,6 +7,7 @@ set(FUSED_LORA_CPU_KERNELS
     "${CMAKE_CURRENT_SOURCE_DIR}/native/cpu/attention/attention_kernels.cc"
     "${CMAKE_CURRENT_SOURCE_DIR}/native/cpu/gemm/gemm_bf16.cc"
     "${CMAKE_CURRENT_SOURCE_DIR}/native/cpu/gemm/gemm_f32.cc"
+    "${CMAKE_CURRENT_SOURCE_DIR}/native/cpu/gemm/gemm_int8.cc"
     "${CMAKE_CURRENT_SOURCE_DIR}/native/cpu/rows/row_kernels.cc")
 
 # gcc 12's own intrinsics headers warn about uninitialised values (gcc bug 105593), hence the -Wno-.
@@ -17,6 +18,8 @@ set(FUSED_LORA_ISA_portable)
 set(FUSED_LORA_ISA_avx2 ${FUSED_LORA_ISA_quiet} -mavx2 -mfma)
 set(FUSED_LORA_ISA_avx512 ${FUSED_LORA_ISA_quiet} -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma
                           -mprefer-vector-width=512)
+set(FUSED_LORA_ISA_avxvnni ${FUSED_LORA_ISA_avx2} -mavxvnni)
+set(FUSED_LORA_ISA_avx512vnni ${FUSED_LORA_ISA_avx512} -mavx512vnni)
 set(FUSED_LORA_ISA_avx512bf16 ${FUSED_LORA_ISA_avx512} -mavx512bf16)
 
 # Compiles the sources for one instruction set; whoever links `core` gets the objects.
@@ -40,9 +43,13 @@ function(fused_lora_cpu_variants core)
       return()
     endif()
     fused_lora_cpu_variant(${core} avx512 ${FUSED_LORA_CPU_KERNELS})
-    # The other files gain nothing from AVX512_BF16: they would be the same code once more.
+    # The other files gain nothing from these: they would be the same code once more.
     set(bf16 ${FUSED_LORA_CPU_KERNELS})
     list(FILTER bf16 INCLUDE REGEX "/gemm_bf16\\.cc$")
     fused_lora_cpu_variant(${core} avx512bf16 ${bf16})
+    set(int8 ${FUSED_LORA_CPU_KERNELS})
+    list(FILTER int8 INCLUDE REGEX "/gemm_int8\\.cc$")
+    fused_lora_cpu_variant(${core} avxvnni ${int8})
+    fused_lora_cpu_variant(${core} avx512vnni ${int8})
   endif()
 endfunction()

@@ -10,6 +10,7 @@
 import { isFloat32Array } from 'node:util/types';
 import { FusedLoraError } from './base/errors';
 import { checkKeys } from './base/options';
+import type { BaseWeights } from './graph/base_weights';
 import type { Precision } from './graph/precision';
 import { type NativeParameter, type NativeTensor, native, wrapNativeError } from './native';
 
@@ -77,6 +78,11 @@ export interface KernelOptions {
    * fp32; what goes in and comes out is fp32. Default fp32.
    */
   precision?: Precision;
+  /**
+   * How `weight` is held and multiplied: see docs/quantised-weights.md. It is quantised at every
+   * call, unless it is a device tensor. Default fp32.
+   */
+  baseWeights?: BaseWeights;
 }
 
 /** Operands of {@link linear}. */
@@ -139,7 +145,7 @@ export interface Timed {
   seconds: number;
 }
 
-const OPTION_KEYS: Record<keyof KernelOptions, true> = { backend: true, precision: true };
+const OPTION_KEYS: Record<keyof KernelOptions, true> = { backend: true, precision: true, baseWeights: true };
 const LINEAR_KEYS: Record<keyof LinearArguments, true> = {
   x: true,
   weight: true,
@@ -259,14 +265,16 @@ class Runner {
   seconds = 0;
 
   private readonly backend: KernelBackend;
-  /** An attribute of products. */
+  /** Attributes of products, and of those with `weight`. */
   readonly precision: { precision: Precision };
+  readonly base: { precision: Precision; baseWeights: BaseWeights };
 
   constructor(options: KernelOptions) {
     checkKeys('options of a kernel', options, OPTION_KEYS);
-    const { backend = 'cpu', precision = 'fp32' } = options;
+    const { backend = 'cpu', precision = 'fp32', baseWeights = 'fp32' } = options;
     this.backend = backend;
     this.precision = { precision };
+    this.base = { precision, baseWeights };
   }
 
   async run(
@@ -295,8 +303,7 @@ export async function linear(args: LinearArguments, options: KernelOptions = {})
   const residual = optional('residual', given.residual);
   const y = given.y ?? zeros(x.rows, weight.rows);
   const runner = new Runner(options);
-  const { precision } = runner;
-  await runner.run('linear', [x, weight, bias, residual], [operand('y', y)], { activation, ...precision });
+  await runner.run('linear', [x, weight, bias, residual], [operand('y', y)], { activation, ...runner.base });
   return { y, seconds: runner.seconds };
 }
 
@@ -323,12 +330,12 @@ export async function loraLinear(
   const y = operand('y', results.y);
   const u = operand('u', results.u);
   const runner = new Runner(options);
-  const { precision } = runner;
+  const { precision, base } = runner;
   if (fused) {
-    await runner.run('loraLinear', [x, weight, bias, A, B, residual], [y, u], { scaling, activation, ...precision });
+    await runner.run('loraLinear', [x, weight, bias, A, B, residual], [y, u], { scaling, activation, ...base });
   } else {
     const low = operand('y', zeros(x.rows, weight.rows));
-    await runner.run('linear', [x, weight, bias], [y], precision);
+    await runner.run('linear', [x, weight, bias], [y], base);
     await runner.run('linear', [x, A], [u], precision);
     await runner.run('scale', [u], [u], { factor: scaling });
     await runner.run('linear', [u, B], [low], precision);
@@ -367,16 +374,16 @@ export async function loraLinearBackward(
   const dA = operand('dA', results.dA);
   const dB = operand('dB', results.dB);
   const runner = new Runner(options);
-  const { precision } = runner;
+  const { precision, base } = runner;
   if (fused) {
-    await runner.run('loraLinearBackward', [dy, x, u, weight, A, B], [dx, dA, dB], { scaling, ...precision });
+    await runner.run('loraLinearBackward', [dy, x, u, weight, A, B], [dx, dA, dB], { scaling, ...base });
   } else {
     const v = operand('v', zeros(x.rows, A.rows));
     await runner.run('linearBackwardInput', [dy, B], [v], precision);
     await runner.run('scale', [v], [v], { factor: scaling });
     if (dx) {
       const low = operand('dx', zeros(x.rows, x.columns));
-      await runner.run('linearBackwardInput', [dy, weight], [dx], precision);
+      await runner.run('linearBackwardInput', [dy, weight], [dx], base);
       await runner.run('linearBackwardInput', [v, A], [low], precision);
       await runner.run('add', [dx, low], [dx]);
     }

@@ -3,6 +3,7 @@
  * and with LoRA as the ops that a layer without fusion runs.
  * On a GPU: gpu/layer_ops.ts. Who calls it: benchmarks/linear.ts.
  */
+import type { BaseWeights } from '../../src/graph/base_weights';
 import type { Precision } from '../../src/graph/precision';
 import { type NativeParameter, native } from '../../src/native';
 import { generator } from './batches';
@@ -20,7 +21,7 @@ type Op = [
   name: string,
   inputs: (NativeParameter | undefined)[],
   outputs: NativeParameter[],
-  attributes?: Record<string, number>,
+  attributes?: Record<string, number | string>,
 ];
 
 const PRODUCTS = /^(linear|loraLinear)/;
@@ -86,11 +87,12 @@ export class LinearOps {
     return this.run(['linear', [x, W], [y]]);
   }
 
-  async base(): Promise<Passes> {
+  /** @param baseWeights what W is held in. */
+  async base(baseWeights: BaseWeights = 'fp32'): Promise<Passes> {
     const { x, W, b, y, dy, dx } = this.operands;
     return {
-      forward: await this.run(['linear', [x, W, b], [y]]),
-      backward: await this.run(['linearBackwardInput', [dy, W], [dx]]),
+      forward: await this.run(['linear', [x, W, b], [y], { baseWeights }]),
+      backward: await this.run(['linearBackwardInput', [dy, W], [dx], { baseWeights }]),
     };
   }
 

@@ -5,10 +5,30 @@
 import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
+import { native } from '../../src/native';
 import { cacheFolder } from './folders';
 import { type ModelName, modelFolder } from './models';
 import { isMissing, type Missing } from './result';
 import { peersFolder, peersPython } from './torch_blas';
+
+/**
+ * The same with weights and activations in int8, by onnxruntime's dynamic quantiser as it is used:
+ * `quantize_dynamic`, 7-bit weights (`reduce_range`) where the processor lacks VNNI, as its
+ * documentation says.
+ */
+export function onnxInt8Folder(name: ModelName): string | Missing {
+  const full = onnxFolder(name);
+  if (isMissing(full)) return full;
+  const folder = `${full}-int8`;
+  if (fs.existsSync(folder)) return folder;
+  const unfinished = `${folder}.unfinished`;
+  fs.rmSync(unfinished, { recursive: true, force: true });
+  const reduce = /vnni|bf16/.test(native().info().isa) ? 'full' : 'reduce';
+  const arguments_ = [path.join(peersFolder, 'quantise_onnx.py'), full, unfinished, reduce];
+  execFileSync(peersPython() as string, arguments_, { stdio: 'pipe' });
+  fs.renameSync(unfinished, folder);
+  return folder;
+}
 
 /** Folder with onnx/model.onnx, for the Node peers. */
 export function onnxFolder(name: ModelName): string | Missing {

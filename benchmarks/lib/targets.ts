@@ -39,11 +39,14 @@ export interface Judged extends Target {
 
 const targetsFile = path.resolve(__dirname, '..', 'targets.json');
 
-/** @param isa of this machine: `avx512bf16`, `avx512`, `avx2`. */
+/** Instruction sets that add int8 products alone to another one. */
+const WITHOUT_INT8: Readonly<Record<string, string>> = { avxvnni: 'avx2', avx512vnni: 'avx512' };
+
+/** @param isa of this machine: `avx512bf16`, `avx512`, `avx2`, … */
 export const readTargets = (isa: string): Target[] =>
   (JSON.parse(fs.readFileSync(targetsFile, 'utf8')) as { targets: Target[] }).targets.map((target) => ({
     ...target,
-    ...target.on?.[isa],
+    ...target.on?.[WITHOUT_INT8[isa] ?? isa],
   }));
 
 /** Several runs of one benchmark as one: of each figure the median, and between what it lay. */

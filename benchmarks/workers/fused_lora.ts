@@ -21,6 +21,7 @@ import {
 } from '../../src';
 import type { Batch } from '../../src/data/batch/batch';
 import { positionsOf } from '../../src/data/batch/sources';
+import type { BaseWeights } from '../../src/graph/base_weights';
 import { opByName } from '../../src/graph/ops/registry';
 import { native } from '../../src/native';
 import { groupParameters, type ParameterGroups } from '../../src/train/parameter_groups';
@@ -47,6 +48,7 @@ let model: TaskModel;
 let method: LoadArguments['method'];
 let fused = true;
 let precision: Precision = 'fp32';
+let baseWeights: BaseWeights = 'fp32';
 let batches: Batch[] = [];
 /** Programs with and without dropout, and for predictions; built at first use. */
 const trainings = new Map<boolean, Training>();
@@ -58,6 +60,7 @@ function load({ folder, adapter, ...options }: LoadArguments): LoadResult {
   method = options.method;
   fused = options.fused ?? true;
   precision = options.precision ?? 'fp32';
+  baseWeights = options.baseWeights ?? 'fp32';
   model = loadModel(folder).model;
   if (method === 'lora') loadAdapter(model, adapter as string, { trainable: true });
   else if (method === 'head') addAdapter(model, { pattern: CLASSIFIER_ONLY });
@@ -95,7 +98,7 @@ function training(dropout: boolean, learningRate: number): Training {
 }
 
 const planOf = (dropout: boolean): Plan =>
-  plan(trace(model, { training: dropout, loss: true }), planOptions(precision, { train: true, fused }));
+  plan(trace(model, { training: dropout, loss: true }), planOptions(precision, { train: true, fused, baseWeights }));
 
 async function trainStep({ program, groups }: Training, index: number, learningRate: number): Promise<number> {
   await program.accumulate(batches[index] as Batch, { forwardNumber: step, zeroGradients: true });
@@ -171,7 +174,7 @@ async function profile({ index, rounds }: { index: number; rounds: number }): Pr
 
 async function predict({ steps }: { steps: number[] }): Promise<PredictResult> {
   prediction ??= new Program(
-    plan(trace(model, { training: false, loss: false }), planOptions(precision, { train: false })),
+    plan(trace(model, { training: false, loss: false }), planOptions(precision, { train: false, baseWeights })),
     { backend: 'cpu' },
   );
   const logits: number[][] = [];
@@ -209,4 +212,6 @@ serve({
   profile,
   costs,
   save,
+  /** Resident at most so far. */
+  peakBytes: () => 1024 * process.resourceUsage().maxRSS,
 });

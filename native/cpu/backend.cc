@@ -4,7 +4,7 @@
 #include "ops/backend.h"
 
 #include "cpu/dispatch.h"
-#include "cpu/gemm/panels.h"
+#include "cpu/gemm/linear_parts.h"
 #include "cpu/ops.h"
 #include "runtime/memory.h"
 
@@ -23,6 +23,7 @@ class CpuBackend final : public Backend {
   std::string_view name() const override { return "cpu"; }
 
   bool hasBf16Instructions() const override { return selectedIsa() == Isa::avx512bf16; }
+  bool holds(BaseWeights) const override { return true; }
 
   OpFunction find(OpKind op, DType dtype, Precision) const override {
     return dtype == DType::f32 ? kTable[static_cast<size_t>(op)] : nullptr;
@@ -33,9 +34,9 @@ class CpuBackend final : public Backend {
     const Tensor& W = call.inputs[static_cast<size_t>(input)];
     const Packing packing = signatureOf(call.op).input(input).packing;
     if (packing == Packing::none || W.parameter == nullptr || W.dtype != DType::f32) return false;
-    const Kernels& kernels = kernelsFor(bindPrecision(call.op, *call.attributes));
-    weightPanels(kernels, W, packing == Packing::forward ? WeightUse::forward : WeightUse::backward,
-                 WorkspaceSlot::weightPanels);
+    Product product(kernelsFor(bindPrecision(call.op, *call.attributes)));
+    setWeight(product, W, packing == Packing::forward ? WeightUse::forward : WeightUse::backward,
+              bindBaseWeights(call.op, *call.attributes));
     return true;
   }
 };

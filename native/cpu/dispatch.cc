@@ -34,6 +34,18 @@ const Kernels& kernelsFor(Precision precision, [[maybe_unused]] Isa isa) {
   return portable::kGemmF32;
 }
 
+const Int8Kernels& int8Kernels([[maybe_unused]] Isa isa) {
+#if defined(__x86_64__)
+#if !defined(FUSED_LORA_NO_AVX512)
+  if (isa >= Isa::avx512vnni) return avx512vnni::kGemmInt8;
+  if (isa >= Isa::avx512) return avx512::kGemmInt8;
+  if (isa >= Isa::avxvnni) return avxvnni::kGemmInt8;
+#endif
+  if (isa >= Isa::avx2) return avx2::kGemmInt8;
+#endif
+  return portable::kGemmInt8;
+}
+
 const RowKernels& rowKernels([[maybe_unused]] Isa isa) {
 #if defined(__x86_64__)
 #if !defined(FUSED_LORA_NO_AVX512)

@@ -4,10 +4,12 @@
 //   cpu/attention/attention_kernels.cc   portable, avx2, avx512
 //   cpu/gemm/gemm_f32.cc                 portable, avx2, avx512
 //   cpu/gemm/gemm_bf16.cc                portable, avx2, avx512, avx512bf16
+//   cpu/gemm/gemm_int8.cc                portable, avx2, avxvnni, avx512, avx512vnni
 //   cpu/rows/row_kernels.cc              portable, avx2, avx512
 #pragma once
 
 #include "cpu/attention/attention_kernels.h"
+#include "cpu/gemm/int8_kernels.h"
 #include "cpu/gemm/kernels.h"
 #include "cpu/rows/row_kernels.h"
 #include "cpu/simd/isa.h"
@@ -19,6 +21,7 @@ namespace fl::cpu {
 // for.
 const AttentionKernels& attentionKernels(Isa isa = selectedIsa());
 const Kernels& kernelsFor(Precision precision, Isa isa = selectedIsa());
+const Int8Kernels& int8Kernels(Isa isa = selectedIsa());
 const RowKernels& rowKernels(Isa isa = selectedIsa());
 
 }  // namespace fl::cpu

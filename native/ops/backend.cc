@@ -10,6 +10,10 @@ namespace fl {
 
 OpFunction Backend::require(OpKind op, DType dtype, const Attributes& attributes, const std::string& where) const {
   const Precision precision = bindPrecision(op, attributes);
+  const BaseWeights weights = bindBaseWeights(op, attributes);
+  if (!holds(weights))
+    fail("UNSUPPORTED", "backend '" + std::string(name()) + "' takes no " + std::string(nameOf(weights)) +
+                            " weights; leave baseWeights (--base-weights) at fp32, or take device cpu" + where);
   if (const OpFunction function = find(op, dtype, precision)) return function;
   const std::string what = "backend '" + std::string(name()) + "' does not implement " + std::string(nameOf(op));
   if (precision == Precision::bf16 && find(op, dtype))

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "ops/base_weights.h"
 #include "ops/op.h"
 #include "ops/optimizer_update.h"
 #include "runtime/memory.h"
@@ -72,13 +73,16 @@ class Backend {
   virtual OpFunction find(OpKind op, DType dtype, Precision precision) const = 0;
   OpFunction find(OpKind op, DType dtype) const { return find(op, dtype, Precision::fp32); }
 
-  /// find() with the precision that the attributes name; throws UNSUPPORTED saying what is refused,
-  /// `where` at the end.
+  /// find() with the precision and the weights that the attributes name; throws UNSUPPORTED saying
+  /// what is refused, `where` at the end.
   OpFunction require(OpKind op, DType dtype, const Attributes& attributes, const std::string& where = "") const;
 
   /// Whether its device multiplies bf16 by instructions of its own: what precision 'auto' takes it
   /// for.
   virtual bool hasBf16Instructions() const { return false; }
+
+  /// Whether products take frozen weights in this form.
+  virtual bool holds(BaseWeights weights) const { return weights == BaseWeights::fp32; }
 
   /// Called once for each instruction when a program is built: packs frozen weights. Returns true
   /// when, from now on, the op reads only derived copies of input `i` and its value may be

@@ -1,5 +1,6 @@
 // linear: z = x W^T + b;  y = f(z) + residual, and the three parts of its gradient. Formulas of f
-// are in ops/activation.h, those of precision in ops/op.h; with an adapter it is ops/lora_linear.h.
+// are in ops/activation.h, those of precision in ops/op.h, of baseWeights in ops/base_weights.h;
+// with an adapter it is ops/lora_linear.h.
 // preActivation is z, for backward; only with an activation. source: torch.nn.functional.linear
 //
 // linearBackwardInput:  dx = f'(z) dy W + residual.
@@ -12,6 +13,7 @@
 // (db).
 #pragma once
 
+#include "ops/base_weights.h"
 #include "ops/op.h"
 
 namespace fl {
@@ -33,29 +35,32 @@ struct GradientEpilogue {
 
 struct LinearOp {
   static constexpr Signature signature{"x [R, K], W [N, K] packed forward, b? [N], residual? [R, N]",
-                                       "y [R, N], preActivation? [R, N]", "activation = none, precision = fp32"};
+                                       "y [R, N], preActivation? [R, N]", "activation = none, precision = fp32, baseWeights = fp32"};
   Tensor x, W, b, residual, y, preActivation;
   Activation activation;
   Precision precision;
+  BaseWeights baseWeights;
 
   static LinearOp bind(const OpCall& call) {
     const Contract c(call);
     return {c.input(0),  c.input(1),  c.input(2),        c.input(3),
-            c.output(0), c.output(1), bindActivation(c), bindPrecision(call.op, *call.attributes)};
+            c.output(0), c.output(1), bindActivation(c), bindPrecision(call.op, *call.attributes),
+            bindBaseWeights(c, c.input(1).cols())};
   }
 };
 
 struct LinearBackwardInputOp {
   static constexpr Signature signature{"dy [R, N], W [N, K] packed backward, preActivation? [R, K], residual? [R, K]",
-                                       "dx [R, K]", "precision = fp32, activation = none"};
+                                       "dx [R, K]", "precision = fp32, activation = none, baseWeights = fp32"};
   Tensor dy, W, dx;
   Precision precision;
   GradientEpilogue epilogue;
+  BaseWeights baseWeights;
 
   static LinearBackwardInputOp bind(const OpCall& call) {
     const Contract c(call);
     return {c.input(0), c.input(1), c.output(0), bindPrecision(call.op, *call.attributes),
-            GradientEpilogue::bind(c, 2)};
+            GradientEpilogue::bind(c, 2), bindBaseWeights(c, c.input(1).rows())};
   }
 };
 

@@ -34,12 +34,14 @@ struct LoraLinearOp {
   static constexpr Signature signature{
       "x [R, K], W [N, K] packed forward, b? [N], A [rank, K], B [N, rank], residual? [R, N], tokenIndex? [R] i32",
       "y [R, N], u [R, rank], preActivation? [R, N]",
-      "scaling, activation = none, dropout = 0, site = 0, precision = fp32", "rank in [1, 256], dropout in [0, 1)"};
+      "scaling, activation = none, dropout = 0, site = 0, precision = fp32, baseWeights = fp32",
+      "rank in [1, 256], dropout in [0, 1)"};
   Tensor x, W, b, A, B, residual, y, u, preActivation;
   double scaling;
   Activation activation;
   Precision precision;
   DropoutSpec dropout;
+  BaseWeights baseWeights;
 
   static LoraLinearOp bind(const OpCall& call) {
     const Contract c(call);
@@ -55,7 +57,8 @@ struct LoraLinearOp {
             c.number("scaling"),
             bindActivation(c),
             bindPrecision(call.op, *call.attributes),
-            DropoutSpec::bind(c, c.input(6))};
+            DropoutSpec::bind(c, c.input(6)),
+            bindBaseWeights(c, c.input(1).cols())};
   }
 };
 
@@ -64,12 +67,14 @@ struct LoraLinearBackwardOp {
       "dy [R, N], x [R, K], u [R, rank], W? [N, K] packed backward, A [rank, K], B [N, rank], tokenIndex? [R] i32, "
       "preActivation? [R, K], residual? [R, K]",
       "dx? [R, K], dA [rank, K] acc, dB [N, rank] acc",
-      "scaling, dropout = 0, site = 0, precision = fp32, activation = none", "rank in [1, 256], dropout in [0, 1)"};
+      "scaling, dropout = 0, site = 0, precision = fp32, activation = none, baseWeights = fp32",
+      "rank in [1, 256], dropout in [0, 1)"};
   Tensor dy, x, u, W, A, B, dx, dA, dB;
   double scaling;
   Precision precision;
   DropoutSpec dropout;
   GradientEpilogue epilogue;
+  BaseWeights baseWeights;
 
   static LoraLinearBackwardOp bind(const OpCall& call) {
     const Contract c(call);
@@ -85,7 +90,8 @@ struct LoraLinearBackwardOp {
                                   c.number("scaling"),
                                   bindPrecision(call.op, *call.attributes),
                                   DropoutSpec::bind(c, c.input(6)),
-                                  GradientEpilogue::bind(c, 7)};
+                                  GradientEpilogue::bind(c, 7),
+                                  bindBaseWeights(c, c.input(0).cols())};
     if (op.dx.present() && !op.W.present()) c.reject("dx needs W");
     if (op.epilogue.present() && !op.dx.present()) c.reject("preActivation and residual need dx");
     return op;

@@ -58,12 +58,14 @@ struct SegmentedLoraLinearOp {
   static constexpr Signature signature{
       "x [R, K], W [N, K] packed forward, b? [N], A [slotRanks, K], B [slotOuts, rank], settings [slots, 2], "
       "ends [slots] i32 ascending to R, residual? [R, N], tokenIndex? [R] i32",
-      "y [R, N], u [R, rank], preActivation? [R, N]", "activation = none, dropout = 0, site = 0, precision = fp32",
+      "y [R, N], u [R, rank], preActivation? [R, N]", 
+      "activation = none, dropout = 0, site = 0, precision = fp32, baseWeights = fp32",
       "rank in [1, 256], dropout in [0, 1)"};
   Tensor x, W, b, A, B, settings, ends, residual, y, u, preActivation;
   Activation activation;
   Precision precision;
   DropoutSpec dropout;
+  BaseWeights baseWeights;
 
   static SegmentedLoraLinearOp bind(const OpCall& call) {
     const Contract c(call);
@@ -80,7 +82,8 @@ struct SegmentedLoraLinearOp {
                                    c.output(2),
                                    bindActivation(c),
                                    bindPrecision(call.op, *call.attributes),
-                                   DropoutSpec::bind(c, c.input(8))};
+                                   DropoutSpec::bind(c, c.input(8)),
+                                   bindBaseWeights(c, c.input(1).cols())};
     c.expect("slotRanks", op.settings.rows() * op.B.cols());
     c.expect("slotOuts", op.settings.rows() * op.W.rows());
     if (op.dropout.active() && !op.dropout.tokenIndex.present()) c.reject("dropout needs tokenIndex");
@@ -106,11 +109,13 @@ struct SegmentedLoraLinearBackwardOp {
       "settings [slots, 2], ends [slots] i32 ascending to R, tokenIndex? [R] i32, preActivation? [R, K], "
       "residual? [R, K]",
       "dx? [R, K], dA? [slotRanks, K] acc, dB? [slotOuts, rank] acc",
-      "dropout = 0, site = 0, precision = fp32, activation = none", "rank in [1, 256], dropout in [0, 1)"};
+      "dropout = 0, site = 0, precision = fp32, activation = none, baseWeights = fp32",
+      "rank in [1, 256], dropout in [0, 1)"};
   Tensor dy, x, u, W, A, B, settings, ends, dx, dA, dB;
   Precision precision;
   DropoutSpec dropout;
   GradientEpilogue epilogue;
+  BaseWeights baseWeights;
 
   static SegmentedLoraLinearBackwardOp bind(const OpCall& call) {
     const Contract c(call);
@@ -127,7 +132,8 @@ struct SegmentedLoraLinearBackwardOp {
                                            c.output(2),
                                            bindPrecision(call.op, *call.attributes),
                                            DropoutSpec::bind(c, c.input(8)),
-                                           GradientEpilogue::bind(c, 9)};
+                                           GradientEpilogue::bind(c, 9),
+                                           bindBaseWeights(c, c.input(0).cols())};
     c.expect("slotRanks", op.settings.rows() * op.u.cols());
     c.expect("slotOuts", op.settings.rows() * op.dy.cols());
     if (op.dx.present() && !op.W.present()) c.reject("dx needs W");

@@ -61,6 +61,7 @@ ProcessorFeatures processorFeatures() {
   if ((saved & kYmm) != kYmm || !bit(basic.c, 28)) return found;
   found.fma = bit(basic.c, 12);
   found.avx2 = bit(extended.b, 5);
+  found.avxvnni = bit(more.a, 4);
 #if defined(__APPLE__)
   // macOS sets the bits when a thread first uses the registers, and saves them from then on.
   const bool zmm = true;
@@ -72,6 +73,7 @@ ProcessorFeatures processorFeatures() {
   found.avx512dq = bit(extended.b, 17);
   found.avx512bw = bit(extended.b, 30);
   found.avx512vl = bit(extended.b, 31);
+  found.avx512vnni = bit(extended.c, 11);
   found.avx512bf16 = bit(more.a, 5);
   return found;
 }

@@ -11,10 +11,12 @@ namespace fl::platform {
 struct ProcessorFeatures {
   bool avx2 = false;
   bool fma = false;
+  bool avxvnni = false;
   bool avx512f = false;
   bool avx512bw = false;
   bool avx512vl = false;
   bool avx512dq = false;
+  bool avx512vnni = false;
   bool avx512bf16 = false;
 };
 

@@ -20,6 +20,7 @@ class ReferenceBackend final : public Backend {
  public:
   Memory& memory() override { return hostMemory(); }
   std::string_view name() const override { return "reference"; }
+  bool holds(BaseWeights) const override { return true; }
 
   OpFunction find(OpKind op, DType dtype, Precision) const override {
     const Entry& entry = kTable[static_cast<int>(op)];

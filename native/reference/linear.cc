@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "reference/base_product.h"
 #include "reference/math.h"
 #include "reference/ops.h"
 
@@ -13,11 +14,10 @@ namespace fl::reference {
 template <class T>
 void linear(const OpCall& call) {
   const auto op = LinearOp::bind(call);
-  const int64_t in = op.x.cols();
-  const Factors x = factors<T>(op.x, op.precision), W = factors<T>(op.W, op.precision);
+  const Factors base = baseOutput<T>(op.x, op.W, op.precision, op.baseWeights);
   for (int64_t r = 0; r < op.x.rows(); r++) {
     for (int64_t n = 0; n < op.W.rows(); n++) {
-      double z = dot(x.row(r), W.row(n), in);
+      double z = base.row(r)[n];
       if (op.b.present()) z += op.b.as<T>()[n];
       if (op.preActivation.present()) row<T>(op.preActivation, r)[n] = static_cast<T>(z);
       double y = activate(op.activation, z);
@@ -31,15 +31,10 @@ void linear(const OpCall& call) {
 template <class T>
 void linearBackwardInput(const OpCall& call) {
   const auto op = LinearBackwardInputOp::bind(call);
-  const int64_t in = op.W.cols();
-  const Factors dy = factors<T>(op.dy, op.precision), W = factors<T>(op.W, op.precision);
-  for (int64_t r = 0; r < op.dy.rows(); r++) {
-    std::vector<double> dx(static_cast<size_t>(in), 0.0);
-    for (int64_t n = 0; n < op.W.rows(); n++)
-      for (int64_t k = 0; k < in; k++) dx[static_cast<size_t>(k)] += dy.row(r)[n] * W.row(n)[k];
-    for (int64_t k = 0; k < in; k++)
-      row<T>(op.dx, r)[k] = static_cast<T>(finished<T>(op.epilogue, dx[static_cast<size_t>(k)], r, k));
-  }
+  const Factors base = baseGradient<T>(op.dy, op.W, op.precision, op.baseWeights);
+  for (int64_t r = 0; r < op.dy.rows(); r++)
+    for (int64_t k = 0; k < op.W.cols(); k++)
+      row<T>(op.dx, r)[k] = static_cast<T>(finished<T>(op.epilogue, base.row(r)[k], r, k));
 }
 
 // dW += dy^T x

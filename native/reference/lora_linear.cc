@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "reference/base_product.h"
 #include "reference/math.h"
 #include "reference/ops.h"
 
@@ -36,7 +37,7 @@ template <class T>
 void loraLinear(const OpCall& call) {
   const auto op = LoraLinearOp::bind(call);
   const int64_t in = op.x.cols(), out = op.W.rows(), rank = op.A.rows();
-  const Factors x = factors<T>(op.x, op.precision), W = factors<T>(op.W, op.precision);
+  const Factors base = baseOutput<T>(op.x, op.W, op.precision, op.baseWeights);
   const Factors A = factors<T>(op.A, op.precision), B = factors<T>(op.B, op.precision);
   const Factors masked = dropped<T>(op.x, op.dropout, op.precision);
   for (int64_t r = 0; r < op.x.rows(); r++) {
@@ -47,7 +48,7 @@ void loraLinear(const OpCall& call) {
       row<T>(op.u, r)[i] = static_cast<T>(sum);
     }
     for (int64_t n = 0; n < out; n++) {
-      double z = dot(x.row(r), W.row(n), in);
+      double z = base.row(r)[n];
       if (op.b.present()) z += op.b.as<T>()[n];
       z += dot(u.data(), B.row(n), rank);
       if (op.preActivation.present()) row<T>(op.preActivation, r)[n] = static_cast<T>(z);
@@ -64,7 +65,8 @@ void loraLinearBackward(const OpCall& call) {
   const auto op = LoraLinearBackwardOp::bind(call);
   const int64_t in = op.x.cols(), out = op.dy.cols(), rank = op.A.rows();
   const Factors dy = factors<T>(op.dy, op.precision), u = factors<T>(op.u, op.precision);
-  const Factors W = factors<T>(op.W, op.precision), A = factors<T>(op.A, op.precision);
+  const Factors A = factors<T>(op.A, op.precision);
+  const Factors dyW = op.dx.present() ? baseGradient<T>(op.dy, op.W, op.precision, op.baseWeights) : Factors{in, {}};
   const Factors B = factors<T>(op.B, op.precision), masked = dropped<T>(op.x, op.dropout, op.precision);
   std::vector<double> dA(static_cast<size_t>(rank * in), 0.0), dB(static_cast<size_t>(out * rank), 0.0);
   for (int64_t r = 0; r < op.x.rows(); r++) {
@@ -80,14 +82,12 @@ void loraLinearBackward(const OpCall& call) {
         dA[static_cast<size_t>(i * in + k)] += v[static_cast<size_t>(i)] * masked.row(r)[k];
     if (!op.dx.present()) continue;
 
-    std::vector<double> dyW(static_cast<size_t>(in), 0.0), vA(static_cast<size_t>(in), 0.0);
-    for (int64_t n = 0; n < out; n++)
-      for (int64_t k = 0; k < in; k++) dyW[static_cast<size_t>(k)] += dy.row(r)[n] * W.row(n)[k];
+    std::vector<double> vA(static_cast<size_t>(in), 0.0);
     for (int64_t i = 0; i < rank; i++)
       for (int64_t k = 0; k < in; k++) vA[static_cast<size_t>(k)] += v[static_cast<size_t>(i)] * A.row(i)[k];
     for (int64_t k = 0; k < in; k++)
       row<T>(op.dx, r)[k] = static_cast<T>(finished<T>(
-          op.epilogue, dyW[static_cast<size_t>(k)] + maskAt(op.dropout, r, k) * vA[static_cast<size_t>(k)], r, k));
+          op.epilogue, dyW.row(r)[k] + maskAt(op.dropout, r, k) * vA[static_cast<size_t>(k)], r, k));
   }
   for (int64_t i = 0; i < op.dA.count(); i++)
     op.dA.as<T>()[i] = static_cast<T>(op.dA.as<T>()[i] + dA[static_cast<size_t>(i)]);

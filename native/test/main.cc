@@ -18,7 +18,7 @@ int main(int argc, char** argv) {
       options.list = true;
     } else if (std::strcmp(argv[i], "--isas") == 0) {
       for (const fl::Isa isa : fl::kAllIsas)
-        if (isa <= fl::bestIsa()) std::printf("%s\n", std::string(fl::nameOf(isa)).c_str());
+        if (fl::canRun(isa)) std::printf("%s\n", std::string(fl::nameOf(isa)).c_str());
       return 0;
     } else if (std::strcmp(argv[i], "--verbose") == 0) {
       options.verbose = true;
@@ -48,6 +48,7 @@ int main(int argc, char** argv) {
   fl::test::addPrefetchTests(suite);
   fl::test::addRowKernelTests(suite);
   fl::test::addExactTests(suite);
+  fl::test::addInt8Tests(suite);
   fl::test::addOptimizerUpdateTests(suite);
   fl::test::addCudaLaunchTests(suite);
   fl::test::addCudaRoundingTests(suite);

@@ -47,6 +47,8 @@ void featuresAreTheSystems() {
   compare("avx512bw", found.avx512bw);
   compare("avx512vl", found.avx512vl);
   compare("avx512dq", found.avx512dq);
+  compare("avx_vnni", found.avxvnni);
+  compare("avx512_vnni", found.avx512vnni);
   compare("avx512_bf16", found.avx512bf16);
   if (found.avx2 && found.fma) check(bestIsa() >= Isa::avx2, "a CPU with AVX2 and FMA runs the portable path");
 }

@@ -48,14 +48,26 @@ int64_t sizeOf(const Case& c) {
   return size;
 }
 
-std::vector<Case> productCasesOf(OpKind op, Precision precision) {
-  return precision == Precision::bf16 ? bf16CasesOf(op) : casesOf(op);
-}
+/// What operands are multiplied in.
+struct Form {
+  Precision precision;
+  BaseWeights weights = BaseWeights::fp32;
 
-void everyCase(OpKind op, Precision precision) {
+  std::string name() const { return std::string(weights == BaseWeights::fp32 ? nameOf(precision) : nameOf(weights)); }
+  /// Weight gradients have no frozen weight.
+  bool has(OpKind op) const { return weights == BaseWeights::fp32 || op != OpKind::linearBackwardWeight; }
+  Case of(Case c) const {
+    if (precision == Precision::bf16) return inBf16(std::move(c));
+    if (weights != BaseWeights::fp32) c.attributes.set("baseWeights", std::string(nameOf(weights)));
+    return c;
+  }
+};
+
+void everyCase(OpKind op, Form form) {
   constexpr int64_t quickly = 100'000;
-  for (Case& c : productCasesOf(op, precision)) {
-    if (sizeOf(c) > quickly) continue;
+  for (Case& each : casesOf(op)) {
+    if (sizeOf(each) > quickly) continue;
+    Case c = form.of(std::move(each));
     roundToFloat(c);
     checkEverywhere(c);
   }
@@ -79,7 +91,7 @@ Case weightGradientOf(const Case& linear, Random& random) {
 }
 
 /// k beyond a block, and more rows than one super-block of 4 MiB holds.
-void blocks(Precision precision) {
+void blocks(Form form) {
   Random random(31);
   struct Shape {
     int64_t rows, in, out;
@@ -93,7 +105,8 @@ void blocks(Precision precision) {
     cases.push_back(loraLinearCase(random, s.rows, s.in, s.out, {5, 0, false}, {true, false, "gelu"}));
     cases.push_back(loraLinearBackwardOf(loraLinearCase(random, s.rows, s.out, s.in, {5, 0, false}, {}), random, true));
     for (Case& c : cases) {
-      if (precision == Precision::bf16) c = inBf16(c);
+      if (!form.has(c.op)) continue;
+      c = form.of(c);
       roundToFloat(c);
       checkEverywhere(c);
     }
@@ -102,7 +115,7 @@ void blocks(Precision precision) {
 
 /// A gradient that ends in f' and a residual has the bits of one that goes through ops of their
 /// own.
-void gradientEpilogues(Precision precision) {
+void gradientEpilogues(Form form) {
   Random random(32);
   for (const char* activation : {"gelu", "geluTanh", "relu", "tanh"})
     for (const double dropout : {-1.0, 0.0, 0.5}) {  // -1: without an adapter
@@ -111,7 +124,7 @@ void gradientEpilogues(Precision precision) {
       Case fused = dropout < 0 ? linearBackwardInputCase(random, rows, in, out, {false, true, activation})
                                : loraLinearBackwardOf(loraLinearCase(random, rows, in, out, lora, {}), random, true,
                                                       {false, true, activation});
-      if (precision == Precision::bf16) fused = inBf16(fused);
+      fused = form.of(fused);
       Case bare = fused;
       bare.attributes.set("activation", std::string("none"));
       bare.in("preActivation") = bare.in("residual") = Operand{};
@@ -132,11 +145,13 @@ void gradientEpilogues(Precision precision) {
 }  // namespace
 
 void addProductTests(Suite& suite) {
-  for (const Precision precision : {Precision::fp32, Precision::bf16}) {
-    const std::string name = "products/" + std::string(nameOf(precision)) + "/";
-    for (const OpKind op : kProducts) suite.add(name + std::string(nameOf(op)), [=] { everyCase(op, precision); });
-    suite.add(name + "blocks", [=] { blocks(precision); });
-    suite.add(name + "gradientEpilogues", [=] { gradientEpilogues(precision); });
+  for (const Form form : {Form{Precision::fp32}, Form{Precision::bf16}, Form{Precision::fp32, BaseWeights::int8},
+                          Form{Precision::fp32, BaseWeights::nf4}}) {
+    const std::string name = "products/" + form.name() + "/";
+    for (const OpKind op : kProducts)
+      if (form.has(op)) suite.add(name + std::string(nameOf(op)), [=] { everyCase(op, form); });
+    suite.add(name + "blocks", [=] { blocks(form); });
+    suite.add(name + "gradientEpilogues", [=] { gradientEpilogues(form); });
   }
 }
 

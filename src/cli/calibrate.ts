@@ -5,6 +5,7 @@
 import { Command } from 'commander';
 import { compact } from '../base/options';
 import type { ColumnOptions } from '../data/read/columns';
+import type { BaseWeights } from '../graph/base_weights';
 import { chooseDevice, type DeviceOption } from '../graph/device';
 import type { PrecisionOption } from '../graph/precision';
 import { calibrate } from '../task/calibrate';
@@ -12,18 +13,19 @@ import { showFigures } from './figures';
 import { addModelOptions, type ModelOptions, openModel } from './model';
 import { addExamples, type OutputOptions } from './options';
 import { action } from './run';
-import { addGroup, addOutputOptions, columnsOf } from './table_options';
+import { addGroup, addOutputOptions, addRows, columnsOf, rowsOf } from './table_options';
 
 interface CalibrateFlags extends ModelOptions, ColumnOptions, OutputOptions {
   device?: DeviceOption;
   precision?: PrecisionOption;
+  baseWeights?: BaseWeights;
 }
 
 export function calibrateCommand(): Command {
   const command = new Command('calibrate')
     .description('fit a temperature, and thresholds of labels, on dev; predict --calibrated uses them')
     .argument('<data...>', 'labelled examples that the model was not trained on, as for eval');
-  addGroup(addModelOptions(command), 'Device');
+  addRows(addGroup(addModelOptions(command), 'Device'), rowsOf(['baseWeights']));
   addGroup(command, 'Columns of the data');
   addOutputOptions(command);
   addExamples(command, [
@@ -32,12 +34,12 @@ export function calibrateCommand(): Command {
   ]);
   return command.action(
     action(async (context, data: string[], options: CalibrateFlags) => {
-      const { offline, device, precision } = options;
+      const { offline, device, precision, baseWeights } = options;
       chooseDevice(device);
       const textModel = await openModel(options, context);
       const result = await calibrate(textModel, data, {
         ...columnsOf(options),
-        ...compact({ offline, device, precision }),
+        ...compact({ offline, device, precision, baseWeights }),
         signal: context.signal,
         onNotice: context.say,
       });

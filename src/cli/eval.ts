@@ -5,6 +5,7 @@
 import { Command } from 'commander';
 import { compact } from '../base/options';
 import type { ColumnOptions } from '../data/read/columns';
+import type { BaseWeights } from '../graph/base_weights';
 import { chooseDevice, type DeviceOption } from '../graph/device';
 import type { PrecisionOption } from '../graph/precision';
 import { checkedThreshold } from '../metrics/probabilities';
@@ -22,6 +23,7 @@ interface EvalOptions extends ModelOptions, ColumnOptions, OutputOptions {
   threshold?: number;
   device?: DeviceOption;
   precision?: PrecisionOption;
+  baseWeights?: BaseWeights;
 }
 
 export function evalCommand(): Command {
@@ -35,7 +37,7 @@ export function evalCommand(): Command {
   addRows(command, rowsOf(['batchSize', 'tokenBudget'], { tokenBudget: { help: 'most tokens a batch' } })).addOption(
     thresholdOption(),
   );
-  addModelOptions(addRows(command, rowsOfGroup('Device')));
+  addModelOptions(addRows(command, [...rowsOfGroup('Device'), ...rowsOf(['baseWeights'])]));
   addGroup(command, 'Columns of the data');
   addOutputOptions(command);
   addExamples(command, [
@@ -44,7 +46,7 @@ export function evalCommand(): Command {
   ]);
   return command.action(
     action(async (context, data: string[], options: EvalOptions) => {
-      const { batchSize, tokenBudget, threshold, offline, device, precision } = options;
+      const { batchSize, tokenBudget, threshold, offline, device, precision, baseWeights } = options;
       // What the options alone show to be wrong is told before the model is read.
       checkedThreshold(threshold);
       chooseDevice(device);
@@ -52,7 +54,7 @@ export function evalCommand(): Command {
       checkThresholdUse(threshold, textModel, undefined);
       const result = await evaluate(textModel, data, {
         ...columnsOf(options),
-        ...compact({ batchSize, tokenBudget, threshold, offline, device, precision }),
+        ...compact({ batchSize, tokenBudget, threshold, offline, device, precision, baseWeights }),
         signal: context.signal,
         onNotice: context.say,
       });

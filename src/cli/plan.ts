@@ -160,7 +160,7 @@ function describe(plan: TrainingPlan): string {
     formatTotals(plan.parameters),
     `weights ${megabytes(plan.weightBytes)}, gradients and optimizer ${megabytes(plan.optimizerBytes)}`,
     '',
-    `${plan.task}, ${plan.method}, ${plan.precision} on ${plan.device}`,
+    `${plan.task}, ${plan.method}, ${plan.precision}${plan.baseWeights === 'fp32' ? '' : `, base weights ${plan.baseWeights}`} on ${plan.device}`,
     batchTable(plan.batches),
     ...notes(plan),
     '',

@@ -10,6 +10,7 @@ import type { Task } from '../base/tasks';
 import { type Example, isTokenExample } from '../data/examples/example';
 import type { ColumnOptions } from '../data/read/columns';
 import { streamFile } from '../data/read/load';
+import type { BaseWeights } from '../graph/base_weights';
 import { chooseDevice, type DeviceOption } from '../graph/device';
 import type { PrecisionOption } from '../graph/precision';
 import { checkedThreshold } from '../metrics/probabilities';
@@ -19,7 +20,7 @@ import { addExamples, choice, type OutputOptions, thresholdOption } from './opti
 import { exampleLines, inPieces, type LineFormat, linePieces, openText } from './predict_input';
 import { openOutput } from './predict_output';
 import { action, type CommandContext } from './run';
-import { addGroup, addOutputOptions, columnsOf } from './table_options';
+import { addGroup, addOutputOptions, addRows, columnsOf, rowsOf } from './table_options';
 
 interface PredictOptions
   extends Omit<ModelOptions, 'adapter'>,
@@ -33,6 +34,7 @@ interface PredictOptions
   calibrated?: boolean;
   device?: DeviceOption;
   precision?: PrecisionOption;
+  baseWeights?: BaseWeights;
 }
 
 export function predictCommand(): Command {
@@ -51,7 +53,7 @@ export function predictCommand(): Command {
     .option('--output <file>', 'write the JSON lines there (default: standard output)')
     .addOption(thresholdOption())
     .option('--calibrated', 'use the temperature and thresholds that fused-lora calibrate has fitted');
-  addGroup(addModelOptions(command, true), 'Device');
+  addRows(addGroup(addModelOptions(command, true), 'Device'), rowsOf(['baseWeights']));
   addGroup(command, 'Columns of the data');
   addOutputOptions(command, { figures: false });
   addExamples(command, [
@@ -65,7 +67,7 @@ export function predictCommand(): Command {
       if (texts.length > 0 && options.file !== undefined) {
         throw new FusedLoraError('INVALID_ARGUMENT', 'give texts as arguments or --file, not both');
       }
-      const { threshold, device, precision, calibrated: calibration } = options;
+      const { threshold, device, precision, baseWeights, calibrated: calibration } = options;
       // What the options alone show to be wrong is told before the model is read.
       checkedThreshold(threshold);
       chooseDevice(device);
@@ -75,7 +77,7 @@ export function predictCommand(): Command {
         checkThresholdUse(threshold, textModel, names);
         using classifier = new Classifier(
           textModel,
-          compact({ device, precision, threshold, calibration, onNotice: context.say }),
+          compact({ device, precision, baseWeights, threshold, calibration, onNotice: context.say }),
         );
         let count = 0;
         for await (const piece of inputOf(texts, options, textModel.model.task, context)) {

@@ -4,12 +4,14 @@
  * The passes are in src/graph/rewrite; a plan becomes native, and runs, in program.ts.
  */
 import { type NativeInstructionSpec, type NativeProgramSpec, type NativeValueSpec, native } from '../native';
+import type { BaseWeights } from './base_weights';
 import { differentiate } from './differentiate';
 import { bytesOf } from './ops/op';
 import { opByName } from './ops/registry';
 import type { BackendName, ComputeType, Parameter } from './parameter';
 import type { Precision } from './precision';
 import { DEAD_TOKEN_PASSES, FUSED_PASSES, rewrite, SEPARATE_PASSES } from './rewrite';
+import { withBaseWeights } from './rewrite/base_weights';
 import { fuseGradients } from './rewrite/fuse_gradients';
 import { withPrecision } from './rewrite/precision';
 import { describeNode, type Graph, type Node, type Sizes, type Value } from './value';
@@ -23,6 +25,8 @@ export interface PlanOptions {
   fused?: boolean;
   /** Of products. Default fp32. */
   precision?: Precision;
+  /** Of the frozen weights of layers. Default fp32: as `precision` says. */
+  baseWeights?: BaseWeights;
   /** Whether to add the backward pass. */
   train: boolean;
   /** Computes and keeps every value of the graph: for `inspect`. Default false. */
@@ -36,16 +40,20 @@ export interface Lifetime {
   last: number;
 }
 
+/** Of a weight in NF4: 4 bits, 8 bits of scale for 64 of them, 32 for 256 scales. */
+const NF4_BYTES = 1 / 2 + 1 / 64 + 4 / (64 * 256);
+
 /**
  * Plans a traced graph, which stays as it is. Throws
  * INVALID_ARGUMENT when there is nothing to train.
  */
 export function plan(graph: Graph, options: PlanOptions): Plan {
-  const { fused = true, precision = 'fp32', train, keepAll = false } = options;
+  const { fused = true, precision = 'fp32', baseWeights = 'fp32', train, keepAll = false } = options;
   // Whoever looks at every value wants those of all tokens.
   const deadTokens = keepAll ? [] : DEAD_TOKEN_PASSES;
   const fusion = fused ? FUSED_PASSES : SEPARATE_PASSES;
-  const rewritten = rewrite(graph, [...deadTokens, ...fusion, withPrecision(precision)]);
+  const forms = [withPrecision(precision), withBaseWeights(baseWeights, train)];
+  const rewritten = rewrite(graph, [...deadTokens, ...fusion, ...forms]);
   if (train) {
     differentiate(rewritten);
     if (fused) fuseGradients(rewritten);
@@ -156,6 +164,25 @@ export class Plan {
   /** Bytes of all parameters in fp32. */
   get parameterBytes(): number {
     return 4 * this.parameters.reduce((sum, parameter) => sum + parameter.count, 0);
+  }
+
+  /**
+   * Bytes of all parameters as they are held: in int8 a byte a weight for each direction that it is
+   * multiplied in, in NF4 half a byte and the scales, all others in fp32, packed copies left out.
+   */
+  get weightBytes(): number {
+    const held = new Map<Parameter, Map<Node['phase'], number>>();
+    for (const node of this.instructions) {
+      const form = node.attributes['baseWeights'];
+      const at = opByName(node.op).inputs.findIndex(({ name }) => name === 'W');
+      const weight = form === undefined ? undefined : node.inputs[at]?.parameter;
+      if (!weight) continue;
+      // One copy in NF4 serves both directions.
+      const [copy, bytes] = form === 'nf4' ? (['forward', NF4_BYTES] as const) : ([node.phase, 1] as const);
+      held.set(weight, (held.get(weight) ?? new Map()).set(copy, bytes));
+    }
+    const bytesOfEach = (each: Parameter) => [...(held.get(each)?.values() ?? [4])].reduce((sum, one) => sum + one);
+    return this.parameters.reduce((sum, each) => sum + Math.ceil(each.count * bytesOfEach(each)), 0);
   }
 
   /** Bytes of the gradients and the optimizer's two moments, in fp32. */

@@ -55,9 +55,10 @@ export interface LoraConfig {
   bias?: LoraBias | undefined;
   /**
    * true: A uniform in ±1/√in, B zero. gaussian: A normal with deviation 1/r, B zero. false: both
-   * uniform, B too. Default true.
+   * uniform, B too. loftq: what makes up best for a base in fewer bits, set by fineTune or
+   * initializeLoftq; as true until then. Default true.
    */
-  initLoraWeights?: boolean | 'gaussian' | undefined;
+  initLoraWeights?: boolean | 'gaussian' | 'loftq' | undefined;
 }
 
 /** Which biases are trained; PEFT's words. */
@@ -79,7 +80,7 @@ export interface ResolvedLoraConfig {
   alphaPattern: Readonly<Record<string, number>>;
   modulesToSave: readonly string[] | undefined;
   bias: LoraBias;
-  initLoraWeights: boolean | 'gaussian';
+  initLoraWeights: boolean | 'gaussian' | 'loftq';
 }
 
 const FIELDS = [
@@ -196,7 +197,7 @@ export function resolveLoraConfig(config: LoraConfig, options: { zeroAlpha?: boo
     throw invalidLora(`layersToTransform is ${JSON.stringify(layersToTransform)}; it must hold layer numbers from 0.`);
   }
   checkOne('bias', bias, ['none', 'all', 'lora_only']);
-  checkOne('initLoraWeights', initLoraWeights, [true, false, 'gaussian']);
+  checkOne('initLoraWeights', initLoraWeights, [true, false, 'gaussian', 'loftq']);
   checkOne('useRslora', useRslora, [true, false]);
   if (pattern !== undefined) {
     if (typeof pattern !== 'string' || pattern.trim() === '')

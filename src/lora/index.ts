@@ -6,6 +6,7 @@ export { type AdapterFacts, adapterFacts } from './adapter_facts';
 export { type CombinationType, type CombineOptions, combineAdapters, type WeightedAdapter } from './combine/combine';
 export { type LoraBias, type LoraConfig, type ResolvedLoraConfig, resolveLoraConfig } from './config';
 export { type AddAdapterOptions, addAdapter, deleteAdapter } from './inject';
+export { initializeLoftq } from './loftq';
 export { type AdapterSettings, LoraLinear } from './lora_linear';
 export { type LoralibOptions, loadLoralibAdapter } from './loralib_files';
 export {

@@ -17,7 +17,7 @@ export interface AdapterSettings {
   /** Dropout on the adapter's input. */
   dropout: number;
   /** See LoraConfig. */
-  initLoraWeights: boolean | 'gaussian';
+  initLoraWeights: boolean | 'gaussian' | 'loftq';
 }
 
 /** Initial A and B, as PEFT has them. */

@@ -157,7 +157,8 @@ export function configToPeft(entry: AdapterEntry, options: PeftConfigOptions): J
     ...peftTargets(config, entry.targets),
     bias: config.bias,
     inference_mode: true,
-    init_lora_weights: config.initLoraWeights,
+    // With loftq the values are in the file, and PEFT would make them anew.
+    init_lora_weights: config.initLoraWeights === 'loftq' ? true : config.initLoraWeights,
     lora_dropout: config.loraDropout,
     modules_to_save: saved.length > 0 ? (config.modulesToSave ?? saved) : null,
     peft_type: 'LORA',

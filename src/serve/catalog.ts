@@ -11,6 +11,7 @@ import * as path from 'node:path';
 import { FusedLoraError } from '../base/errors';
 import { listNames } from '../base/near';
 import { loadTokenizer, type Tokenizer } from '../data/tokenize/tokenizer';
+import type { BaseWeights } from '../graph/base_weights';
 import type { BackendName } from '../graph/parameter';
 import type { Precision } from '../graph/precision';
 import { findModel, isAdapter } from '../io/find_model';
@@ -44,6 +45,7 @@ export interface CatalogOptions {
   pooling: PoolingMode | undefined;
   backend: BackendName;
   precision: Precision;
+  baseWeights: BaseWeights;
   hub: FetchOptions;
   say: (line: string) => void;
 }

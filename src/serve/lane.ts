@@ -10,6 +10,7 @@ import { packBatch } from '../data/batch/packing';
 import { packSegments } from '../data/batch/segments';
 import { positionsOf } from '../data/batch/sources';
 import type { EncodedExample } from '../data/tokenize/encoded_example';
+import type { BaseWeights } from '../graph/base_weights';
 import type { BackendName } from '../graph/parameter';
 import { plan } from '../graph/plan';
 import type { Precision } from '../graph/precision';
@@ -39,6 +40,14 @@ export interface LaneItem {
   promptTokens?: number | undefined;
 }
 
+/** How a lane computes. */
+export interface LaneOptions {
+  backend: BackendName;
+  precision: Precision;
+  baseWeights: BaseWeights;
+  alone?: boolean;
+}
+
 export class Lane {
   private readonly program: Program;
   private readonly table: AdapterSlotTable | undefined;
@@ -55,12 +64,12 @@ export class Lane {
   constructor(
     private readonly model: TaskModel,
     members: readonly LaneMember[],
-    { backend, precision, alone = false }: { backend: BackendName; precision: Precision; alone?: boolean },
+    { backend, precision, baseWeights, alone = false }: LaneOptions,
   ) {
     for (const member of members) this.members.set(member.key, member);
     const adapters = members.flatMap(({ adapter }) => (adapter === undefined ? [] : [adapter]));
     this.table = alone ? undefined : new AdapterSlotTable(model, adapters);
-    this.program = new Program(plan(this.trace(), { train: false, precision }), { backend });
+    this.program = new Program(plan(this.trace(), { train: false, precision, baseWeights }), { backend });
   }
 
   /** Allocates what a batch of that many tokens needs. */

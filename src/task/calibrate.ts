@@ -13,6 +13,7 @@ import type { Task } from '../base/tasks';
 import { type ExampleData, type LoadOptions, loadExamples } from '../data/read/load';
 import { READ_KEYS } from '../data/read/read_examples';
 import { encodeFor } from '../data/tokenize/encode_for_task';
+import type { BaseWeights } from '../graph/base_weights';
 import { chooseDevice, type DeviceOption } from '../graph/device';
 import type { PrecisionOption } from '../graph/precision';
 import { writeFileAtomic } from '../io/atomic';
@@ -69,6 +70,8 @@ export interface CalibrateOptions extends Omit<LoadOptions, 'signal'> {
   device?: DeviceOption;
   /** Of products. Default auto. */
   precision?: PrecisionOption;
+  /** Of the frozen weights of layers: what predictions will have. Default fp32. */
+  baseWeights?: BaseWeights;
   signal?: AbortSignal;
 }
 
@@ -76,6 +79,7 @@ const KEYS: Record<keyof CalibrateOptions, true> = {
   ...READ_KEYS,
   device: true,
   precision: true,
+  baseWeights: true,
   signal: true,
   onNotice: true,
 };
@@ -142,8 +146,9 @@ export async function calibrate(
   const weights = weightsOf(textModel);
   const { examples } = await loadExamples({ task: model.task, data, options, name: 'data' });
   const encoded = await encodeFor(textModel, examples, options.signal, undefined, 'take');
-  const { precision = 'auto' } = options;
-  using evaluator = new ModelEvaluator(model, { backend: chooseDevice(options.device).backend, precision });
+  const { precision = 'auto', baseWeights } = options;
+  const { backend } = chooseDevice(options.device);
+  using evaluator = new ModelEvaluator(model, { backend, precision, baseWeights });
   const evaluation = await evaluator.run(encoded, {}, options.signal);
   const decisions = decisionsOf(model, evaluation, encoded);
   const temperature = fitTemperature(decisions);

@@ -11,6 +11,7 @@ import { type Example, isTokenExample, requireObject, type TokenExample, textExa
 import { encodeExamples, isEmptyText } from '../data/tokenize/encode';
 import { encodeTokenExamples } from '../data/tokenize/encode_words';
 import type { EncodedExample } from '../data/tokenize/encoded_example';
+import type { BaseWeights } from '../graph/base_weights';
 import { chooseDevice, type DeviceOption } from '../graph/device';
 import type { BackendName } from '../graph/parameter';
 import type { PrecisionOption } from '../graph/precision';
@@ -31,6 +32,11 @@ export interface ClassifierOptions {
   device?: DeviceOption;
   /** Of products. Default auto: bf16 where the device has instructions for it. */
   precision?: PrecisionOption | undefined;
+  /**
+   * Of the frozen weights of layers: fp32, or int8 codes, which take a quarter of the memory and
+   * change answers a little. On the CPU. Default fp32.
+   */
+  baseWeights?: BaseWeights | undefined;
   /**
    * Of multi-label classification: what the probability of a label must be above. Default: the
    * model's.
@@ -56,6 +62,7 @@ const KEPT_LISTS = 8;
 const CLASSIFIER_KEYS: Record<keyof ClassifierOptions | 'signal', true> = {
   device: true,
   precision: true,
+  baseWeights: true,
   threshold: true,
   calibration: true,
   tokenBudget: true,
@@ -97,9 +104,9 @@ export class Classifier {
     const { calibration = false } = options;
     this.calibrated = calibration === true ? readCalibration(textModel) : calibration || undefined;
     const { backend } = chooseDevice(options.device);
-    const { precision = 'auto' } = options;
+    const { precision = 'auto', baseWeights } = options;
     this.backend = backend;
-    this.evaluator = new ModelEvaluator(textModel.model, { backend, precision, loss: false });
+    this.evaluator = new ModelEvaluator(textModel.model, { backend, precision, baseWeights, loss: false });
     const { task, numLabels, labelNames, headSettings: head } = textModel.model;
     this.settings = { task, numLabels, labelNames, threshold: head?.threshold };
     this.tokenBudget = Math.max(options.tokenBudget ?? 4096, textModel.maxLength);
@@ -214,7 +221,7 @@ export class Classifier {
   }
 
   private get programOptions(): MixedEvaluatorOptions {
-    return { backend: this.backend, precision: this.options.precision };
+    return { backend: this.backend, precision: this.options.precision, baseWeights: this.options.baseWeights };
   }
 
   private requireNoCalibration(): void {

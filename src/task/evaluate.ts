@@ -11,6 +11,7 @@ import { type ExampleData, type LoadOptions, loadExamples } from '../data/read/l
 import { READ_KEYS } from '../data/read/read_examples';
 import { encodeFor, noteOnEmptyTexts } from '../data/tokenize/encode_for_task';
 import type { EncodedExample } from '../data/tokenize/encoded_example';
+import type { BaseWeights } from '../graph/base_weights';
 import { chooseDevice, type DeviceOption } from '../graph/device';
 import type { PrecisionOption } from '../graph/precision';
 import { measure } from '../metrics/measure';
@@ -26,6 +27,8 @@ export interface EvaluateOptions extends BatchSizes, Omit<LoadOptions, 'signal'>
   device?: DeviceOption;
   /** Of products. Default auto: bf16 where the device has instructions for it. */
   precision?: PrecisionOption;
+  /** Of the frozen weights of layers: fp32, or int8 codes. On the CPU. Default fp32. */
+  baseWeights?: BaseWeights;
   /**
    * Of multi-label classification: what the probability of a label must be above. Default: the
    * model's.
@@ -51,6 +54,7 @@ const EVALUATE_KEYS: Record<keyof EvaluateOptions, true> = {
   tokenBudget: true,
   device: true,
   precision: true,
+  baseWeights: true,
   threshold: true,
   signal: true,
   onNotice: true,
@@ -86,9 +90,9 @@ export async function evaluate(
       `${cut} of ${encoded.length} texts have more than ${textModel.maxLength} tokens and are cut (maxLength, --max-length)`,
     );
   }
-  const { batchSize, tokenBudget, precision = 'auto' } = options;
+  const { batchSize, tokenBudget, precision = 'auto', baseWeights } = options;
   const { backend } = chooseDevice(options.device);
-  using evaluator = new ModelEvaluator(model, { backend, precision });
+  using evaluator = new ModelEvaluator(model, { backend, precision, baseWeights });
   const started = performance.now();
   const evaluation = await evaluator.run(encoded, { batchSize, tokenBudget }, options.signal);
   const seconds = (performance.now() - started) / 1000;

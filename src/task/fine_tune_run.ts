@@ -7,11 +7,12 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { numberCut, sourceOf, sourceOfTraining } from '../data/batch/sources';
 import { encodeFor, noteOnEmptyTexts } from '../data/tokenize/encode_for_task';
+import type { BaseWeights } from '../graph/base_weights';
 import { Parameter } from '../graph/parameter';
 import type { Precision } from '../graph/precision';
 import type { Graph } from '../graph/value';
 import { checkOutput } from '../io/find_model';
-import { parameterTable, saveAdapter } from '../lora';
+import { initializeLoftq, parameterTable, saveAdapter } from '../lora';
 import { targetsWithoutModule } from '../lora/match';
 import { adapterEntry } from '../lora/registry';
 import { analyzeErrors } from '../metrics/error_analysis';
@@ -34,7 +35,7 @@ import type { Seat } from '../train/shared_steps';
 import { tensorBoardLog } from '../train/tensorboard';
 import { Trainer, type TrainResult } from '../train/trainer';
 import { describeMeaning, type Found, type MeaningFigures, meaningFigures } from './meaning/describe';
-import { writeRecord, writeTokenizer } from './meaning/record';
+import { type TrainedIn, writeRecord, writeTokenizer } from './meaning/record';
 import { applyMethod, kindOf, nameOfMethod, subspaceOf } from './method';
 import { checkOutputDir } from './options/check_options';
 import type { FineTuneOptions, LossChoice } from './options/fine_tune_options';
@@ -64,6 +65,8 @@ export interface FineTuneResult {
   device: string;
   /** What products were computed in. */
   precision: Precision;
+  /** What the frozen weights of layers were held in. */
+  baseWeights: BaseWeights;
   training: TrainResult;
   /** Of the saved state on `dev`; absent without it. */
   metrics?: Record<string, number>;
@@ -91,17 +94,21 @@ export async function runFineTune(options: FineTuneOptions, place?: PlaceTogethe
   using _lock = prepareOutput(outputDir, { resume, overwrite });
   const log = new RunLog(outputDir, { report: wantsReport, onNotice });
   const { seed } = run.modelSettings;
-  const { method, precision, backend, sizes, loss } = run;
+  const { method, precision, baseWeights, backend, sizes, loss } = run;
   const { signal } = run.hub;
   const opened = await openForTraining(run, log);
   const { textModel, data, labels } = opened;
   const { model, meaning } = textModel;
-  onNotice(`device: ${run.device}, precision ${precision}`);
+  onNotice(
+    `device: ${run.device}, precision ${precision}${baseWeights === 'fp32' ? '' : `, base weights ${baseWeights}`}`,
+  );
 
   const resumed = resume ? listCheckpoints(outputDir).at(-1)?.path : undefined;
   const newWeights = newWeightsOfRun(textModel, resumed, onNotice);
   const newModules = newWeights.map(({ path }) => path);
   const kind = applyMethod(model, run, newModules);
+  if (run.lora?.resolved.initLoraWeights === 'loftq')
+    await log.timed('loading', () => initializeLoftq(model, baseWeights));
   const targets = run.lora?.resolved.targetModules;
   for (const name of typeof targets === 'object' ? targetsWithoutModule(model, targets) : []) {
     onNotice(`target modules: no Linear module is called "${name}" (targetModules, --target-modules)`);
@@ -165,7 +172,8 @@ export async function runFineTune(options: FineTuneOptions, place?: PlaceTogethe
     ...(evaluation && { evaluate: () => evaluateDev() }),
   };
   using trainer = new Trainer(trainerOptions, subspace ? subspaceProgram(subspace) : place?.seat.makeProgram);
-  using evaluator = evaluation && new Evaluator({ trace: (o) => after(trace(model, o)), backend, precision });
+  using evaluator =
+    evaluation && new Evaluator({ trace: (o) => after(trace(model, o)), backend, precision, baseWeights });
   let last: Evaluation | undefined;
   const evaluateDev = () =>
     log.timed('evaluation', async () => {
@@ -196,7 +204,8 @@ export async function runFineTune(options: FineTuneOptions, place?: PlaceTogethe
       training.metrics === undefined || (training.bestStep !== null && training.bestStep !== training.steps);
     const metrics = evaluation ? (stale ? await evaluateDev() : training.metrics) : undefined;
     await subspace?.materialize(backend);
-    const output = await log.timed('saving', () => save(textModel, kind, outputDir, { precision, subspace, seed }));
+    const trainedIn = { precision, baseWeights, subspace, seed };
+    const output = await log.timed('saving', () => save(textModel, kind, outputDir, trainedIn));
     if (last) log.errors(training.bestStep ?? training.steps, analyzeErrors(model, last, dev!, data.dev!));
     const reportFile = log.end({ ...(metrics && { metrics }), output, training: { ...training } });
     return {
@@ -207,6 +216,7 @@ export async function runFineTune(options: FineTuneOptions, place?: PlaceTogethe
       examples,
       device: run.device,
       precision,
+      baseWeights,
       training,
       ...(metrics && { metrics }),
       output,
@@ -266,12 +276,12 @@ function save(
   textModel: TextModel,
   kind: 'adapter' | 'model',
   dir: string,
-  { precision, subspace, seed }: { precision: Precision; subspace: Subspace | undefined; seed: number },
+  { subspace, seed, ...trained }: TrainedIn & { subspace: Subspace | undefined; seed: number },
 ) {
   const { model, baseModelName, baseModelRevision } = textModel;
   // The tokenizer that it was trained with: the base may have another one, or come to have one.
   const extra = (folder: string) => {
-    writeRecord(folder, textModel, precision);
+    writeRecord(folder, textModel, trained);
     // A point of some kilobytes takes the base's with it where it has to alone.
     if (!subspace || textModel.tokenizerDir !== textModel.baseModel) writeTokenizer(folder, textModel);
   };

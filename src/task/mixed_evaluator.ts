@@ -11,6 +11,7 @@ import { outputRows } from '../data/batch/output_rows';
 import { packSegments } from '../data/batch/segments';
 import { positionsOf } from '../data/batch/sources';
 import type { EncodedExample } from '../data/tokenize/encoded_example';
+import { type BaseWeights, checkedBaseWeights } from '../graph/base_weights';
 import type { BackendName } from '../graph/parameter';
 import { plan } from '../graph/plan';
 import { choosePrecision, type PrecisionOption } from '../graph/precision';
@@ -27,6 +28,7 @@ import { sameAdapters } from './same_adapters';
 export interface MixedEvaluatorOptions {
   backend?: BackendName;
   precision?: PrecisionOption | undefined;
+  baseWeights?: BaseWeights | undefined;
 }
 
 const BASE = 'logits';
@@ -56,9 +58,9 @@ export class MixedEvaluator {
     for (const name of [undefined, ...adapters]) {
       this.numOutputs.set(name, graph.outputs.get(outputOf(name))?.features ?? 0);
     }
-    this.program = new Program(plan(graph, { train: false, precision: choosePrecision(options.precision, backend) }), {
-      backend,
-    });
+    const precision = choosePrecision(options.precision, backend);
+    const baseWeights = checkedBaseWeights(options.baseWeights, backend);
+    this.program = new Program(plan(graph, { train: false, precision, baseWeights }), { backend });
   }
 
   /**

@@ -10,6 +10,7 @@ import { type LoadedData, loadExamples } from '../data/read/load';
 import { type LabelsOfData, labelsOfData } from '../data/read/training_data';
 import { encodeFor } from '../data/tokenize/encode_for_task';
 import type { EncodedExample } from '../data/tokenize/encoded_example';
+import type { BaseWeights } from '../graph/base_weights';
 import { type Plan, plan as planGraph } from '../graph/plan';
 import type { Precision } from '../graph/precision';
 import { Program } from '../graph/program';
@@ -90,6 +91,8 @@ export interface TrainingPlan {
   device: string;
   /** What products are computed in. */
   precision: Precision;
+  /** Of the frozen weights of layers. */
+  baseWeights: BaseWeights;
   /** The module tree with 0 and 1: see `flagTree`. */
   tree: string;
   parameters: ParameterTable;
@@ -118,7 +121,7 @@ export async function planTraining(options: PlanTrainingOptions): Promise<Traini
     throw new FusedLoraError('INVALID_ARGUMENT', `measureSeconds is ${measureSeconds}; it must be a number from 0`);
   }
   const run = resolveFineTune(shared, 'planTraining');
-  const { method, backend, precision, sizes } = run;
+  const { method, backend, precision, baseWeights, sizes } = run;
   const { seed } = run.modelSettings;
   if (subspaceOf(method, seed)) {
     throw new FusedLoraError(
@@ -140,10 +143,10 @@ export async function planTraining(options: PlanTrainingOptions): Promise<Traini
   const plan = planGraph(trace(model, { training: true }), {
     train: true,
     precision,
+    baseWeights,
     fused: run.trainer.fused ?? true,
   });
-  const weightBytes = plan.parameterBytes;
-  const { optimizerBytes } = plan;
+  const { weightBytes, optimizerBytes } = plan;
   const batches: PlannedBatch[] = [];
   if (measureSeconds > 0 && fromConfig(run)) checkFits(model, run.model as string);
   using program = measureSeconds > 0 ? new Program(plan, { backend }) : undefined;
@@ -173,6 +176,7 @@ export async function planTraining(options: PlanTrainingOptions): Promise<Traini
     method: nameOfMethod(method),
     device: run.device,
     precision,
+    baseWeights,
     tree,
     parameters: table,
     weightBytes,

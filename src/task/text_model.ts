@@ -21,7 +21,7 @@ import { describeMeaning } from './meaning/describe';
 import { baseFacts, factsOfAdapter, tokenizerFacts } from './meaning/facts';
 import { hasTokenizer, sameTokenizer } from './meaning/record';
 import { resolveMeaning } from './meaning/resolve';
-import type { AdapterFacts, BaseFacts, Decided, Meaning, Purpose, Statement } from './meaning/types';
+import type { AdapterFacts, BaseFacts, Decided, Meaning, ModelRecord, Purpose, Statement } from './meaning/types';
 
 /** Of {@link openTextModel}. */
 export interface OpenTextModelOptions extends LoadModelOptions, HubOptions {
@@ -128,6 +128,8 @@ export async function openTextModel(model: string, options: OpenTextModelOptions
   const said = { task, numLabels, labelNames, ignoreMismatchedSizes, maxLength, truncationSide, threshold };
   const meaning = meaningOf(facts, undefined, said, 'use');
   for (const line of describeMeaning(meaning)) onNotice?.(line);
+  const note = noteOnBaseWeights(facts.adapter?.record);
+  if (note) onNotice?.(note);
   const subspace = folders.adapter === undefined ? undefined : readSubspace(folders.adapter);
   const settings = { ...modelOptions, ...(subspace && { ignoreMismatchedSizes: true }), onNotice, inSubspace: true };
   const textModel = openFolders(folders, facts.textTokenizer as Tokenizer, meaning, settings);
@@ -136,6 +138,16 @@ export async function openTextModel(model: string, options: OpenTextModelOptions
     textModel.report.initialized = [];
   }
   return textModel;
+}
+
+/** Where an adapter was trained on weights of another form than those that it is now put on. */
+export function noteOnBaseWeights(record: ModelRecord | undefined): string | undefined {
+  const { baseWeights = 'fp32' } = record ?? {};
+  if (baseWeights === 'fp32') return undefined;
+  return (
+    `adapter: trained on the ${baseWeights} weights of its base; on the full ones, which are taken unless baseWeights ` +
+    '(--base-weights) says otherwise, its answers differ a little'
+  );
 }
 
 /** Where the parts of a text model are. */

@@ -6,6 +6,7 @@
 import { FusedLoraError } from '../base/errors';
 import type { Batch, BatchSource } from '../data/batch/batch';
 import { outputRows } from '../data/batch/output_rows';
+import { type BaseWeights, checkedBaseWeights } from '../graph/base_weights';
 import type { BackendName } from '../graph/parameter';
 import { plan } from '../graph/plan';
 import { choosePrecision, type PrecisionOption } from '../graph/precision';
@@ -21,6 +22,8 @@ export interface EvaluatorOptions {
   backend?: BackendName;
   /** Of products. Default auto: bf16 where the device has instructions for it. */
   precision?: PrecisionOption;
+  /** Of the frozen weights of layers. Default fp32. */
+  baseWeights?: BaseWeights | undefined;
   /** Whether batches have labels, so that there is a loss. Default true. */
   loss?: boolean;
 }
@@ -50,7 +53,8 @@ export class Evaluator {
     this.rows = (logits?.shape[0] ?? 'S') as 'T' | 'S' | 'M';
     const { backend = 'cpu' } = options;
     const precision = choosePrecision(options.precision, backend);
-    const planned = plan(graph, { train: false, precision });
+    const baseWeights = checkedBaseWeights(options.baseWeights, backend);
+    const planned = plan(graph, { train: false, precision, baseWeights });
     this.lossDenominator = lossDenominatorOf(planned);
     this.program = new Program(planned, { backend });
   }

@@ -4,6 +4,7 @@
  */
 import { FusedLoraError } from '../base/errors';
 import { checkKeys } from '../base/options';
+import type { BaseWeights } from '../graph/base_weights';
 import type { BackendName } from '../graph/parameter';
 import type { PrecisionOption } from '../graph/precision';
 import type { Graph } from '../graph/value';
@@ -19,6 +20,8 @@ export interface TrainerOptions extends AdamWOptions, ScheduleOptions {
   backend?: BackendName;
   /** Of products: fp32, bf16, or bf16 where the device has instructions for it. Default auto. */
   precision?: PrecisionOption;
+  /** Of the frozen weights of layers: fp32, or int8 codes. Default fp32. */
+  baseWeights?: BaseWeights;
   /**
    * Whether LoRA layers, activations and norms run as fused ops. Default true; false is for
    * comparison.
@@ -83,6 +86,7 @@ export const TRAINING_KEYS = {
   maxGradNorm: true,
   seed: true,
   precision: true,
+  baseWeights: true,
   fused: true,
   evaluateEvery: true,
   metricForBest: true,

@@ -17,5 +17,5 @@ export interface StepProgram
 export type MakeProgram = (
   graph: Graph,
   planned: Plan,
-  options: Required<Pick<PlanOptions, 'fused' | 'precision'>> & { backend: BackendName },
+  options: Required<Pick<PlanOptions, 'fused' | 'precision' | 'baseWeights'>> & { backend: BackendName },
 ) => StepProgram;

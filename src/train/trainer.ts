@@ -4,6 +4,7 @@
  */
 import { FusedLoraError } from '../base/errors';
 import type { Batch, BatchSource, EpochBatches } from '../data/batch/batch';
+import { checkedBaseWeights } from '../graph/base_weights';
 import { plan } from '../graph/plan';
 import { choosePrecision, type Precision } from '../graph/precision';
 import { Program } from '../graph/program';
@@ -83,9 +84,14 @@ export class Trainer {
     const graph = options.trace({ training: true, loss: true });
     const { backend = 'cpu', fused = true } = options;
     this.precision = choosePrecision(options.precision, backend);
-    const planned = plan(graph, { train: true, fused, precision: this.precision });
+    const settings = {
+      fused,
+      precision: this.precision,
+      baseWeights: checkedBaseWeights(options.baseWeights, backend),
+    };
+    const planned = plan(graph, { train: true, ...settings });
     this.lossDenominator = lossDenominatorOf(planned);
-    this.program = makeProgram(graph, planned, { backend, fused, precision: this.precision });
+    this.program = makeProgram(graph, planned, { backend, ...settings });
     this.parameterGroups = groupParameters(this.program.plan.trained, options);
   }
 
@@ -305,7 +311,7 @@ export class Trainer {
 
   private identity(source: BatchSource, totalSteps: number): Record<string, string | number> {
     const { seed = 0, gradientAccumulation = 1, learningRate, schedule = 'linear', maxGradNorm = 1 } = this.options;
-    const { weightDecay = 0, ratePatterns = [] } = this.options;
+    const { weightDecay = 0, ratePatterns = [], baseWeights = 'fp32' } = this.options;
     const { precision } = this;
     return {
       seed,
@@ -317,6 +323,7 @@ export class Trainer {
       maxGradNorm,
       ratePatterns: JSON.stringify(ratePatterns.map(({ pattern, learningRate: rate }) => [pattern, rate])),
       precision,
+      ...(baseWeights !== 'fp32' && { baseWeights }),
       totalSteps,
       data: source.fingerprint,
       ...this.options.identity,

@@ -1,7 +1,11 @@
 import { add, linear, mse } from '../../src/graph/ops';
+import { opByName } from '../../src/graph/ops/registry';
 import { plan } from '../../src/graph/plan';
 import { Program } from '../../src/graph/program';
-import { Graph } from '../../src/graph/value';
+import { Graph, type Node } from '../../src/graph/value';
+import { addAdapter } from '../../src/lora';
+import { trace } from '../../src/nn';
+import { tinyRoberta } from '../lora/models';
 import { count, describeWithAddon, encoder, opsOf, Parameters } from './fixtures';
 
 const sizes = { T: 12, S: 3, M: 0 };
@@ -54,6 +58,26 @@ describe('instructions', () => {
     const logits = plan(graph, { train: false });
     expect(opsOf(logits.instructions)).toEqual(['linear', 'linear']);
     expect(logits.inputs.map(({ name }) => name)).toEqual(['x']);
+  });
+
+  test('base weights are those of frozen products in layers, of their dx, and of nothing else', () => {
+    const model = tinyRoberta();
+    addAdapter(model, { r: 2, targetModules: 'all-linear' });
+    for (const fused of [true, false])
+      for (const train of [true, false]) {
+        const { instructions } = plan(trace(model, { training: train }), { train, fused, baseWeights: 'int8' });
+        const weightOf = ({ op, inputs }: Node) =>
+          inputs[opByName(op).inputs.findIndex(({ name }) => name === 'W')]?.parameter?.name;
+        const marked = instructions.filter(({ attributes }) => attributes['baseWeights'] === 'int8');
+        expect(marked.length).toBeGreaterThan(0);
+        // Without dx a gradient reads no W.
+        for (const node of marked)
+          expect(weightOf(node) ?? '.layer.0.').toMatch(/\.layer\.\d+\.(?!.*(lora_|modules_to_save))/);
+        const base = instructions.filter((node) =>
+          /\.layer\.\d+\..*(base_layer|dense)\.weight$/.test(weightOf(node) ?? ''),
+        );
+        expect(base.filter(({ attributes }) => attributes['baseWeights'] === undefined)).toEqual([]);
+      }
   });
 
   test('a precision is that of every product, forward and backward, fused or not', () => {

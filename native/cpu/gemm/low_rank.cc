@@ -78,20 +78,30 @@ void lowRankByTiles(const Kernels& kernels, const LowRank& low, const LowRankSte
   if (steps.last) scaleRows(u, m * low.rank, low.scale);
 }
 
+int64_t lowRankRowsWords(const Kernels& kernels, const LowRank& low, int64_t rows, int64_t k) {
+  const int64_t panel = low.byTiles() ? rows * stepsOf(kernels, k) * kernels.leftWords : 0;
+  return panel + leftRowsWords(kernels, rows, k);
+}
+
+void lowRankRows(const Kernels& kernels, const LowRank& low, const float* x, int64_t ldx, int64_t rows, int64_t k,
+                 Word* memory, float* u) {
+  const int64_t steps = stepsOf(kernels, k);
+  const LeftRows left =
+      leftRows(kernels, x, ldx, rows, k, memory + (low.byTiles() ? rows * steps * kernels.leftWords : 0));
+  const auto m = static_cast<int>(rows);
+  if (!low.byTiles()) return lowRankByDots(kernels, low, {0, steps}, left, m, u);
+  kernels.transpose(left.data, left.ld, rows, left.words, memory, rows);
+  lowRankByTiles(kernels, low, {0, steps}, memory, m, u);
+}
+
 void lowRankInput(const Kernels& kernels, const LowRank& low, const float* x, int64_t rows, int64_t k, float* u) {
   ThreadPool& pool = ThreadPool::instance();
   const int64_t rowsAtOnce = kernels.mr;
   pool.parallelFor((rows + rowsAtOnce - 1) / rowsAtOnce, [&](int64_t piece, int thread) {
     const int64_t begin = piece * rowsAtOnce, count = std::min(rowsAtOnce, rows - begin);
-    const int64_t steps = stepsOf(kernels, k), panelWords = low.byTiles() ? count * steps * kernels.leftWords : 0;
-    const int64_t words = panelWords + leftRowsWords(kernels, count, k);
-    auto* panel = static_cast<Word*>(pool.scratch(thread, words * static_cast<int64_t>(sizeof(Word))));
-    const LeftRows left = leftRows(kernels, x + begin * k, k, count, k, panel + panelWords);
-    float* to = u + begin * low.rank;
-    const auto m = static_cast<int>(count);
-    if (!low.byTiles()) return lowRankByDots(kernels, low, {0, steps}, left, m, to);
-    kernels.transpose(left.data, left.ld, count, left.words, panel, count);
-    lowRankByTiles(kernels, low, {0, steps}, panel, m, to);
+    const int64_t words = lowRankRowsWords(kernels, low, count, k);
+    auto* memory = static_cast<Word*>(pool.scratch(thread, words * static_cast<int64_t>(sizeof(Word))));
+    lowRankRows(kernels, low, x + begin * k, k, count, k, memory, u + begin * low.rank);
   });
 }
 

@@ -37,6 +37,12 @@ void lowRankByDots(const Kernels& kernels, const LowRank& low, const LowRankStep
 void lowRankByTiles(const Kernels& kernels, const LowRank& low, const LowRankSteps& steps, const Word* panel, int m,
                     float* u);
 
+/// u for a few rows of x [rows, k], ldx apart, none of whose words were made yet; `memory` has
+/// room for lowRankRowsWords.
+int64_t lowRankRowsWords(const Kernels& kernels, const LowRank& low, int64_t rows, int64_t k);
+void lowRankRows(const Kernels& kernels, const LowRank& low, const float* x, int64_t ldx, int64_t rows, int64_t k,
+                 Word* memory, float* u);
+
 /// u for x [rows, k] row-major.
 void lowRankInput(const Kernels& kernels, const LowRank& low, const float* x, int64_t rows, int64_t k, float* u);
 

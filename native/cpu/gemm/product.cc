@@ -8,6 +8,10 @@
 //      panel).
 // How this is cut never changes a result: each element is one chain of multiply-adds in the order
 // of k (kernels.h), and a sum that spans blocks of k passes through C unrounded.
+//
+// With int8 weights rows are quantised in 1, over all of k at once, and a tile has two parts: codes
+// into C (int8_kernels.h), then the adapter and the end of the tile by the kernels of the
+// precision, from there. NF4 weights are expanded in 2, a column panel a job.
 #include "cpu/gemm/product.h"
 
 #include <algorithm>
@@ -72,9 +76,9 @@ struct Block {
   /// Elements of k, the first a multiple of the kernels' depth.
   int64_t k0, k;
   bool first, last;
-  /// The steps they make, and the words of a row of a left panel: with the rank behind the last
-  /// block.
-  int64_t steps, words;
+  /// The steps they make, and the words of a row of a left panel: of the steps, then with the rank
+  /// behind the last block. With int8 weights a float follows, the row's scale.
+  int64_t steps, baseWords, words;
 };
 
 class Run {
@@ -90,13 +94,19 @@ class Run {
   void operator()() {
     int64_t mostRank = 0;
     for (const ProductSegment& s : segments_) mostRank = std::max(mostRank, s.rank);
+    const int64_t rankWords = stepsOf(kernels_, mostRank) * kernels_.leftWords;
+    if (p_.int8.present()) {
+      const int64_t steps = p_.int8.panels.steps, words = steps * p_.int8.kernels->leftWords;
+      return runBlock({0, p_.k, true, true, steps, words, words + rankWords + 1});
+    }
     const int64_t steps = stepsOf(kernels_, p_.k);
     const int64_t blocks = ceilDiv(steps, p_.bRows == nullptr ? kBlockSteps : kBlockStepsTransposed);
     for (int64_t i = 0; i < blocks; i++) {
       const int64_t begin = i * steps / blocks, end = (i + 1) * steps / blocks;
-      Block block{begin * kernels_.depth, 0, i == 0, i == blocks - 1, end - begin, 0};
+      Block block{begin * kernels_.depth, 0, i == 0, i == blocks - 1, end - begin, 0, 0};
       block.k = std::min(p_.k, end * kernels_.depth) - block.k0;
-      block.words = (block.steps + (block.last ? stepsOf(kernels_, mostRank) : 0)) * kernels_.leftWords;
+      block.baseWords = block.steps * kernels_.leftWords;
+      block.words = block.baseWords + (block.last ? rankWords : 0);
       runBlock(block);
     }
   }
@@ -117,7 +127,7 @@ class Run {
   }
 
   void runBlock(const Block& block) {
-    right_ = p_.b;
+    right_ = p_.nf4.present() ? Panels(kernels_, p_.k, p_.n) : p_.b;
     if (p_.bRows != nullptr) {
       right_ = Panels(kernels_, block.k, p_.n);
       packedRight_ = wordWorkspace(WorkspaceSlot::rightPanels, right_.words());
@@ -153,6 +163,8 @@ class Run {
                               std::min(block.k, begin + kPackRows), packedRight_);
       } else if (p_.aTransposed) {
         packTransposed(block, part, (chunk - rightChunks) * kPackRows);
+      } else if (p_.int8.present()) {
+        packInt8Panel(block, part, part.firstPanel + chunk - rightChunks, thread);
       } else {
         packPanel(block, part, part.firstPanel + chunk - rightChunks, thread);
       }
@@ -163,14 +175,12 @@ class Run {
     const int64_t row = rows_.begin(panel);
     const int size = rows_.size(panel);
     const ProductSegment& segment = segmentOf(panel);
-    const bool ranked = block.last && segment.rank != 0;
     const int64_t needed = leftRowsWords(kernels_, size, block.k);
     const int64_t neededU = leftRowsWords(kernels_, size, segment.rank);
     auto* memory = static_cast<Word*>(pool_.scratch(thread, (needed + neededU) * static_cast<int64_t>(sizeof(Word))));
     Word* out = leftPanel(block, part, panel);
     const LeftRows x = leftRows(kernels_, p_.a + row * p_.lda + block.k0, p_.lda, size, block.k, memory);
-    const int64_t words = block.steps * kernels_.leftWords;
-    kernels_.transpose(x.data, x.ld, size, words, out, size);
+    kernels_.transpose(x.data, x.ld, size, block.baseWords, out, size);
     if (segment.low.present()) {
       const LowRankSteps steps{block.k0 / kernels_.depth, block.steps, block.first, block.last};
       if (segment.low.byTiles())
@@ -178,9 +188,39 @@ class Run {
       else
         lowRankByDots(kernels_, segment.low, steps, x, size, updateOf(panel));
     }
-    if (!ranked) return;
-    const LeftRows more = leftRows(kernels_, updateOf(panel), segment.rank, size, segment.rank, memory + needed);
-    kernels_.transpose(more.data, more.ld, size, more.words, out + words * size, size);
+    if (block.last) appendUpdate(block, panel, out, memory + needed);
+  }
+
+  // u behind the rows of a panel.
+  void appendUpdate(const Block& block, int64_t panel, Word* out, Word* memory) const {
+    const int64_t rank = segmentOf(panel).rank;
+    if (rank == 0) return;
+    const int size = rows_.size(panel);
+    const LeftRows more = leftRows(kernels_, updateOf(panel), rank, size, rank, memory);
+    kernels_.transpose(more.data, more.ld, size, more.words, out + block.baseWords * size, size);
+  }
+
+  void packInt8Panel(const Block& block, const SuperBlock& part, int64_t panel, int thread) {
+    const Int8Weight& weight = p_.int8;
+    const int size = rows_.size(panel);
+    const ProductSegment& segment = segmentOf(panel);
+    const float* x = p_.a + rows_.begin(panel) * p_.lda;
+    // Codes, or what u needs, or u in words: one after the other in the same memory.
+    const int64_t ld = block.baseWords + 16;
+    int64_t words = std::max(size * ld, leftRowsWords(kernels_, size, segment.rank));
+    if (segment.low.present()) words = std::max(words, lowRankRowsWords(kernels_, segment.low, size, p_.k));
+    auto* memory = static_cast<Word*>(pool_.scratch(thread, words * static_cast<int64_t>(sizeof(Word))));
+    Word* out = leftPanel(block, part, panel);
+    const float* factors = weight.use == WeightUse::backward ? weight.panels.scales : nullptr;
+    weight.kernels->quantiseRows(x, p_.lda, size, p_.k, factors, memory, ld, int8RowScales(block, out, size));
+    kernels_.transpose(memory, ld, size, block.baseWords, out, size);
+    if (segment.low.present())
+      lowRankRows(kernels_, segment.low, x, p_.lda, size, p_.k, memory, updateOf(panel));
+    appendUpdate(block, panel, out, memory);
+  }
+
+  static float* int8RowScales(const Block& block, Word* panel, int rows) {
+    return reinterpret_cast<float*>(panel + (block.words - 1) * rows);
   }
 
   void packTransposed(const Block& block, const SuperBlock& part, int64_t begin) {
@@ -194,15 +234,9 @@ class Run {
   }
 
   void tiles(const Block& block, const SuperBlock& part) {
-    const int64_t columnPanels = right_.count();
-    const int64_t fits = cacheL2() / 2 / (kernels_.mr * block.words * int64_t{4});
-    const int64_t balanced = part.panels * columnPanels / (kJobsPerThread * threads_);
-    const int64_t group = std::clamp<int64_t>(std::min(fits, balanced), 1, kMaxGroup);
-    const int64_t groups = ceilDiv(part.panels, group);
-    pool_.parallelFor(groups * columnPanels, [&](int64_t job, int) {
-      const int64_t g = job / columnPanels, column = job % columnPanels;
-      const int64_t begin = g * part.panels / groups, end = (g + 1) * part.panels / groups;
-      Tile t = columnTile(block, column, end - begin);
+    if (p_.int8.present()) return int8Tiles(block, part);
+    forColumnPanels(block, part, right_.count(), [&](int64_t column, int64_t begin, int64_t end, int thread) {
+      Tile t = p_.nf4.present() ? expandedTile(block, column, thread) : columnTile(block, column, end - begin);
       // The shares of the tiles are rounded up, so the last ones begin earlier: none is beyond it.
       const char* lastShare = t.prefetch + (kernels_.nr * int64_t{4} - t.prefetchStep) * block.steps;
       for (int64_t panel = begin; panel < end; panel++) {
@@ -213,26 +247,90 @@ class Run {
     });
   }
 
+  // Codes into C, and from there what else belongs to a tile.
+  void int8Tiles(const Block& block, const SuperBlock& part) {
+    const Int8Panels& right = p_.int8.panels;
+    const bool more = p_.bias != nullptr || p_.residual != nullptr || p_.preActivation != nullptr ||
+                      p_.slopeAt != nullptr || p_.activation != KernelActivation::none;
+    forColumnPanels(block, part, right.count(), [&](int64_t column, int64_t begin, int64_t end, int) {
+      const int64_t j = column * right.nr;
+      const int64_t next = (column + threads_) % right.count();
+      Int8Tile codes;
+      codes.b = right.panel(column);
+      codes.steps = right.steps;
+      codes.columns = static_cast<int>(std::min<int64_t>(right.nr, p_.n - j));
+      codes.ldc = p_.n;
+      codes.columnScales = p_.int8.use == WeightUse::forward ? right.scales + j : nullptr;
+      codes.offsets = right.offsets + j;
+      codes.prefetchStep = ceilDiv(right.nr * int64_t{4}, end - begin);
+      codes.prefetch = reinterpret_cast<const char*>(right.panel(next));
+      const char* lastShare = codes.prefetch + (right.nr * int64_t{4} - codes.prefetchStep) * right.steps;
+      Tile rest(right.panel(next), 0);
+      finishColumnTile(block, column, rest);
+      rest.steps0 = 0;
+      rest.accumulate = true;
+      for (int64_t panel = begin; panel < end; panel++) {
+        placeTile(block, part, part.firstPanel + panel, column, rest);
+        Word* left = leftPanel(block, part, part.firstPanel + panel);
+        codes.a = left;
+        codes.rows = rest.rows;
+        codes.c = rest.c;
+        codes.rowScales = int8RowScales(block, left, rest.rows);
+        p_.int8.kernels->tile(codes);
+        codes.prefetch = std::min(codes.prefetch + codes.prefetchStep * right.steps, lastShare);
+        rest.a = left + block.baseWords * rest.rows;
+        if (more || rest.steps1 != 0) kernels_.tile(rest);
+      }
+    });
+  }
+
+  // body(column panel, begin, end, thread) for groups of row panels, counted from `part`'s first.
+  template <class Body>
+  void forColumnPanels(const Block& block, const SuperBlock& part, int64_t columnPanels, Body body) {
+    const int64_t fits = cacheL2() / 2 / (kernels_.mr * block.words * int64_t{4});
+    const int64_t balanced = part.panels * columnPanels / (kJobsPerThread * threads_);
+    const int64_t group = std::clamp<int64_t>(std::min(fits, balanced), 1, kMaxGroup);
+    const int64_t groups = ceilDiv(part.panels, group);
+    pool_.parallelFor(groups * columnPanels, [&](int64_t job, int thread) {
+      const int64_t g = job / columnPanels, column = job % columnPanels;
+      body(column, g * part.panels / groups, (g + 1) * part.panels / groups, thread);
+    });
+  }
+
   // What the `count` tiles that use one column panel have in common.
   Tile columnTile(const Block& block, int64_t column, int64_t count) const {
-    const int64_t j = column * kernels_.nr;
     const int64_t offset = p_.bRows == nullptr ? block.k0 / kernels_.depth * kernels_.nr : 0;
     // Each tile fetches its share of the column panel that this thread most likely takes next
     // (threads keep in step). Without that the first tile of every panel waits for the L3 cache,
     // for a quarter of the whole time.
     const int64_t next = (column + threads_) % right_.count();
     Tile t(right_.panel(next) + offset, ceilDiv(kernels_.nr * int64_t{4}, count));
-    t.columns = static_cast<int>(std::min<int64_t>(kernels_.nr, p_.n - j));
     t.b0 = right_.panel(column) + offset;
+    finishColumnTile(block, column, t);
+    return t;
+  }
+
+  // The same of a panel that is made here, in memory of this thread, which its jobs use in turn.
+  Tile expandedTile(const Block& block, int64_t column, int thread) const {
+    const int64_t words = nf4PanelWords(kernels_, p_.nf4, block.k);
+    auto* memory = static_cast<Word*>(pool_.scratch(thread, words * static_cast<int64_t>(sizeof(Word))));
+    nf4Panel(kernels_, p_.nf4, column, block.k0, block.k, memory);
+    Tile t(memory, 0);
+    t.b0 = memory;
+    finishColumnTile(block, column, t);
+    return t;
+  }
+
+  void finishColumnTile(const Block& block, int64_t column, Tile& t) const {
+    const int64_t j = column * kernels_.nr;
     t.steps0 = block.steps;
-    t.ldc = t.ldResidual = t.ldPreActivation = t.ldSlopeAt = p_.n;
     t.accumulate = p_.accumulate || !block.first;
     t.partial = !block.last;
-    if (block.last) {
-      if (p_.bias != nullptr) t.bias = p_.bias + j;
-      t.activation = p_.activation;
-    }
-    return t;
+    t.columns = static_cast<int>(std::min<int64_t>(kernels_.nr, p_.n - j));
+    t.ldc = t.ldResidual = t.ldPreActivation = t.ldSlopeAt = p_.n;
+    if (t.partial) return;
+    if (p_.bias != nullptr) t.bias = p_.bias + j;
+    t.activation = p_.activation;
   }
 
   void placeTile(const Block& block, const SuperBlock& part, int64_t panel, int64_t column, Tile& t) const {

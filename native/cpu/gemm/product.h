@@ -3,10 +3,13 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <vector>
 
+#include "cpu/gemm/int8_panels.h"
 #include "cpu/gemm/kernels.h"
 #include "cpu/gemm/low_rank.h"
+#include "cpu/gemm/nf4_panels.h"
 #include "cpu/gemm/panels.h"
 
 namespace fl::cpu {
@@ -31,8 +34,12 @@ struct Product {
   int64_t lda = 0;
   bool aTransposed = false;
 
-  /// B [k, n] in panels, or row-major in bRows (then packed on the way).
+  /// B [k, n] in panels, or as int8 codes (then A, which is not transposed, is quantised on the
+  /// way, and C not added to), or in NF4 (expanded on the way), or row-major in bRows (then packed
+  /// on the way).
   Panels b;
+  Int8Weight int8;
+  Nf4Weight nf4;
   const float* bRows = nullptr;
   int64_t ldb = 0;
 
@@ -62,6 +69,9 @@ struct Product {
   /// wish).
   std::function<void(int64_t begin, int64_t end)> afterRows;
   int64_t rowsAtOnce = 0;
+
+  /// Keeps the panels of a weight alive.
+  std::shared_ptr<const void> owner;
 };
 
 /// C, residual, preActivation and slopeAt are dense [m, n].

@@ -15,16 +15,14 @@ namespace fl::cpu {
 void linear(const OpCall& call) {
   const LinearOp op = LinearOp::bind(call);
   const Kernels& kernels = kernelsFor(op.precision);
-  const WeightPanels weight = weightPanels(kernels, op.W, WeightUse::forward, WorkspaceSlot::weightPanels);
-  Product p = outputProduct(kernels, op, weight);
+  Product p = outputProduct(kernels, op);
   multiply(p);
 }
 
 void linearBackwardInput(const OpCall& call) {
   const LinearBackwardInputOp op = LinearBackwardInputOp::bind(call);
   const Kernels& kernels = kernelsFor(op.precision);
-  const WeightPanels weight = weightPanels(kernels, op.W, WeightUse::backward, WorkspaceSlot::weightPanels);
-  Product p = inputGradientProduct(kernels, op.dy, op.dx, weight);
+  Product p = inputGradientProduct(kernels, op);
   setEpilogue(p, op.epilogue);
   multiply(p);
 }

@@ -19,8 +19,7 @@ namespace fl::cpu {
 void loraLinear(const OpCall& call) {
   const LoraLinearOp op = LoraLinearOp::bind(call);
   const Kernels& kernels = kernelsFor(op.precision);
-  const WeightPanels weight = weightPanels(kernels, op.W, WeightUse::forward, WorkspaceSlot::weightPanels);
-  Product p = outputProduct(kernels, op, weight);
+  Product p = outputProduct(kernels, op);
   p.rank = op.A.rows();
   p.adapter = adapterPanels(kernels, op.B, WeightUse::forward);
   p.u = op.u.as<float>();
@@ -44,8 +43,7 @@ void loraLinearBackward(const OpCall& call) {
   const bool fused = op.dx.present() && !op.dropout.active();
   if (!fused) lowRankInput(kernels, low, dy, rows, n, v);
   if (op.dx.present()) {
-    const WeightPanels weight = weightPanels(kernels, op.W, WeightUse::backward, WorkspaceSlot::weightPanels);
-    Product p = inputGradientProduct(kernels, op.dy, op.dx, weight);
+    Product p = inputGradientProduct(kernels, op);
     if (fused) {
       p.rank = rank;
       p.adapter = adapterPanels(kernels, op.A, WeightUse::backward);

@@ -38,9 +38,8 @@ void segmentedLoraLinear(const OpCall& call) {
   const SegmentedLoraLinearOp op = SegmentedLoraLinearOp::bind(call);
   const Kernels& kernels = kernelsFor(op.precision);
   const std::vector<Segment> segments = segmentsOf<float>(op.ends, op.settings, op.x.rows(), op.mostRank());
-  const WeightPanels weight = weightPanels(kernels, op.W, WeightUse::forward, WorkspaceSlot::weightPanels);
   clearRest(op, segments);
-  Product p = outputProduct(kernels, op, weight);
+  Product p = outputProduct(kernels, op);
   const float* dropped = droppedInput(op.x, op.dropout);
   int64_t words = 0;
   for (const Segment& s : segments) words += Panels(kernels, s.rank, p.n).words();
@@ -106,8 +105,7 @@ void segmentedLoraLinearBackward(const OpCall& call) {
     }
   };
   if (op.dx.present()) {
-    const WeightPanels weight = weightPanels(kernels, op.W, WeightUse::backward, WorkspaceSlot::weightPanels);
-    Product p = inputGradientProduct(kernels, op.dy, op.dx, weight);
+    Product p = inputGradientProduct(kernels, op);
     if (fused) {
       p.segments = parts;
       p.rowsAtOnce = rowsInCache(k, n);

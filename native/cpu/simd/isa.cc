@@ -17,13 +17,13 @@ Isa select() {
   if (forced == nullptr || *forced == '\0') return best;
   for (const Isa isa : kAllIsas) {
     if (nameOf(isa) != forced) continue;
-    if (isa > best)
+    if (!canRun(isa))
       fail("INVALID_ARGUMENT", "FUSED_LORA_CPU_ISA is '" + std::string(forced) +
                                    "', which this CPU lacks; the best it has is '" + std::string(nameOf(best)) + "'");
     return isa;
   }
   fail("INVALID_ARGUMENT", "FUSED_LORA_CPU_ISA is '" + std::string(forced) +
-                               "'; use portable, avx2, avx512 or avx512bf16, or leave it unset");
+                               "'; use portable, avx2, avxvnni, avx512, avx512vnni or avx512bf16, or leave it unset");
 }
 
 }  // namespace
@@ -32,8 +32,12 @@ std::string_view nameOf(Isa isa) {
   switch (isa) {
     case Isa::avx512bf16:
       return "avx512bf16";
+    case Isa::avx512vnni:
+      return "avx512vnni";
     case Isa::avx512:
       return "avx512";
+    case Isa::avxvnni:
+      return "avxvnni";
     case Isa::avx2:
       return "avx2";
     case Isa::portable:
@@ -42,13 +46,37 @@ std::string_view nameOf(Isa isa) {
   return "portable";
 }
 
-Isa bestIsa() {
+bool canRun(Isa isa) {
   const platform::ProcessorFeatures has = platform::processorFeatures();
-#if !defined(FUSED_LORA_NO_AVX512)
-  if (has.avx512f && has.avx512bw && has.avx512vl && has.avx512dq && has.avx2 && has.fma)
-    return has.avx512bf16 ? Isa::avx512bf16 : Isa::avx512;
+  const bool avx2 = has.avx2 && has.fma;
+#if defined(FUSED_LORA_NO_AVX512)
+  const bool compiled = false;
+#else
+  const bool compiled = true;
 #endif
-  return has.avx2 && has.fma ? Isa::avx2 : Isa::portable;
+  const bool avx512 = compiled && avx2 && has.avx512f && has.avx512bw && has.avx512vl && has.avx512dq;
+  switch (isa) {
+    case Isa::avx512bf16:
+      return avx512 && has.avx512vnni && has.avx512bf16;
+    case Isa::avx512vnni:
+      return avx512 && has.avx512vnni;
+    case Isa::avx512:
+      return avx512;
+    case Isa::avxvnni:
+      return compiled && avx2 && has.avxvnni;
+    case Isa::avx2:
+      return avx2;
+    case Isa::portable:
+      break;
+  }
+  return true;
+}
+
+Isa bestIsa() {
+  Isa best = Isa::portable;
+  for (const Isa isa : kAllIsas)
+    if (canRun(isa)) best = isa;
+  return best;
 }
 
 Isa selectedIsa() {

@@ -7,20 +7,21 @@
 
 namespace fl {
 
-/// Ordered: a CPU that has one has all before it. avx2 includes FMA; avx512 means F, BW, VL and DQ;
-/// avx512bf16 adds AVX512_BF16, which the products of precision bf16 use (all else is that of
-/// avx512).
-enum class Isa { portable, avx2, avx512, avx512bf16 };
-inline constexpr Isa kAllIsas[] = {Isa::portable, Isa::avx2, Isa::avx512, Isa::avx512bf16};
+/// Ordered: a CPU that has one has all before it, but for avxvnni, which is AVX_VNNI without
+/// AVX-512 in use. avx2 includes FMA; avx512 means F, BW, VL and DQ. Products of int8 use AVX_VNNI
+/// and AVX512_VNNI, those of precision bf16 AVX512_BF16; all else is that of avx2 or avx512.
+enum class Isa { portable, avx2, avxvnni, avx512, avx512vnni, avx512bf16 };
+inline constexpr Isa kAllIsas[] = {Isa::portable, Isa::avx2,       Isa::avxvnni,
+                                   Isa::avx512,   Isa::avx512vnni, Isa::avx512bf16};
 
 std::string_view nameOf(Isa isa);
 
-/// The best one that this CPU and operating system can run.
+/// Whether this CPU and operating system can run it, and the best that they can.
+bool canRun(Isa isa);
 Isa bestIsa();
 
-/// bestIsa(), or what the environment variable FUSED_LORA_CPU_ISA names ('portable', 'avx2',
-/// 'avx512', 'avx512bf16'): for tests and measurements. Read once. Throws INVALID_ARGUMENT for an
-/// unknown name or one that this CPU lacks.
+/// bestIsa(), or what the environment variable FUSED_LORA_CPU_ISA names (`nameOf`): for tests and
+/// measurements. Read once. Throws INVALID_ARGUMENT for an unknown name or one that this CPU lacks.
 Isa selectedIsa();
 
 }  // namespace fl

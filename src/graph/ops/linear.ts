@@ -55,7 +55,7 @@ export const linearOp = defineOp('linear', {
     const precision = pick(node, 'precision');
     back.emit('linearBackwardWeight', [dz, x], [W], precision);
     back.emit('biasBackward', [dz], [b]);
-    back.emit('linearBackwardInput', [dz, W], [x], precision);
+    back.emit('linearBackwardInput', [dz, W], [x], pick(node, 'precision', 'baseWeights'));
   },
   flops: (call, sizes) =>
     productFlops(call.inputs[0], call.inputs[1], sizes) + epilogueFlops(call, call.inputs[3], sizes),

@@ -37,7 +37,7 @@ function fusedGradient(node: OpCall, back: GradientContext, dz: Value): void {
     'loraLinearBackward',
     [dz, x, back.keep(1), back.needs(x) ? W : undefined, A, B, tokenIndex],
     [x, A, B],
-    pick(node, 'scaling', 'dropout', 'site', 'precision'),
+    pick(node, 'scaling', 'dropout', 'site', 'precision', 'baseWeights'),
   );
 }
 
@@ -61,7 +61,7 @@ function separateGradient(node: OpCall, back: GradientContext, dz: Value): void 
   if (!back.needs(x)) return;
   if (dropout) back.emit('dropout', [back.compute('linearBackwardInput', [v, A], precision), tokenIndex], [x], dropout);
   else back.emit('linearBackwardInput', [v, A], [x], precision);
-  back.emit('linearBackwardInput', [dz, W], [x], precision);
+  back.emit('linearBackwardInput', [dz, W], [x], pick(node, 'precision', 'baseWeights'));
 }
 
 export const loraLinearBackwardOp = defineOp('loraLinearBackward', {

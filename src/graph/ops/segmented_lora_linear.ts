@@ -51,7 +51,7 @@ export const segmentedLoraLinearOp = defineOp('segmentedLoraLinear', {
       'segmentedLoraLinearBackward',
       [dz, x, back.keep(1), back.needs(x) ? W : undefined, A, B, settings, ends, tokenIndex],
       [x, A, B],
-      pick(node, 'dropout', 'site', 'precision'),
+      pick(node, 'dropout', 'site', 'precision', 'baseWeights'),
     );
   },
   flops: (call, sizes) => {

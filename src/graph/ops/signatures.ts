@@ -104,12 +104,12 @@ export const signatures = {
   linear: {
     inputs: 'x [R, K], W [N, K] packed forward, b? [N], residual? [R, N]',
     outputs: 'y [R, N], preActivation? [R, N]',
-    attributes: 'activation = none, precision = fp32',
+    attributes: 'activation = none, precision = fp32, baseWeights = fp32',
   },
   linearBackwardInput: {
     inputs: 'dy [R, N], W [N, K] packed backward, preActivation? [R, K], residual? [R, K]',
     outputs: 'dx [R, K]',
-    attributes: 'precision = fp32, activation = none',
+    attributes: 'precision = fp32, activation = none, baseWeights = fp32',
   },
   linearBackwardWeight: {
     inputs: 'dy [R, N], x [R, K]',
@@ -124,28 +124,28 @@ export const signatures = {
     inputs:
       'x [R, K], W [N, K] packed forward, b? [N], A [rank, K], B [N, rank], residual? [R, N], tokenIndex? [R] i32',
     outputs: 'y [R, N], u [R, rank], preActivation? [R, N]',
-    attributes: 'scaling, activation = none, dropout = 0, site = 0, precision = fp32',
+    attributes: 'scaling, activation = none, dropout = 0, site = 0, precision = fp32, baseWeights = fp32',
     limits: 'rank in [1, 256], dropout in [0, 1)',
   },
   loraLinearBackward: {
     inputs:
       'dy [R, N], x [R, K], u [R, rank], W? [N, K] packed backward, A [rank, K], B [N, rank], tokenIndex? [R] i32, preActivation? [R, K], residual? [R, K]',
     outputs: 'dx? [R, K], dA [rank, K] acc, dB [N, rank] acc',
-    attributes: 'scaling, dropout = 0, site = 0, precision = fp32, activation = none',
+    attributes: 'scaling, dropout = 0, site = 0, precision = fp32, activation = none, baseWeights = fp32',
     limits: 'rank in [1, 256], dropout in [0, 1)',
   },
   segmentedLoraLinear: {
     inputs:
       'x [R, K], W [N, K] packed forward, b? [N], A [slotRanks, K], B [slotOuts, rank], settings [slots, 2], ends [slots] i32 ascending to R, residual? [R, N], tokenIndex? [R] i32',
     outputs: 'y [R, N], u [R, rank], preActivation? [R, N]',
-    attributes: 'activation = none, dropout = 0, site = 0, precision = fp32',
+    attributes: 'activation = none, dropout = 0, site = 0, precision = fp32, baseWeights = fp32',
     limits: 'rank in [1, 256], dropout in [0, 1)',
   },
   segmentedLoraLinearBackward: {
     inputs:
       'dy [R, N], x [R, K], u [R, rank], W? [N, K] packed backward, A [slotRanks, K], B [slotOuts, rank], settings [slots, 2], ends [slots] i32 ascending to R, tokenIndex? [R] i32, preActivation? [R, K], residual? [R, K]',
     outputs: 'dx? [R, K], dA? [slotRanks, K] acc, dB? [slotOuts, rank] acc',
-    attributes: 'dropout = 0, site = 0, precision = fp32, activation = none',
+    attributes: 'dropout = 0, site = 0, precision = fp32, activation = none, baseWeights = fp32',
     limits: 'rank in [1, 256], dropout in [0, 1)',
   },
   crossEntropy: {

@@ -12,6 +12,7 @@ import { packBatch } from '../../data/batch/packing';
 import { positionsOf } from '../../data/batch/sources';
 import { inChunks } from '../../data/tokenize/encode';
 import type { EncodedExample } from '../../data/tokenize/encoded_example';
+import { type BaseWeights, checkedBaseWeights } from '../../graph/base_weights';
 import { chooseDevice, type DeviceOption } from '../../graph/device';
 import { plan } from '../../graph/plan';
 import { choosePrecision, type PrecisionOption } from '../../graph/precision';
@@ -26,6 +27,8 @@ export interface EmbedderOptions {
   device?: DeviceOption | undefined;
   /** Of products. Default auto: bf16 where the device has instructions for it. */
   precision?: PrecisionOption | undefined;
+  /** Of the frozen weights of layers: fp32, or int8 codes. On the CPU. Default fp32. */
+  baseWeights?: BaseWeights | undefined;
   /** Most tokens a batch. Default 4096. */
   tokenBudget?: number | undefined;
 }
@@ -46,7 +49,9 @@ export interface EmbedOptions {
   signal?: AbortSignal | undefined;
 }
 
-const EMBEDDER_KEYS: Record<keyof EmbedderOptions, true> = { device: true, precision: true, tokenBudget: true };
+const EMBEDDER_KEYS: Record<keyof EmbedderOptions, true> = {
+  ...{ device: true, precision: true, baseWeights: true, tokenBudget: true },
+};
 const EMBED_KEYS: Record<keyof EmbedOptions, true> = {
   ...{ promptName: true, prompt: true, normalize: true, dimensions: true, signal: true },
 };
@@ -98,12 +103,13 @@ export class Embedder {
     checkKeys('Embedder', options, EMBEDDER_KEYS);
     const { backend } = chooseDevice(options.device);
     const precision = choosePrecision(options.precision, backend);
+    const baseWeights = checkedBaseWeights(options.baseWeights, backend);
     this.tokenBudget = Math.max(options.tokenBudget ?? 4096, embeddingModel.maxLength);
     const graph = new Graph(false);
     const { model } = embeddingModel;
     model.nameTree();
     graph.outputs.set('hidden', model.encoderModel.callOn(graph));
-    this.program = new Program(plan(graph, { train: false, precision }), { backend });
+    this.program = new Program(plan(graph, { train: false, precision, baseWeights }), { backend });
   }
 
   /** How many of the texts so far were longer than the model's maxLength and lost tokens. */
@@ -186,8 +192,8 @@ export async function embed(
   texts: readonly string[],
   options: EmbedOptions & EmbedderOptions = {},
 ): Promise<Float32Array[]> {
-  const { device, precision, tokenBudget, ...others } = options;
-  using embedder = new Embedder(model, { device, precision, tokenBudget });
+  const { device, precision, baseWeights, tokenBudget, ...others } = options;
+  using embedder = new Embedder(model, { device, precision, baseWeights, tokenBudget });
   return await embedder.embed(texts, others);
 }
 

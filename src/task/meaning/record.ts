@@ -10,6 +10,7 @@ import { TASKS } from '../../base/tasks';
 import type { Tokenizer } from '../../data/tokenize/tokenizer';
 import { filesOfTokenizer, readTokenizerFile } from '../../data/tokenize/tokenizer_files';
 import type { TruncationSide } from '../../data/tokenize/truncate';
+import { BASE_WEIGHTS, type BaseWeights } from '../../graph/base_weights';
 import type { Precision } from '../../graph/precision';
 import { writeFileAtomic } from '../../io/atomic';
 import { type JsonObject, readJsonObject } from '../../io/json';
@@ -27,6 +28,7 @@ const fields = z.object({
   truncationSide: expected.oneOf(['left', 'right']).optional(),
   threshold: expected.number(0, 1).optional(),
   pairs: expected.boolean().optional(),
+  baseWeights: expected.oneOf(BASE_WEIGHTS).optional(),
 });
 
 /** @throws FusedLoraError INVALID_CONFIG naming the field. */
@@ -47,21 +49,28 @@ export interface Recorded {
   pairs: boolean | undefined;
 }
 
+/** How products were computed in training. */
+export interface TrainedIn {
+  precision: Precision;
+  baseWeights: BaseWeights;
+}
+
 /**
  * Writes what opening reads again.
  *
- * @param precision that it was trained in: it may be used in another.
+ * @param trained what it was trained in: it may be used in another.
  */
 export function writeRecord(
   folder: string,
   { model, maxLength, truncationSide, threshold, pairs }: Recorded,
-  precision?: Precision,
+  { precision, baseWeights = 'fp32' }: Partial<TrainedIn> = {},
 ): void {
   const json: JsonObject = {
     task: model.task,
     maxLength,
     truncationSide,
     ...(precision && { precision }),
+    ...(baseWeights !== 'fp32' && { baseWeights }),
     ...(model.task === 'multi-label-classification' && { threshold }),
     ...(pairs !== undefined && { pairs }),
     ...(model.task === 'regression' && { numLabels: model.numLabels }),

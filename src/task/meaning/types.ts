@@ -5,6 +5,7 @@
  */
 import type { Task } from '../../base/tasks';
 import type { TruncationSide } from '../../data/tokenize/truncate';
+import type { BaseWeights } from '../../graph/base_weights';
 import type { AdapterFacts as AdapterFolderFacts } from '../../lora/adapter_facts';
 import type { ModelFamily } from '../../models/config';
 
@@ -51,6 +52,8 @@ export interface ModelRecord {
   threshold?: number | undefined;
   /** Whether it was trained on pairs of texts. */
   pairs?: boolean | undefined;
+  /** What the frozen weights were held in while it was trained. */
+  baseWeights?: BaseWeights | undefined;
 }
 
 /** A model's folder (or a config.json alone), read once. */

@@ -8,6 +8,7 @@ import { positiveInteger } from '../../base/options';
 import type { Task } from '../../base/tasks';
 import type { BatchSizes } from '../../data/batch/sources';
 import type { ColumnOptions } from '../../data/read/columns';
+import type { BaseWeights } from '../../graph/base_weights';
 import { metricNames } from '../../metrics/metric_names';
 import type { TaskModel } from '../../models';
 import type { Method } from '../method';
@@ -40,6 +41,22 @@ export function checkAdapterMethod(method: Method): void {
   if (method === 'lora') return;
   throw refuse(
     `adapter is given beside the method ${JSON.stringify(method)}; an adapter is trained on by the method lora. Leave one out.`,
+  );
+}
+
+/** @throws FusedLoraError INVALID_ARGUMENT for codes in place of weights that are to be trained. */
+export function checkFrozenBase(baseWeights: BaseWeights, method: Method): void {
+  if (baseWeights === 'fp32' || method === 'lora' || method === 'head') return;
+  throw refuse(
+    `baseWeights is "${baseWeights}" (--base-weights), which is for weights that stay as they are, and this method trains them; take the method lora or head, or leave it out`,
+  );
+}
+
+/** @throws FusedLoraError INVALID_ARGUMENT for LoftQ where no weight loses anything. */
+export function checkInitialWeights(init: unknown, baseWeights: BaseWeights): void {
+  if (init !== 'loftq' || baseWeights !== 'fp32') return;
+  throw refuse(
+    'initLoraWeights is "loftq", which makes up for weights in fewer bits; give baseWeights int8 or nf4 (--base-weights), or leave it out',
   );
 }
 

@@ -26,6 +26,7 @@ export const RUN_DEFAULTS = {
   method: 'lora',
   device: 'auto',
   precision: 'auto',
+  baseWeights: 'fp32',
 } as const;
 
 /** Sentences a batch, where no token budget is given either; sources of batches have the same. */

@@ -2,6 +2,7 @@
  * Option table, second part: which parameters are trained, and the fields of a LoRA configuration.
  * Before it is input_rows.ts, after it training_rows.ts.
  */
+import { BASE_WEIGHTS } from '../../graph/base_weights';
 import { LORA_PRESETS } from '../../lora';
 import { STRUCTURES } from '../../subspace/config';
 import { LORA_DEFAULTS, RUN_DEFAULTS } from './defaults';
@@ -17,6 +18,15 @@ export const METHOD_ROWS = {
       help: 'an adapter, everything, or the head alone',
       effect: 'which parameters are learnable; adapter or model folder',
       changes: ['tensors', 'files'],
+    },
+    {
+      name: 'baseWeights',
+      flags: '--base-weights <form>',
+      kind: { oneOf: BASE_WEIGHTS },
+      default: RUN_DEFAULTS.baseWeights,
+      help: 'of the frozen weights of layers: int8 (less memory and time) or nf4 (least memory), on the CPU',
+      effect: 'baseWeights of fused_lora.json; bits',
+      changes: ['bits', 'fused_lora.json'],
     },
     {
       name: 'method.trainable',
@@ -155,7 +165,7 @@ export const METHOD_ROWS = {
       name: 'lora.initLoraWeights',
       kind: 'code',
       says: 'true',
-      help: 'first values of A and B: true, false or gaussian',
+      help: 'first values of A and B: true, false, gaussian, or loftq beside baseWeights',
       effect: 'bits of A and B',
       changes: ['bits'],
     },

@@ -7,6 +7,7 @@ import { checkKeys, compact } from '../../base/options';
 import type { Task } from '../../base/tasks';
 import type { BatchSizes } from '../../data/batch/sources';
 import { COLUMN_KEYS, type ColumnOptions } from '../../data/read/columns';
+import { type BaseWeights, checkedBaseWeights } from '../../graph/base_weights';
 import { chooseDevice } from '../../graph/device';
 import type { BackendName } from '../../graph/parameter';
 import { choosePrecision, type Precision } from '../../graph/precision';
@@ -61,6 +62,8 @@ export interface ResolvedFineTune {
   /** Why this device. */
   device: string;
   precision: Precision;
+  /** Of the frozen weights of layers. */
+  baseWeights: BaseWeights;
   /** What holds, by the names of the options: for the log and for the file that repeats the run. */
   settings: Readonly<Record<string, unknown>>;
 }
@@ -101,6 +104,9 @@ export function resolveFineTune(given: SettledOptions, caller = 'fineTune'): Res
   const lora = method === 'lora' && adapter === undefined ? resolveLora(options.lora) : undefined;
   const { backend, reason } = chooseDevice(options.device);
   const precision = choosePrecision(options.precision, backend);
+  const baseWeights = checkedBaseWeights(options.baseWeights, backend);
+  check.checkFrozenBase(baseWeights, method);
+  check.checkInitialWeights(lora?.resolved.initLoraWeights, baseWeights);
 
   const { labelSmoothing, classWeights } = options;
   const loss = compact({ labelSmoothing, classWeights });
@@ -119,6 +125,7 @@ export function resolveFineTune(given: SettledOptions, caller = 'fineTune'): Res
     learningRate: defaultLearningRate(method),
     ...pick(options, TRAINING_KEYS),
     precision,
+    baseWeights,
   } as TrainerSettings;
   const measured = dev !== undefined || devSplit !== undefined;
   checkTrainerValues(trainer, measured);
@@ -150,6 +157,7 @@ export function resolveFineTune(given: SettledOptions, caller = 'fineTune'): Res
     backend,
     device: reason,
     precision,
+    baseWeights,
     settings: settingsOf(
       options,
       { ...compact({ task }), method, ...(adapter === undefined && { lora: lora?.config }) },

@@ -158,6 +158,7 @@ export function trialsOf(inputs: ReturnType<typeof makeInputs>, dir: string): Re
     loadBestAtEnd: { ...pair('loadBestAtEnd', true, false), both: best },
     device: pair('device', 'auto', 'cpu'),
     precision: pair('precision', 'fp32', 'bf16'),
+    baseWeights: pair('baseWeights', 'fp32', 'int8'),
     signal: pair('signal', undefined, AbortSignal.abort()),
   };
 }

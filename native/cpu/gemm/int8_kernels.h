@@ -1,0 +1,71 @@
+// The inner loops of products of int8 codes, one table for each instruction set, beside those of
+// kernels.h and under its rule: plain C types only. They are gemm_int8.cc; what codes mean is in
+// ops/base_weights.h, and how weights get into panels in int8_panels.h.
+//
+// A step is four elements of k, and a word of a right panel their four codes. Left words are
+//   unsigned form   four codes + 128 as unsigned bytes, one word a step (for vpdpbusd). The sum is
+//                   too large by 128 times the sum of the column's codes, which the panel keeps
+//   paired form     four codes as 16-bit integers, two words a step (for vpmaddwd)
+// Which byte of a right word holds element e of a step: `order`.
+//
+// Nothing saturates. Paired: vpmaddwd adds two products of 16-bit integers in 32 bits; of codes up
+// to 127 each is at most 16,129, and 131,072 of them (ops/base_weights.h) stay below 2^31. (Its
+// 8-bit sibling vpmaddubsw, which saturates at 32,767, is not used.) Unsigned: vpdpbusd adds
+// 32-bit values modulo 2^32 (vpdpbusds is the one that saturates), so a sum that runs over comes
+// back when 128 times the codes' sum is taken off, since the true one is below 2^31.
+#pragma once
+
+#include <cstdint>
+
+#include "cpu/gemm/kernels.h"
+
+namespace fl::cpu {
+
+/// One tile: C [rows, columns] = float(A B) * (rowScales * columnScales).
+struct Int8Tile {
+  /// Of the left panel: word w of row i at a[w * rows + i].
+  const Word* a = nullptr;
+  /// Of the right panel: the step's word of column j at b[s * nr + j].
+  const Word* b = nullptr;
+  int64_t steps = 0;
+  int rows = 0, columns = 0;
+  float* c = nullptr;
+  int64_t ldc = 0;
+  const float* rowScales = nullptr;
+  /// nr of them; null: 1.
+  const float* columnScales = nullptr;
+  /// nr of them: 128 times the sum of each column's codes.
+  const int32_t* offsets = nullptr;
+  /// As in Tile.
+  const char* prefetch = nullptr;
+  int64_t prefetchStep = 0;
+};
+
+struct Int8Kernels {
+  int mr, nr;
+  int leftWords;
+  int order[4];
+  void (*tile)(const Int8Tile& tile);
+  /// Rows of x as codes, and the scale of each; x is multiplied by `factors`, column by column,
+  /// where they are given. A row of `out` has room for 16 more words than its steps take.
+  void (*quantiseRows)(const float* x, int64_t ldx, int64_t rows, int64_t k, const float* factors, Word* out,
+                       int64_t ldOut, float* scales);
+};
+
+namespace portable {
+extern const Int8Kernels kGemmInt8;
+}
+namespace avx2 {
+extern const Int8Kernels kGemmInt8;
+}
+namespace avxvnni {
+extern const Int8Kernels kGemmInt8;
+}
+namespace avx512 {
+extern const Int8Kernels kGemmInt8;
+}
+namespace avx512vnni {
+extern const Int8Kernels kGemmInt8;
+}
+
+}  // namespace fl::cpu
