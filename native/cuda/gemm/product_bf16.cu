@@ -12,6 +12,7 @@
 #include "cuda/device/launch.h"
 #include "cuda/gemm/product_bf16.h"
 #include "cuda/gemm/tile_bf16.h"
+#include "cuda/hopper/product_sm90a.h"
 #include "cuda/ops/activation.cuh"
 #include "cuda/ops/shared.cuh"
 #include "cuda/ptx/async_copy.cuh"
@@ -39,7 +40,8 @@ struct Team {
   }
 
   /// A slab of `source` [width, depth] (depth contiguous) or [depth, width], fp32.
-  template <bool depthContiguous, int span>
+  /// @param anywhere rows may begin off 16 bytes whatever their length.
+  template <bool depthContiguous, int span, bool anywhere = false>
   __device__ static void copyFloatSlab(float* stage, const float* source, int width, int depth, int from, int k0) {
     constexpr int kChunks = span * TileBf16::kDepth / 4, kPerLine = (depthContiguous ? TileBf16::kDepth : span) / 4;
     constexpr int kEach = kChunks / kTile.threads(), kLinesEach = kTile.threads() / kPerLine;
@@ -54,7 +56,7 @@ struct Team {
     };
     const int left = length - at;
     const float* const begin = source + int64_t{firstLine + line} * length + at;
-    if (length % 4 == 0) {
+    if (length % 4 == 0 && (!anywhere || reinterpret_cast<uintptr_t>(source) % 16 == 0)) {
 #pragma unroll
       for (int i = 0; i < kEach; i++) {
         const bool inside = left > 0 && firstLine + line + i * kLinesEach < lines;
@@ -92,17 +94,18 @@ struct Team {
     }
   }
 
-  __device__ static void copySlab(char* stage, const ProductBf16& p, const FactorsBf16& f, int firstRow, int firstCol,
+  template <bool segmented>
+  __device__ static void copySlab(char* stage, const FactorsBf16& f, int rows, int cols, int firstRow, int firstCol,
                                   int k0) {
     auto* const a = reinterpret_cast<float*>(stage);
     char* const b = stage + 16 * kTile.chunksOfA();
-    copyFloatSlab<layout != Layout::tn, kTile.rows>(a, f.a, p.rows, f.depth, firstRow, k0);
+    copyFloatSlab<layout != Layout::tn, kTile.rows, segmented>(a, f.a, rows, f.depth, firstRow, k0);
     if constexpr (kWide)
-      copyFloatSlab<false, kTile.cols>(reinterpret_cast<float*>(b), static_cast<const float*>(f.b), p.cols, f.depth,
+      copyFloatSlab<false, kTile.cols>(reinterpret_cast<float*>(b), static_cast<const float*>(f.b), cols, f.depth,
                                        firstCol, k0);
     else
       copyHalfSlab<layout == Layout::nt, kTile.cols>(reinterpret_cast<uint16_t*>(b), static_cast<const uint16_t*>(f.b),
-                                                     p.cols, f.depth, firstCol, k0);
+                                                     cols, f.depth, firstCol, k0);
   }
 
   /// Fragment of rows row .. row + 15 of a, steps k .. k + 15 of the slab.
@@ -259,7 +262,7 @@ __device__ void finish(const ProductBf16& p, Line z, int row, int col) {
   z.store(p.out + at, count, whole);
 }
 
-template <Layout layout, TileSize size>
+template <Layout layout, TileSize size, bool segmented>
 __global__ void __launch_bounds__(tileBf16(size).threads(), tileBf16(size).blocksPerMultiprocessor)
     productBf16(const ProductBf16 p) {
   using T = Team<layout, size>;
@@ -267,14 +270,40 @@ __global__ void __launch_bounds__(tileBf16(size).threads(), tileBf16(size).block
   constexpr int kStage = kTile.stageBytes(T::kWide);
   char* const shared = dynamicShared<char>();
   const auto origin = tileOrigin(static_cast<int>(blockIdx.x), p.cols, kTile.rows, kTile.cols);
-  const int firstRow = origin.row, firstCol = origin.col;
+  int firstRow = origin.row, endRow = p.rows;
+  const int firstCol = origin.col;
 
-  const SlabPlan plan{p.parts[0].depth, p.parts[1].depth};
+  SlabPlan plan{p.parts[0].depth, p.parts[1].depth};
+  FactorsBf16 update;
+  bool updateFirst = false;
+  if constexpr (segmented) {
+    const SegmentTile s = segmentTile(p.segments, origin.row / kTile.rows, kTile.rows);
+    if (!s.found) return;  // the whole block
+    firstRow = static_cast<int>(s.row);
+    endRow = static_cast<int>(s.end);
+    updateFirst = p.mask.active;
+    const auto& all = p.parts[updateFirst ? 0 : 1];
+    const int64_t most = p.segments.mostRank;
+    const int64_t block = layout == Layout::nt ? int64_t{p.cols} * paddedColsBf16(static_cast<int>(most))
+                                               : most * paddedColsBf16(p.cols);
+    update.depth = static_cast<int>(s.rank);
+    update.a = all.a + s.first * (most - s.rank);  // dense from its first row on
+    update.b = static_cast<const uint16_t*>(all.b) + s.slot * block;
+    (updateFirst ? plan.firstDepth : plan.secondDepth) = update.depth;
+  }
   const int slabs = plan.count();
   const auto copy = [&](int slab) {
-    if (slab < slabs)
-      T::copySlab(shared + slab % kTile.stages * kStage, p, p.parts[plan.inFirst(slab) ? 0 : 1], firstRow, firstCol,
-                  plan.begin(slab));
+    if (slab < slabs) {
+      char* const stage = shared + slab % kTile.stages * kStage;
+      if constexpr (segmented) {
+        FactorsBf16 f = update;
+        if (plan.inFirst(slab) != updateFirst) f = p.parts[updateFirst ? 1 : 0];
+        T::template copySlab<true>(stage, f, endRow, p.cols, firstRow, firstCol, plan.begin(slab));
+      } else {
+        T::template copySlab<false>(stage, p.parts[plan.inFirst(slab) ? 0 : 1], endRow, p.cols, firstRow, firstCol,
+                                    plan.begin(slab));
+      }
+    }
     endCopyGroup();
   };
 
@@ -287,7 +316,7 @@ __global__ void __launch_bounds__(tileBf16(size).threads(), tileBf16(size).block
     __syncthreads();  // this slab is there for all; the one before has been read by all
     copy(slab + kTile.stages - 1);
     if constexpr (layout == Layout::nn)
-      if (p.mask.active && slab == plan.firstSlabs()) T::maskSums(sum, p.mask, firstRow, firstCol, p.rows);
+      if (p.mask.active && slab == plan.firstSlabs()) T::maskSums(sum, p.mask, firstRow, firstCol, endRow);
     T::multiplySlab(sum, shared + slab % kTile.stages * kStage, plan.steps(slab));
   }
   waitForCopies<0>();
@@ -300,7 +329,7 @@ __global__ void __launch_bounds__(tileBf16(size).threads(), tileBf16(size).block
 #pragma unroll 2
   for (int e = static_cast<int>(threadIdx.x); e < kTile.rows * kLines; e += kTile.threads()) {
     const int row = e / kLines, col = e % kLines * 4;
-    if (firstRow + row < p.rows && firstCol + col < p.cols)
+    if (firstRow + row < endRow && firstCol + col < p.cols)
       finish<layout>(p, Line::load(results + row * kTile.resultStride() + col, 4, true), firstRow + row,
                      firstCol + col);
   }
@@ -309,9 +338,14 @@ __global__ void __launch_bounds__(tileBf16(size).threads(), tileBf16(size).block
 template <Layout layout, TileSize size>
 void launchTiles(const char* op, const ProductBf16& p) {
   constexpr TileBf16 tile = tileBf16(size);
-  launchShared(op, productBf16<layout, size>,
-               dim3(blocks(op, ceilDivide(p.rows, tile.rows) * ceilDivide(p.cols, tile.cols))), tile.threads(),
-               tile.sharedBytes(layout == Layout::tn), p);
+  const auto launchAll = [&](auto kernel, int64_t rowTiles) {
+    launchShared(op, kernel, dim3(blocks(op, rowTiles * ceilDivide(p.cols, tile.cols))), tile.threads(),
+                 tile.sharedBytes(layout == Layout::tn), p);
+  };
+  if constexpr (layout != Layout::tn)
+    if (p.segments.slots > 0)
+      return launchAll(productBf16<layout, size, true>, p.segments.mostTiles(tile.rows));
+  launchAll(productBf16<layout, size, false>, ceilDivide(p.rows, tile.rows));
 }
 
 template <Layout layout>
@@ -326,6 +360,7 @@ void runLayout(const char* op, const ProductBf16& p) {
 
 void run(const char* op, Layout layout, const ProductBf16& p) {
   if (p.rows == 0 || p.cols == 0) return;
+  if (p.parts[0].rounded) return hopper::run(op, layout, p);
   switch (layout) {
     case Layout::nt:
       return runLayout<Layout::nt>(op, p);

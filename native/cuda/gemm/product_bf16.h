@@ -18,6 +18,9 @@ inline int productSize(const char* op, int64_t size) {
 struct FactorsBf16 {
   /// fp32, rounded in the kernel.
   const float* a = nullptr;
+  /// a in bf16 as Cast (cast_copies.cuh) lays it out. Where it is given, the product is that of
+  /// compute capability 9.0 (hopper/product_sm90a.h), which reads it instead.
+  const uint16_t* rounded = nullptr;
   /// nt, nn: bf16 as CastWeight (cast_weights.h) lays it out. tn: fp32.
   const void* b = nullptr;
   /// 0: there is no such product.
@@ -28,6 +31,11 @@ struct ProductBf16 {
   int rows = 0, cols = 0;
   /// In the order in which they are added; the mask is applied between the two.
   FactorsBf16 parts[2];
+  /// With slots (nt and nn), the update, parts[0] where there is a mask and else parts[1], is that
+  /// of each row's segment, as in Product (product_f32.h): a [rows, mostRank] has each segment's
+  /// dense, b a block for each slot of cols * paddedColsBf16(mostRank) (nt, an adapter's rows padded
+  /// to its own rank) or of mostRank * paddedColsBf16(cols) (nn).
+  Segments segments;
   float* out = nullptr;  // [rows, cols]
 
   const float* bias = nullptr;      // [cols]?
@@ -37,6 +45,15 @@ struct ProductBf16 {
   Activation activation = Activation::none;
 
   Mask mask;
+
+  /// u = scaling x A^T by the product itself instead of parts[1].a: in a forward pass of compute
+  /// capability 9.0, where selectMakeU says so.
+  struct MadeU {
+    const uint16_t* A = nullptr;  // bf16 [rank, depth], as Cast lays it out
+    float* u = nullptr;           // [rows, rank]
+    float scaling = 1;
+  };
+  MadeU madeU;
 };
 
 void run(const char* op, Layout layout, const ProductBf16& product);
