@@ -9,6 +9,7 @@
 #include "cuda/graph/step.h"
 #include "cuda/hopper/product_sm90a.h"
 #include "cuda/ops.h"
+#include "cuda/ops/linear_group.h"
 
 namespace fl {
 namespace cuda {
@@ -39,6 +40,11 @@ class CudaBackend final : public Backend {
     if (precision == Precision::bf16) hopper::wanted();  // throws where the path can not be had
     return dtype == DType::f32 ? kTable[static_cast<size_t>(op)] : nullptr;
   }
+
+  int together(std::span<const Neighbour> next, std::span<const int> readers) const override {
+    return linearGroup(next, readers);
+  }
+  void runTogether(std::span<const OpCall> calls) override { runLinearGroup(calls); }
 
   bool prepare(const OpCall& call, int input) override {
     const Tensor& W = call.inputs[static_cast<size_t>(input)];

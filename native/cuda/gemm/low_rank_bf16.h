@@ -26,6 +26,15 @@ struct LowRankBf16 {
   Casts casts;
 };
 
+/// Several in one launch.
+struct LowRankGroup {
+  static constexpr int kMost = 3;
+  int count = 0;
+  LowRankBf16 each[kMost];
+};
+void run(const char* op, const LowRankGroup& group);
+void run(const char* op, const LowRankBf16& product);
+
 /// The same for rows in segments: x and out of all rows, factor with a block of mostRank * depth
 /// for each slot, out [rows, mostRank] with each segment's dense. `rank` and `scaling` are not read.
 struct SegmentedLowRankBf16 {
@@ -39,6 +48,5 @@ struct SegmentedLowRankBf16 {
 };
 
 void run(const char* op, const SegmentedLowRankBf16& product);
-void run(const char* op, const LowRankBf16& product);
 
 }  // namespace fl::cuda

@@ -51,7 +51,7 @@ __global__ void __launch_bounds__(kThreads)
   const int64_t firstCol = blockIdx.x * int64_t{B::kCols}, firstRank = blockIdx.y * int64_t{B::kRanks};
   float* const partial = partials + blockIdx.z * segments.mostRank * o.cols;
   if constexpr (B::kHalves) {
-    if (firstRank < s.rank) sumPieceBf16(o, firstCol, firstRank, begin, end, partial);
+    if (firstRank < s.rank) storePieceBf16(o, firstCol, firstRank, begin, end, partial);
   } else {
     sumPiece(o, firstCol, firstRank, begin, end, partial);
   }

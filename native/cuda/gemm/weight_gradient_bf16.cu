@@ -9,8 +9,8 @@ namespace {
 __global__ void __launch_bounds__(WeightGradientTile::kThreads)
     weightGradientPartialsBf16(const WeightGradient o, int64_t rowsEach, float* partials) {
   const int64_t begin = blockIdx.z * rowsEach, end = begin + rowsEach < o.rows ? begin + rowsEach : o.rows;
-  sumPieceBf16(o, blockIdx.x * int64_t{WeightGradientTile::kCols}, blockIdx.y * int64_t{WeightGradientTile::kRanks},
-               begin, end, partials + blockIdx.z * o.rank * o.cols);
+  storePieceBf16(o, blockIdx.x * int64_t{WeightGradientTile::kCols}, blockIdx.y * int64_t{WeightGradientTile::kRanks},
+                 begin, end, partials + blockIdx.z * o.rank * o.cols);
 }
 
 }  // namespace

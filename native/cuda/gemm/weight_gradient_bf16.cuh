@@ -16,6 +16,10 @@
 namespace fl::cuda {
 
 struct WeightGradientBlockBf16 {
+  static constexpr int kStride = WeightGradientTile::kCols + 1;
+  static constexpr int kSharedFloats = WeightGradientTile::kWarps * WeightGradientTile::kRanks * kStride;
+  /// Sums of a thread.
+  static constexpr int kEach = WeightGradientTile::kRanks * WeightGradientTile::kCols / WeightGradientTile::kThreads;
   static constexpr int kRankFragments = WeightGradientTile::kRanks / 16, kColFragments = WeightGradientTile::kCols / 8;
 };
 
@@ -36,12 +40,12 @@ __device__ inline Quad columnsOf(const WeightGradient& o, int64_t row, int64_t e
   return q;
 }
 
-/// partial[i * o.cols + c] for 32 columns c from firstCol on and 32 ranks i from firstRank on, over
-/// rows [begin, end).
+/// take(n, i, c, sum) for 32 columns c from firstCol on and 32 ranks i from firstRank on, over rows
+/// [begin, end): the sums of a thread have numbers n. `shared`: kSharedFloats.
+template <class Take>
 __device__ inline void sumPieceBf16(const WeightGradient& o, int64_t firstCol, int64_t firstRank, int64_t begin,
-                                    int64_t end, float* partial) {
-  constexpr int kStride = WeightGradientTile::kCols + 1;
-  __shared__ float shared[WeightGradientTile::kWarps][WeightGradientTile::kRanks * kStride];
+                                    int64_t end, float* shared, const Take& take) {
+  constexpr int kStride = WeightGradientBlockBf16::kStride, kOfWarp = WeightGradientTile::kRanks * kStride;
   const int thread = static_cast<int>(threadIdx.x), lane = thread % 32, warp = thread / 32, g = lane / 4, t = lane % 4;
   float sum[WeightGradientBlockBf16::kRankFragments][WeightGradientBlockBf16::kColFragments][4] = {};
 
@@ -76,17 +80,43 @@ __device__ inline void sumPieceBf16(const WeightGradient& o, int64_t firstCol, i
     for (int f = 0; f < WeightGradientBlockBf16::kColFragments; f++)
 #pragma unroll
       for (int e = 0; e < 4; e++)
-        shared[warp][(16 * m + g + e / 2 * 8) * kStride + 4 * (2 * t + e % 2) + f] = sum[m][f][e];
+        shared[warp * kOfWarp + (16 * m + g + e / 2 * 8) * kStride + 4 * (2 * t + e % 2) + f] = sum[m][f][e];
   __syncthreads();
 #pragma unroll
-  for (int i = 0; i < WeightGradientTile::kRanks * WeightGradientTile::kCols / WeightGradientTile::kThreads; i++) {
+  for (int i = 0; i < WeightGradientBlockBf16::kEach; i++) {
     const int e = thread + i * WeightGradientTile::kThreads, rank = e / WeightGradientTile::kCols,
               col = e % WeightGradientTile::kCols;
     float total = 0;
 #pragma unroll
-    for (int w = 0; w < WeightGradientTile::kWarps; w++) total += shared[w][rank * kStride + col];
-    if (firstRank + rank < o.rank && firstCol + col < o.cols)
-      partial[(firstRank + rank) * o.cols + firstCol + col] = total;
+    for (int w = 0; w < WeightGradientTile::kWarps; w++) total += shared[w * kOfWarp + rank * kStride + col];
+    if (firstRank + rank < o.rank && firstCol + col < o.cols) take(i, firstRank + rank, firstCol + col, total);
+  }
+}
+
+/// The same to partial[i * o.cols + c].
+__device__ inline void storePieceBf16(const WeightGradient& o, int64_t firstCol, int64_t firstRank, int64_t begin,
+                                      int64_t end, float* partial) {
+  __shared__ float shared[WeightGradientBlockBf16::kSharedFloats];
+  sumPieceBf16(o, firstCol, firstRank, begin, end, shared,
+               [&](int, int64_t rank, int64_t col, float sum) { partial[rank * o.cols + col] = sum; });
+}
+
+/// All pieces of the rows and their sum, added to out: in the order in which addPartials adds them.
+__device__ inline void addPiecesBf16(const WeightGradient& o, int64_t firstCol, int64_t firstRank, float* shared) {
+  const RowSplit split = splitRows(o.rows);
+  float sum[WeightGradientBlockBf16::kEach] = {};
+#pragma unroll 1
+  for (int piece = 0; piece < split.count; piece++) {
+    const int64_t begin = piece * split.rows, end = begin + split.rows < o.rows ? begin + split.rows : o.rows;
+    __syncthreads();  // the piece before has been read by all threads
+    sumPieceBf16(o, firstCol, firstRank, begin, end, shared,
+                 [&](int n, int64_t, int64_t, float total) { sum[n] += total; });
+  }
+#pragma unroll
+  for (int n = 0; n < WeightGradientBlockBf16::kEach; n++) {
+    const int e = static_cast<int>(threadIdx.x) + n * WeightGradientTile::kThreads;
+    const int64_t rank = firstRank + e / WeightGradientTile::kCols, col = firstCol + e % WeightGradientTile::kCols;
+    if (rank < o.rank && col < o.cols) o.out[o.transposed ? col * o.rank + rank : rank * o.cols + col] += sum[n];
   }
 }
 

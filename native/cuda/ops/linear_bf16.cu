@@ -4,6 +4,8 @@
 // linear.cu.
 #include "cuda/ops/linear_bf16.h"
 
+#include <optional>
+
 #include "cuda/gemm/cast_copies.cuh"
 #include "cuda/gemm/cast_weights.h"
 #include "cuda/gemm/product_bf16.h"
@@ -20,17 +22,35 @@ const uint16_t* rounded(const char* op, const Tensor& x, float* scratch) {
   return casts.each[0].to;
 }
 
+bool readsWide(const Tensor& W, int64_t rows, bool sm90a) {
+  return !sm90a && rows <= kMostWideRows && !keepsCastCopy(W);
+}
+
+/// W in bf16, or as it is.
+class Weight {
+ public:
+  Weight(const char* op, const Tensor& W, bool wide, float* scratch) : data_(W.data) {
+    if (!wide) data_ = cast_.emplace(op, W, scratch).data();
+  }
+  const void* data() const { return data_; }
+
+ private:
+  std::optional<CastWeight> cast_;
+  const void* data_;
+};
+
 }  // namespace
 
 void linearBf16(const LinearOp& op) {
   const char* const name = "linear";
   if (op.x.rows() == 0) return;
   const bool sm90a = hopper::takes(op.W.rows(), false);
-  const int64_t countW = CastWeight::scratchCount(op.W);
+  ProductBf16 p;
+  p.wide = readsWide(op.W, op.x.rows(), sm90a);
+  const int64_t countW = p.wide ? 0 : CastWeight::scratchCount(op.W);
   const Device::Scratch scratch =
       Device::instance().scratch(countW + (sm90a ? castCount(op.x.rows(), op.x.cols()) : 0));
-  const CastWeight W(name, op.W, scratch.data());
-  ProductBf16 p;
+  const Weight W(name, op.W, p.wide, scratch.data());
   p.rows = productSize(name, op.x.rows());
   p.cols = productSize(name, op.W.rows());
   p.parts[0] = {op.x.as<float>(), nullptr, W.data(), productSize(name, op.x.cols())};
@@ -47,11 +67,12 @@ void linearBackwardInputBf16(const LinearBackwardInputOp& op) {
   const char* const name = "linearBackwardInput";
   if (op.dy.rows() == 0) return;
   const bool sm90a = hopper::takes(op.W.cols(), false);
-  const int64_t countW = CastWeight::scratchCount(op.W);
+  ProductBf16 p;
+  p.wide = readsWide(op.W, op.dy.rows(), sm90a);
+  const int64_t countW = p.wide ? 0 : CastWeight::scratchCount(op.W);
   const Device::Scratch scratch =
       Device::instance().scratch(countW + (sm90a ? castCount(op.dy.rows(), op.dy.cols()) : 0));
-  const CastWeight W(name, op.W, scratch.data());
-  ProductBf16 p;
+  const Weight W(name, op.W, p.wide, scratch.data());
   p.rows = productSize(name, op.dy.rows());
   p.cols = productSize(name, op.W.cols());
   p.parts[0] = {op.dy.as<float>(), nullptr, W.data(), productSize(name, op.W.rows())};
