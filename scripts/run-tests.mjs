@@ -135,6 +135,8 @@ const emulated = [
   'recordedStep/',
   'compare/cuda/',
   'cudaLaunch/',
+  'cudaGroup/',
+  'coverage/cuda',
   'segments/cuda/',
 ];
 emulatedTests('CUDA kernels on the CPU', [...emulated, 'exact/queriesAlone']);

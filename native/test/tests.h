@@ -22,6 +22,7 @@ void addCudaRoundingTests(Suite& suite);
 void addCudaSelectionTests(Suite& suite);
 void addCudaTileBf16Tests(Suite& suite);
 void addHopperSelectionTests(Suite& suite);
+void addLinearGroupTests(Suite& suite);
 void addOptimizerUpdateTests(Suite& suite);
 void addPlatformTests(Suite& suite);
 void addProductTests(Suite& suite);
