@@ -5,14 +5,14 @@
 # compute-sanitizer; gpu-run.json, gpu-run.txt and a row for the ledger go to $OUT (default:
 # gpu-run-out/), the row also into benchmarks/gpu-ledger.md. Needs a C++20 compiler, CMake and nvcc
 # 12 or newer where it compiles; no Node, no network. Exit code 1 when a step failed.
-#   --minutes N                         the first day: all steps in the order of their value, as many
-#                                       as fit, benchmarks --quick; called again it goes on with what
-#                                       has not passed (--again: from the start)
-#   --stage build|test|bench|sanitize|sm90a   only this stage (may be given more than once); results
-#                                       of earlier calls are kept
-#   --quick                             fewer sizes and rounds in the benchmarks
-#   --emulated                          without a GPU: the same steps, kernels run on the CPU
-#   --dry                               only say which steps, and what they run
+#   --minutes N      the first day: all steps in the order of their value, as many as fit,
+#                    benchmarks --quick; called again it goes on with what has not passed
+#   --again          with --minutes: from the start
+#   --stage NAME     only build, test, bench, sanitize or sm90a (may be given more than once);
+#                    results of earlier calls are kept
+#   --quick          fewer sizes and rounds in the benchmarks
+#   --emulated       without a GPU: the same steps, kernels run on the CPU
+#   --dry            only say which steps, and what they run
 set -uo pipefail
 
 root="$(cd "$(dirname "$0")/.." && pwd)"

@@ -1,8 +1,8 @@
 /**
  * The steps of scripts/gpu-run.sh, run by the packed Node: build, test, bench, sanitize, sm90a, in
- * the order of their value. A failed step does not keep the others from running. Results are kept by
- * step: stages may be run one call at a time, and with --minutes a call goes on where the one before
- * ended (lib/step-runner.mjs).
+ * the order of their value. A failed step does not keep the others from running. Results are kept
+ * by step: stages may be run one call at a time, and with --minutes a call goes on where the one
+ * before ended (lib/step-runner.mjs).
  * Usage: node gpu-stages.mjs ROOT [--minutes N [--again]] [--stage NAME]... [--quick] [--emulated]
  *                                 [--dry]
  * Tests alone, on a machine with Node: test-gpu.mjs.
@@ -196,14 +196,18 @@ const sanitizeSteps = () =>
     testGpu('sanitize', `sanitize-${tool}`, ['--stage', 'sanitize', '--tool', tool], { limit: 2 }),
   );
 
-/** The kernels for compute capability 9.0: by themselves, in the ops that use them, against cuBLASLt. */
+/**
+ * The kernels for compute capability 9.0: by themselves, in the ops that use them, against
+ * cuBLASLt.
+ */
 function sm90aSteps() {
   if (device === 'cpu' || (device === 'cuda' && capability !== '9.0')) return [];
   const env = {
     FUSED_LORA_CUDA_PATH: 'sm90a',
     ...(device === 'emulated' && { FUSED_LORA_EMULATOR_FAULT: 'capability=90' }),
   };
-  const only = ['--backend', 'cuda', 'hopperGemm/', '/bf16', 'recordedStep/', ...small];
+  const ops = ['linear', 'linearBackwardInput', 'loraLinear', 'loraLinearBackward'];
+  const only = ['--backend', 'cuda', 'hopperGemm/', ...ops.map((op) => `compare/cuda/${op}/bf16`), ...small];
   return [
     program('sm90a', 'sm90a-native', testProgram(), only, { ...built, limit: 4, env }),
     testGpu('sm90a', 'sm90a-models', ['--stage', 'models', ...small], { limit: 6, env }),
@@ -287,7 +291,9 @@ function report(records, notRun) {
   return page;
 }
 
-/** Into the ledger of this clone, and beside the results. What it shows as verified stays to people. */
+/**
+ * Into the ledger of this clone, and beside the results. What it shows as verified stays to people.
+ */
 function writeLedger(result, notRun) {
   const [name, driver] = (gpu ?? '').split(', ');
   const row = ledgerRow({

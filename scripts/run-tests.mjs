@@ -147,7 +147,10 @@ emulatedTests('CUDA kernels on the CPU, from the last block on', ['--small', ...
 });
 // The kernels for compute capability 9.0, by themselves and in the ops that use them when asked to.
 const hopper = { FUSED_LORA_EMULATOR_FAULT: 'capability=90', FUSED_LORA_CUDA_PATH: 'sm90a' };
-const hopperTests = ['--backend', 'cuda', 'hopperGemm/', '/bf16', 'sm90a', 'recordedStep/'];
+const hopperTests = [
+  ...['--backend', 'cuda', 'hopperGemm/', 'compare/cuda/linear/bf16', 'compare/cuda/linearBackwardInput/bf16'],
+  ...['compare/cuda/loraLinear/bf16', 'compare/cuda/loraLinearBackward/bf16'],
+];
 emulatedTests('Hopper kernels on the CPU', hopperTests, hopper);
 emulatedTests('Hopper kernels on the CPU, from the last block on', ['--small', ...hopperTests], {
   ...hopper,

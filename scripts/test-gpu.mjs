@@ -21,7 +21,9 @@ import { fail, root, run, say, which } from './lib/shell.mjs';
 import { refusalOf } from './lib/step-runner.mjs';
 
 const STAGES = ['native', 'models', 'sanitize'];
-/** Of compute-sanitizer, in this order, on the --small list; all of them together get three minutes. */
+/**
+ * Of compute-sanitizer, in this order, on the --small list; all of them together get three minutes.
+ */
 const TOOLS = ['memcheck', 'racecheck', 'initcheck', 'synccheck'];
 const TOOL_SECONDS = 45;
 const minute = 60_000;

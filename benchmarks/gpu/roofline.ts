@@ -1,8 +1,7 @@
 /**
  * A model of each CUDA kernel: bytes and operations by formula, and the time that they take at the
- * speeds of a GPU's data sheet. docs/roofline.md is made of it: npx tsx benchmarks/gpu/roofline.ts >
- * docs/roofline.md
- * No time here is measured. What is: bench:gpu (gpu.ts).
+ * speeds of a GPU's data sheet. docs/roofline.md is made of it: npx tsx benchmarks/gpu/roofline.ts
+ * > docs/roofline.md No time here is measured. What is: bench:gpu (gpu.ts).
  */
 
 /** From NVIDIA's data sheets, dense (without sparsity). */
@@ -207,8 +206,8 @@ sentence. Activations are fp32 in memory, frozen weights bf16. Attention compute
 
 ${table(['kernel', 'bytes', 'FLOP', 'by'], formulas)}
 
-Times below are RoBERTa-base's (H = ${BASE.hidden}, I = ${BASE.inner}, ${BASE.layers} layers) with r = ${BASE.rank}. "bound" names what each GPU
-waits for: m memory, a arithmetic.
+Times below are RoBERTa-base's (H = ${BASE.hidden}, I = ${BASE.inner}, ${BASE.layers} layers) with r = ${BASE.rank}. "bound" names what
+each GPU waits for: m memory, a arithmetic.
 
 ${times.join('\n\n')}
 `;

@@ -110,7 +110,10 @@ export function ledgerRow({ date, gpu, driver, nvcc, commit, steps, left, file }
   return `| ${[date, gpu, driver, nvcc, commit, tests, outcome, file].map((cell) => String(cell).replaceAll('|', '/')).join(' | ')} |`;
 }
 
-/** The ledger with that row at the end of its table of runs; a row of the same date and commit gives way. */
+/**
+ * The ledger with that row at the end of its table of runs; a row of the same date and commit gives
+ * way.
+ */
 export function withLedgerRow(ledger, row) {
   const at = ledger.indexOf('\n## Runs\n');
   const end = ledger.indexOf('\n## ', at + 1);

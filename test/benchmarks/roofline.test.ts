@@ -1,4 +1,6 @@
-/** docs/roofline.md is what benchmarks/gpu/roofline.ts makes, and its formulas are what they say. */
+/**
+ * docs/roofline.md is what benchmarks/gpu/roofline.ts makes, and its formulas are what they say.
+ */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { EXAMPLES, GPUS, type Gpu, KERNELS, modelled, rooflinePage, type Sizes } from '../../benchmarks/gpu/roofline';

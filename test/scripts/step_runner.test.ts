@@ -15,7 +15,9 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-/** Runs a module's text with the functions of step-runner.mjs; what it gives to `tell` comes back. */
+/**
+ * Runs a module's text with the functions of step-runner.mjs; what it gives to `tell` comes back.
+ */
 function withRunner<T>(body: string): T {
   const script = `
     import * as runner from ${JSON.stringify(join(scripts, 'lib/step-runner.mjs'))};

@@ -23,8 +23,9 @@ struct GroupBf16 {
 /// (weight_gradient.cu). The bits are the same.
 constexpr int64_t kMostRowsAtOnce = 1024;
 
-/// nt or nn. One launch where all results are small, two where they are not; gradients of at most
-/// kMostRowsAtOnce rows.
+/// nt or nn. One launch where all results are small, else one for each product, or two of its parts,
+/// and one for the gradients. A product of more than two parts has neither bias nor activation;
+/// gradients have at most kMostRowsAtOnce rows.
 void run(const char* op, Layout layout, const GroupBf16& group);
 
 }  // namespace fl::cuda
