@@ -90,8 +90,8 @@ struct Side {
 
 void measure(const Shape& s, bool depthContiguous, CublasLt* cublas, const Timer& timer, int rounds) {
   const int64_t rows = s.rows, cols = s.cols, depth = s.depth;
-  const Buffer x(rows * depth), w(cols * depth), bias(2 * cols), out(2 * rows * cols), u(2 * rows * 64),
-      a(64 * depth), b(64 * cols);
+  const Buffer x(rows * depth), w(cols * depth), bias(2 * cols), out(2 * rows * cols), u(2 * rows * 64), a(64 * depth),
+      b(64 * cols);
   std::vector<Side> sides;
   if (cublas) {
     const BareProduct bare{s.rows, s.cols, s.depth, depthContiguous, x.data(), w.data(), bias.data(), out.data()};

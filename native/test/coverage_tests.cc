@@ -46,8 +46,8 @@ void everyOpIsComplete() {
   }
 }
 
-/// Forms that an op has on the CPU and not on CUDA. `op`: a name, or * for all. An entry for an op or
-/// a form that CUDA has by now is a failure, as is a form that is missing without an entry.
+/// Forms that an op has on the CPU and not on CUDA. `op`: a name, or * for all. An entry for an op
+/// or a form that CUDA has by now is a failure, as is a form that is missing without an entry.
 struct WithoutCuda {
   const char *op, *form, *why;
 };

@@ -1,7 +1,7 @@
-// What the CUDA backend does together (cuda/ops/linear_group.h): which neighbours of a program are a
-// group, and that a group gives what its ops give one by one: the same bits but for a dx that several
-// layers share, whose sums are added in another order. How many launches that saves is counted in
-// test/cuda/launches.test.ts.
+// What the CUDA backend does together (cuda/ops/linear_group.h): which neighbours of a program are
+// a group, and that a group gives what its ops give one by one: the same bits but for a dx that
+// several layers share, whose sums are added in another order. How many launches that saves is
+// counted in test/cuda/launches.test.ts.
 #include <cmath>
 #include <cstdlib>
 #include <memory>
@@ -110,9 +110,15 @@ struct Attention {
     above = values.add({rows, hidden});
     for (Linear* l : {&query, &key, &value}) {
       const double deviation = 1 / std::sqrt(static_cast<double>(hidden));
-      *l = {values.add({hidden, hidden}, deviation), values.add({hidden}),       values.add({rank, hidden}, deviation),
-            values.add({hidden, rank}),              values.add({rows, hidden}), values.add({rows, rank}),
-            values.add({rows, hidden}),              values.add({rows, hidden}), values.add({rank, hidden}),
+      *l = {values.add({hidden, hidden}, deviation),
+            values.add({hidden}),
+            values.add({rank, hidden}, deviation),
+            values.add({hidden, rank}),
+            values.add({rows, hidden}),
+            values.add({rows, rank}),
+            values.add({rows, hidden}),
+            values.add({rows, hidden}),
+            values.add({rank, hidden}),
             values.add({hidden, rank})};
     }
     forward = {{OpKind::addLayerNorm, Attributes().set("eps", 1e-5), {x, residual, gamma, beta}, {norm, z, stats}},
@@ -127,10 +133,8 @@ struct Attention {
     return {OpKind::loraLinear, lora(dropout), {norm, l.W, l.b, l.A, l.B}, {l.y, l.u}};
   }
   Instruction loraBackward(const Linear& l, int more, double dropout) const {
-    return {OpKind::loraLinearBackward,
-            lora(dropout),
-            {l.dy, norm, l.u, l.W, l.A, l.B, -1, -1, more},
-            {l.dx, l.dA, l.dB}};
+    return {
+        OpKind::loraLinearBackward, lora(dropout), {l.dy, norm, l.u, l.W, l.A, l.B, -1, -1, more}, {l.dx, l.dA, l.dB}};
   }
 };
 
@@ -192,20 +196,22 @@ void sameAsOneByOne(const std::vector<Instruction>& list, Backend& backend, Valu
   }
 }
 
-void together() {
+void together(bool small) {
   Backend& backend = cudaWithGroups();
   struct Size {
     int64_t rows, hidden, rank;
   };
-  // Few rows and many, ranks of several tiles, rows that are no multiple of 4.
-  for (const Size& s : {Size{37, 72, 8}, Size{300, 40, 3}, Size{21, 30, 40}, Size{1100, 24, 4}}) {
+  // Few rows and many, ranks of several tiles, rows that are no multiple of 4; large tiles.
+  std::vector<Size> sizes{{37, 72, 8}, {300, 40, 3}, {21, 30, 40}};
+  if (!small) sizes.insert(sizes.end(), {{1100, 24, 4}, {16300, 8, 2}});
+  for (const Size& s : sizes) {
     Attention a(backend, s.rows, s.hidden, s.rank);
     const std::vector<Instruction> layers(a.forward.begin() + 1, a.forward.end());
     const std::vector<int> results{a.norm, a.z, a.stats, a.query.y, a.query.u, a.key.y, a.value.y, a.value.u};
     sameAsOneByOne(a.forward, backend, a.values, results, -1);
     sameAsOneByOne(layers, backend, a.values, results, -1);
-    sameAsOneByOne(a.backward, backend, a.values,
-                   {a.query.dx, a.query.dA, a.query.dB, a.value.dA, a.value.dB}, a.query.dx);
+    sameAsOneByOne(a.backward, backend, a.values, {a.query.dx, a.query.dA, a.query.dB, a.value.dA, a.value.dB},
+                   a.query.dx);
     // Without dx, as in the lowest layer.
     std::vector<Instruction> lowest{a.backward[0], a.backward[2]};
     for (Instruction& in : lowest) in.inputs[3] = in.inputs[8] = in.outputs[0] = -1;
@@ -217,7 +223,8 @@ void together() {
 
 void addLinearGroupTests(Suite& suite) {
   suite.add("cudaGroup/whichAreOne", whichAreOne);
-  suite.add("cudaGroup/sameAsOneByOne", [] { together(); });
+  const bool small = suite.options().small;
+  suite.add("cudaGroup/sameAsOneByOne", [small] { together(small); });
 }
 
 }  // namespace fl::test

@@ -1,5 +1,5 @@
-// Several products in bf16, and sums over rows that belong to the same layers, in one launch: what is
-// smaller than a launch costs is not worth one of its own. Who puts them together:
+// Several products in bf16, and sums over rows that belong to the same layers, in one launch: what
+// is smaller than a launch costs is not worth one of its own. Who puts them together:
 // cuda/ops/linear_group.cu.
 #pragma once
 
@@ -19,13 +19,13 @@ struct GroupBf16 {
   WeightGradient gradient[2 * kMost];
 };
 
-/// Rows of a batch up to which a block sums a gradient over all of them: more are split among blocks
-/// (weight_gradient.cu). The bits are the same.
+/// Rows of a batch up to which a block sums a gradient over all of them: more are split among
+/// blocks (weight_gradient.cu). The bits are the same.
 constexpr int64_t kMostRowsAtOnce = 1024;
 
-/// nt or nn. One launch where all results are small, else one for each product, or two of its parts,
-/// and one for the gradients. A product of more than two parts has neither bias nor activation;
-/// gradients have at most kMostRowsAtOnce rows.
+/// nt or nn. One launch where all results are small, else one for each product, or two of its
+/// parts, and one for the gradients. A product of more than two parts has neither bias nor
+/// activation; gradients have at most kMostRowsAtOnce rows.
 void run(const char* op, Layout layout, const GroupBf16& group);
 
 }  // namespace fl::cuda

@@ -1,5 +1,6 @@
 // Launches u = s x A^T and v = s dy B, of one adapter, of several layers' or of every segment's: a
-// block makes 16 rows (low_rank_bf16.cuh); blocks behind them cast. What is computed: low_rank_bf16.h.
+// block makes 16 rows (low_rank_bf16.cuh); blocks behind them cast. What is computed:
+// low_rank_bf16.h.
 #include "cuda/gemm/low_rank_bf16.cuh"
 
 #include <algorithm>
@@ -65,8 +66,7 @@ __global__ void __launch_bounds__(LowRankTile::kThreads)
 void run(const char* op, const SegmentedLowRankBf16& p) {
   const int64_t rowTiles = p.whole.rows == 0 ? 0 : p.segments.mostTiles(LowRankTile::kRows);
   const int64_t most = p.segments.mostRank;
-  const int64_t slotChunks =
-      p.segments.slots * p.slotRows * (paddedColsBf16(static_cast<int>(most)) / Cast::kChunk);
+  const int64_t slotChunks = p.segments.slots * p.slotRows * (paddedColsBf16(static_cast<int>(most)) / Cast::kChunk);
   const int64_t chunks = p.slotRows > 0 ? slotChunks : p.whole.casts.chunks();
   const int64_t all = rowTiles + ceilDivide(chunks, LowRankTile::kThreads);
   if (all == 0) return;

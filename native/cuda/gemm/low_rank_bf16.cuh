@@ -10,7 +10,6 @@
 
 namespace fl::cuda {
 
-
 __device__ inline Quad lowRankQuad(const float* row, int first, int length, bool whole) {
   Quad q{};
   if (whole) {

@@ -21,8 +21,8 @@ struct LowRankBf16 {
   float* out = nullptr;  // [rows, rank]
   /// out in bf16 too, as Cast lays it out, where the product that follows reads it so.
   uint16_t* rounded = nullptr;
-  /// What the large product that follows reads in bf16, cast in the same launch: the adapter's other
-  /// factor, x on compute capability 9.0.
+  /// What the large product that follows reads in bf16, cast in the same launch: the adapter's
+  /// other factor, x on compute capability 9.0.
   Casts casts;
 };
 
@@ -36,7 +36,8 @@ void run(const char* op, const LowRankGroup& group);
 void run(const char* op, const LowRankBf16& product);
 
 /// The same for rows in segments: x and out of all rows, factor with a block of mostRank * depth
-/// for each slot, out [rows, mostRank] with each segment's dense. `rank` and `scaling` are not read.
+/// for each slot, out [rows, mostRank] with each segment's dense. `rank` and `scaling` are not
+/// read.
 struct SegmentedLowRankBf16 {
   LowRankBf16 whole;
   Segments segments;

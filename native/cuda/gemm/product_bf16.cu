@@ -23,8 +23,7 @@ void launchTiles(const char* op, const ProductBf16& p) {
   if constexpr (layout != Layout::tn && size == TileSize::small)
     if (p.wide) return launchAll(productBf16<layout, size, false, true>, ceilDivide(p.rows, tile.rows));
   if constexpr (layout != Layout::tn)
-    if (p.segments.slots > 0)
-      return launchAll(productBf16<layout, size, true>, p.segments.mostTiles(tile.rows));
+    if (p.segments.slots > 0) return launchAll(productBf16<layout, size, true>, p.segments.mostTiles(tile.rows));
   launchAll(productBf16<layout, size, false>, ceilDivide(p.rows, tile.rows));
 }
 

@@ -40,8 +40,8 @@ struct ProductOf {
   FactorsBf16 parts[kParts];
   /// With slots (nt and nn), the update, parts[0] where there is a mask and else parts[1], is that
   /// of each row's segment, as in Product (product_f32.h): a [rows, mostRank] has each segment's
-  /// dense, b a block for each slot of cols * paddedColsBf16(mostRank) (nt, an adapter's rows padded
-  /// to its own rank) or of mostRank * paddedColsBf16(cols) (nn).
+  /// dense, b a block for each slot of cols * paddedColsBf16(mostRank) (nt, an adapter's rows
+  /// padded to its own rank) or of mostRank * paddedColsBf16(cols) (nn).
   Segments segments;
   /// nt, nn without segments: every b is fp32 as it is in memory, rounded in the kernel.
   bool wide = false;

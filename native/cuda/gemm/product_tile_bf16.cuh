@@ -298,8 +298,8 @@ __device__ __forceinline__ void productTile(const Product& p, int tile) {
     updateFirst = p.mask.active;
     const auto& all = p.parts[updateFirst ? 0 : 1];
     const int64_t most = p.segments.mostRank;
-    const int64_t block = layout == Layout::nt ? int64_t{p.cols} * paddedColsBf16(static_cast<int>(most))
-                                               : most * paddedColsBf16(p.cols);
+    const int64_t block =
+        layout == Layout::nt ? int64_t{p.cols} * paddedColsBf16(static_cast<int>(most)) : most * paddedColsBf16(p.cols);
     update.depth = static_cast<int>(s.rank);
     update.a = all.a + s.first * (most - s.rank);  // dense from its first row on
     update.b = static_cast<const uint16_t*>(all.b) + s.slot * block;

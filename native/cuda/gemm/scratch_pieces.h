@@ -1,5 +1,5 @@
-// Cuts the scratch memory of an op (device/device.h) into pieces that begin on 16 bytes, as copies of
-// whole chunks need them. Used by the bf16 forms in cuda/ops.
+// Cuts the scratch memory of an op (device/device.h) into pieces that begin on 16 bytes, as copies
+// of whole chunks need them. Used by the bf16 forms in cuda/ops.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// Launches the partial sums of weight_gradient.h on tensor cores (weight_gradient_bf16.cuh) for rows
-// that have no segments; weight_gradient.cu adds them.
+// Launches the partial sums of weight_gradient.h on tensor cores (weight_gradient_bf16.cuh) for
+// rows that have no segments; weight_gradient.cu adds them.
 #include "cuda/gemm/weight_gradient_bf16.cuh"
 
 namespace fl::cuda {

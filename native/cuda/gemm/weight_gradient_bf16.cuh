@@ -1,5 +1,6 @@
-// A piece of the sum over rows of weight_gradient.h on tensor cores, as a block makes it: p and mask
-// * q rounded to bf16. The kernels around it: weight_gradient_bf16.cu, segmented_weight_gradient.cu.
+// A piece of the sum over rows of weight_gradient.h on tensor cores, as a block makes it: p and
+// mask * q rounded to bf16. The kernels around it: weight_gradient_bf16.cu,
+// segmented_weight_gradient.cu.
 //
 // A block has up to 32 ranks, 32 columns and one piece of the rows, 16 at a time for each of its
 // warps in turn; their sums are added in the order of the warps. The rows that an mma sees and the

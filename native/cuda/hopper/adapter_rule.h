@@ -21,9 +21,9 @@ enum class MakeU : uint8_t {
 constexpr int64_t kFlopsPerByte = 184;
 constexpr int kMostExtraRank = 64;
 
-/// Extra columns cost 2 rows depth R (cols / tile columns) FLOP, a shrink kernel 2 rows depth bytes:
-/// columns win below R cols / tile columns FLOP a byte. Of the layer alone, not of the batch: u has
-/// the same bits in batches of all sizes.
+/// Extra columns cost 2 rows depth R (cols / tile columns) FLOP, a shrink kernel 2 rows depth
+/// bytes: columns win below R cols / tile columns FLOP a byte. Of the layer alone, not of the
+/// batch: u has the same bits in batches of all sizes.
 /// @param dropout on x before A: tiles of x are shared with the base product, so they can not be
 ///   masked.
 constexpr MakeU selectMakeU(int64_t cols, int64_t rank, bool dropout) {

@@ -214,7 +214,7 @@ struct Team {
       float2 pair[4];
 #pragma unroll
       for (int j = 0; j < 4; j++) pair[j] = make_float2(z[4 * j + 2 * h], z[4 * j + 2 * h + 1]);
-      // pair[j] becomes that of columns 8 (j xor first).
+        // pair[j] becomes that of columns 8 (j xor first).
 #pragma unroll
       for (int j = 0; j < 4; j += 2) exchange(pair[j], pair[j + 1], (first & 1) != 0);
 #pragma unroll
@@ -252,7 +252,8 @@ struct Team {
         if (g.bias) {
 #pragma unroll
           for (int j = 0; j < 4; j++) {
-            const float2 bias = colOf(j) < g.cols ? *reinterpret_cast<const float2*>(g.bias + colOf(j)) : make_float2(0, 0);
+            const float2 bias =
+                colOf(j) < g.cols ? *reinterpret_cast<const float2*>(g.bias + colOf(j)) : make_float2(0, 0);
 #pragma unroll
             for (int h = 0; h < 2; h++) {
               z[4 * j + 2 * h] += bias.x;
@@ -406,9 +407,7 @@ void launchTeam(const char* op, const LoraGemm& g) {
     if (!g.a) maps.u = encode(op, halves(g.u, g.rows, g.rank, tile.rows(), kSlab));
   }
   if (extraCols > 0) maps.a = encode(op, halves(g.a, g.rank, g.depth, extraCols, kSlab));
-  const auto results = [&](float* data) {
-    return encode(op, {data, g.rows, g.cols, 64, kResultCols, Element::f32});
-  };
+  const auto results = [&](float* data) { return encode(op, {data, g.rows, g.cols, 64, kResultCols, Element::f32}); };
   maps.out = results(g.out);
   if (g.preActivation) maps.preActivation = results(g.preActivation);
   const int64_t clusters = ceilDivide(ceilDivide(g.rows, tile.rows()), tile.cluster) * ceilDivide(g.cols, tile.cols);

@@ -19,9 +19,10 @@ bool asked() {
     fail("INVALID_ARGUMENT", "FUSED_LORA_CUDA_PATH is '" + std::string(text) + "', expected portable or sm90a");
   const Device& device = Device::instance();
   if (device.computeCapability() != 90)
-    fail("INVALID_ARGUMENT", "FUSED_LORA_CUDA_PATH is 'sm90a', whose kernels need a GPU of compute capability 9.0; "
-                             "this is " +
-                                 device.name() + ". Unset it, or set it to portable");
+    fail("INVALID_ARGUMENT",
+         "FUSED_LORA_CUDA_PATH is 'sm90a', whose kernels need a GPU of compute capability 9.0; "
+         "this is " +
+             device.name() + ". Unset it, or set it to portable");
   return true;
 }
 

@@ -9,8 +9,8 @@
 namespace fl::cuda::hopper {
 
 /// What FUSED_LORA_CUDA_PATH asks for: true for 'sm90a', false for 'portable' and where it is not
-/// set. Throws INVALID_ARGUMENT for other values, and for 'sm90a' where the GPU's compute capability
-/// is not 9.0.
+/// set. Throws INVALID_ARGUMENT for other values, and for 'sm90a' where the GPU's compute
+/// capability is not 9.0.
 bool wanted();
 
 /// Whether products with results of `cols` columns go there.

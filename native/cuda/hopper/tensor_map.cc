@@ -55,8 +55,9 @@ bool encodeTiled(TensorMap& map, const MatrixBoxes& m) {
   const cuuint32_t box[] = {static_cast<cuuint32_t>(m.boxCols), static_cast<cuuint32_t>(m.boxRows)};
   const cuuint32_t each[] = {1, 1};
   const auto type = m.element == Element::bf16 ? CU_TENSOR_MAP_DATA_TYPE_BFLOAT16 : CU_TENSOR_MAP_DATA_TYPE_FLOAT32;
-  return encoder(reinterpret_cast<CUtensorMap*>(&map), type, 2, const_cast<void*>(m.data), sizes, strides, box, each, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
-                 CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
+  return encoder(reinterpret_cast<CUtensorMap*>(&map), type, 2, const_cast<void*>(m.data), sizes, strides, box, each,
+                 CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
+                 CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
 }
 
 #endif

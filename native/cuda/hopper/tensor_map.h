@@ -29,7 +29,8 @@ constexpr const char* faultOf(const MatrixBoxes& m) {
   if (m.rows > int64_t{1} << 31 || m.cols > int64_t{1} << 31) return "it has more than 2^31 rows or columns";
   if (m.cols * bytesOf(m.element) % 16 != 0) return "its rows do not begin on 16 bytes";
   if (m.boxRows < 1 || m.boxRows > 256) return "a box has more than 256 rows";
-  if (m.boxCols < 1 || m.boxCols * bytesOf(m.element) > 128) return "a row of a box is longer than the swizzle's 128 bytes";
+  if (m.boxCols < 1 || m.boxCols * bytesOf(m.element) > 128)
+    return "a row of a box is longer than the swizzle's 128 bytes";
   return nullptr;
 }
 

@@ -16,8 +16,8 @@ struct ColumnOuts {
   float* out[count];
 };
 
-/// Terms::kSums sums a column; terms.add(row, col, sum) adds the row's terms to them. One chunk alone
-/// is added to `outs`; of several there are partials.
+/// Terms::kSums sums a column; terms.add(row, col, sum) adds the row's terms to them. One chunk
+/// alone is added to `outs`; of several there are partials.
 template <class Terms>
 __global__ void __launch_bounds__(ColumnBlock::kThreads)
     columnChunks(const Terms terms, int64_t rows, int64_t cols, const ColumnOuts<Terms::kSums> outs, float* partials) {

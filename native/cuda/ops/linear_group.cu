@@ -1,8 +1,8 @@
 // Forward: u of all adapters in one launch, with the addLayerNorm before where there is one
 // (norm_low_rank.h), all y in the next.
 // Backward: v of all adapters in one, then every dx, dA and dB (grouped_bf16.h). Where a layer's dx
-// goes on as the residual of the next one's and nowhere else, as it does from value to key to query,
-// there is one dx:
+// goes on as the residual of the next one's and nowhere else, as it does from value to key to
+// query, there is one dx:
 //   dx = sum over layers (dy W + v A) + residual of the first
 // What a group is, and why: linear_group.h.
 #include "cuda/ops/linear_group.h"
@@ -103,8 +103,7 @@ void runForward(std::span<const OpCall> calls, const OpCall* norm) {
     }
     const LoraLinearOp& l = layers.back();
     if (l.x.rows() == 0) return;
-    count += Pieces::countOf(
-        {CastWeight::scratchCount(l.W), l.B.present() ? castCount(l.B.rows(), l.B.cols()) : 0});
+    count += Pieces::countOf({CastWeight::scratchCount(l.W), l.B.present() ? castCount(l.B.rows(), l.B.cols()) : 0});
   }
   const Device::Scratch scratch = Device::instance().scratch(count);
   Pieces pieces(scratch.data());

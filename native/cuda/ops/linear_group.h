@@ -1,5 +1,6 @@
 // Linear layers that read the same values, as query, key and value do: their bf16 products, forward
-// or backward, in few launches. Which neighbours of a program are such a group, and running one.
+// or backward, in few launches (cuda/gemm/grouped_bf16.h). Which neighbours of a program are such a
+// group, and running one.
 #pragma once
 
 #include <span>

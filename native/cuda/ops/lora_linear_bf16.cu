@@ -25,8 +25,7 @@ void loraLinearBf16(const LoraLinearOp& op) {
   const int64_t countW = CastWeight::scratchCount(op.W), countB = castCount(out, rank);
   const int64_t countX = sm90a ? castCount(rows, in) : 0, countA = makesU ? castCount(rank, in) : 0;
   const int64_t countU = sm90a && !makesU ? castCount(rows, rank) : 0;
-  const Device::Scratch scratch =
-      Device::instance().scratch(Pieces::countOf({countW, countB, countX, countA, countU}));
+  const Device::Scratch scratch = Device::instance().scratch(Pieces::countOf({countW, countB, countX, countA, countU}));
   Pieces pieces(scratch.data());
   const CastWeight W(name, op.W, pieces.take(countW));
   Casts casts;
@@ -80,8 +79,8 @@ void loraLinearBackwardBf16(const LoraLinearBackwardOp& op) {
   const bool sm90a = withDx && hopper::takes(in, op.dropout.active());
   const int64_t countDy = sm90a ? castCount(rows, out) : 0, countV = sm90a ? castCount(rows, rank) : 0;
   const int64_t countPartials = std::max(partialCount(dA), partialCount(dB));
-  const Device::Scratch scratch = Device::instance().scratch(
-      Pieces::countOf({countW, countA, countDy, countV, rows * rank, countPartials}));
+  const Device::Scratch scratch =
+      Device::instance().scratch(Pieces::countOf({countW, countA, countDy, countV, rows * rank, countPartials}));
   Pieces pieces(scratch.data());
   float* const castW = pieces.take(countW);
 

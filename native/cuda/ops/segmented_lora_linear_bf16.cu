@@ -1,7 +1,7 @@
-// segmentedLoraLinear and its gradients in precision bf16, in the steps of segmented_lora_linear.cu:
-// kernels find segments on the device, and the launch that makes u (or v) also casts the factors
-// that the large product reads. By the portable kernels on every GPU: a row has the bits of
-// loraLinear's there.
+// segmentedLoraLinear and its gradients in precision bf16, in the steps of
+// segmented_lora_linear.cu: kernels find segments on the device, and the launch that makes u (or v)
+// also casts the factors that the large product reads. By the portable kernels on every GPU: a row
+// has the bits of loraLinear's there.
 #include "cuda/gemm/cast_copies.cuh"
 #include "cuda/gemm/cast_weights.h"
 #include "cuda/gemm/low_rank_bf16.h"
@@ -65,8 +65,7 @@ void segmentedLoraLinearBackwardBf16(const SegmentedLoraLinearBackwardOp& op) {
   const int64_t countW = withDx ? CastWeight::scratchCount(op.W) : 0;
   const int64_t countA = withDx ? castCount(op.A.rows(), in) : 0;
   const int64_t countPartials = std::max(segmentedPartialCount(dA, segments), segmentedPartialCount(dB, segments));
-  const Device::Scratch scratch =
-      Device::instance().scratch(Pieces::countOf({countV, countW, countA, countPartials}));
+  const Device::Scratch scratch = Device::instance().scratch(Pieces::countOf({countV, countW, countA, countPartials}));
   Pieces pieces(scratch.data());
 
   SegmentedLowRankBf16 v;

@@ -1,8 +1,8 @@
 // lora_gemm_sm90a against sums in float64 of the same bf16 operands, on a GPU of compute capability
 // 9.0 or in the emulator (FUSED_LORA_EMULATOR_FAULT=capability=90). Results are held to what fp32
 // sums allow, not to a tolerance that fits: for each of the depth's steps half a unit of what was
-// summed. How the kernels cut up their work is tested in hopper_selection_tests.cc, the ops that use
-// them by all tests of bf16 with FUSED_LORA_CUDA_PATH=sm90a.
+// summed. How the kernels cut up their work is tested in hopper_selection_tests.cc, the ops that
+// use them by all tests of bf16 with FUSED_LORA_CUDA_PATH=sm90a.
 #include <cuda_runtime.h>
 
 #include <algorithm>
