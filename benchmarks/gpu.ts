@@ -4,13 +4,13 @@
  * Trainer + PEFT. Where there is no GPU it says so, and exits with 0.
  * Its parts are the files of benchmarks/gpu.
  *
- *     npm run bench:gpu -- [--quick] [--only layer|step|hopper] [--json FILE]
+ *     npm run bench:gpu -- [--quick] [--only linear|step|hopper] [--json FILE]
  */
 import * as path from 'node:path';
 import { parseArgs } from 'node:util';
 import { native } from '../src/native';
 import { benchHopper } from './gpu/hopper';
-import { benchLayers } from './gpu/layer';
+import { benchLinear } from './gpu/linear';
 import { benchSteps } from './gpu/step';
 import { targetSection } from './gpu/targets';
 import { closeChildren } from './lib/child';
@@ -31,11 +31,11 @@ async function run(): Promise<void> {
     },
   });
   if (values.help) {
-    console.log(`${question}\n\n  npm run bench:gpu -- [--quick] [--only layer|step|hopper] [--json FILE]`);
+    console.log(`${question}\n\n  npm run bench:gpu -- [--quick] [--only linear|step|hopper] [--json FILE]`);
     return;
   }
-  if (values.only !== undefined && !['layer', 'step', 'hopper'].includes(values.only)) {
-    throw new Error(`--only ${values.only}: it must be layer, step or hopper`);
+  if (values.only !== undefined && !['linear', 'step', 'hopper'].includes(values.only)) {
+    throw new Error(`--only ${values.only}: it must be linear, step or hopper`);
   }
   const { cuda } = native().info();
   const file = values.json ?? resultFile('gpu');
@@ -62,7 +62,7 @@ async function run(): Promise<void> {
   const result = { ...empty };
   try {
     for (const [name, bench] of [
-      ['layer', benchLayers],
+      ['linear', benchLinear],
       ['step', benchSteps],
       ['hopper', benchHopper],
     ] as const) {

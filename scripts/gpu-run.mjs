@@ -4,6 +4,9 @@
  * JavaScript with their packages, the Python peers, the native sources and the
  * Node-API headers. There, from the repository's root: bash scripts/gpu-run.sh
  * That script calls gpu-stages.mjs.
+ * Usage: node scripts/gpu-run.mjs [--binaries]
+ *   --binaries  builds with CUDA here and packs the programs too: where they run, nothing is
+ *               compiled there
  */
 import {
   cpSync,
@@ -19,10 +22,12 @@ import {
 import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { createGzip } from 'node:zlib';
+import { parseArgs } from 'node:util';
+import { createGzip, gzipSync } from 'node:zlib';
 import { fail, mustRun, root, run, say } from './lib/shell.mjs';
 import { contentHash, isFresh, listFiles, writeStamp } from './lib/stamp.mjs';
 
+const { values } = parseArgs({ options: { binaries: { type: 'boolean', default: false } } });
 const pack = join(root, '.gpu-run');
 const limitBytes = 60e6;
 
@@ -90,6 +95,19 @@ function packNative() {
   }
 }
 
+/** What is packed is of the packed sources: the build brings it up to date first. */
+function packBinaries() {
+  const target = join(pack, 'binaries');
+  rmSync(target, { recursive: true, force: true });
+  if (!values.binaries) return;
+  say('building with CUDA');
+  mustRun('The native build', process.execPath, [join(root, 'scripts/cmake-build.mjs'), '--test', '--cuda', 'on']);
+  mustRun('The Hopper benchmark', 'cmake', ['--build', join(root, 'build'), '--target', 'fused_lora_hopper_gemm']);
+  mkdirSync(target, { recursive: true });
+  for (const file of ['Release/fused-lora.node', 'fused_lora_test', 'fused_lora_hopper_gemm'])
+    writeFileSync(join(target, `${basename(file)}.gz`), gzipSync(readFileSync(join(root, 'build', file))));
+}
+
 function writeFacts() {
   const git = (args) => {
     const { status, output } = run('git', args, { quiet: true });
@@ -108,9 +126,10 @@ function writeFacts() {
 await packNode();
 packJavaScript();
 packNative();
+packBinaries();
 writeFacts();
 rmSync(join(pack, 'scripts'), { recursive: true, force: true });
-for (const file of ['gpu-stages.mjs', 'test-gpu.mjs', 'lib/shell.mjs'])
+for (const file of ['gpu-stages.mjs', 'test-gpu.mjs', 'lib/shell.mjs', 'lib/step-runner.mjs'])
   cpSync(join(root, 'scripts', file), join(pack, 'scripts', file));
 
 const bytes = listFiles(['.gpu-run']).reduce((sum, file) => sum + statSync(file).size, 0);

@@ -157,6 +157,8 @@ const emulated = [
   'recordedStep/',
   'compare/cuda/',
   'cudaLaunch/',
+  'cudaGroup/',
+  'coverage/cuda',
   'segments/cuda/',
 ];
 emulatedTests('CUDA kernels on the CPU', [...emulated, 'exact/queriesAlone']);
@@ -165,10 +167,14 @@ emulatedTests('CUDA kernels on the CPU', [...emulated, 'exact/queriesAlone']);
 emulatedTests('CUDA kernels on the CPU, from the last block on', ['--small', ...emulated], {
   FUSED_LORA_EMULATOR_ORDER: 'backward',
 });
-// The kernels for compute capability 9.0, which no op uses yet.
-const hopper = { FUSED_LORA_EMULATOR_FAULT: 'capability=90' };
-emulatedTests('Hopper kernels on the CPU', ['hopperGemm/'], hopper);
-emulatedTests('Hopper kernels on the CPU, from the last block on', ['--small', 'hopperGemm/'], {
+// The kernels for compute capability 9.0, by themselves and in the ops that use them when asked to.
+const hopper = { FUSED_LORA_EMULATOR_FAULT: 'capability=90', FUSED_LORA_CUDA_PATH: 'sm90a' };
+const hopperTests = [
+  ...['--backend', 'cuda', 'hopperGemm/', 'compare/cuda/linear/bf16', 'compare/cuda/linearBackwardInput/bf16'],
+  ...['compare/cuda/loraLinear/bf16', 'compare/cuda/loraLinearBackward/bf16'],
+];
+emulatedTests('Hopper kernels on the CPU', hopperTests, hopper);
+emulatedTests('Hopper kernels on the CPU, from the last block on', ['--small', ...hopperTests], {
   ...hopper,
   FUSED_LORA_EMULATOR_ORDER: 'backward',
 });

@@ -7,6 +7,7 @@
  *                                  [--native FILE] [--js FOLDER] [--json FILE]
  *   --addon   folder that holds build/Release/fused-lora.node (default: the package)
  *   --native  the native test executable (default: build/fused_lora_test)
+ *   --tool    one of compute-sanitizer's instead of all four
  *   --js      FOLDER holds compiled test/gpu/whole_model.js and node_modules
  *             (default: the sources, through tsx)
  *   --small   small models only
@@ -17,9 +18,12 @@ import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { fail, root, run, say, which } from './lib/shell.mjs';
+import { refusalOf } from './lib/step-runner.mjs';
 
 const STAGES = ['native', 'models', 'sanitize'];
-/** Of compute-sanitizer, in this order; all of them together get three minutes. */
+/**
+ * Of compute-sanitizer, in this order, on the --small list; all of them together get three minutes.
+ */
 const TOOLS = ['memcheck', 'racecheck', 'initcheck', 'synccheck'];
 const TOOL_SECONDS = 45;
 const minute = 60_000;
@@ -29,6 +33,7 @@ const { values } = parseArgs({
     stage: { type: 'string', multiple: true },
     addon: { type: 'string', default: root },
     native: { type: 'string', default: join(root, 'build/fused_lora_test') },
+    tool: { type: 'string' },
     js: { type: 'string' },
     small: { type: 'boolean', default: false },
     json: { type: 'string' },
@@ -36,6 +41,8 @@ const { values } = parseArgs({
 });
 const stages = values.stage ?? STAGES;
 const unknown = stages.find((stage) => !STAGES.includes(stage));
+if (values.tool !== undefined && !TOOLS.includes(values.tool))
+  fail(`--tool ${values.tool}: it must be one of ${TOOLS.join(', ')}`);
 if (unknown !== undefined) fail(`--stage ${unknown}: it must be one of ${STAGES.join(', ')}`);
 
 const results = [];
@@ -49,10 +56,19 @@ function finish() {
   });
 }
 
-/** Runs a program whose last line is `N passed, N failed`. */
-function tests(name, command, args, timeoutMs) {
+/**
+ * Runs a program whose last line is `N passed, N failed`.
+ * @param refusal says from its output why this machine does not let it run; then it is skipped
+ */
+function tests(name, command, args, timeoutMs, refusal) {
   const started = Date.now();
   const { status, output } = run(command, args, { quiet: true, timeoutMs, env });
+  const refused = refusal?.(output);
+  if (refused !== undefined) {
+    say(`refused ${name}: ${refused}`);
+    skip(name, `refused: ${refused}`);
+    return;
+  }
   const lines = output.trimEnd().split('\n');
   const summary = /^(\d+) passed, (\d+) failed$/m.exec(lines.slice(-8).join('\n'));
   const passed = Number(summary?.[1] ?? 0);
@@ -111,14 +127,16 @@ function sanitize() {
     (c) => which(c) ?? existsSync(c),
   );
   if (sanitizer === undefined) {
-    skip('compute-sanitizer', 'it is not on PATH (it comes with the CUDA toolkit)');
+    const reason = 'it is not on PATH (it comes with the CUDA toolkit)';
+    say(`refused compute-sanitizer: ${reason}`);
+    skip('compute-sanitizer', reason);
     return;
   }
-  for (const tool of TOOLS) {
+  for (const tool of TOOLS.filter((each) => (values.tool ?? each) === each)) {
     // A graph that can not be updated is an answer of CUDA's that is expected, not a fault.
     const api = tool === 'memcheck' ? ['--report-api-errors', 'no'] : [];
     const args = ['--tool', tool, ...api, '--error-exitcode', '9', '--print-limit', '20'];
     const what = [values.native, '--small', '--backend', 'cuda', 'compare/cuda', 'recordedStep', 'update/'];
-    tests(`compute-sanitizer ${tool}`, sanitizer, [...args, ...what], TOOL_SECONDS * 1000);
+    tests(`compute-sanitizer ${tool}`, sanitizer, [...args, ...what], TOOL_SECONDS * 1000, refusalOf);
   }
 }

@@ -183,6 +183,8 @@ export interface CudaInfo {
   /** Of this process's tensors on it: now, and the most there were. */
   usedBytes?: number;
   peakBytes?: number;
+  /** Kernels launched or recorded so far; a recorded step that is replayed adds none. */
+  launches?: number;
   /** Whether steps run as CUDA graphs; FUSED_LORA_CUDA_GRAPHS=off turns that off. */
   graphs?: boolean;
 }

@@ -12,7 +12,7 @@ const target = (name: string, figure: string, must: string, stretch: string, not
 export const GPU_TARGETS: readonly Target[] = [
   target(
     'fused LoRA layer, forward and backward, over PEFT eager',
-    'gpu.layer.bf16.peftEagerOverFused',
+    'gpu.linear.bf16.peftEagerOverFused',
     '>= 1.3',
     '>= 2.2',
     "bf16, geometric mean over RoBERTa-base's and -large's shapes",
@@ -63,7 +63,7 @@ export const GPU_TARGETS: readonly Target[] = [
   target('Hopper: the same, r = 64', 'gpu.hopper.forwardRank64OfCublasLt', '>= 0.72', '>= 0.84', 'all shapes'),
 ];
 
-/** @param measured the benchmarks whose figures are there: "layer", "step". */
+/** @param measured the benchmarks whose figures are there: "linear", "step". */
 export function targetSection(figures: Record<string, Figure>, measured: readonly string[]): Section {
   const asked = GPU_TARGETS.filter(({ figure }) => measured.some((name) => figure.startsWith(`gpu.${name}.`)));
   const rows = judge(asked, new Map([['gpu', figures]]));

@@ -1,7 +1,7 @@
 /**
  * One Linear layer through our ops: bare, with LoRA as one op,
  * and with LoRA as the ops that a layer without fusion runs.
- * On a GPU: gpu/layer_ops.ts. Who calls it: benchmarks/linear.ts.
+ * On a GPU: gpu/linear_ops.ts. Who calls it: benchmarks/linear.ts.
  */
 import type { BaseWeights } from '../../src/graph/base_weights';
 import type { Precision } from '../../src/graph/precision';

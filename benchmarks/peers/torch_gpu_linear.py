@@ -1,6 +1,6 @@
 """One Linear layer on a GPU: PyTorch, PEFT eager, PEFT with torch.compile, and cuBLASLt's bare
 product; what bench:gpu takes turns with.
-Our side: gpu/layer.ts.
+Our side: gpu/linear.ts.
 
 Times are between CUDA events, the L2 cache flushed before
 each; with launch gaps where the host is slower than the GPU.

@@ -103,6 +103,7 @@ Napi::Object cudaInfo(Napi::Env env) {
   cuda.Set("totalBytes", static_cast<double>(report.totalBytes));
   cuda.Set("usedBytes", static_cast<double>(report.usedBytes));
   cuda.Set("peakBytes", static_cast<double>(report.peakBytes));
+  cuda.Set("launches", static_cast<double>(report.launches));
   cuda.Set("graphs", report.graphs);
 #else
   cuda.Set("built", false);

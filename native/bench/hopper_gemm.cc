@@ -1,6 +1,7 @@
 // hopper_gemm [--cublaslt FILE] [--rounds N] [--tiny]: times lora_gemm_sm90a in turns with
 // cuBLASLt's bare product with bias, L2 flushed before each, and writes one line of JSON for every
 // shape, adapter and tile. bench:gpu runs it. The product itself: cuda/hopper/lora_gemm_sm90a.h.
+// Ours writes fp32, as the ops have it, cuBLASLt bf16.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -11,7 +12,6 @@
 
 #include "bench/cublaslt.h"
 #include "cuda/device/device.h"
-#include "cuda/hopper/adapter_rule.h"
 #include "cuda/hopper/lora_gemm_sm90a.h"
 
 namespace fl::bench {
@@ -32,12 +32,12 @@ constexpr Shape kTiny[] = {{40, 72, 136}};
 constexpr const char* kNames[] = {"wide", "broad", "square", "small"};
 constexpr int kRanks[] = {0, 16, 64};
 
-/// bf16 values of small size on the device.
+/// Memory of the device with bf16 values of small size; pairs of them are small fp32 values too.
 class Buffer {
  public:
   explicit Buffer(int64_t count) {
-    if (cudaMalloc(&memory_, static_cast<size_t>(count) * 2) != cudaSuccess) throw std::runtime_error("no memory");
     std::vector<uint16_t> values(static_cast<size_t>(count));
+    if (cudaMalloc(&memory_, values.size() * 2) != cudaSuccess) throw std::runtime_error("no memory");
     uint32_t state = 12345;
     for (uint16_t& v : values) {
       state = state * 1664525 + 1013904223;
@@ -51,6 +51,7 @@ class Buffer {
   ~Buffer() { cudaFree(memory_); }
   Buffer(const Buffer&) = delete;
   uint16_t* data() const { return static_cast<uint16_t*>(memory_); }
+  float* floats() const { return static_cast<float*>(memory_); }
 
  private:
   void* memory_ = nullptr;
@@ -89,7 +90,7 @@ struct Side {
 
 void measure(const Shape& s, bool depthContiguous, CublasLt* cublas, const Timer& timer, int rounds) {
   const int64_t rows = s.rows, cols = s.cols, depth = s.depth;
-  const Buffer x(rows * depth), w(cols * depth), bias(cols), out(rows * cols), u(rows * 64), a(64 * depth),
+  const Buffer x(rows * depth), w(cols * depth), bias(2 * cols), out(2 * rows * cols), u(2 * rows * 64), a(64 * depth),
       b(64 * cols);
   std::vector<Side> sides;
   if (cublas) {
@@ -106,14 +107,17 @@ void measure(const Shape& s, bool depthContiguous, CublasLt* cublas, const Timer
         g.depthContiguous = depthContiguous;
         g.x = x.data();
         g.w = w.data();
-        g.bias = bias.data();
-        g.out = out.data();
+        g.bias = bias.floats();
+        g.out = out.floats();
         g.rank = rank;
         if (rank > 0) {
           g.u = u.data();
           g.b = b.data();
         }
-        if (made) g.a = a.data();
+        if (made) {
+          g.a = a.data();
+          g.madeU = u.floats();
+        }
         if ((made && rank == 0) || faultOf(g, tile) != nullptr) continue;
         sides.push_back({kNames[static_cast<int>(tile)],
                          rank == 0 ? "none"

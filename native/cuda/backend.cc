@@ -7,7 +7,9 @@
 #include "cuda/gemm/cast_weights.h"
 #include "cuda/graph/graph.h"
 #include "cuda/graph/step.h"
+#include "cuda/hopper/product_sm90a.h"
 #include "cuda/ops.h"
+#include "cuda/ops/linear_group.h"
 
 namespace fl {
 namespace cuda {
@@ -35,10 +37,14 @@ class CudaBackend final : public Backend {
   double time(const std::function<void()>& work) override { return Device::instance().time(work); }
 
   OpFunction find(OpKind op, DType dtype, Precision precision) const override {
-    const bool segmented = op == OpKind::segmentedLoraLinear || op == OpKind::segmentedLoraLinearBackward;
-    if (segmented && precision != Precision::fp32) return nullptr;
+    if (precision == Precision::bf16) hopper::wanted();  // throws where the path can not be had
     return dtype == DType::f32 ? kTable[static_cast<size_t>(op)] : nullptr;
   }
+
+  int together(std::span<const Neighbour> next, std::span<const int> readers) const override {
+    return linearGroup(next, readers);
+  }
+  void runTogether(std::span<const OpCall> calls) override { runLinearGroup(calls); }
 
   bool prepare(const OpCall& call, int input) override {
     const Tensor& W = call.inputs[static_cast<size_t>(input)];

@@ -30,6 +30,8 @@ struct CudaReport {
   size_t freeBytes = 0, totalBytes = 0;
   /// Of this process's tensors.
   size_t usedBytes = 0, peakBytes = 0;
+  /// Kernels launched or recorded by this process so far.
+  int64_t launches = 0;
   /// Steps run as CUDA graphs (FUSED_LORA_CUDA_GRAPHS).
   bool graphs = false;
 };

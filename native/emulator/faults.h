@@ -4,6 +4,7 @@
 //   noDriver             there is no driver
 //   driver=V             the driver supports CUDA V (12040 is 12.4), too old for the runtime
 //   noDevice             a driver, but no GPU
+//   noKernels            kernels are launched and counted, not run: results are of any value
 //   capability=N         a GPU of compute capability N / 10 (75 is 7.5)
 //   noKernelImage        no kernel of this build runs on the GPU
 //   memory=N             the GPU has N MiB in all (default 4096)

@@ -25,28 +25,29 @@ namespace {
 constexpr uint32_t kNotYet = 0xFFFFFFFF;  // a NaN, as float and as two bf16
 
 struct Matrix {
-  uint16_t* data;
-  int64_t rows, cols, boxRows, boxCols;
+  char* data;
+  int64_t rows, cols, boxRows, boxCols, elementBytes;
   explicit Matrix(const uint64_t* words)
-      : data(reinterpret_cast<uint16_t*>(words[0])),
+      : data(reinterpret_cast<char*>(words[0])),
         rows(static_cast<int64_t>(words[1])),
         cols(static_cast<int64_t>(words[2])),
         boxRows(static_cast<int64_t>(words[3])),
-        boxCols(static_cast<int64_t>(words[4])) {}
+        boxCols(static_cast<int64_t>(words[4])),
+        elementBytes(static_cast<int64_t>(words[5])) {}
   int64_t boxBytes() const { return boxRows * 128; }
   /// Calls visit(element or null outside, its place in shared memory) for each of a box at (row,
   /// col).
   template <class Visit>
   void forBox(char* shared, int row, int col, const Visit& visit) const {
     if (sharedAddress(shared) % 1024 != 0) fatal("a box does not begin at an atom of the swizzle");
-    if (boxCols != 64) fatal("rows of a box are not the swizzle's 128 bytes");
+    if (boxCols * elementBytes != 128) fatal("rows of a box are not the swizzle's 128 bytes");
     char* const memory = shared - sharedAddress(shared);
     for (int64_t r = 0; r < boxRows; r++)
       for (int64_t c = 0; c < boxCols; c++) {
         const bool inside = row + r < rows && col + c < cols;
-        const auto address = static_cast<uint32_t>(sharedAddress(shared) + r * 128 + c * 2);
-        visit(inside ? data + (row + r) * cols + col + c : nullptr,
-              reinterpret_cast<uint16_t*>(memory + cuda::hopper::swizzled(address)));
+        const auto address = static_cast<uint32_t>(sharedAddress(shared) + r * 128 + c * elementBytes);
+        visit(inside ? data + ((row + r) * cols + col + c) * elementBytes : nullptr,
+              memory + cuda::hopper::swizzled(address));
       }
   }
 };
@@ -74,8 +75,13 @@ struct PhaseBarrier {
     std::vector<Load> now;
     now.swap(loads);
     for (const Load& load : now) {
-      load.matrix.forBox(load.shared, load.row, load.col,
-                         [](const uint16_t* from, uint16_t* to) { *to = from ? *from : uint16_t{0}; });
+      const auto size = static_cast<size_t>(load.matrix.elementBytes);
+      load.matrix.forBox(load.shared, load.row, load.col, [size](const char* from, char* to) {
+        if (from)
+          std::memcpy(to, from, size);
+        else
+          std::memset(to, 0, size);
+      });
       bytes -= load.matrix.boxBytes();
     }
     if (!now.empty()) check();
@@ -248,7 +254,8 @@ void loadBox(const uint64_t* map, void* shared, void* barrier, int row, int col,
   for (int block = 0; block < blocksOfCluster(); block++) {
     if ((blocks >> block & 1) == 0) continue;
     const Load load{Matrix(map), static_cast<char*>(ofBlock(shared, block)), row, col};
-    load.matrix.forBox(load.shared, row, col, [](const uint16_t*, uint16_t* to) { *to = 0xFFFF; });
+    const auto size = static_cast<size_t>(load.matrix.elementBytes);
+    load.matrix.forBox(load.shared, row, col, [size](const char*, char* to) { std::memset(to, 0xFF, size); });
     PhaseBarrier& b = barrierAt(ofBlock(barrier, block));
     b.loads.push_back(load);
     if (b.waiters > 0) b.deliver();
@@ -264,11 +271,12 @@ void endStores() { work().stores.emplace_back(); }
 void waitForReads(int left) {
   auto& groups = work().stores;
   while (static_cast<int>(groups.size()) - 1 > left) {
-    for (const Store& store : groups.front())
-      store.matrix.forBox(const_cast<char*>(store.shared), store.row, store.col,
-                          [](uint16_t* to, const uint16_t* from) {
-                            if (to) *to = *from;
-                          });
+    for (const Store& store : groups.front()) {
+      const auto size = static_cast<size_t>(store.matrix.elementBytes);
+      store.matrix.forBox(const_cast<char*>(store.shared), store.row, store.col, [size](char* to, const char* from) {
+        if (to) std::memcpy(to, from, size);
+      });
+    }
     groups.erase(groups.begin());
   }
 }

@@ -1,6 +1,6 @@
 // What cuda/hopper/*.cuh describe, on the CPU: clusters, barriers in shared memory, the copy engine
-// and wgmma. A tensor map holds, in its words, where the matrix is, its rows and columns and those
-// of a box.
+// and wgmma. A tensor map holds, in its words, where the matrix is, its rows and columns, those of
+// a box, and the bytes of an element.
 #pragma once
 
 #include <cstdint>

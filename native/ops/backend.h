@@ -42,6 +42,17 @@ struct RecordingKey {
   std::vector<uint64_t> memory;
 };
 
+/// An instruction of a program as a backend looks at it when it seeks some to do together.
+struct Neighbour {
+  OpKind op;
+  const Attributes* attributes;
+  /// Values by number; -1: absent.
+  std::span<const int> inputs, outputs;
+
+  int input(size_t i) const { return i < inputs.size() ? inputs[i] : -1; }
+  int output(size_t i) const { return i < outputs.size() ? outputs[i] : -1; }
+};
+
 /// A program's steps on a device that can keep what was launched and launch it again.
 class Recorder {
  public:
@@ -83,6 +94,16 @@ class Backend {
 
   /// Whether products take frozen weights in this form.
   virtual bool holds(BaseWeights weights) const { return weights == BaseWeights::fp32; }
+
+  /// How many of these instructions, from the first on, runTogether does better at once; 0: none.
+  /// `readers`: of each value, being kept for the caller counts as one. What only the group itself
+  /// reads need not be there afterwards.
+  virtual int together(std::span<const Neighbour> next, std::span<const int> readers) const {
+    (void)next, (void)readers;
+    return 0;
+  }
+  /// Does what the calls do one after the other. All of their operands stay in place to the end.
+  virtual void runTogether(std::span<const OpCall> calls) { (void)calls; }
 
   /// Called once for each instruction when a program is built: packs frozen weights. Returns true
   /// when, from now on, the op reads only derived copies of input `i` and its value may be

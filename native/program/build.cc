@@ -78,7 +78,7 @@ void Program::bindInstructions() {
   instructions_.reserve(spec_.instructions.size());
   for (int i = 0; i < static_cast<int>(spec_.instructions.size()); i++) {
     const InstructionSpec& in = spec_.instructions[i];
-    Instruction bound{backend_.require(in.op, spec_.compute, in.attributes, where(in)), {}};
+    Instruction bound{backend_.require(in.op, spec_.compute, in.attributes, where(in)), {}, 1};
     OpCall& call = bound.call;
     call.op = in.op;
     call.attributes = &in.attributes;
@@ -121,6 +121,7 @@ void Program::bindInstructions() {
     instructions_.push_back(bound);
   }
   seconds_.assign(instructions_.size() + 1, 0.0);
+  findGroups(last);
 
   const int end = static_cast<int>(instructions_.size());
   std::vector<char> hasGradient(spec_.parameters.size(), 0);
@@ -135,6 +136,32 @@ void Program::bindInstructions() {
     if (value.kind == ValueSpec::Kind::input && last[v] >= 0)
       lifetimes_.push_back({v, -1, spec_.keepAll ? end : last[v]});
     if (written) lifetimes_.push_back({v, first[v], value.output || spec_.keepAll ? end : last[v]});
+  }
+}
+
+/// Asks the backend what it does together, within the forward pass or the backward pass; operands
+/// of a group live to its end (`last`).
+void Program::findGroups(std::vector<int>& last) {
+  std::vector<int> readers(spec_.values.size(), 0);
+  std::vector<Neighbour> all;
+  for (const InstructionSpec& in : spec_.instructions) {
+    all.push_back({in.op, &in.attributes, in.inputs, in.outputs});
+    for (const int value : in.inputs)
+      if (value >= 0) readers[value]++;
+  }
+  for (size_t v = 0; v < readers.size(); v++)
+    if (spec_.values[v].output || spec_.keepAll) readers[v]++;
+  const int count = static_cast<int>(all.size());
+  for (int i = 0; i < count;) {
+    const int end = i < spec_.forwardCount ? spec_.forwardCount : count;
+    const int together = backend_.together(std::span(all).subspan(i, end - i), readers);
+    const int next = i + std::max(together, 1);
+    instructions_[i].together = next - i;
+    for (int k = i; k < next; k++)
+      for (const std::span<const int> operands : {all[k].inputs, all[k].outputs})
+        for (const int value : operands)
+          if (value >= 0) last[value] = std::max(last[value], next - 1);
+    i = next;
   }
 }
 

@@ -80,6 +80,8 @@ class Program {
   struct Instruction {
     OpFunction function;
     OpCall call;
+    /// Instructions from this one on that the backend does together; 1: this one alone.
+    int together = 1;
   };
   struct IndexCheck {
     int value;
@@ -91,6 +93,7 @@ class Program {
 
   void checkValues() const;
   void bindInstructions();
+  void findGroups(std::vector<int>& last);
   void prepareParameters();
   std::vector<uint64_t> frozenVersions() const;
   void renewPackedCopies();
@@ -104,6 +107,7 @@ class Program {
   void run(std::span<const BatchInput> batch, const Sizes& sizes, const StepState& step, Entry entry);
   void upload(std::span<const BatchInput> batch);
   void callOps(const StepState& step, Entry entry);
+  OpCall& prepareCall(int instruction, const StepState& step);
   RecordingKey keyOf(const Sizes& sizes, Entry entry) const;
 
   ProgramSpec spec_;

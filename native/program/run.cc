@@ -158,6 +158,15 @@ void Program::upload(std::span<const BatchInput> batch) {
   backend_.upload(copies);
 }
 
+OpCall& Program::prepareCall(int instruction, const StepState& step) {
+  const InstructionSpec& in = spec_.instructions[instruction];
+  OpCall& call = instructions_[instruction].call;
+  for (int k = 0; k < call.numInputs; k++) call.inputs[k] = in.inputs[k] < 0 ? Tensor{} : tensors_[in.inputs[k]];
+  for (int k = 0; k < call.numOutputs; k++) call.outputs[k] = in.outputs[k] < 0 ? Tensor{} : tensors_[in.outputs[k]];
+  call.step = step;
+  return call;
+}
+
 void Program::callOps(const StepState& step, Entry entry) {
   if (entry == Entry::accumulateFromZero) {
     std::vector<Tensor> gradients;
@@ -165,15 +174,18 @@ void Program::callOps(const StepState& step, Entry entry) {
     backend_.zero(gradients);
   }
   const int count = entry == Entry::forward ? spec_.forwardCount : static_cast<int>(instructions_.size());
-  for (int i = 0; i < count; i++) {
+  for (int i = 0; i < count;) {
     if (aborted_) fail("ABORTED", "the step was stopped");
-    const InstructionSpec& in = spec_.instructions[i];
-    OpCall& call = instructions_[i].call;
-    for (int k = 0; k < call.numInputs; k++) call.inputs[k] = in.inputs[k] < 0 ? Tensor{} : tensors_[in.inputs[k]];
-    for (int k = 0; k < call.numOutputs; k++) call.outputs[k] = in.outputs[k] < 0 ? Tensor{} : tensors_[in.outputs[k]];
-    call.step = step;
+    const int next = i + instructions_[i].together;
     const Stopwatch watch(seconds_[static_cast<size_t>(i)]);
-    instructions_[i].function(call);
+    if (next == i + 1) {
+      instructions_[i].function(prepareCall(i, step));
+    } else {
+      std::vector<OpCall> calls;
+      for (int k = i; k < next; k++) calls.push_back(prepareCall(k, step));
+      backend_.runTogether(calls);
+    }
+    i = next;
   }
   if (entry != Entry::forward && lossRecord_)
     backend_.noteLoss(tensors_[lossValue_], step, entry == Entry::accumulateFromZero, lossRecord_);

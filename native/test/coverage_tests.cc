@@ -1,5 +1,6 @@
 // What every op of ops/ops.def has to have: a contract, an f32 and an f64 reference, a CPU
-// implementation, cases and a test of its formula. The lists that tests put them into: op_test.h.
+// implementation, a CUDA form or a reason why not, cases and a test of its formula. The lists that
+// tests put them into: op_test.h.
 #include <algorithm>
 
 #include "ops/backend.h"
@@ -45,6 +46,45 @@ void everyOpIsComplete() {
   }
 }
 
+/// Forms that an op has on the CPU and not on CUDA. `op`: a name, or * for all. An entry for an op
+/// or a form that CUDA has by now is a failure, as is a form that is missing without an entry.
+struct WithoutCuda {
+  const char *op, *form, *why;
+};
+const std::vector<WithoutCuda>& withoutCuda() {
+  static const std::vector<WithoutCuda> list{
+      // {"fastfood", "fp32", "…"}, {"linear", "bf16", "…"}
+  };
+  return list;
+}
+
+bool hasPrecision(OpKind op) {
+  for (const AttributeSpec& attribute : signatureOf(op).attributes)
+    if (attribute.name == "precision") return true;
+  return false;
+}
+
+void cudaForms() {
+  Backend& cuda = backendOrSkip("cuda");
+  size_t used = 0;
+  for (int i = 0; i < kOpCount; i++) {
+    const auto op = static_cast<OpKind>(i);
+    const std::string name(nameOf(op));
+    for (const Precision precision : {Precision::fp32, Precision::bf16}) {
+      if (precision == Precision::bf16 && !hasPrecision(op)) continue;
+      const std::string form(nameOf(precision));
+      const bool has = cuda.find(op, DType::f32, precision) != nullptr;
+      const WithoutCuda* reason = nullptr;
+      for (const WithoutCuda& entry : withoutCuda())
+        if ((entry.op == name || std::string(entry.op) == "*") && entry.form == form) reason = &entry;
+      check(has || reason != nullptr, name + " in " + form + " has no CUDA form, and no reason in withoutCuda()");
+      check(!has || reason == nullptr, name + " in " + form + " has a CUDA form by now: take it out of withoutCuda()");
+      used += reason != nullptr ? 1 : 0;
+    }
+  }
+  check(used >= withoutCuda().size(), "withoutCuda() names an op or a form that is not there");
+}
+
 void unknownOp() {
   try {
     opByName("attentoin");
@@ -59,6 +99,7 @@ void unknownOp() {
 void addCoverageTests(Suite& suite) {
   suite.add("coverage/everyOpIsComplete", everyOpIsComplete);
   suite.add("coverage/unknownOp", unknownOp);
+  suite.add("coverage/cudaForms", cudaForms);
 }
 
 }  // namespace fl::test

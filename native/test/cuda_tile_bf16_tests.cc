@@ -180,6 +180,15 @@ void slabs() {
           covered[static_cast<size_t>(before + k)]++;
       }
       check(std::all_of(covered.begin(), covered.end(), [](int n) { return n == 1; }), "each step is in one slab");
+      // A list of six parts has the slabs of its own two, wherever the empty ones are.
+      const SlabList<6> list{{0, first, 0, 0, second, 0}};
+      check(list.count() == plan.count(), "a list has other slabs");
+      for (int slab = 0; slab < plan.count(); slab++) {
+        const auto place = list.place(slab);
+        check(place.part == (plan.inFirst(slab) ? 1 : 4) && place.begin == plan.begin(slab) &&
+                  place.steps == plan.steps(slab),
+              "a slab of a list lies elsewhere");
+      }
     }
   check(SlabPlan{768, 16}.steps(24) == 1 && SlabPlan{768, 17}.steps(24) == 2, "a rank of 16 costs one mma step");
 }

@@ -1,11 +1,9 @@
 // How the kernels for compute capability 9.0 cut up their work (cuda/hopper), checked without a
-// device: tiles fit, every tile is computed once, nobody waits for ever, descriptors and swizzle
-// agree.
+// device: tiles fit, every tile is computed once, u is made where it costs less, descriptors and
+// swizzle agree.
 #include <cmath>
 #include <cstdint>
-#include <deque>
 #include <set>
-#include <vector>
 
 #include "cuda/hopper/adapter_rule.h"
 #include "cuda/hopper/schedule.h"
@@ -18,7 +16,6 @@ namespace fl::test {
 namespace {
 
 using namespace fl::cuda::hopper;
-using fl::cuda::ceilDivide;
 
 void tilesFit() {
   check(128 * kProducerRegisters + kConsumers * 128 * kConsumerRegisters <= 65536,
@@ -77,80 +74,25 @@ void walkCovers() {
       }
 }
 
-/// Blocks that take positions in order, each up to two tiles at a time, as slowly as one likes: all
-/// tiles end.
-bool ends(const FlagWalk& walk, int grid, bool backward) {
-  std::vector<std::deque<int>> blocks(static_cast<size_t>(grid));
-  for (int item = 0; item < walk.items(); item++) blocks[static_cast<size_t>(item % grid)].push_back(item);
-  std::vector<bool> flag(static_cast<size_t>(walk.rowTiles));
-  int left = walk.items();
-  for (bool progress = true; left > 0 && progress;) {
-    progress = false;
-    for (int i = 0; i < grid; i++) {
-      auto& queue = blocks[static_cast<size_t>(backward ? grid - 1 - i : i)];
-      if (queue.empty()) continue;
-      const auto place = walk.place(queue.front());
-      if (!place.makesU() && !flag[static_cast<size_t>(place.rowTile)]) continue;
-      if (place.makesU()) flag[static_cast<size_t>(place.rowTile)] = true;
-      queue.pop_front();
-      left--;
-      progress = true;
-    }
-  }
-  return left == 0;
-}
-
-void flagsNeverLock() {
-  for (const int rowTiles : {1, 2, 3, 7, 16, 33})
-    for (const int colTiles : {2, 3, 4, 12})
-      for (const int ahead : {1, 2, 5, 33}) {
-        const FlagWalk walk{rowTiles, colTiles, ahead};
-        std::set<std::pair<int, int>> seen;
-        std::vector<int> made(static_cast<size_t>(rowTiles), -1);
-        for (int item = 0; item < walk.items(); item++) {
-          const auto place = walk.place(item);
-          check(place.rowTile < rowTiles && place.colTile < colTiles &&
-                    seen.insert({place.rowTile, place.colTile}).second,
-                "a tile lies outside or comes twice");
-          if (place.makesU())
-            made[static_cast<size_t>(place.rowTile)] = item;
-          else
-            check(made[static_cast<size_t>(place.rowTile)] >= 0, "a tile comes before the one whose u it waits for");
-        }
-        for (const int grid : {1, 2, 3, 8, 131, 132})
-          for (const bool backward : {false, true}) check(ends(walk, grid, backward), "tiles wait for ever");
-      }
-}
-
-void tokenSplits() {
-  for (int64_t rows = 1; rows <= 300000; rows += rows < 20000 ? 1 : 997) {
-    const TokenSplit split = splitTokens(rows);
-    check(split.rowsPerBlock % TokenSplit::kChunk == 0 && split.clusters >= 1 &&
-              split.clusters <= TokenSplit::kMostClusters,
-          "pieces are not whole chunks, or partial sums are too many");
-    check(split.begin(split.clusters, 0) >= rows && (split.clusters == 1 || split.begin(split.clusters - 1, 0) < rows),
-          "clusters do not cover the rows");
-  }
-}
-
 /// The rule's borders are those of the two costs, worked out here from bytes and FLOP.
 void uByCost() {
   for (const int64_t cols : {768, 1024, 2304, 3072, 4096})
-    for (const int64_t rank : {1, 8, 16, 17, 32, 64})
-      for (const bool inL2 : {false, true}) {
-        const LayerFacts facts{32768, cols, rank, false, inL2, false, 192};
-        const double R = paddedRank(rank), depth = 768, rows = 32768;
-        const double columns = 2 * rows * depth * R * static_cast<double>(cols) / 192;
-        const double shrink = 2 * rows * depth * static_cast<double>(inL2 ? kFlopsPerL2Byte : kFlopsPerByte);
-        const MakeU expected = columns < shrink ? MakeU::extraColumns : MakeU::shrink;
-        if (std::fabs(columns / shrink - 1) > 0.01) check(selectMakeU(facts) == expected, "u is made the dearer way");
-      }
-  check(selectMakeU({32768, 768, 8, true, false, false, 192}) == MakeU::layerNorm,
-        "a LayerNorm's output: u comes with it");
-  check(selectMakeU({32768, 768, 8, true, false, true, 192}) == MakeU::shrink,
-        "dropout on x: u has a kernel of its own");
-  check(selectMakeU({32768, 768, 65, false, false, false, 192}) == MakeU::shrink, "a large rank has no extra columns");
+    for (const int64_t rank : {1, 8, 16, 17, 32, 64}) {
+      const double R = paddedRank(rank), depth = 768, rows = 32768;
+      const double columns = 2 * rows * depth * R * static_cast<double>(cols) / 192;
+      const double shrink = 2 * rows * depth * static_cast<double>(kFlopsPerByte);
+      const MakeU expected = columns < shrink ? MakeU::extraColumns : MakeU::shrink;
+      if (std::fabs(columns / shrink - 1) > 0.01)
+        check(selectMakeU(cols, rank, false) == expected, "u is made the dearer way");
+    }
+  check(selectMakeU(768, 8, true) == MakeU::shrink, "dropout on x: u has a kernel of its own");
+  check(selectMakeU(768, 65, false) == MakeU::shrink, "a large rank has no extra columns");
   check(paddedRank(1) == 16 && paddedRank(16) == 16 && paddedRank(17) == 32, "ranks are padded to steps");
+  for (const int64_t rows : {1, 425, 8192, 32768})
+    for (const int64_t cols : {4, 768, 1024, 4096})
+      for (int64_t rank = 1; rank <= kMostExtraRank; rank++)
+        check(hasExtraColumns(selectTileSm90a(rows, cols, 768, paddedRank(rank)), paddedRank(rank)),
+              "u is to be made by a tile that can not");
 }
 
 /// A box as the copy engine writes it, read by the descriptors of each step: every element is where
@@ -178,28 +120,40 @@ void descriptors() {
   check(places.size() == kAtomBytes / 16 && *places.rbegin() < kAtomBytes, "the swizzle is no exchange within an atom");
 }
 
-/// Results go to a box as words of two: the eight rows and four words of a warp's access meet every
-/// bank once.
+/// Results go to a box as pairs of floats: the 16 lanes that are served at one time meet every bank
+/// once, and the four stores of a line fill it.
 void storesMeetEachBankOnce() {
   for (int warp = 0; warp < 4; warp++)
-    for (int j = 0; j < 8; j++)
-      for (int h = 0; h < 2; h++) {
-        std::set<uint32_t> banks;
-        for (int lane = 0; lane < 32; lane++) {
-          const int line = warp * 16 + lane / 4 + 8 * h;
-          banks.insert(swizzled(static_cast<uint32_t>(line * kLineBytes + 16 * j + lane % 4 * 4)) / 4 % 32);
+    for (int h = 0; h < 2; h++) {
+      std::set<uint32_t> places;
+      for (int store = 0; store < 4; store++)
+        for (int half = 0; half < 2; half++) {
+          std::set<uint32_t> banks;
+          for (int lane = 16 * half; lane < 16 * half + 16; lane++) {
+            const int line = warp * 16 + lane / 4 + 8 * h;
+            const uint32_t at = swizzled(resultAddress(line, store ^ storedFirst(lane / 4), lane % 4));
+            banks.insert(at / 4 % 32);
+            banks.insert(at / 4 % 32 + 1);
+            places.insert(at);
+          }
+          check(banks.size() == 32, "a store of results meets a bank twice");
         }
-        check(banks.size() == 32, "a store of results meets a bank twice");
-      }
+      check(places.size() == 4 * 32, "results share a place");
+    }
 }
 
 void mapsThatCanBe() {
-  const MatrixBoxes fine{nullptr, 100, 768, 128, 64};
+  constexpr Element bf16 = Element::bf16, f32 = Element::f32;
+  const MatrixBoxes fine{nullptr, 100, 768, 128, 64, bf16};
   check(faultOf(fine) == nullptr, "a plain matrix is refused");
   const auto refused = [](MatrixBoxes m) { return faultOf(m) != nullptr; };
-  check(refused({nullptr, 0, 768, 128, 64}) && refused({nullptr, 100, 0, 128, 64}), "an empty matrix is taken");
-  check(refused({nullptr, 100, 772, 128, 64}), "rows that begin off 16 bytes are taken");
-  check(refused({nullptr, 100, 768, 257, 64}) && refused({nullptr, 100, 768, 128, 65}),
+  check(refused({nullptr, 0, 768, 128, 64, bf16}) && refused({nullptr, 100, 0, 128, 64, bf16}),
+        "an empty matrix is taken");
+  check(refused({nullptr, 100, 772, 128, 64, bf16}) && refused({nullptr, 100, 770, 64, 32, f32}),
+        "rows that begin off 16 bytes are taken");
+  check(!refused({nullptr, 100, 772, 64, 32, f32}), "fp32 rows of whole 16 bytes are refused");
+  check(refused({nullptr, 100, 768, 257, 64, bf16}) && refused({nullptr, 100, 768, 128, 65, bf16}) &&
+            refused({nullptr, 100, 768, 64, 33, f32}),
         "a box that is too large is taken");
 }
 
@@ -209,8 +163,6 @@ void addHopperSelectionTests(Suite& suite) {
   suite.add("hopper/tilesFit", tilesFit);
   suite.add("hopper/tilesByShape", tilesByShape);
   suite.add("hopper/walkCovers", walkCovers);
-  suite.add("hopper/flagsNeverLock", flagsNeverLock);
-  suite.add("hopper/tokenSplits", tokenSplits);
   suite.add("hopper/uByCost", uByCost);
   suite.add("hopper/descriptors", descriptors);
   suite.add("hopper/storesMeetEachBankOnce", storesMeetEachBankOnce);

@@ -59,6 +59,7 @@ int main(int argc, char** argv) {
   fl::test::addCompareTests(suite);
   fl::test::addProductTests(suite);
   fl::test::addSegmentedLoraTests(suite);
+  fl::test::addLinearGroupTests(suite);
   fl::test::addThreadPoolTests(suite);
   fl::test::addPlatformTests(suite);
   fl::test::addHopperSelectionTests(suite);

@@ -23,6 +23,7 @@ void addCudaSelectionTests(Suite& suite);
 void addCudaTileBf16Tests(Suite& suite);
 void addHopperSelectionTests(Suite& suite);
 void addInt8Tests(Suite& suite);
+void addLinearGroupTests(Suite& suite);
 void addOptimizerUpdateTests(Suite& suite);
 void addPlatformTests(Suite& suite);
 void addProductTests(Suite& suite);

@@ -4,7 +4,7 @@
  * side by side; in fp32, and RoBERTa in bf16 too. The last line is `N passed, N failed`; exit code
  * 1 where one failed. Needs no test runner, so that it runs where there is Node alone.
  *
- *     whole_model [--small] [--runs N] [--steps N] [--only NAME]
+ *     whole_model [--small] [--runs N] [--steps N] [--only NAME] [--precision fp32|bf16]
  */
 import { createHash } from 'node:crypto';
 import { parseArgs } from 'node:util';
@@ -275,6 +275,7 @@ async function main(): Promise<void> {
       runs: { type: 'string', default: '100' },
       steps: { type: 'string', default: '50' },
       only: { type: 'string' },
+      precision: { type: 'string' },
     },
   });
   const { cuda } = native().info();
@@ -291,6 +292,7 @@ async function main(): Promise<void> {
     ['RoBERTa', 'bf16'],
   ];
   for (const [kind, precision] of variants) {
+    if (values.precision !== undefined && values.precision !== precision) continue;
     const settings: Settings = { kind, size, precision, steps: Number(values.steps), runs: Number(values.runs) };
     const reason = missing(settings);
     const title = `${kind} in ${precision}`;

@@ -189,6 +189,7 @@ CudaReport cudaReport() {
     opened = true;
     report.device = device.name();
     report.computeCapability = device.computeCapability();
+    report.launches = device.launches();
     cuda::requireHealthy();
     if (cudaMemGetInfo(&report.freeBytes, &report.totalBytes) != cudaSuccess) cudaGetLastError();
     report.usedBytes = cuda::memoryInUse().now;

@@ -4,6 +4,7 @@
 
 #include <cuda_runtime.h>
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <mutex>
@@ -45,6 +46,9 @@ class Device {
   const std::string& name() const { return name_; }
   /// 90 for compute capability 9.0.
   int computeCapability() const { return computeCapability_; }
+  /// Kernels launched or recorded so far; a recorded step that is replayed adds none.
+  int64_t launches() const { return launches_.load(std::memory_order_relaxed); }
+  void noteLaunch() { launches_.fetch_add(1, std::memory_order_relaxed); }
   void synchronize();
   /// Seconds between two events around `work`; waits for it.
   double time(const std::function<void()>& work);
@@ -80,6 +84,7 @@ class Device {
 
   std::string name_;
   int computeCapability_ = 0;
+  std::atomic<int64_t> launches_{0};
   cudaStream_t stream_ = nullptr;
   std::mutex timeMutex_;
   cudaEvent_t start_ = nullptr, stop_ = nullptr;

@@ -34,6 +34,7 @@ void launchAs(const char* op, void (*kernel)(Parameters...), cudaLaunchConfig_t 
   if (shared > kWithoutAsking)
     check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)), op);
   config.stream = Device::instance().stream();
+  Device::instance().noteLaunch();
   check(cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...), op);
 }
 

@@ -1,6 +1,6 @@
 // bf16 copies of fp32 matrices, for products that read them many times: rows padded with zeros to
-// whole chunks of 16 bytes. Copies of weights are kept by cast_weights.cu, factors of adapters cast
-// in low_rank_bf16.cu.
+// whole chunks of 16 bytes. Copies of weights are kept by cast_weights.cu, factors of adapters and
+// activations cast in low_rank_bf16.cu or by themselves.
 #pragma once
 
 #include "cuda/gemm/tile_bf16.h"
@@ -29,6 +29,30 @@ __device__ inline void castChunk(const Cast& c, int64_t chunk) {
   *reinterpret_cast<uint4*>(c.to + chunk * Cast::kChunk) =
       make_uint4(packBf16(value[0], value[1]), packBf16(value[2], value[3]), packBf16(value[4], value[5]),
                  packBf16(value[6], value[7]));
+}
+
+/// Several, for one launch: chunks of all count on.
+struct Casts {
+  static constexpr int kMost = 3;
+  int count = 0;
+  Cast each[kMost];
+
+  void add(const Cast& cast) { each[count++] = cast; }
+  __host__ __device__ int64_t chunks() const {
+    int64_t sum = 0;
+    for (int i = 0; i < kMost; i++) sum += i < count ? each[i].chunks() : 0;
+    return sum;
+  }
+};
+
+__device__ inline void castChunk(const Casts& casts, int64_t chunk) {
+#pragma unroll
+  for (int i = 0; i < Casts::kMost; i++) {
+    if (i >= casts.count) return;
+    const int64_t chunks = casts.each[i].chunks();
+    if (chunk < chunks) return castChunk(casts.each[i], chunk);
+    chunk -= chunks;
+  }
 }
 
 }  // namespace fl::cuda

@@ -15,18 +15,25 @@ namespace {
 constexpr int kCastKey = 1;
 
 struct CastChunks {
-  Cast cast;
-  __device__ void operator()(int64_t chunk) const { castChunk(cast, chunk); }
+  Casts casts;
+  __device__ void operator()(int64_t chunk) const { castChunk(casts, chunk); }
 };
 
-void cast(const char* op, const Tensor& W, uint16_t* to) {
-  const CastChunks function{{W.rows(), static_cast<int>(W.cols()), W.as<float>(), to}};
-  forElements(op, function.cast.chunks(), function);
+void cast(const char* op, const Tensor& W, float* to) {
+  Casts casts;
+  casts.add(castOf(W, to));
+  run(op, casts);
 }
 
 }  // namespace
 
 int64_t castCount(int64_t rows, int64_t cols) { return rows * (paddedColsBf16(static_cast<int>(cols)) / 2); }
+
+Cast castOf(const Tensor& from, float* to) {
+  return {from.rows(), static_cast<int>(from.cols()), from.as<float>(), reinterpret_cast<uint16_t*>(to)};
+}
+
+void run(const char* op, const Casts& casts) { forElements(op, casts.chunks(), CastChunks{casts}); }
 
 bool keepsCastCopy(const Tensor& W) {
   // A value that was released can only be read through its copy, whoever trained it elsewhere.
@@ -40,7 +47,7 @@ std::shared_ptr<const void> castCopy(const Tensor& W) {
     const auto count = static_cast<size_t>(castCount(value.rows(), value.cols()));
     const std::shared_ptr<void> copy(deviceMemory().allocate(count * sizeof(float)),
                                      [](void* memory) { deviceMemory().release(memory); });
-    cast("casting a weight", value, static_cast<uint16_t*>(copy.get()));
+    cast("casting a weight", value, static_cast<float*>(copy.get()));
     return copy;
   });
 }
@@ -50,7 +57,7 @@ CastWeight::CastWeight(const char* op, const Tensor& W, float* scratch) {
     kept_ = castCopy(W);
     data_ = kept_.get();
   } else {
-    cast(op, W, reinterpret_cast<uint16_t*>(scratch));
+    cast(op, W, scratch);
     data_ = scratch;
   }
 }

@@ -1,5 +1,5 @@
 // W in bf16, in the layout of cast_copies.cuh, for the products of product_bf16.h.
-// Factors of adapters are cast by the launch that makes u or v (low_rank_bf16.h).
+// Factors of adapters are cast by the launch that makes u or v (low_rank_bf16.h), or here together.
 #pragma once
 
 #include <memory>
@@ -8,8 +8,18 @@
 
 namespace fl::cuda {
 
+// cast_copies.cuh, which only nvcc reads.
+struct Cast;
+struct Casts;
+
 /// Bytes of a bf16 copy, in floats of scratch memory.
 int64_t castCount(int64_t rows, int64_t cols);
+
+/// [rows, cols] in fp32, to memory of castCount floats.
+Cast castOf(const Tensor& from, float* to);
+
+/// Makes the copies, in one launch.
+void run(const char* op, const Casts& casts);
 
 /// Whether a weight keeps a bf16 copy with its parameter: it does where nothing trains it.
 bool keepsCastCopy(const Tensor& W);

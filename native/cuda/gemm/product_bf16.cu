@@ -1,322 +1,35 @@
-// C[m, n] = sum_k a[m, k] b[k, n] + sum_i a'[m, i] b'[i, n] by mma.sync, one kernel for all layouts
-// (product_f32.h).
-//
-// cp.async brings slabs of 32 steps of both operands into a ring of stages in shared memory,
-// several slabs ahead of the products; one barrier a slab. Warps take fragments from there,
-// rounding what is fp32. The update of an adapter is more slabs of the same accumulator (u B^T
-// after x W^T; v A before dy W where the mask lies between the two). What is outside of an operand
-// is zero in shared memory and is not stored.
-//
-// The accumulator goes through shared memory at the end, so that bias, activation and residual work
-// on whole lines.
+// Launches the products of product_bf16.h: a block a tile (product_tile_bf16.cuh), tiles by shape
+// (tile_bf16.h). Several at once: grouped_bf16.cu; those of compute capability 9.0: cuda/hopper.
 #include "cuda/device/launch.h"
-#include "cuda/gemm/product_bf16.h"
-#include "cuda/gemm/tile_bf16.h"
-#include "cuda/ops/activation.cuh"
-#include "cuda/ops/shared.cuh"
-#include "cuda/ptx/async_copy.cuh"
-#include "cuda/ptx/tensor_core.cuh"
+#include "cuda/gemm/product_tile_bf16.cuh"
+#include "cuda/hopper/product_sm90a.h"
 
 namespace fl::cuda {
 namespace {
 
-template <Layout layout, TileSize size>
-struct Team {
-  static constexpr TileBf16 kTile = tileBf16(size);
-  static constexpr bool kWide = layout == Layout::tn;  // b is fp32
-  static constexpr int kRowFragments = kTile.rowFragments(), kColFragments = kTile.colFragments();
-  using Sums = float[kRowFragments][kColFragments][4];
-
-  __device__ static int lane() { return static_cast<int>(threadIdx.x) % 32; }
-  // A static member has no address in device code.
-  __device__ static int warpRow() {
-    constexpr TileBf16 tile = kTile;
-    return tile.warpRow(static_cast<int>(threadIdx.x));
-  }
-  __device__ static int warpCol() {
-    constexpr TileBf16 tile = kTile;
-    return tile.warpCol(static_cast<int>(threadIdx.x));
-  }
-
-  /// A slab of `source` [width, depth] (depth contiguous) or [depth, width], fp32.
-  template <bool depthContiguous, int span>
-  __device__ static void copyFloatSlab(float* stage, const float* source, int width, int depth, int from, int k0) {
-    constexpr int kChunks = span * TileBf16::kDepth / 4, kPerLine = (depthContiguous ? TileBf16::kDepth : span) / 4;
-    constexpr int kEach = kChunks / kTile.threads(), kLinesEach = kTile.threads() / kPerLine;
-    static_assert(kEach * kTile.threads() == kChunks && kLinesEach * kPerLine == kTile.threads());
-    // A thread has the same chunk of every kLinesEach-th line; lines count from `firstLine`, chunks
-    // from `firstChunk`.
-    const int line = static_cast<int>(threadIdx.x) / kPerLine, chunk = static_cast<int>(threadIdx.x) % kPerLine;
-    const int length = depthContiguous ? depth : width, lines = depthContiguous ? width : depth;
-    const int firstLine = depthContiguous ? from : k0, at = (depthContiguous ? k0 : from) + 4 * chunk;
-    const auto place = [&](int l) {
-      return stage + 4 * (depthContiguous ? placeInFloatRow(l, chunk) : placeInFloatStep(l, chunk, span));
-    };
-    const int left = length - at;
-    const float* const begin = source + int64_t{firstLine + line} * length + at;
-    if (length % 4 == 0) {
-#pragma unroll
-      for (int i = 0; i < kEach; i++) {
-        const bool inside = left > 0 && firstLine + line + i * kLinesEach < lines;
-        beginCopy<16>(place(line + i * kLinesEach), inside ? begin + int64_t{i * kLinesEach} * length : source,
-                      inside ? 16 : 0);
-      }
-      return;
-    }
-#pragma unroll 1
-    for (int i = 0; i < kEach; i++)
-#pragma unroll 1
-      for (int n = 0; n < 4; n++) {
-        const bool inside = left > n && firstLine + line + i * kLinesEach < lines;
-        beginCopy<4>(place(line + i * kLinesEach) + n, inside ? begin + int64_t{i * kLinesEach} * length + n : source,
-                     inside ? 4 : 0);
-      }
-  }
-
-  /// The same of bf16 whose rows are padded to whole chunks.
-  template <bool depthContiguous, int span>
-  __device__ static void copyHalfSlab(uint16_t* stage, const uint16_t* source, int width, int depth, int from, int k0) {
-    constexpr int kChunks = span * TileBf16::kDepth / 8, kPerLine = (depthContiguous ? TileBf16::kDepth : span) / 8;
-    constexpr int kEach = kChunks / kTile.threads(), kLinesEach = kTile.threads() / kPerLine;
-    static_assert(kEach * kTile.threads() == kChunks && kLinesEach * kPerLine == kTile.threads());
-    const int line = static_cast<int>(threadIdx.x) / kPerLine, chunk = static_cast<int>(threadIdx.x) % kPerLine;
-    const int length = paddedColsBf16(depthContiguous ? depth : width), lines = depthContiguous ? width : depth;
-    const int firstLine = depthContiguous ? from : k0, at = (depthContiguous ? k0 : from) + 8 * chunk;
-    const uint16_t* const begin = source + int64_t{firstLine + line} * length + at;
-#pragma unroll
-    for (int i = 0; i < kEach; i++) {
-      const int l = line + i * kLinesEach;
-      const int place = depthContiguous ? placeInHalfRow(l, chunk) : placeInHalfStep(l, chunk, span);
-      const bool inside = at < length && firstLine + l < lines;
-      beginCopy<16>(stage + 8 * place, inside ? begin + int64_t{i * kLinesEach} * length : source, inside ? 16 : 0);
-    }
-  }
-
-  __device__ static void copySlab(char* stage, const ProductBf16& p, const FactorsBf16& f, int firstRow, int firstCol,
-                                  int k0) {
-    auto* const a = reinterpret_cast<float*>(stage);
-    char* const b = stage + 16 * kTile.chunksOfA();
-    copyFloatSlab<layout != Layout::tn, kTile.rows>(a, f.a, p.rows, f.depth, firstRow, k0);
-    if constexpr (kWide)
-      copyFloatSlab<false, kTile.cols>(reinterpret_cast<float*>(b), static_cast<const float*>(f.b), p.cols, f.depth,
-                                       firstCol, k0);
-    else
-      copyHalfSlab<layout == Layout::nt, kTile.cols>(reinterpret_cast<uint16_t*>(b), static_cast<const uint16_t*>(f.b),
-                                                     p.cols, f.depth, firstCol, k0);
-  }
-
-  /// Fragment of rows row .. row + 15 of a, steps k .. k + 15 of the slab.
-  __device__ static void takeA(uint32_t (&a)[4], const float* stage, int row, int k) {
-    const int g = lane() / 4, t = lane() % 4;
-#pragma unroll
-    for (int i = 0; i < 4; i++) {
-      const int r = row + g + i % 2 * 8, first = k + 2 * t + i / 2 * 8;
-      if constexpr (layout == Layout::tn) {
-        a[i] = packBf16(stage[4 * placeInFloatStep(first, r / 4, kTile.rows) + r % 4],
-                        stage[4 * placeInFloatStep(first + 1, r / 4, kTile.rows) + r % 4]);
-      } else {
-        const float2 pair = *reinterpret_cast<const float2*>(stage + 4 * placeInFloatRow(r, first / 4) + first % 4);
-        a[i] = packBf16(pair.x, pair.y);
-      }
-    }
-  }
-
-  /// Fragments of columns col .. col + 15 of b: b[0..1] of the first eight, b[2..3] of the others.
-  __device__ static void takeB(uint32_t (&b)[4], const char* stage, int col, int k) {
-    if constexpr (kWide) {
-      const auto* const values = reinterpret_cast<const float*>(stage);
-      const int g = lane() / 4, t = lane() % 4;
-#pragma unroll
-      for (int i = 0; i < 4; i++) {
-        const int c = col + g + i / 2 * 8, first = k + 2 * t + i % 2 * 8;
-        b[i] = packBf16(values[4 * placeInFloatStep(first, c / 4, kTile.cols) + c % 4],
-                        values[4 * placeInFloatStep(first + 1, c / 4, kTile.cols) + c % 4]);
-      }
-    } else {
-      const auto* const values = reinterpret_cast<const uint16_t*>(stage);
-      const int matrix = lane() / 8, row = lane() % 8;
-      if constexpr (layout == Layout::nt)
-        loadMatrices<false>(b, values + 8 * placeInHalfRow(col + matrix / 2 * 8 + row, k / 8 + matrix % 2));
-      else
-        loadMatrices<true>(b, values + 8 * placeInHalfStep(k + matrix % 2 * 8 + row, col / 8 + matrix / 2, kTile.cols));
-    }
-  }
-
-  __device__ static void multiplySlab(Sums& sum, const char* stage, int steps) {
-    const auto* const a = reinterpret_cast<const float*>(stage);
-    const char* const b = stage + 16 * kTile.chunksOfA();
-#pragma unroll
-    for (int step = 0; step < TileBf16::kDepth / TileBf16::kStep; step++) {
-      if (step >= steps) break;
-      uint32_t fragmentA[kRowFragments][4];
-#pragma unroll
-      for (int i = 0; i < kRowFragments; i++) takeA(fragmentA[i], a, warpRow() + 16 * i, TileBf16::kStep * step);
-#pragma unroll
-      for (int j = 0; j < kColFragments; j += 2) {
-        uint32_t fragmentB[4];
-        takeB(fragmentB, b, warpCol() + 8 * j, TileBf16::kStep * step);
-#pragma unroll
-        for (int i = 0; i < kRowFragments; i++) {
-          multiplyAdd(sum[i][j], fragmentA[i], fragmentB[0], fragmentB[1]);
-          multiplyAdd(sum[i][j + 1], fragmentA[i], fragmentB[2], fragmentB[3]);
-        }
-      }
-    }
-  }
-
-  /// Multiplies by the mask: first all bits, in a loop that is not unrolled, one Philox call for
-  /// two of them.
-  __device__ static void maskSums(Sums& sum, const Mask& mask, int firstRow, int firstCol, int rows) {
-    const int g = lane() / 4, t = lane() % 4;
-    constexpr int kCalls = 2 * kRowFragments * kColFragments;
-    static_assert(2 * kCalls <= 64);
-    uint64_t kept = 0;
-#pragma unroll 1
-    for (int call = 0; call < kCalls; call++) {
-      const int row = firstRow + warpRow() + call / kColFragments * 8 + g;
-      const int col = firstCol + warpCol() + call % kColFragments * 8 + 2 * t;
-      const auto token = static_cast<uint32_t>(mask.tokenIndex && row < rows ? mask.tokenIndex[row] : row);
-      const Philox4 words = mask.key.wordsReadAnew(token, static_cast<uint32_t>(col >> 2));
-      const uint32_t low = t % 2 == 0 ? words.word[0] : words.word[2],
-                     high = t % 2 == 0 ? words.word[1] : words.word[3];
-      kept |= uint64_t{(low >= mask.threshold ? 1u : 0u) | (high >= mask.threshold ? 2u : 0u)} << 2 * call;
-    }
-#pragma unroll
-    for (int i = 0; i < kRowFragments; i++)
-#pragma unroll
-      for (int j = 0; j < kColFragments; j++)
-#pragma unroll
-        for (int e = 0; e < 4; e++) {
-          const int bit = 2 * ((2 * i + e / 2) * kColFragments + j) + e % 2;
-          sum[i][j][e] *= kept >> bit & 1 ? mask.keepScale : 0.0f;
-        }
-  }
-
-  __device__ static void shareSums(float* results, const Sums& sum) {
-    const int g = lane() / 4, t = lane() % 4;
-#pragma unroll
-    for (int i = 0; i < kRowFragments; i++)
-#pragma unroll
-      for (int j = 0; j < kColFragments; j++)
-#pragma unroll
-        for (int half = 0; half < 2; half++)
-          *reinterpret_cast<float2*>(results + (warpRow() + 16 * i + 8 * half + g) * kTile.resultStride() + warpCol() +
-                                     8 * j + 2 * t) = make_float2(sum[i][j][2 * half], sum[i][j][2 * half + 1]);
-  }
-};
-
-/// Four neighbouring values of a row, `count` of them inside; `whole`: rows begin on 16 bytes.
-struct Line {
-  float v[4];
-
-  __device__ static Line load(const float* from, int count, bool whole) {
-    if (whole) {
-      const float4 all = *reinterpret_cast<const float4*>(from);
-      return {{all.x, all.y, all.z, all.w}};
-    }
-    Line line;
-#pragma unroll
-    for (int i = 0; i < 4; i++) line.v[i] = i < count ? from[i] : 0.0f;
-    return line;
-  }
-  __device__ void store(float* to, int count, bool whole) const {
-    if (whole) {
-      *reinterpret_cast<float4*>(to) = make_float4(v[0], v[1], v[2], v[3]);
-      return;
-    }
-#pragma unroll
-    for (int i = 0; i < 4; i++)
-      if (i < count) to[i] = v[i];
-  }
-  __device__ void add(const Line& other) {
-#pragma unroll
-    for (int i = 0; i < 4; i++) v[i] += other.v[i];
-  }
-};
-
-template <Layout layout>
-__device__ void finish(const ProductBf16& p, Line z, int row, int col) {
-  const bool whole = p.cols % 4 == 0;
-  const int count = p.cols - col < 4 ? p.cols - col : 4;
-  const int64_t at = int64_t{row} * p.cols + col;
-  if constexpr (layout == Layout::nt) {
-    if (p.bias) z.add(Line::load(p.bias + col, count, whole));
-    if (p.preActivation) z.store(p.preActivation + at, count, whole);
-    if (p.activation != Activation::none)
-#pragma unroll
-      for (int i = 0; i < 4; i++) z.v[i] = activate(p.activation, z.v[i]);
-    if (p.residual) z.add(Line::load(p.residual + at, count, whole));
-  }
-  if constexpr (layout == Layout::nn) {
-    if (p.slopeAt) {
-      const Line at0 = Line::load(p.slopeAt + at, count, whole);
-#pragma unroll
-      for (int i = 0; i < 4; i++) z.v[i] = __fmul_rn(z.v[i], activationSlope(p.activation, at0.v[i]));
-    }
-    if (p.residual) z.add(Line::load(p.residual + at, count, whole));
-  }
-  if constexpr (layout == Layout::tn) z.add(Line::load(p.out + at, count, whole));
-  z.store(p.out + at, count, whole);
-}
-
-template <Layout layout, TileSize size>
+template <Layout layout, TileSize size, bool segmented, bool wide = false>
 __global__ void __launch_bounds__(tileBf16(size).threads(), tileBf16(size).blocksPerMultiprocessor)
     productBf16(const ProductBf16 p) {
-  using T = Team<layout, size>;
-  constexpr TileBf16 kTile = T::kTile;
-  constexpr int kStage = kTile.stageBytes(T::kWide);
-  char* const shared = dynamicShared<char>();
-  const auto origin = tileOrigin(static_cast<int>(blockIdx.x), p.cols, kTile.rows, kTile.cols);
-  const int firstRow = origin.row, firstCol = origin.col;
-
-  const SlabPlan plan{p.parts[0].depth, p.parts[1].depth};
-  const int slabs = plan.count();
-  const auto copy = [&](int slab) {
-    if (slab < slabs)
-      T::copySlab(shared + slab % kTile.stages * kStage, p, p.parts[plan.inFirst(slab) ? 0 : 1], firstRow, firstCol,
-                  plan.begin(slab));
-    endCopyGroup();
-  };
-
-  typename T::Sums sum = {};
-#pragma unroll 1
-  for (int slab = 0; slab < kTile.stages - 1; slab++) copy(slab);
-#pragma unroll 1
-  for (int slab = 0; slab < slabs; slab++) {
-    waitForCopies<kTile.stages - 2>();
-    __syncthreads();  // this slab is there for all; the one before has been read by all
-    copy(slab + kTile.stages - 1);
-    if constexpr (layout == Layout::nn)
-      if (p.mask.active && slab == plan.firstSlabs()) T::maskSums(sum, p.mask, firstRow, firstCol, p.rows);
-    T::multiplySlab(sum, shared + slab % kTile.stages * kStage, plan.steps(slab));
-  }
-  waitForCopies<0>();
-  __syncthreads();
-
-  auto* const results = reinterpret_cast<float*>(shared);
-  T::shareSums(results, sum);
-  __syncthreads();
-  constexpr int kLines = kTile.cols / 4;
-#pragma unroll 2
-  for (int e = static_cast<int>(threadIdx.x); e < kTile.rows * kLines; e += kTile.threads()) {
-    const int row = e / kLines, col = e % kLines * 4;
-    if (firstRow + row < p.rows && firstCol + col < p.cols)
-      finish<layout>(p, Line::load(results + row * kTile.resultStride() + col, 4, true), firstRow + row,
-                     firstCol + col);
-  }
+  productTile<layout, size, segmented, wide>(p, static_cast<int>(blockIdx.x));
 }
 
 template <Layout layout, TileSize size>
 void launchTiles(const char* op, const ProductBf16& p) {
   constexpr TileBf16 tile = tileBf16(size);
-  launchShared(op, productBf16<layout, size>,
-               dim3(blocks(op, ceilDivide(p.rows, tile.rows) * ceilDivide(p.cols, tile.cols))), tile.threads(),
-               tile.sharedBytes(layout == Layout::tn), p);
+  const auto launchAll = [&](auto kernel, int64_t rowTiles) {
+    launchShared(op, kernel, dim3(blocks(op, rowTiles * ceilDivide(p.cols, tile.cols))), tile.threads(),
+                 tile.sharedBytes(layout == Layout::tn || p.wide), p);
+  };
+  if constexpr (layout != Layout::tn && size == TileSize::small)
+    if (p.wide) return launchAll(productBf16<layout, size, false, true>, ceilDivide(p.rows, tile.rows));
+  if constexpr (layout != Layout::tn)
+    if (p.segments.slots > 0) return launchAll(productBf16<layout, size, true>, p.segments.mostTiles(tile.rows));
+  launchAll(productBf16<layout, size, false>, ceilDivide(p.rows, tile.rows));
 }
 
 template <Layout layout>
 void runLayout(const char* op, const ProductBf16& p) {
-  if (selectTileBf16(p.rows, p.cols) == TileSize::large)
+  if (!p.wide && selectTileBf16(p.rows, p.cols) == TileSize::large)
     launchTiles<layout, TileSize::large>(op, p);
   else
     launchTiles<layout, TileSize::small>(op, p);
@@ -326,6 +39,7 @@ void runLayout(const char* op, const ProductBf16& p) {
 
 void run(const char* op, Layout layout, const ProductBf16& p) {
   if (p.rows == 0 || p.cols == 0) return;
+  if (p.parts[0].rounded) return hopper::run(op, layout, p);
   switch (layout) {
     case Layout::nt:
       return runLayout<Layout::nt>(op, p);

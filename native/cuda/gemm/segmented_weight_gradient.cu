@@ -4,20 +4,30 @@
 #include "cuda/gemm/segmented_weight_gradient.h"
 
 #include "cuda/device/launch.h"
+#include "cuda/gemm/weight_gradient_bf16.cuh"
 #include "cuda/gemm/weight_gradient_f32.cuh"
 
 namespace fl::cuda {
 namespace {
 
-constexpr int kThreads = WeightGradientBlockF32::kThreads;
-constexpr int kRanks = WeightGradientBlockF32::kRanks;
+constexpr int kThreads = 128;
+static_assert(kThreads == WeightGradientBlockF32::kThreads && kThreads == WeightGradientTile::kThreads);
+
+/// Columns and ranks of a block.
+template <Precision precision>
+struct Block {
+  static constexpr bool kHalves = precision == Precision::bf16;
+  static constexpr int kCols = kHalves ? WeightGradientTile::kCols : kThreads;
+  static constexpr int kRanks = kHalves ? WeightGradientTile::kRanks : WeightGradientBlockF32::kRanks;
+};
 
 int64_t mostPieces(const Segments& s) {
   // Of a segment at most 32 (selection.h), and one for each 256 rows begun.
   return std::min<int64_t>(s.mostTiles(256), int64_t{32} * s.slots);
 }
 
-/// Grid: columns / kThreads, ranks / kRanks, pieces.
+/// Grid: columns, ranks, pieces.
+template <Precision precision>
 __global__ void __launch_bounds__(kThreads)
     segmentedPartials(const WeightGradient whole, const Segments segments, float* partials) {
   int64_t piece = blockIdx.z;
@@ -37,8 +47,14 @@ __global__ void __launch_bounds__(kThreads)
   o.p += s.first * (segments.mostRank - s.rank);  // dense from its first row on
   const int64_t begin = s.first + piece * split.rows;
   const int64_t end = begin + split.rows < s.end ? begin + split.rows : s.end;
-  sumPiece(o, blockIdx.x * int64_t{kThreads}, blockIdx.y * int64_t{kRanks}, begin, end,
-           partials + blockIdx.z * segments.mostRank * o.cols);
+  using B = Block<precision>;
+  const int64_t firstCol = blockIdx.x * int64_t{B::kCols}, firstRank = blockIdx.y * int64_t{B::kRanks};
+  float* const partial = partials + blockIdx.z * segments.mostRank * o.cols;
+  if constexpr (B::kHalves) {
+    if (firstRank < s.rank) storePieceBf16(o, firstCol, firstRank, begin, end, partial);
+  } else {
+    sumPiece(o, firstCol, firstRank, begin, end, partial);
+  }
 }
 
 /// One thread an element of a slot; grid: elements / kThreads, slots.
@@ -60,6 +76,14 @@ __global__ void __launch_bounds__(kThreads)
   out[o.transposed ? e % o.cols * s.rank + e / o.cols : e] += sum;
 }
 
+template <Precision precision>
+void launchPartials(const char* op, const WeightGradient& o, const Segments& segments, float* partials) {
+  using B = Block<precision>;
+  const dim3 grid(blocks(op, ceilDivide(o.cols, B::kCols)), blocksDown(op, ceilDivide(segments.mostRank, B::kRanks)),
+                  blocksDown(op, mostPieces(segments)));
+  launch(op, segmentedPartials<precision>, grid, kThreads, o, segments, partials);
+}
+
 }  // namespace
 
 int64_t segmentedPartialCount(const WeightGradient& sum, const Segments& segments) {
@@ -68,9 +92,10 @@ int64_t segmentedPartialCount(const WeightGradient& sum, const Segments& segment
 
 void runSegmented(const char* op, const WeightGradient& o, const Segments& segments, float* partials) {
   if (o.rows == 0 || o.cols == 0) return;
-  const dim3 grid(blocks(op, ceilDivide(o.cols, kThreads)), blocksDown(op, ceilDivide(segments.mostRank, kRanks)),
-                  blocksDown(op, mostPieces(segments)));
-  launch(op, segmentedPartials, grid, kThreads, o, segments, partials);
+  if (o.precision == Precision::bf16)
+    launchPartials<Precision::bf16>(op, o, segments, partials);
+  else
+    launchPartials<Precision::fp32>(op, o, segments, partials);
   const dim3 all(blocks(op, ceilDivide(segments.mostRank * o.cols, kThreads)), blocksDown(op, segments.slots));
   launch(op, addSegmentedPartials, all, kThreads, o, segments, partials);
 }

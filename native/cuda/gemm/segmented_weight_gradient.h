@@ -1,5 +1,5 @@
-// dA_g and dB_g of every segment of a batch: the sums of weight_gradient.h, split for each segment
-// as if it came alone. fp32.
+// dA_g and dB_g of every segment of a batch: the sums of weight_gradient.h, in its two precisions,
+// split for each segment as if it came alone.
 #pragma once
 
 #include "cuda/gemm/segments.cuh"

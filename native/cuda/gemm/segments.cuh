@@ -31,6 +31,12 @@ struct SegmentTile {
   float scaling = 0;
 };
 
+/// What a slot's settings say, within what a slot holds.
+__device__ inline int64_t rankOf(const Segments& s, int slot) {
+  const float rank = s.settings[2 * slot];
+  return rank >= 1 ? static_cast<int64_t>(rank < static_cast<float>(s.mostRank) ? rank : s.mostRank) : 0;
+}
+
 /// The segment of slot `slot`; slot `slots` is that of the rows without an adapter.
 __device__ inline SegmentTile segmentOf(const Segments& s, int slot) {
   SegmentTile t;
@@ -46,8 +52,7 @@ __device__ inline SegmentTile segmentOf(const Segments& s, int slot) {
     t.slot = 0;  // a place that exists; nothing is read there
     return t;
   }
-  const float rank = s.settings[2 * slot];
-  t.rank = rank >= 1 ? static_cast<int64_t>(rank < static_cast<float>(s.mostRank) ? rank : s.mostRank) : 0;
+  t.rank = rankOf(s, slot);
   t.scaling = s.settings[2 * slot + 1];
   return t;
 }

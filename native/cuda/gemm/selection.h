@@ -120,7 +120,7 @@ struct SortNetwork {
 
 /// Tensors that one launch of the optimizer takes: as many as fit into a kernel's parameters (4
 /// KiB).
-constexpr int kMostTensors = 40;
+constexpr int kMostTensors = 64;
 /// Elements of a tensor that one block takes.
 constexpr int64_t kTensorChunk = 4096;
 

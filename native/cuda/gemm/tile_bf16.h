@@ -73,6 +73,7 @@ struct SlabPlan {
   constexpr int firstSlabs() const { return (firstDepth + TileBf16::kDepth - 1) / TileBf16::kDepth; }
   constexpr int count() const { return firstSlabs() + (secondDepth + TileBf16::kDepth - 1) / TileBf16::kDepth; }
   constexpr bool inFirst(int slab) const { return slab < firstSlabs(); }
+  constexpr int part(int slab) const { return inFirst(slab) ? 0 : 1; }
   /// Where slab `slab` begins in its part.
   constexpr int begin(int slab) const { return (inFirst(slab) ? slab : slab - firstSlabs()) * TileBf16::kDepth; }
   /// mma steps that are not all beyond the depth: an adapter of rank 16 costs one.
@@ -80,6 +81,39 @@ struct SlabPlan {
     const int left = (inFirst(slab) ? firstDepth : secondDepth) - begin(slab);
     return left > TileBf16::kStep ? 2 : 1;
   }
+};
+
+/// The same of any number of parts, one after the other.
+template <int parts>
+struct SlabList {
+  int depth[parts];
+
+  static constexpr int slabsOf(int depth) { return (depth + TileBf16::kDepth - 1) / TileBf16::kDepth; }
+  constexpr int count() const {
+    int sum = 0;
+    for (int i = 0; i < parts; i++) sum += slabsOf(depth[i]);
+    return sum;
+  }
+  /// Of a slab: its part, where it begins there, and mma steps that are not all beyond the depth.
+  struct Place {
+    int part, begin, steps;
+  };
+  constexpr Place place(int slab) const {
+    Place found{0, 0, 2};
+    bool done = false;
+    for (int i = 0; i < parts; i++) {
+      const int slabs = slabsOf(depth[i]), begin = slab * TileBf16::kDepth;
+      if (!done && slab < slabs) {
+        found = {i, begin, depth[i] - begin > TileBf16::kStep ? 2 : 1};
+        done = true;
+      }
+      slab -= slabs;
+    }
+    return found;
+  }
+  constexpr int part(int slab) const { return place(slab).part; }
+  constexpr int begin(int slab) const { return place(slab).begin; }
+  constexpr int steps(int slab) const { return place(slab).steps; }
 };
 
 /// Chunks of 16 bytes of a bf16 matrix's rows as copied: whole chunks, padded with zeros.

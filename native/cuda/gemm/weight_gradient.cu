@@ -1,7 +1,8 @@
 // partial[s][i][c] = sum over the rows of piece s, in order, of p[row, i] mask(row, c) q[row, c]
 // out[i, c] += partial[0][i][c] + partial[1][i][c] + ... What is summed: weight_gradient.h; on
-// tensor cores: weight_gradient_bf16.cu.
+// tensor cores: weight_gradient_bf16.cu, and in one launch for few rows grouped_bf16.cu.
 #include "cuda/device/launch.h"
+#include "cuda/gemm/grouped_bf16.h"
 #include "cuda/gemm/selection.h"
 #include "cuda/gemm/weight_gradient_f32.cuh"
 
@@ -36,6 +37,12 @@ int64_t partialCount(const WeightGradient& sum) { return splitRows(sum.rows).cou
 void run(const char* op, const WeightGradient& o, float* partials) {
   if (o.rows == 0 || o.rank == 0 || o.cols == 0) return;
   const RowSplit split = splitRows(o.rows);
+  if (o.precision == Precision::bf16 && o.rows <= kMostRowsAtOnce) {
+    GroupBf16 group;
+    group.gradients = 1;
+    group.gradient[0] = o;
+    return run(op, Layout::nn, group);
+  }
   if (o.precision == Precision::bf16) {
     launchPartialsBf16(op, o, split, partials);
   } else {

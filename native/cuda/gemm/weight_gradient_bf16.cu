@@ -1,91 +1,16 @@
-// The partial sums of weight_gradient.h on tensor cores, p and mask * q rounded to bf16.
-//
-// A block has up to 32 ranks, 32 columns and one piece of the rows, 16 at a time for each of its
-// warps in turn; their sums are added in the order of the warps. The rows that an mma sees and the
-// columns of its four fragments are exchanged so that a lane reads 16 bytes of q at once: row 4t +
-// i of 16 is in the place of 2t, 2t + 1, 2t + 8 or 2t + 9, column 4g + f of 32 is column g of
-// fragment f.
-#include "cuda/gemm/tile_bf16.h"
-#include "cuda/gemm/weight_gradient.h"
-#include "cuda/ops/rows.cuh"
-#include "cuda/ptx/tensor_core.cuh"
+// Launches the partial sums of weight_gradient.h on tensor cores (weight_gradient_bf16.cuh) for
+// rows that have no segments; weight_gradient.cu adds them.
+#include "cuda/gemm/weight_gradient_bf16.cuh"
 
 namespace fl::cuda {
 namespace {
 
-constexpr int kRankFragments = WeightGradientTile::kRanks / 16, kColFragments = WeightGradientTile::kCols / 8;
-
-/// Four neighbouring columns; `first` is a multiple of 4.
-__device__ inline Quad columnsOf(const WeightGradient& o, int64_t row, int64_t end, int64_t first) {
-  Quad q{};
-  if (row >= end || first >= o.cols) return q;
-  const float* const from = o.q + row * o.cols + first;
-  if (o.cols % 4 == 0) {
-    const float4 all = *reinterpret_cast<const float4*>(from);
-    q = {{all.x, all.y, all.z, all.w}};
-  } else {
-#pragma unroll
-    for (int j = 0; j < 4; j++)
-      if (first + j < o.cols) q.v[j] = from[j];
-  }
-  if (o.mask.active) maskQuad(o.mask, row, first, q);
-  return q;
-}
-
 /// Grid: columns, ranks, pieces.
 __global__ void __launch_bounds__(WeightGradientTile::kThreads)
     weightGradientPartialsBf16(const WeightGradient o, int64_t rowsEach, float* partials) {
-  constexpr int kStride = WeightGradientTile::kCols + 1;
-  __shared__ float shared[WeightGradientTile::kWarps][WeightGradientTile::kRanks * kStride];
-  const int thread = static_cast<int>(threadIdx.x), lane = thread % 32, warp = thread / 32, g = lane / 4, t = lane % 4;
-  const int64_t firstCol = blockIdx.x * int64_t{WeightGradientTile::kCols},
-                firstRank = blockIdx.y * int64_t{WeightGradientTile::kRanks};
   const int64_t begin = blockIdx.z * rowsEach, end = begin + rowsEach < o.rows ? begin + rowsEach : o.rows;
-  float sum[kRankFragments][kColFragments][4] = {};
-
-#pragma unroll 1
-  for (int64_t row0 = begin + 16 * warp; row0 < end; row0 += 16 * WeightGradientTile::kWarps) {
-    const int64_t row = row0 + 4 * t;
-    Quad q[4];
-#pragma unroll
-    for (int i = 0; i < 4; i++) q[i] = columnsOf(o, row + i, end, firstCol + 4 * g);
-#pragma unroll
-    for (int m = 0; m < kRankFragments; m++) {
-      if (firstRank + 16 * m >= o.rank) break;  // the same for the whole warp
-      float p[2][4];
-#pragma unroll
-      for (int half = 0; half < 2; half++)
-#pragma unroll
-        for (int i = 0; i < 4; i++) {
-          const int64_t rank = firstRank + 16 * m + 8 * half + g;
-          p[half][i] = row + i < end && rank < o.rank ? o.p[(row + i) * o.rank + rank] : 0.0f;
-        }
-      const uint32_t a[4] = {packBf16(p[0][0], p[0][1]), packBf16(p[1][0], p[1][1]), packBf16(p[0][2], p[0][3]),
-                             packBf16(p[1][2], p[1][3])};
-#pragma unroll
-      for (int f = 0; f < kColFragments; f++)
-        multiplyAdd(sum[m][f], a, packBf16(q[0].v[f], q[1].v[f]), packBf16(q[2].v[f], q[3].v[f]));
-    }
-  }
-
-#pragma unroll
-  for (int m = 0; m < kRankFragments; m++)
-#pragma unroll
-    for (int f = 0; f < kColFragments; f++)
-#pragma unroll
-      for (int e = 0; e < 4; e++)
-        shared[warp][(16 * m + g + e / 2 * 8) * kStride + 4 * (2 * t + e % 2) + f] = sum[m][f][e];
-  __syncthreads();
-#pragma unroll
-  for (int i = 0; i < WeightGradientTile::kRanks * WeightGradientTile::kCols / WeightGradientTile::kThreads; i++) {
-    const int e = thread + i * WeightGradientTile::kThreads, rank = e / WeightGradientTile::kCols,
-              col = e % WeightGradientTile::kCols;
-    float total = 0;
-#pragma unroll
-    for (int w = 0; w < WeightGradientTile::kWarps; w++) total += shared[w][rank * kStride + col];
-    if (firstRank + rank < o.rank && firstCol + col < o.cols)
-      partials[(blockIdx.z * o.rank + firstRank + rank) * o.cols + firstCol + col] = total;
-  }
+  storePieceBf16(o, blockIdx.x * int64_t{WeightGradientTile::kCols}, blockIdx.y * int64_t{WeightGradientTile::kRanks},
+                 begin, end, partials + blockIdx.z * o.rank * o.cols);
 }
 
 }  // namespace

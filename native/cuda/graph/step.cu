@@ -10,13 +10,15 @@ namespace fl::cuda {
 namespace {
 
 constexpr int kThreads = 256;
+/// Tensors of one launch: 20 bytes of a kernel's parameters each.
+constexpr int kMostZeroed = 160;
 
 /// Tensors by their 4-byte words, in chunks of kTensorChunk.
 struct ZeroList {
   int count = 0;
-  int64_t firstChunk[kMostTensors + 1] = {};
-  int64_t words[kMostTensors] = {};
-  uint32_t* data[kMostTensors] = {};
+  int64_t firstChunk[kMostZeroed + 1] = {};
+  int64_t words[kMostZeroed] = {};
+  uint32_t* data[kMostZeroed] = {};
 };
 
 /// Grid: chunks of the list.
@@ -47,7 +49,7 @@ void zero(std::span<const Tensor> tensors) {
   ZeroList list;
   for (const Tensor& tensor : tensors) {
     if (tensor.bytes() == 0) continue;
-    if (list.count == kMostTensors) {
+    if (list.count == kMostZeroed) {
       launchList(list);
       list = {};
     }

@@ -7,6 +7,7 @@
 // Barriers of a stage: `full` (its bytes have arrived), `empty` (all consumers of the cluster that
 // read it have).
 #include "cuda/device/launch.h"
+#include "cuda/gemm/tile_bf16.h"
 #include "cuda/hopper/bulk_copy.cuh"
 #include "cuda/hopper/cluster.cuh"
 #include "cuda/hopper/lora_gemm_sm90a.h"
@@ -73,15 +74,11 @@ struct Team {
 
   /// The slabs of a tile: of x and the weight, then of u and b.
   struct Slabs {
-    int main, adapter, uCol;
+    int main, adapter;
     __device__ int count() const { return main + adapter; }
   };
-  __device__ static Slabs slabsOf(const LoraGemm& g, int col) {
-    const int main = (g.depth + kSlab - 1) / kSlab;
-    if (g.rank == 0) return {main, 0, 0};
-    if (g.segmentCols == 0) return {main, (g.rank + kSlab - 1) / kSlab, 0};
-    const int segment = g.segmentOf[col / g.segmentCols];
-    return {main, segment < 0 ? 0 : (g.rank + kSlab - 1) / kSlab, segment * g.rank};
+  __device__ static Slabs slabsOf(const LoraGemm& g) {
+    return {(g.depth + kSlab - 1) / kSlab, (g.rank + kSlab - 1) / kSlab};
   }
 
   /// Columns col .. of a weight's slab, each block of the cluster its share to all.
@@ -112,7 +109,7 @@ struct Team {
     for (int item = firstItem; item < walk.items(); item += step) {
       const auto place = walk.place(item, rank);
       const int row = place.rowTile * kTile.rows(), col = place.colTile * kCols;
-      const Slabs slabs = slabsOf(g, col);
+      const Slabs slabs = slabsOf(g);
       for (int slab = 0; slab < slabs.count(); slab++, ring.advance(kStages)) {
         SharedBarrier& full = barriers->full[ring.stage];
         char* const stage = stages + ring.stage * kStageBytes;
@@ -129,7 +126,7 @@ struct Team {
         } else {
           const int i = (slab - slabs.main) * kSlab;
           full.arriveExpecting((extraCols > 0 ? 0 : kBytesOfX) + kBytesOfColumns);
-          if constexpr (extraCols == 0) loadBox(maps.u, stage, full, row, slabs.uCol + i);
+          if constexpr (extraCols == 0) loadBox(maps.u, stage, full, row, i);
           loadColumns(maps.b, stage + kBytesOfX, full, col, i, rank);
         }
       }
@@ -166,18 +163,18 @@ struct Team {
 
   /// The slab of an adapter, of which `left` ranks are left: one step for each 16.
   __device__ void multiplyAdapter(Sums& sum, int stage, int consumer, int left) {
-    if (left >= 64)
+    if (left > 48)
       multiplyStage<4>(sum, stage, consumer, false);
-    else if (left == 48)
+    else if (left > 32)
       multiplyStage<3>(sum, stage, consumer, false);
-    else if (left == 32)
+    else if (left > 16)
       multiplyStage<2>(sum, stage, consumer, false);
     else
       multiplyStage<1>(sum, stage, consumer, false);
   }
 
-  /// u of the last extraCols columns, rounded, as the left operand of u b; stores it where this is
-  /// the first column.
+  /// u of the last extraCols columns, rounded, as the left operand of u b; stores it in fp32 where
+  /// this is the first column.
   __device__ static void takeU(uint32_t (&u)[kBlocks][extraCols / 4 + 1], const Sums& sum, const LoraGemm& g, int row,
                                bool stores) {
     const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32 % 4;
@@ -187,37 +184,46 @@ struct Team {
       for (int i = 0; i < extraCols / 4; i++) {
         // Word i: rows g or g + 8 (i % 2), columns 8 (i / 2) + 2 q and the next.
         const int at = kCols / 2 + 2 * i;
-        u[block][i] = packBf16(g.scaling * sum[block][at], g.scaling * sum[block][at + 1]);
+        const float low = g.scaling * sum[block][at], high = g.scaling * sum[block][at + 1];
+        u[block][i] = packBf16(low, high);
         const int r = row + 64 * block + 16 * warp + lane / 4 + i % 2 * 8, c = i / 2 * 8 + lane % 4 * 2;
-        if (stores && r < g.rows) *reinterpret_cast<uint32_t*>(g.u + int64_t{r} * g.rank + c) = u[block][i];
+        if (!stores || r >= g.rows) continue;
+        float* const to = g.madeU + int64_t{r} * g.rank + c;
+        if (c < g.rank) to[0] = low;
+        if (c + 1 < g.rank) to[1] = high;
       }
   }
 
-  __device__ static float half(uint32_t pair, int which) {
-    return __builtin_bit_cast(float, which == 0 ? pair << 16 : pair & 0xFFFF0000u);
-  }
-  /// Two neighbours of row r, zero outside.
-  __device__ static uint32_t pairAt(const uint16_t* from, const LoraGemm& g, int r, int c) {
-    return r < g.rows && c < g.cols ? *reinterpret_cast<const uint32_t*>(from + int64_t{r} * g.cols + c) : 0;
+  /// Two neighbours of row r, zero outside; rows begin on 8 bytes.
+  __device__ static float2 pairAt(const float* from, const LoraGemm& g, int r, int c) {
+    if (r >= g.rows || c >= g.cols) return make_float2(0, 0);
+    return *reinterpret_cast<const float2*>(from + int64_t{r} * g.cols + c);
   }
 
-  /// Box `box` of 64 columns of block `block` leaves through shared memory; `value(j, h)`: the two
-  /// neighbours of columns 8 j + 2 q, row g + 8 h, as a word.
-  template <class Value>
-  __device__ void store(const TensorMap& map, int consumer, int& turn, int row, int col, const Value& value) {
+  /// Box `box` of 32 columns of a block leaves through shared memory; `z[4 j + 2 h + i]`: row g + 8
+  /// h, column 8 j + 2 q + i.
+  __device__ void store(const TensorMap& map, int consumer, int& turn, int row, int col, const float* z) {
     const int thread = static_cast<int>(threadIdx.x) % 128, lane = thread % 32;
     char* const place = boxes + (2 * consumer + turn % 2) * kBoxBytes;
     turn++;
     if (thread == 0) waitForReads<1>();
     warpgroupBarrier(1 + consumer);
+    const int first = storedFirst(lane / 4);
 #pragma unroll
-    for (int j = 0; j < 8; j++)
+    for (int h = 0; h < 2; h++) {
+      float2 pair[4];
 #pragma unroll
-      for (int h = 0; h < 2; h++) {
-        const int line = thread / 32 * 16 + lane / 4 + 8 * h;
-        *reinterpret_cast<uint32_t*>(
-            place + swizzled(static_cast<uint32_t>(line * kLineBytes + 16 * j + lane % 4 * 4))) = value(j, h);
-      }
+      for (int j = 0; j < 4; j++) pair[j] = make_float2(z[4 * j + 2 * h], z[4 * j + 2 * h + 1]);
+        // pair[j] becomes that of columns 8 (j xor first).
+#pragma unroll
+      for (int j = 0; j < 4; j += 2) exchange(pair[j], pair[j + 1], (first & 1) != 0);
+#pragma unroll
+      for (int j = 0; j < 2; j++) exchange(pair[j], pair[j + 2], (first & 2) != 0);
+      const int line = thread / 32 * 16 + lane / 4 + 8 * h;
+#pragma unroll
+      for (int j = 0; j < 4; j++)
+        *reinterpret_cast<float2*>(place + swizzled(resultAddress(line, j ^ first, lane % 4))) = pair[j];
+    }
     fenceForCopies();
     warpgroupBarrier(1 + consumer);
     if (thread == 0) {
@@ -226,44 +232,57 @@ struct Team {
     }
   }
 
+  __device__ static void exchange(float2& a, float2& b, bool really) {
+    const float2 before = a;
+    a = make_float2(really ? b.x : a.x, really ? b.y : a.y);
+    b = make_float2(really ? before.x : b.x, really ? before.y : b.y);
+  }
+
   __device__ void finish(const Maps& maps, const LoraGemm& g, Sums& sum, int consumer, int& turn, int row, int col) {
     const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32 % 4;
 #pragma unroll
     for (int block = 0; block < kBlocks; block++)
 #pragma unroll
-      for (int box = 0; box < kCols / 64; box++) {
-        const int firstRow = row + 64 * block, firstCol = col + 64 * box;
+      for (int box = 0; box < kCols / kResultCols; box++) {
+        const int firstRow = row + 64 * block, firstCol = col + kResultCols * box;
         if (firstRow >= g.rows || firstCol >= g.cols) continue;
         const auto rowOf = [&](int h) { return firstRow + 16 * warp + lane / 4 + 8 * h; };
         const auto colOf = [&](int j) { return firstCol + 8 * j + lane % 4 * 2; };
-        float* const z = sum[block] + 32 * box;  // z[4 j + 2 h + i]
+        float* const z = sum[block] + kResultCols / 2 * box;  // z[4 j + 2 h + i]
         if (g.bias) {
 #pragma unroll
-          for (int j = 0; j < 8; j++) {
-            const uint32_t bias = colOf(j) < g.cols ? *reinterpret_cast<const uint32_t*>(g.bias + colOf(j)) : 0;
+          for (int j = 0; j < 4; j++) {
+            const float2 bias =
+                colOf(j) < g.cols ? *reinterpret_cast<const float2*>(g.bias + colOf(j)) : make_float2(0, 0);
 #pragma unroll
-            for (int i = 0; i < 4; i++) z[4 * j + i] += half(bias, i % 2);
-          }
-        }
-        const auto packed = [&](int j, int h) { return packBf16(z[4 * j + 2 * h], z[4 * j + 2 * h + 1]); };
-        if (g.preActivation) store(maps.preActivation, consumer, turn, firstRow, firstCol, packed);
-#pragma unroll
-        for (int j = 0; j < 8; j++)
-#pragma unroll
-          for (int h = 0; h < 2; h++) {
-            const uint32_t slope = g.slopeAt ? pairAt(g.slopeAt, g, rowOf(h), colOf(j)) : 0;
-            const uint32_t residual = g.residual ? pairAt(g.residual, g, rowOf(h), colOf(j)) : 0;
-#pragma unroll
-            for (int i = 0; i < 2; i++) {
-              float& value = z[4 * j + 2 * h + i];
-              if (g.slopeAt)
-                value = __fmul_rn(value, activationSlope(g.activation, half(slope, i)));
-              else if (g.activation != Activation::none)
-                value = activate(g.activation, value);
-              if (g.residual) value += half(residual, i);
+            for (int h = 0; h < 2; h++) {
+              z[4 * j + 2 * h] += bias.x;
+              z[4 * j + 2 * h + 1] += bias.y;
             }
           }
-        store(maps.out, consumer, turn, firstRow, firstCol, packed);
+        }
+        if (g.preActivation) store(maps.preActivation, consumer, turn, firstRow, firstCol, z);
+#pragma unroll
+        for (int j = 0; j < 4; j++)
+#pragma unroll
+          for (int h = 0; h < 2; h++) {
+            float& low = z[4 * j + 2 * h];
+            float& high = z[4 * j + 2 * h + 1];
+            if (g.slopeAt) {
+              const float2 at = pairAt(g.slopeAt, g, rowOf(h), colOf(j));
+              low = __fmul_rn(low, activationSlope(g.activation, at.x));
+              high = __fmul_rn(high, activationSlope(g.activation, at.y));
+            } else if (g.activation != Activation::none) {
+              low = activate(g.activation, low);
+              high = activate(g.activation, high);
+            }
+            if (g.residual) {
+              const float2 residual = pairAt(g.residual, g, rowOf(h), colOf(j));
+              low += residual.x;
+              high += residual.y;
+            }
+          }
+        store(maps.out, consumer, turn, firstRow, firstCol, z);
       }
   }
 
@@ -276,7 +295,7 @@ struct Team {
       const auto place = walk.place(item, rank);
       const int tileRow = place.rowTile * kTile.rows(), col = place.colTile * kCols;
       const int row = tileRow + (kTile.pingPong ? 0 : consumer * kTile.groupRows);
-      const Slabs slabs = slabsOf(g, col);
+      const Slabs slabs = slabsOf(g);
       if (kTile.pingPong && number % kConsumers != consumer) {
         ring.advance(kStages, slabs.count());
         continue;
@@ -363,10 +382,15 @@ __global__ void __launch_bounds__(kThreads, 1)
 #endif
 }
 
-/// Boxes of a weight [cols, depth] or [depth, cols], as loadColumns takes them.
+/// Boxes of a bf16 matrix, its rows padded to whole chunks of 16 bytes.
+MatrixBoxes halves(const uint16_t* data, int rows, int cols, int boxRows, int boxCols) {
+  return {data, rows, paddedColsBf16(cols), boxRows, boxCols, Element::bf16};
+}
+
+/// Of a weight [cols, depth] or [depth, cols], as loadColumns takes them.
 MatrixBoxes weightBoxes(const uint16_t* data, bool depthContiguous, int depth, int cols, const TileSm90a& tile) {
-  if (depthContiguous) return {data, cols, depth, tile.cols / tile.cluster, kSlab};
-  return {data, depth, cols, kSlab / tile.cluster, 64};
+  if (depthContiguous) return halves(data, cols, depth, tile.cols / tile.cluster, kSlab);
+  return halves(data, depth, cols, kSlab / tile.cluster, 64);
 }
 
 template <bool depthContiguous, TileName name, int extraCols>
@@ -376,18 +400,16 @@ void launchTeam(const char* op, const LoraGemm& g) {
   static_assert(tile.sharedBytes(depthContiguous, extraCols) <= kMostSharedBytes);
   static_assert(tile.stagesThatFit(depthContiguous, extraCols) >= 3);
   Maps maps{};
-  maps.x = encode(op, {g.x, g.rows, g.depth, tile.rows(), kSlab});
+  maps.x = encode(op, halves(g.x, g.rows, g.depth, tile.rows(), kSlab));
   maps.w = encode(op, weightBoxes(g.w, depthContiguous, g.depth, g.cols, tile));
   if (g.rank > 0) {
     maps.b = encode(op, weightBoxes(g.b, depthContiguous, g.rank, g.cols, tile));
-    int segments = 1;
-    for (int s = 0; g.segmentCols > 0 && s * g.segmentCols < g.cols; s++)
-      segments = std::max(segments, g.segmentOf[s] + 1);
-    if (!g.a) maps.u = encode(op, {g.u, g.rows, int64_t{segments} * g.rank, tile.rows(), kSlab});
+    if (!g.a) maps.u = encode(op, halves(g.u, g.rows, g.rank, tile.rows(), kSlab));
   }
-  if (extraCols > 0) maps.a = encode(op, {g.a, g.rank, g.depth, extraCols, kSlab});
-  maps.out = encode(op, {g.out, g.rows, g.cols, 64, 64});
-  if (g.preActivation) maps.preActivation = encode(op, {g.preActivation, g.rows, g.cols, 64, 64});
+  if (extraCols > 0) maps.a = encode(op, halves(g.a, g.rank, g.depth, extraCols, kSlab));
+  const auto results = [&](float* data) { return encode(op, {data, g.rows, g.cols, 64, kResultCols, Element::f32}); };
+  maps.out = results(g.out);
+  if (g.preActivation) maps.preActivation = results(g.preActivation);
   const int64_t clusters = ceilDivide(ceilDivide(g.rows, tile.rows()), tile.cluster) * ceilDivide(g.cols, tile.cols);
   const int64_t blocks =
       std::min<int64_t>(clusters * tile.cluster, Machine{}.multiprocessors / tile.cluster * tile.cluster);
@@ -397,12 +419,15 @@ void launchTeam(const char* op, const LoraGemm& g) {
 
 template <bool depthContiguous, TileName name>
 void runTile(const char* op, const LoraGemm& g) {
-  if (!g.a) return launchTeam<depthContiguous, name, 0>(op, g);
-  if constexpr (depthContiguous && name != TileName::wide)
-    if (g.rank == 16) return launchTeam<depthContiguous, name, 16>(op, g);
-  if constexpr (depthContiguous && name == TileName::broad) {
-    if (g.rank == 32) return launchTeam<depthContiguous, name, 32>(op, g);
-    if (g.rank == 64) return launchTeam<depthContiguous, name, 64>(op, g);
+  const int extra = g.a ? paddedRank(g.rank) : 0;
+  if (extra == 0) return launchTeam<depthContiguous, name, 0>(op, g);
+  if constexpr (depthContiguous) {
+    if constexpr (hasExtraColumns(name, 16))
+      if (extra == 16) return launchTeam<depthContiguous, name, 16>(op, g);
+    if constexpr (hasExtraColumns(name, 32))
+      if (extra == 32) return launchTeam<depthContiguous, name, 32>(op, g);
+    if constexpr (hasExtraColumns(name, 64))
+      if (extra == 48 || extra == 64) return launchTeam<depthContiguous, name, 64>(op, g);
   }
   fail("INTERNAL", std::string(op) + ": no kernel for this tile and rank");
 }
@@ -425,18 +450,11 @@ void runLayout(const char* op, const LoraGemm& g, TileName name) {
 
 const char* faultOf(const LoraGemm& g, TileName name) {
   if (g.rows < 1 || g.cols < 1 || g.depth < 1) return "it has no elements";
-  if (g.cols % 8 != 0 || g.depth % 8 != 0) return "its rows do not begin on 16 bytes: sizes must be multiples of 8";
-  if (g.rank % 16 != 0 || g.rank < 0) return "its rank is not padded to a multiple of 16";
-  if (g.rank > 0 && (!g.b || !g.u)) return "its adapter has no b or no u";
-  if (g.segmentCols > 0) {
-    if (g.a) return "u of several adapters is made before";
-    if (g.segmentCols % tileOf(name).cols != 0 || g.cols > LoraGemm::kMostSegments * g.segmentCols)
-      return "a tile would have columns of two adapters";
-  }
-  if (g.a) {
-    const bool has = g.rank == 16 ? name != TileName::wide : name == TileName::broad && (g.rank == 32 || g.rank == 64);
-    if (!has || !g.depthContiguous) return "this tile has no extra columns for that rank";
-  }
+  if (g.cols % 4 != 0) return "rows of its result do not begin on 16 bytes: columns must be a multiple of 4";
+  if (g.rank < 0) return "its rank is negative";
+  if (g.rank > 0 && (!g.b || !(g.a ? static_cast<const void*>(g.madeU) : g.u))) return "its adapter has no b or no u";
+  if (g.a && (!g.depthContiguous || !hasExtraColumns(name, paddedRank(g.rank))))
+    return "this tile has no extra columns for that rank";
   return nullptr;
 }
 

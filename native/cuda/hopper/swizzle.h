@@ -19,6 +19,16 @@ constexpr int kBoxBytes = 64 * kLineBytes;
 
 constexpr uint32_t swizzled(uint32_t address) { return address ^ (address >> 3 & 0x70); }
 
+/// Columns of an fp32 result box: a line.
+constexpr int kResultCols = kLineBytes / 4;
+/// Where two neighbouring results go: line of a box, eight columns `j` of it, lane q of four.
+constexpr uint32_t resultAddress(int line, int j, int q) {
+  return static_cast<uint32_t>(line * kLineBytes + 32 * j + 8 * q);
+}
+/// With which eight columns a lane of that line begins: the four lines that store at one time then
+/// meet every bank once.
+constexpr int storedFirst(int line) { return (line & 3) ^ (line >> 1 & 1); }
+
 /// The descriptor of a matrix in shared memory for wgmma, 128-byte swizzle. `address`: in shared
 /// memory, below 256 KiB.
 constexpr uint64_t descriptor(uint32_t address, uint32_t leadingBytes, uint32_t strideBytes) {

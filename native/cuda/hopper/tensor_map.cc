@@ -24,6 +24,7 @@ bool encodeTiled(TensorMap& map, const MatrixBoxes& m) {
   map.words[2] = static_cast<uint64_t>(m.cols);
   map.words[3] = static_cast<uint64_t>(m.boxRows);
   map.words[4] = static_cast<uint64_t>(m.boxCols);
+  map.words[5] = static_cast<uint64_t>(bytesOf(m.element));
   return true;
 }
 
@@ -50,12 +51,13 @@ bool encodeTiled(TensorMap& map, const MatrixBoxes& m) {
   static const Encoder encoder = findEncoder();
   if (!encoder) return false;
   const cuuint64_t sizes[] = {static_cast<cuuint64_t>(m.cols), static_cast<cuuint64_t>(m.rows)};
-  const cuuint64_t strides[] = {static_cast<cuuint64_t>(m.cols) * 2};
+  const cuuint64_t strides[] = {static_cast<cuuint64_t>(m.cols * bytesOf(m.element))};
   const cuuint32_t box[] = {static_cast<cuuint32_t>(m.boxCols), static_cast<cuuint32_t>(m.boxRows)};
   const cuuint32_t each[] = {1, 1};
-  return encoder(reinterpret_cast<CUtensorMap*>(&map), CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 2, const_cast<void*>(m.data),
-                 sizes, strides, box, each, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
-                 CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
+  const auto type = m.element == Element::bf16 ? CU_TENSOR_MAP_DATA_TYPE_BFLOAT16 : CU_TENSOR_MAP_DATA_TYPE_FLOAT32;
+  return encoder(reinterpret_cast<CUtensorMap*>(&map), type, 2, const_cast<void*>(m.data), sizes, strides, box, each,
+                 CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
+                 CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
 }
 
 #endif

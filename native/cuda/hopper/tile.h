@@ -74,6 +74,15 @@ constexpr TileSm90a tileOf(TileName name) {
   return {};
 }
 
+/// Ranks as the kernels multiply them: whole steps of wgmma.
+constexpr int paddedRank(int64_t rank) { return static_cast<int>((rank + kStep - 1) / kStep * kStep); }
+
+/// Tiles that can make u of that padded rank themselves: those whose registers and shared memory
+/// have room.
+constexpr bool hasExtraColumns(TileName name, int rank) {
+  return rank == 16 ? name != TileName::wide : rank <= 64 && name == TileName::broad;
+}
+
 /// What the model rests on: the H200's multiprocessors and the FLOP/s that large products reach
 /// there; the rest are guesses until this has run on one (benchmarks/gpu-ledger.md).
 struct Machine {
@@ -105,10 +114,12 @@ constexpr double modelledSeconds(const TileSm90a& tile, int64_t rows, int64_t co
   return inTurns * slabs * slab + exposed + machine.launch;
 }
 
-constexpr TileName selectTileSm90a(int64_t rows, int64_t cols, int64_t depth) {
-  TileName best = kTileNames[0];
+/// @param extraCols the padded rank of u where the kernel makes it, else 0.
+constexpr TileName selectTileSm90a(int64_t rows, int64_t cols, int64_t depth, int extraCols = 0) {
+  TileName best = TileName::broad;  // which has all extra columns
   for (const TileName name : kTileNames)
-    if (modelledSeconds(tileOf(name), rows, cols, depth) < modelledSeconds(tileOf(best), rows, cols, depth))
+    if ((extraCols == 0 || hasExtraColumns(name, extraCols)) &&
+        modelledSeconds(tileOf(name), rows, cols, depth) < modelledSeconds(tileOf(best), rows, cols, depth))
       best = name;
   return best;
 }

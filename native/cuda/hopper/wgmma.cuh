@@ -99,7 +99,6 @@ __device__ __forceinline__ void multiply(float (&d)[sums], uint64_t descriptorA,
   FL_PRODUCT(80, 32, "40", "41", "42", "43");
   FL_PRODUCT(128, 56, "64", "65", "66", "67");
   FL_PRODUCT(144, 64, "72", "73", "74", "75");
-  FL_PRODUCT(160, 72, "80", "81", "82", "83");
   FL_PRODUCT(192, 88, "96", "97", "98", "99");
   FL_PRODUCT(208, 96, "104", "105", "106", "107");
   FL_PRODUCT(224, 104, "112", "113", "114", "115");

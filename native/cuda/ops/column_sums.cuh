@@ -16,10 +16,11 @@ struct ColumnOuts {
   float* out[count];
 };
 
-/// Terms::kSums sums a column; terms.add(row, col, sum) adds the row's terms to them.
+/// Terms::kSums sums a column; terms.add(row, col, sum) adds the row's terms to them. One chunk
+/// alone is added to `outs`; of several there are partials.
 template <class Terms>
 __global__ void __launch_bounds__(ColumnBlock::kThreads)
-    columnChunks(const Terms terms, int64_t rows, int64_t cols, float* partials) {
+    columnChunks(const Terms terms, int64_t rows, int64_t cols, const ColumnOuts<Terms::kSums> outs, float* partials) {
   constexpr int kSums = Terms::kSums;
   __shared__ float shared[ColumnBlock::kGroups][kSums][ColumnBlock::kCols];
   const ColumnBlock block = columnBlock(blockIdx.x, cols);
@@ -43,7 +44,10 @@ __global__ void __launch_bounds__(ColumnBlock::kThreads)
     float total = 0;
 #pragma unroll
     for (int g = 0; g < ColumnBlock::kGroups; g++) total += shared[g][k][across];
-    partials[(block.chunk * kSums + k) * cols + col] = total;
+    if (partials)
+      partials[(block.chunk * kSums + k) * cols + col] = total;
+    else if (outs.out[k])
+      outs.out[k][col] += total;
   }
 }
 
@@ -68,9 +72,12 @@ void addColumnSums(const char* op, const Terms& terms, int64_t rows, int64_t col
                    const ColumnOuts<Terms::kSums>& outs) {
   if (rows == 0 || cols == 0) return;
   const int64_t chunks = ceilDivide(rows, ColumnBlock::kRows);
+  const dim3 grid(blocks(op, columnBlockCount(rows, cols)));
+  if (chunks == 1)
+    return launch(op, columnChunks<Terms>, grid, ColumnBlock::kThreads, terms, rows, cols, outs,
+                  static_cast<float*>(nullptr));
   const Device::Scratch partials = Device::instance().scratch(chunks * Terms::kSums * cols);
-  launch(op, columnChunks<Terms>, dim3(blocks(op, columnBlockCount(rows, cols))), ColumnBlock::kThreads, terms, rows,
-         cols, partials.data());
+  launch(op, columnChunks<Terms>, grid, ColumnBlock::kThreads, terms, rows, cols, outs, partials.data());
   launch(op, addColumnChunks<Terms::kSums>, dim3(blocks(op, ceilDivide(cols, ColumnBlock::kThreads))),
          ColumnBlock::kThreads, partials.data(), chunks, cols, outs);
 }

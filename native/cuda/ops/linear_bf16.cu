@@ -1,22 +1,60 @@
 // linear, linearBackwardInput and linearBackwardWeight in precision bf16: one product each
-// (cuda/gemm/product_bf16.h), W from its bf16 copy (cuda/gemm/cast_weights.h). fp32, and which of
-// the two: linear.cu.
+// (cuda/gemm/product_bf16.h), W from its bf16 copy (cuda/gemm/cast_weights.h). Where the product is
+// that of compute capability 9.0, a launch before it casts x or dy. fp32, and which of the two:
+// linear.cu.
 #include "cuda/ops/linear_bf16.h"
 
+#include <optional>
+
+#include "cuda/gemm/cast_copies.cuh"
 #include "cuda/gemm/cast_weights.h"
 #include "cuda/gemm/product_bf16.h"
+#include "cuda/hopper/product_sm90a.h"
 
 namespace fl::cuda {
+namespace {
+
+/// x in bf16 in `scratch`.
+const uint16_t* rounded(const char* op, const Tensor& x, float* scratch) {
+  Casts casts;
+  casts.add(castOf(x, scratch));
+  run(op, casts);
+  return casts.each[0].to;
+}
+
+bool readsWide(const Tensor& W, int64_t rows, bool sm90a) {
+  return !sm90a && rows <= kMostWideRows && !keepsCastCopy(W);
+}
+
+/// W in bf16, or as it is.
+class Weight {
+ public:
+  Weight(const char* op, const Tensor& W, bool wide, float* scratch) : data_(W.data) {
+    if (!wide) data_ = cast_.emplace(op, W, scratch).data();
+  }
+  const void* data() const { return data_; }
+
+ private:
+  std::optional<CastWeight> cast_;
+  const void* data_;
+};
+
+}  // namespace
 
 void linearBf16(const LinearOp& op) {
   const char* const name = "linear";
   if (op.x.rows() == 0) return;
-  const Device::Scratch scratch = Device::instance().scratch(CastWeight::scratchCount(op.W));
-  const CastWeight W(name, op.W, scratch.data());
+  const bool sm90a = hopper::takes(op.W.rows(), false);
   ProductBf16 p;
+  p.wide = readsWide(op.W, op.x.rows(), sm90a);
+  const int64_t countW = p.wide ? 0 : CastWeight::scratchCount(op.W);
+  const Device::Scratch scratch =
+      Device::instance().scratch(countW + (sm90a ? castCount(op.x.rows(), op.x.cols()) : 0));
+  const Weight W(name, op.W, p.wide, scratch.data());
   p.rows = productSize(name, op.x.rows());
   p.cols = productSize(name, op.W.rows());
-  p.parts[0] = {op.x.as<float>(), W.data(), productSize(name, op.x.cols())};
+  p.parts[0] = {op.x.as<float>(), nullptr, W.data(), productSize(name, op.x.cols())};
+  if (sm90a) p.parts[0].rounded = rounded(name, op.x, scratch.data() + countW);
   p.out = op.y.as<float>();
   p.bias = op.b.as<float>();
   p.residual = op.residual.as<float>();
@@ -28,12 +66,17 @@ void linearBf16(const LinearOp& op) {
 void linearBackwardInputBf16(const LinearBackwardInputOp& op) {
   const char* const name = "linearBackwardInput";
   if (op.dy.rows() == 0) return;
-  const Device::Scratch scratch = Device::instance().scratch(CastWeight::scratchCount(op.W));
-  const CastWeight W(name, op.W, scratch.data());
+  const bool sm90a = hopper::takes(op.W.cols(), false);
   ProductBf16 p;
+  p.wide = readsWide(op.W, op.dy.rows(), sm90a);
+  const int64_t countW = p.wide ? 0 : CastWeight::scratchCount(op.W);
+  const Device::Scratch scratch =
+      Device::instance().scratch(countW + (sm90a ? castCount(op.dy.rows(), op.dy.cols()) : 0));
+  const Weight W(name, op.W, p.wide, scratch.data());
   p.rows = productSize(name, op.dy.rows());
   p.cols = productSize(name, op.W.cols());
-  p.parts[0] = {op.dy.as<float>(), W.data(), productSize(name, op.W.rows())};
+  p.parts[0] = {op.dy.as<float>(), nullptr, W.data(), productSize(name, op.W.rows())};
+  if (sm90a) p.parts[0].rounded = rounded(name, op.dy, scratch.data() + countW);
   p.out = op.dx.as<float>();
   setEpilogue(p, op.epilogue);
   run(name, Layout::nn, p);
@@ -44,7 +87,7 @@ void linearBackwardWeightBf16(const LinearBackwardWeightOp& op) {
   ProductBf16 p;
   p.rows = productSize(name, op.dy.cols());
   p.cols = productSize(name, op.x.cols());
-  p.parts[0] = {op.dy.as<float>(), op.x.data, productSize(name, op.x.rows())};
+  p.parts[0] = {op.dy.as<float>(), nullptr, op.x.data, productSize(name, op.x.rows())};
   p.out = op.dW.as<float>();
   run(name, Layout::tn, p);
 }

@@ -17,8 +17,10 @@
 #include "cuda/gemm/product_f32.h"
 #include "cuda/gemm/selection.h"
 #include "cuda/gemm/weight_gradient.h"
+#include "cuda/hopper/product_sm90a.h"
 #include "cuda/ops.h"
 #include "cuda/ops/linear_bf16.h"
+#include "cuda/ops/linear_group.h"
 
 namespace fl::cuda {
 namespace {
@@ -71,6 +73,7 @@ void loraLinear(const OpCall& call) {
 
 void loraLinearBackward(const OpCall& call) {
   const auto op = LoraLinearBackwardOp::bind(call);
+  if (op.precision == Precision::bf16 && !op.dropout.active() && !hopper::wanted()) return runLoraBackward(call);
   if (op.precision == Precision::bf16) return loraLinearBackwardBf16(op);
   const int64_t rows = op.x.rows(), in = op.x.cols(), out = op.dy.cols(), rank = op.A.rows();
   const char* const name = "loraLinearBackward";

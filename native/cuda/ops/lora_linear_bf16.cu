@@ -1,66 +1,66 @@
 // loraLinear and loraLinearBackward in precision bf16, in the steps of lora_linear.cu. The launch
 // that makes u (or v) also casts the factor that the large product multiplies it by.
+//
+// On compute capability 9.0 (cuda/hopper/product_sm90a.h) it casts x (or dy) too, and u where the
+// product does not make u itself.
+#include "cuda/gemm/cast_copies.cuh"
 #include "cuda/gemm/cast_weights.h"
 #include "cuda/gemm/low_rank_bf16.h"
 #include "cuda/gemm/product_bf16.h"
+#include "cuda/gemm/scratch_pieces.h"
 #include "cuda/gemm/weight_gradient.h"
+#include "cuda/hopper/adapter_rule.h"
+#include "cuda/hopper/product_sm90a.h"
 #include "cuda/ops/linear_bf16.h"
 
 namespace fl::cuda {
-namespace {
-
-/// Hands out pieces of scratch memory, aligned for chunks of 16 bytes.
-class Pieces {
- public:
-  static int64_t whole(int64_t count) { return ceilDivide(count, 4) * 4; }
-  explicit Pieces(float* begin) : next_(begin) {}
-  float* take(int64_t count) {
-    float* const piece = next_;
-    next_ += whole(count);
-    return piece;
-  }
-
- private:
-  float* next_;
-};
-
-Cast castOf(const Tensor& factor, float* to) {
-  return {factor.rows(), static_cast<int>(factor.cols()), factor.as<float>(), reinterpret_cast<uint16_t*>(to)};
-}
-
-}  // namespace
 
 void loraLinearBf16(const LoraLinearOp& op) {
   const char* const name = "loraLinear";
-  if (op.x.rows() == 0) return;
-  const int64_t countW = CastWeight::scratchCount(op.W), countB = castCount(op.B.rows(), op.B.cols());
-  const Device::Scratch scratch = Device::instance().scratch(Pieces::whole(countW) + countB);
+  const int64_t rows = op.x.rows(), in = op.x.cols(), out = op.W.rows(), rank = op.A.rows();
+  if (rows == 0) return;
+  // Dropout is on u alone here: no mask lies between the parts of the large product.
+  const bool sm90a = hopper::takes(out, false);
+  const bool makesU = sm90a && hopper::selectMakeU(out, rank, op.dropout.active()) == hopper::MakeU::extraColumns;
+  const int64_t countW = CastWeight::scratchCount(op.W), countB = castCount(out, rank);
+  const int64_t countX = sm90a ? castCount(rows, in) : 0, countA = makesU ? castCount(rank, in) : 0;
+  const int64_t countU = sm90a && !makesU ? castCount(rows, rank) : 0;
+  const Device::Scratch scratch = Device::instance().scratch(Pieces::countOf({countW, countB, countX, countA, countU}));
   Pieces pieces(scratch.data());
   const CastWeight W(name, op.W, pieces.take(countW));
-  float* const B = pieces.take(countB);
-
-  LowRankBf16 u;
-  u.rows = op.x.rows();
-  u.depth = productSize(name, op.x.cols());
-  u.rank = static_cast<int>(op.A.rows());
-  u.x = op.x.as<float>();
-  u.mask = maskOf(op.dropout);
-  u.factor = op.A.as<float>();
-  u.scaling = static_cast<float>(op.scaling);
-  u.out = op.u.as<float>();
-  u.cast = castOf(op.B, B);
-  run(name, u);
+  Casts casts;
+  casts.add(castOf(op.B, pieces.take(countB)));
+  if (sm90a) casts.add(castOf(op.x, pieces.take(countX)));
 
   ProductBf16 y;
-  y.rows = productSize(name, op.x.rows());
-  y.cols = productSize(name, op.W.rows());
-  y.parts[0] = {op.x.as<float>(), W.data(), u.depth};
-  y.parts[1] = {u.out, B, u.rank};
+  y.rows = productSize(name, rows);
+  y.cols = productSize(name, out);
+  y.parts[0] = {op.x.as<float>(), sm90a ? casts.each[1].to : nullptr, W.data(), productSize(name, in)};
+  y.parts[1] = {op.u.as<float>(), nullptr, casts.each[0].to, static_cast<int>(rank)};
   y.out = op.y.as<float>();
   y.bias = op.b.as<float>();
   y.residual = op.residual.as<float>();
   y.preActivation = op.preActivation.as<float>();
   y.activation = op.activation;
+
+  if (makesU) {
+    casts.add(castOf(op.A, pieces.take(countA)));
+    y.madeU = {casts.each[2].to, op.u.as<float>(), static_cast<float>(op.scaling)};
+    run(name, casts);
+  } else {
+    LowRankBf16 u;
+    u.rows = rows;
+    u.depth = productSize(name, in);
+    u.rank = static_cast<int>(rank);
+    u.x = op.x.as<float>();
+    u.mask = maskOf(op.dropout);
+    u.factor = op.A.as<float>();
+    u.scaling = static_cast<float>(op.scaling);
+    u.out = op.u.as<float>();
+    if (sm90a) y.parts[1].rounded = u.rounded = pieces.takeHalves(countU);
+    u.casts = casts;
+    run(name, u);
+  }
   run(name, Layout::nt, y);
 }
 
@@ -76,12 +76,13 @@ void loraLinearBackwardBf16(const LoraLinearBackwardOp& op) {
   dB.cols = out;
   dA.precision = dB.precision = Precision::bf16;
   const int64_t countW = withDx ? CastWeight::scratchCount(op.W) : 0, countA = withDx ? castCount(rank, in) : 0;
+  const bool sm90a = withDx && hopper::takes(in, op.dropout.active());
+  const int64_t countDy = sm90a ? castCount(rows, out) : 0, countV = sm90a ? castCount(rows, rank) : 0;
   const int64_t countPartials = std::max(partialCount(dA), partialCount(dB));
-  const Device::Scratch scratch = Device::instance().scratch(Pieces::whole(countW) + Pieces::whole(countA) +
-                                                             Pieces::whole(rows * rank) + countPartials);
+  const Device::Scratch scratch =
+      Device::instance().scratch(Pieces::countOf({countW, countA, countDy, countV, rows * rank, countPartials}));
   Pieces pieces(scratch.data());
   float* const castW = pieces.take(countW);
-  float* const castA = pieces.take(countA);
 
   LowRankBf16 v;
   v.rows = rows;
@@ -92,7 +93,11 @@ void loraLinearBackwardBf16(const LoraLinearBackwardOp& op) {
   v.depthContiguous = false;
   v.scaling = static_cast<float>(op.scaling);
   v.out = pieces.take(rows * rank);
-  if (withDx) v.cast = castOf(op.A, castA);
+  if (withDx) v.casts.add(castOf(op.A, pieces.take(countA)));
+  if (sm90a) {
+    v.casts.add(castOf(op.dy, pieces.take(countDy)));
+    v.rounded = pieces.takeHalves(countV);
+  }
   run(name, v);
   float* const partials = pieces.take(countPartials);
 
@@ -104,8 +109,8 @@ void loraLinearBackwardBf16(const LoraLinearBackwardOp& op) {
     dx.mask = maskOf(op.dropout);
     // The mask is on v A alone: with one, that part comes first.
     const int main = dx.mask.active ? 1 : 0;
-    dx.parts[main] = {op.dy.as<float>(), W.data(), v.depth};
-    dx.parts[1 - main] = {v.out, castA, v.rank};
+    dx.parts[main] = {op.dy.as<float>(), v.casts.each[1].to, W.data(), v.depth};
+    dx.parts[1 - main] = {v.out, v.rounded, v.casts.each[0].to, v.rank};
     dx.out = op.dx.as<float>();
     setEpilogue(dx, op.epilogue);
     run(name, Layout::nn, dx);

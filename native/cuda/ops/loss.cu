@@ -88,12 +88,14 @@ __device__ double totalWeight(const CrossEntropy& c) {
   return sumTerms([&](int64_t row) { return c.rowWeight(row); }, 0, c.rows);
 }
 
-/// One block.
-__global__ void __launch_bounds__(SumTeam::kThreads) finishLoss(const RowLosses l, float* loss) {
+__device__ void storeLoss(const RowLosses& l, float* loss) {
   const double sum = sumTerms([&](int64_t row) { return l.losses[row]; }, 0, l.c.rows);
   const double total = totalWeight(l.c);
   if (threadIdx.x == 0) *loss = static_cast<float>(total > 0 ? sum / total : 0.0);
 }
+
+/// One block.
+__global__ void __launch_bounds__(SumTeam::kThreads) finishLoss(const RowLosses l, float* loss) { storeLoss(l, loss); }
 
 /// One block.
 __global__ void __launch_bounds__(SumTeam::kThreads) storeTotalWeight(const CrossEntropy c, double* out) {
@@ -138,6 +140,31 @@ struct RowGradient {
   }
 };
 
+/// Rows and classes up to which one block does all of a loss.
+constexpr int64_t kMostRowsOfOneBlock = 512, kMostClassesOfOneBlock = 64;
+bool fitsOneBlock(const CrossEntropy& c) {
+  return c.rows <= kMostRowsOfOneBlock && c.classes <= kMostClassesOfOneBlock;
+}
+
+/// One block: a row a warp, in turns; then their sum.
+__global__ void __launch_bounds__(SumTeam::kThreads) smallLoss(const RowLosses l, float* loss) {
+  for (int64_t row = threadIdx.x / 32; row < l.c.rows; row += SumTeam::kThreads / 32)
+    RowLoss<RowTeam<1, false>>::run(l, row);
+  __syncthreads();
+  storeLoss(l, loss);
+}
+
+/// One block: D, then a row a warp, in turns.
+__global__ void __launch_bounds__(SumTeam::kThreads) smallGradient(RowGradients g) {
+  __shared__ double total;
+  const double sum = totalWeight(g.c);
+  if (threadIdx.x == 0) total = sum;
+  __syncthreads();
+  g.total = &total;
+  for (int64_t row = threadIdx.x / 32; row < g.c.rows; row += SumTeam::kThreads / 32)
+    RowGradient<RowTeam<1, false>>::run(g, row);
+}
+
 struct SquaredDifference {
   const float *x, *target;
   __device__ double operator()(int64_t i) const {
@@ -179,6 +206,7 @@ void crossEntropy(const OpCall& call) {
   const char* const name = "crossEntropy";
   const Device::Scratch scratch = Device::instance().scratch(2 * op.logits.rows());
   const RowLosses l{argumentsOf(op), reinterpret_cast<double*>(scratch.data())};
+  if (fitsOneBlock(l.c)) return launch(name, smallLoss, dim3(1), SumTeam::kThreads, l, op.out.as<float>());
   forRows<RowLoss>(name, l.c.rows, l.c.classes, l);
   launch(name, finishLoss, dim3(1), SumTeam::kThreads, l, op.out.as<float>());
 }
@@ -186,8 +214,11 @@ void crossEntropy(const OpCall& call) {
 void crossEntropyBackward(const OpCall& call) {
   const auto op = CrossEntropyOp::bind(call);
   const char* const name = "crossEntropyBackward";
-  const Device::Scratch scratch = Device::instance().scratch(2);
   const CrossEntropy c = argumentsOf(op);
+  if (fitsOneBlock(c))
+    return launch(name, smallGradient, dim3(1), SumTeam::kThreads,
+                  RowGradients{c, nullptr, StepScale::of(call.step, 1), op.out.as<float>()});
+  const Device::Scratch scratch = Device::instance().scratch(2);
   auto* const total = reinterpret_cast<double*>(scratch.data());
   launch(name, storeTotalWeight, dim3(1), SumTeam::kThreads, c, total);
   forRows<RowGradient>(name, c.rows, c.classes,

@@ -14,16 +14,34 @@
 namespace fl::cuda {
 namespace {
 
-struct TensorList {
+/// Which tensor and where in it, chunk by chunk.
+template <int most>
+struct ChunkList {
   int count = 0;
-  int64_t firstChunk[kMostTensors + 1] = {};
-  int64_t elements[kMostTensors] = {};
-  AdamWTensor tensor[kMostTensors] = {};
-  AdamWStep step[kMostTensors] = {};
+  int64_t firstChunk[most + 1] = {};
+  int64_t elements[most] = {};
 
   int64_t chunks() const { return firstChunk[count]; }
+  bool full() const { return count == most; }
+  int add(int64_t elementCount) {
+    elements[count] = elementCount;
+    firstChunk[count + 1] = firstChunk[count] + ceilDivide(elementCount, kTensorChunk);
+    return count++;
+  }
 };
-static_assert(sizeof(TensorList) <= 3900, "kernel parameters are 4 KiB at most");
+
+struct SquareList : ChunkList<150> {
+  const float* gradient[150] = {};
+};
+/// Tensors of one optimizer group share its step.
+struct TensorList : ChunkList<kMostTensors> {
+  static constexpr int kMostSteps = 8;
+  AdamWTensor tensor[kMostTensors] = {};
+  uint8_t stepOf[kMostTensors] = {};
+  int steps = 0;
+  AdamWStep step[kMostSteps] = {};
+};
+static_assert(sizeof(TensorList) <= 3900 && sizeof(SquareList) <= 3900, "kernel parameters are 4 KiB at most");
 
 /// What the norm decides.
 struct Decision {
@@ -33,9 +51,9 @@ struct Decision {
 };
 
 /// Grid: chunks of the list.
-__global__ void __launch_bounds__(SumTeam::kThreads) squareChunks(const TensorList list, double* partials) {
+__global__ void __launch_bounds__(SumTeam::kThreads) squareChunks(const SquareList list, double* partials) {
   const TensorChunk chunk = tensorChunk(list.firstChunk, list.count, blockIdx.x);
-  const float* const gradient = list.tensor[chunk.tensor].gradient;
+  const float* const gradient = list.gradient[chunk.tensor];
   const int64_t rest = list.elements[chunk.tensor] - chunk.begin;
   const int64_t end = chunk.begin + (rest < kTensorChunk ? rest : kTensorChunk);
   const double sum = sumTerms(
@@ -64,26 +82,44 @@ __global__ void __launch_bounds__(SumTeam::kThreads) adamwChunks(const TensorLis
   const float gradientScale = decision->gradientScale;
   const TensorChunk chunk = tensorChunk(list.firstChunk, list.count, blockIdx.x);
   const AdamWTensor tensor = list.tensor[chunk.tensor];
-  const AdamWStep step = list.step[chunk.tensor];
+  const AdamWStep step = list.step[list.stepOf[chunk.tensor]];
   const int64_t rest = list.elements[chunk.tensor] - chunk.begin;
   const int64_t end = chunk.begin + (rest < kTensorChunk ? rest : kTensorChunk);
   for (int64_t i = chunk.begin + threadIdx.x; i < end; i += SumTeam::kThreads)
     adamwElement(tensor, step, gradientScale, i);
 }
 
-std::vector<TensorList> listsOf(const OptimizerUpdate& update) {
+std::vector<SquareList> squaresOf(const OptimizerUpdate& update) {
+  std::vector<SquareList> lists;
+  for (const OptimizerUpdate::Item& item : update.items) {
+    if (lists.empty() || lists.back().full()) lists.emplace_back();
+    SquareList& list = lists.back();
+    list.gradient[list.add(item.gradient.count())] = item.gradient.as<float>();
+  }
+  return lists;
+}
+
+std::vector<TensorList> tensorsOf(const OptimizerUpdate& update) {
   std::vector<AdamWStep> steps;
   for (const OptimizerGroup& group : update.settings.groups)
     steps.push_back(adamwStep(AdamWSettings::of(group, update.settings.step)));
   std::vector<TensorList> lists;
+  std::vector<int> placeOf;  // of each group in the last list; -1: not there
   for (const OptimizerUpdate::Item& item : update.items) {
-    if (lists.empty() || lists.back().count == kMostTensors) lists.emplace_back();
+    const auto group = static_cast<size_t>(item.group);
+    const bool noRoom = !lists.empty() && placeOf[group] < 0 && lists.back().steps == TensorList::kMostSteps;
+    if (lists.empty() || lists.back().full() || noRoom) {
+      lists.emplace_back();
+      placeOf.assign(steps.size(), -1);
+    }
     TensorList& list = lists.back();
-    const int t = list.count++;
-    list.elements[t] = item.gradient.count();
-    list.firstChunk[t + 1] = list.firstChunk[t] + ceilDivide(list.elements[t], kTensorChunk);
+    if (placeOf[group] < 0) {
+      placeOf[group] = list.steps;
+      list.step[list.steps++] = steps[group];
+    }
+    const int t = list.add(item.gradient.count());
     list.tensor[t] = {item.gradient.as<float>(), item.p.as<float>(), item.m.as<float>(), item.v.as<float>()};
-    list.step[t] = steps[static_cast<size_t>(item.group)];
+    list.stepOf[t] = static_cast<uint8_t>(placeOf[group]);
   }
   return lists;
 }
@@ -92,22 +128,22 @@ std::vector<TensorList> listsOf(const OptimizerUpdate& update) {
 
 ApplyResult update(const OptimizerUpdate& update) {
   const char* const name = "the optimizer step";
-  const std::vector<TensorList> lists = listsOf(update);
+  const std::vector<SquareList> squares = squaresOf(update);
   int64_t chunks = 0;
-  for (const TensorList& list : lists) chunks += list.chunks();
+  for (const SquareList& list : squares) chunks += list.chunks();
   constexpr int64_t kDecisionFloats = sizeof(Decision) / sizeof(float);
   const Device::Scratch scratch = Device::instance().scratch(kDecisionFloats + 2 * chunks);
   auto* const decision = reinterpret_cast<Decision*>(scratch.data());
   auto* const partials = reinterpret_cast<double*>(scratch.data() + kDecisionFloats);
 
   int64_t before = 0;
-  for (const TensorList& list : lists) {
+  for (const SquareList& list : squares) {
     launch(name, squareChunks, dim3(blocks(name, list.chunks())), SumTeam::kThreads, list, partials + before);
     before += list.chunks();
   }
   launch(name, decide, dim3(1), SumTeam::kThreads, partials, chunks, update.settings.maxGradNorm, update.loss,
          decision);
-  for (const TensorList& list : lists)
+  for (const TensorList& list : tensorsOf(update))
     launch(name, adamwChunks, dim3(blocks(name, list.chunks())), SumTeam::kThreads, list, decision);
 
   Decision decided;

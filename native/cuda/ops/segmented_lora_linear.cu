@@ -1,14 +1,15 @@
 // segmentedLoraLinear and its gradients in fp32, in the steps of lora_linear.cu: every kernel finds
 // its segment and the adapter in the tables on the device (cuda/gemm/segments.cuh), so that a
-// recorded step serves all mixes of adapters.
+// recorded step serves all mixes of adapters. bf16: segmented_lora_linear_bf16.cu.
 #include "ops/segmented_lora_linear.h"
 
 #include "cuda/device/launch.h"
 #include "cuda/gemm/low_rank_f32.cuh"
 #include "cuda/gemm/product_f32.h"
 #include "cuda/gemm/segmented_weight_gradient.h"
+#include "cuda/graph/step.h"
 #include "cuda/ops.h"
-#include "cuda/ops/elements.cuh"
+#include "cuda/ops/linear_bf16.h"
 
 namespace fl::cuda {
 namespace {
@@ -40,24 +41,14 @@ void run(const char* op, const LowRankProduct& p, const Segments& segments) {
   launch(op, segmentedLowRank<depthContiguous>, grid, LowRankProduct::kThreads, p, segments);
 }
 
-struct Clear {
-  float* out;
-  __device__ void operator()(int64_t i) const { out[i] = 0.0f; }
-};
-
-template <class Op>
-Segments segmentsOf(const Op& op) {
-  return {op.ends.template as<int32_t>(), op.settings.template as<float>(), static_cast<int>(op.settings.rows()),
-          op.x.rows(), op.mostRank()};
-}
-
 }  // namespace
 
 void segmentedLoraLinear(const OpCall& call) {
   const auto op = SegmentedLoraLinearOp::bind(call);
   const char* const name = "segmentedLoraLinear";
-  const Segments segments = segmentsOf(op);
-  forElements(name, op.u.count(), Clear{op.u.as<float>()});
+  if (op.precision == Precision::bf16) return segmentedLoraLinearBf16(op);
+  const Segments segments = segmentTable(op);
+  zero({&op.u, 1});
 
   LowRankProduct u;
   u.rows = op.x.rows();
@@ -87,7 +78,8 @@ void segmentedLoraLinearBackward(const OpCall& call) {
   const int64_t rows = op.x.rows(), in = op.x.cols(), out = op.dy.cols();
   const char* const name = "segmentedLoraLinearBackward";
   if (rows == 0) return;
-  const Segments segments = segmentsOf(op);
+  if (op.precision == Precision::bf16) return segmentedLoraLinearBackwardBf16(op);
+  const Segments segments = segmentTable(op);
 
   WeightGradient dA, dB;
   dA.rows = dB.rows = rows;

@@ -1,13 +1,14 @@
 /**
- * bench:gpu, one linear layer: ours fused and separate, PEFT
- * eager and compiled, PyTorch's and cuBLASLt's bare product.
- * Our side runs through layer_ops.ts, PyTorch's in peers/torch_gpu_linear.py.
+ * bench:gpu, one linear layer: the fused op against the five ops of a layer without fusion, own
+ * kernels on both sides; beside them the bare product, cuBLASLt's, PyTorch's, PEFT eager and
+ * compiled. What is fused is held against what is separate before it is timed.
+ * Our side runs through linear_ops.ts, PyTorch's in peers/torch_gpu_linear.py.
  */
 import type { Child } from '../lib/child';
 import { interleave, type Timing } from '../lib/measure';
 import { type Figure, isMissing, type Missing, type Section } from '../lib/result';
 import { startPython } from '../lib/sides';
-import { GpuLayer, SCALING } from './layer_ops';
+import { GpuLayer, SCALING } from './linear_ops';
 
 interface Shape {
   tokens: number;
@@ -40,19 +41,24 @@ const QUICK: Shape[] = [shape(425, 768, 768, 16), shape(8192, 768, 768, 16)];
 /** Where the kernels run on the CPU: whether it runs. */
 const TINY: Shape[] = [shape(24, 32, 48, 8)];
 
+/** Our sides; the first is what ratios are to. */
+const OURS = { 'fused-lora': 'fused', separate: 'separate', bare: 'bare' } as const;
+
 type Precision = 'fp32' | 'bf16';
-export interface LayerRow {
+export interface LinearRow {
   shape: Shape;
   precision: Precision;
   /** Median seconds by side; ratios are to our fused op. */
   forward: Record<string, Timing & { ratio: number }>;
   both: Record<string, Timing & { ratio: number }>;
+  /** Of fused and separate, of what rounding allows; absent where ours did not run. */
+  agreement?: number;
   missing: Record<string, string>;
 }
 
-export interface LayerResult {
+export interface LinearResult {
   peers: Record<string, unknown>;
-  rows: LayerRow[];
+  rows: LinearRow[];
   sections: Section[];
   figures: Record<string, Figure>;
 }
@@ -67,17 +73,21 @@ async function measureShape(
   precision: Precision,
   peer: Child | Missing,
   { rounds, compile }: { rounds: number; compile: boolean },
-): Promise<LayerRow> {
+): Promise<LinearRow> {
   const missing: Record<string, string> = {};
   const layer = new GpuLayer(at.tokens, at.inputs, at.outputs, at.rank, precision);
   const forward: Record<string, () => Promise<number>> = {};
   const both: Record<string, () => Promise<number>> = {};
   const unsupported = await layer.whyNot();
+  let agreement: number | undefined;
   if (unsupported === undefined) {
-    forward['fused-lora'] = () => layer.time('fused', 'forward');
-    forward['separate'] = () => layer.time('separate', 'forward');
-    both['fused-lora'] = () => layer.time('fused', 'both');
-    both['separate'] = () => layer.time('separate', 'both');
+    const { worst, fault } = await layer.disagreement();
+    if (fault !== undefined) throw new Error(`${title(at)} ${precision}: ${fault}`);
+    agreement = worst;
+    for (const [name, how] of Object.entries(OURS)) {
+      forward[name] = () => layer.time(how, 'forward');
+      both[name] = () => layer.time(how, 'both');
+    }
   } else {
     missing['fused-lora'] = unsupported;
   }
@@ -91,10 +101,10 @@ async function measureShape(
     if (prepared.cublaslt === null) forward['cuBLASLt bare'] = async () => (await peer.call('product')) as number;
     else missing['cuBLASLt bare'] = prepared.cublaslt;
     const sides = { torch: 'PyTorch bare', peft: 'PEFT eager', ...(compile && { compiled: 'PEFT torch.compile' }) };
-    for (const [name, title] of Object.entries(sides)) {
+    for (const [name, side] of Object.entries(sides)) {
       const run = () => peer.call<PeerTimes>('layer', { name });
-      forward[title] = async () => (await run()).forward;
-      both[title] = async () => {
+      forward[side] = async () => (await run()).forward;
+      both[side] = async () => {
         const times = await run();
         return times.forward + times.backward;
       };
@@ -106,13 +116,13 @@ async function measureShape(
     both: Object.keys(both).length > 0 ? await interleave(both, options) : {},
   };
   layer.dispose();
-  return { shape: at, precision, missing, ...timed };
+  return { shape: at, precision, missing, ...timed, ...(agreement !== undefined && { agreement }) };
 }
 
 const title = ({ tokens, inputs, outputs, rank }: Shape) => `${tokens} × ${inputs} → ${outputs}, r = ${rank}`;
 const microseconds = (seconds: number) => (seconds * 1e6).toFixed(1);
 
-function section(rows: readonly LayerRow[], pass: 'forward' | 'both'): Section {
+function section(rows: readonly LinearRow[], pass: 'forward' | 'both'): Section {
   const lines = rows.flatMap((row) =>
     Object.entries(row[pass]).map(([side, { median, p10, p90, ratio }]) => [
       `${title(row.shape)} ${row.precision}: ${side}`,
@@ -137,7 +147,7 @@ const geomean = (values: readonly number[]) =>
   Math.exp(values.reduce((sum, v) => sum + Math.log(v), 0) / values.length);
 
 /** By name; with a reason where it was not measured. */
-export function layerFigures(rows: readonly LayerRow[]): Record<string, Figure> {
+export function linearFigures(rows: readonly LinearRow[]): Record<string, Figure> {
   const over = (precision: Precision, pass: 'forward' | 'both', side: string): Figure => {
     const ratios = rows.flatMap((row) => {
       const ratio = row.precision === precision ? row[pass][side]?.ratio : undefined;
@@ -153,16 +163,19 @@ export function layerFigures(rows: readonly LayerRow[]): Record<string, Figure> 
   };
   const result: Record<string, Figure> = {};
   for (const precision of ['fp32', 'bf16'] as const) {
-    result[`gpu.layer.${precision}.peftEagerOverFused`] = over(precision, 'both', 'PEFT eager');
-    result[`gpu.layer.${precision}.compiledOverFused`] = over(precision, 'both', 'PEFT torch.compile');
-    result[`gpu.layer.${precision}.separateOverFused`] = over(precision, 'both', 'separate');
+    result[`gpu.linear.${precision}.peftEagerOverFused`] = over(precision, 'both', 'PEFT eager');
+    result[`gpu.linear.${precision}.compiledOverFused`] = over(precision, 'both', 'PEFT torch.compile');
+    result[`gpu.linear.${precision}.separateOverFused`] = over(precision, 'both', 'separate');
+    result[`gpu.linear.${precision}.forwardSeparateOverFused`] = over(precision, 'forward', 'separate');
+    // What the adapter costs over our own product without one.
+    result[`gpu.linear.${precision}.forwardOfBare`] = over(precision, 'forward', 'bare');
     // The bare product's time over ours: 1 where the adapter is free.
-    result[`gpu.layer.${precision}.forwardOfCublasLt`] = over(precision, 'forward', 'cuBLASLt bare');
+    result[`gpu.linear.${precision}.forwardOfCublasLt`] = over(precision, 'forward', 'cuBLASLt bare');
   }
   return result;
 }
 
-export async function benchLayers(options: { quick: boolean; emulated: boolean }): Promise<LayerResult> {
+export async function benchLinear(options: { quick: boolean; emulated: boolean }): Promise<LinearResult> {
   let peer = startPython('torch_gpu_linear.py', 'PyTorch');
   let peers: Record<string, unknown> = {};
   if (!isMissing(peer)) {
@@ -173,7 +186,7 @@ export async function benchLayers(options: { quick: boolean; emulated: boolean }
       peer = { missing: first };
     }
   }
-  const rows: LayerRow[] = [];
+  const rows: LinearRow[] = [];
   const shapes = options.emulated ? TINY : options.quick ? QUICK : SHAPES;
   for (const precision of ['bf16', 'fp32'] as const) {
     for (const at of shapes) {
@@ -181,5 +194,5 @@ export async function benchLayers(options: { quick: boolean; emulated: boolean }
       rows.push(await measureShape(at, precision, peer, { rounds, compile: !options.quick && at.tokens > 425 }));
     }
   }
-  return { peers, rows, sections: [section(rows, 'forward'), section(rows, 'both')], figures: layerFigures(rows) };
+  return { peers, rows, sections: [section(rows, 'forward'), section(rows, 'both')], figures: linearFigures(rows) };
 }

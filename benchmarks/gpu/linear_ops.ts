@@ -1,12 +1,19 @@
 /**
- * One linear layer with an adapter through our ops on the GPU, timed between two events, L2
- * flushed.
- * Who it takes turns with: gpu/layer.ts. The same on a CPU: lib/linear_ops.ts.
+ * One linear layer through our ops on the GPU, bare, with an adapter as one op, and with an adapter
+ * as the ops of a layer without fusion; timed between two events, L2 flushed.
+ * Who it takes turns with: gpu/linear.ts. The same on a CPU: lib/linear_ops.ts.
  */
 import { type NativeParameter, native } from '../../src/native';
 import { generator } from '../lib/batches';
 
 export const SCALING = 2;
+/** `bare`: x Wᵀ + b and dx = dy W, without an adapter. */
+export type How = 'fused' | 'separate' | 'bare';
+/**
+ * By which what is fused may differ from what is separate, RMS over RMS: rounding of fp32 sums, in
+ * bf16 half a unit of u and v, which other sums may round the other way.
+ */
+const AGREEMENT = { fp32: 1e-5, bf16: 2 ** -9 } as const;
 const BACKEND = 'cuda';
 const step = { seed: 0n, forwardNumber: 0, lossScale: 1 };
 /** Larger than any L2 cache so far. */
@@ -73,10 +80,38 @@ export class GpuLayer {
     return rounded.every((value, i) => value === exact[i]) ? 'fused-lora gave the bits of fp32 for bf16' : undefined;
   }
 
+  /**
+   * Computes y, dx, dA and dB both ways.
+   * @returns what differs by more than rounding, or undefined; `worst` of all is of AGREEMENT
+   */
+  async disagreement(): Promise<{ worst: number; fault: string | undefined }> {
+    const { y, dx, dA, dB } = this.operands;
+    const results = { y, dx, dA, dB };
+    const run = async (how: How) => {
+      for (const sum of [dA, dB]) sum.write('value', new Float32Array(sum.read('value').length));
+      const { forward, backward } = this.opsOf(how);
+      for (const [op, inputs, outputs, attributes] of [...forward, ...backward])
+        await native().runOp(BACKEND, op, inputs, outputs, attributes, step);
+      return Object.entries(results).map(([name, tensor]) => [name, Float64Array.from(tensor.read('value'))] as const);
+    };
+    const fused = await run('fused');
+    const separate = new Map(await run('separate'));
+    let worst = 0;
+    let fault: string | undefined;
+    for (const [name, values] of fused) {
+      const other = separate.get(name) as Float64Array;
+      const error = rms(values.map((value, i) => value - (other[i] as number))) / rms(other);
+      const share = error / AGREEMENT[this.precision];
+      if (!(share <= 1)) fault ??= `${name}: fused and separate differ by ${error.toExponential(1)} of its RMS`;
+      worst = Math.max(worst, share);
+    }
+    return { worst, fault };
+  }
+
   /** Seconds of a pass. */
-  time(how: 'fused' | 'separate', pass: 'forward' | 'both'): Promise<number> {
+  time(how: How, pass: 'forward' | 'both'): Promise<number> {
     GpuLayer.flush ??= makeFlush(this.T * this.K * this.N < 1e6 ? 1024 : FLUSH_FLOATS);
-    const ops = how === 'fused' ? this.fused() : this.separate();
+    const ops = this.opsOf(how);
     return native().timeOps(
       BACKEND,
       pass === 'forward' ? ops.forward : [...ops.forward, ...ops.backward],
@@ -87,6 +122,18 @@ export class GpuLayer {
 
   dispose(): void {
     for (const tensor of this.tensors) tensor.dispose();
+  }
+
+  private opsOf(how: How): { forward: Op[]; backward: Op[] } {
+    return how === 'fused' ? this.fused() : how === 'separate' ? this.separate() : this.bare();
+  }
+
+  private bare(): { forward: Op[]; backward: Op[] } {
+    const { x, W, b, y, dy, dx } = this.operands;
+    return {
+      forward: [['linear', [x, W, b], [y], this.products]],
+      backward: [['linearBackwardInput', [dy, W], [dx], this.products]],
+    };
   }
 
   private fused(): { forward: Op[]; backward: Op[] } {
@@ -131,6 +178,8 @@ export class GpuLayer {
     return parameter;
   }
 }
+
+const rms = (values: Float64Array) => Math.sqrt(values.reduce((sum, x) => sum + x * x, 0) / values.length);
 
 function makeFlush(count: number): NativeParameter {
   const flush = new (native().Parameter)(BACKEND, 'flush', [count], 'f32');
