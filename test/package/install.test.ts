@@ -229,6 +229,18 @@ if (!ready) console.warn('skipped: the package test needs the addon and dist/ (n
     expect((await shell(healthcheck, image.folder, env)).status).toBe(1);
   }, 120_000);
 
+  test('what it uses of the hub client is inside, with its licences', () => {
+    expect(fs.readdirSync(path.join(project, 'node_modules'))).not.toContain('@huggingface');
+    const vendor = path.join(project, 'node_modules', 'fused-lora', 'dist', 'vendor');
+    expect(fs.readFileSync(path.join(vendor, 'LICENSES.txt'), 'utf8')).toContain('@huggingface/hub 2.');
+    write(
+      'hub.mjs',
+      `import * as hub from ${JSON.stringify(path.join(vendor, 'huggingface_hub.js'))};
+      console.log(typeof hub.downloadFile, typeof hub.listFiles, typeof hub.modelInfo, typeof hub.datasetInfo);`,
+    );
+    expect(node('hub.mjs')).toBe('function function function function');
+  });
+
   test('reports have their styles and scripts', () => {
     write('events.jsonl', '{"event":"step","step":1,"totalSteps":1,"loss":1}');
     node(path.join('node_modules', 'fused-lora', 'dist', 'cli', 'main.js'), 'report', 'events.jsonl');
