@@ -24,7 +24,7 @@ const ADAPTERS = 8;
 /** Texts that are asked for at once. */
 const CLIENTS = 64;
 const TEXTS = 256;
-/** Texts of a padded batch: what text-embeddings-inference takes for onnxruntime, and all clients. */
+/** Texts of a padded batch: what text-embeddings-inference has for onnxruntime; all clients. */
 const PADDED_BATCHES = [8, CLIENTS] as const;
 
 interface Hit {

@@ -268,7 +268,7 @@ export const DATA_CASES: readonly BadInput[] = [
   ]),
   trained('a label that is a BigInt', () => [{ text: 'x', label: 5n as never }, ...SENTENCES], [
     'example 0',
-    'has no label',
+    'the label is 5n; a label is a name (a string) or a number',
   ]),
   trained('a target that is a BigInt', () => [{ text: 'x', label: 5n as never }], ['example 0', 'finite number'], {
     task: 'regression',

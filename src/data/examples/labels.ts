@@ -141,7 +141,7 @@ function nameOf(label: unknown, place: string): string {
   if (label === '' || label === undefined || label === null) throw noLabel(place);
   throw new FusedLoraError(
     'INVALID_DATA',
-    `${place}: the label is ${shown(label)}; a label is a name (a string) or a number`,
+    `${place}: the label is ${typeof label === 'bigint' ? `${label}n` : shown(label)}; a label is a name (a string) or a number`,
   );
 }
 
