@@ -5,8 +5,8 @@
 import { Command } from 'commander';
 import { FusedLoraError } from '../base/errors';
 import { compact } from '../base/options';
-import { DEFAULT_DEV_SPLIT } from '../study/options';
 import { INTRINSIC_DEFAULTS, type IntrinsicOptions, type IntrinsicResults, intrinsicDimension } from '../study';
+import { DEFAULT_DEV_SPLIT } from '../study/options';
 import { STRUCTURES } from '../subspace/config';
 import { OPTION_ROWS, type OptionGroup, type OptionRow } from '../task/options/option_table';
 import { requiredOption } from './config_file';

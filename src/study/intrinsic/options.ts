@@ -110,7 +110,9 @@ export function resolveIntrinsic(given: IntrinsicOptions): ResolvedIntrinsic {
   whole('refine', refine, 0);
   const { dev, devSplit, metricForBest = '' } = common;
   if (/(loss|mse)$/i.test(metricForBest)) {
-    throw refuse(`metricForBest is ${metricForBest}, of which less is better; a share of it says nothing. Take a score.`);
+    throw refuse(
+      `metricForBest is ${metricForBest}, of which less is better; a share of it says nothing. Take a score.`,
+    );
   }
   const measured = dev === undefined && devSplit === undefined ? { devSplit: DEFAULT_DEV_SPLIT } : {};
   return {
