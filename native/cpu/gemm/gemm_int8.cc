@@ -24,8 +24,15 @@ inline I lowBytes(I v) {
 }
 inline I highBytes(I v) { return reinterpret_cast<I>(reinterpret_cast<Halves>(v) >> 8); }
 
-// Modulo 2^32.
-inline I added(I a, I b) { return reinterpret_cast<I>(reinterpret_cast<U>(a) + reinterpret_cast<U>(b)); }
+// Modulo 2^32, one after the other: the compiler may group integer sums in another way, and then
+// those of both halves of a step wait in more registers than there are.
+inline I added(I a, I b) {
+  I sum = reinterpret_cast<I>(reinterpret_cast<U>(a) + reinterpret_cast<U>(b));
+#if defined(__x86_64__)
+  __asm__("" : "+v"(sum));
+#endif
+  return sum;
+}
 
 // sum + the products of the two 16-bit halves: vpmaddwd.
 [[maybe_unused]] inline I addPairs(I sum, I a, I b) {
