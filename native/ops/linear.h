@@ -35,7 +35,8 @@ struct GradientEpilogue {
 
 struct LinearOp {
   static constexpr Signature signature{"x [R, K], W [N, K] packed forward, b? [N], residual? [R, N]",
-                                       "y [R, N], preActivation? [R, N]", "activation = none, precision = fp32, baseWeights = fp32"};
+                                       "y [R, N], preActivation? [R, N]",
+                                       "activation = none, precision = fp32, baseWeights = fp32"};
   Tensor x, W, b, residual, y, preActivation;
   Activation activation;
   Precision precision;
@@ -43,8 +44,14 @@ struct LinearOp {
 
   static LinearOp bind(const OpCall& call) {
     const Contract c(call);
-    return {c.input(0),  c.input(1),  c.input(2),        c.input(3),
-            c.output(0), c.output(1), bindActivation(c), bindPrecision(call.op, *call.attributes),
+    return {c.input(0),
+            c.input(1),
+            c.input(2),
+            c.input(3),
+            c.output(0),
+            c.output(1),
+            bindActivation(c),
+            bindPrecision(call.op, *call.attributes),
             bindBaseWeights(c, c.input(1).cols())};
   }
 };
@@ -59,8 +66,12 @@ struct LinearBackwardInputOp {
 
   static LinearBackwardInputOp bind(const OpCall& call) {
     const Contract c(call);
-    return {c.input(0), c.input(1), c.output(0), bindPrecision(call.op, *call.attributes),
-            GradientEpilogue::bind(c, 2), bindBaseWeights(c, c.input(1).rows())};
+    return {c.input(0),
+            c.input(1),
+            c.output(0),
+            bindPrecision(call.op, *call.attributes),
+            GradientEpilogue::bind(c, 2),
+            bindBaseWeights(c, c.input(1).rows())};
   }
 };
 

@@ -58,7 +58,7 @@ struct SegmentedLoraLinearOp {
   static constexpr Signature signature{
       "x [R, K], W [N, K] packed forward, b? [N], A [slotRanks, K], B [slotOuts, rank], settings [slots, 2], "
       "ends [slots] i32 ascending to R, residual? [R, N], tokenIndex? [R] i32",
-      "y [R, N], u [R, rank], preActivation? [R, N]", 
+      "y [R, N], u [R, rank], preActivation? [R, N]",
       "activation = none, dropout = 0, site = 0, precision = fp32, baseWeights = fp32",
       "rank in [1, 256], dropout in [0, 1)"};
   Tensor x, W, b, A, B, settings, ends, residual, y, u, preActivation;

@@ -86,8 +86,8 @@ void loraLinearBackward(const OpCall& call) {
     for (int64_t i = 0; i < rank; i++)
       for (int64_t k = 0; k < in; k++) vA[static_cast<size_t>(k)] += v[static_cast<size_t>(i)] * A.row(i)[k];
     for (int64_t k = 0; k < in; k++)
-      row<T>(op.dx, r)[k] = static_cast<T>(finished<T>(
-          op.epilogue, dyW.row(r)[k] + maskAt(op.dropout, r, k) * vA[static_cast<size_t>(k)], r, k));
+      row<T>(op.dx, r)[k] = static_cast<T>(
+          finished<T>(op.epilogue, dyW.row(r)[k] + maskAt(op.dropout, r, k) * vA[static_cast<size_t>(k)], r, k));
   }
   for (int64_t i = 0; i < op.dA.count(); i++)
     op.dA.as<T>()[i] = static_cast<T>(op.dA.as<T>()[i] + dA[static_cast<size_t>(i)]);

@@ -19,9 +19,7 @@ constexpr int64_t blocksOf(int64_t count) { return (count + kBlock - 1) / kBlock
 constexpr int64_t nestedOf(int64_t count) { return (blocksOf(count) + kNestedBlock - 1) / kNestedBlock; }
 
 /// Bytes of `count` weights: codes, codes of the scales, the scales' own scales, their mean.
-constexpr int64_t bytesOf(int64_t count) {
-  return (count + 1) / 2 + blocksOf(count) + 4 * nestedOf(count) + 4;
-}
+constexpr int64_t bytesOf(int64_t count) { return (count + 1) / 2 + blocksOf(count) + 4 * nestedOf(count) + 4; }
 
 /// A view of quantised weights.
 struct Weights {
@@ -32,9 +30,7 @@ struct Weights {
   float mean = 0;
 
   /// Of values 64 b and up.
-  float scaleOf(int64_t block) const {
-    return kScaleValues[scaleCodes[block]] * nested[block / kNestedBlock] + mean;
-  }
+  float scaleOf(int64_t block) const { return kScaleValues[scaleCodes[block]] * nested[block / kNestedBlock] + mean; }
   uint8_t codeOf(int64_t i) const { return i % 2 == 0 ? codes[i / 2] >> 4 : codes[i / 2] & 15; }
 };
 

@@ -164,8 +164,8 @@ void scales() {
       const Matrix y = product(isa, x, W, cpu::WeightUse::forward);
       for (size_t i = 0; i < y.values.size(); i++) {
         const bool same = std::memcmp(&y.values[i], &before.values[i], sizeof(float)) == 0;
-        check(i / 9 == 1 ? std::isnan(y.values[i]) : same, std::string(nameOf(isa)) + ": a row with " + text(value) +
-                                                               " shows in another, or not in its own");
+        check(i / 9 == 1 ? std::isnan(y.values[i]) : same,
+              std::string(nameOf(isa)) + ": a row with " + text(value) + " shows in another, or not in its own");
       }
     }
   }

@@ -106,7 +106,12 @@ const fields = z.object({
   position_embedding_type: z.literal('absolute', { error: '"absolute", the only kind that is supported' }).nullish(),
   is_decoder: z.literal(false, { error: 'false: decoders are not supported' }).nullish(),
   add_cross_attention: z.literal(false, { error: 'false: decoders are not supported' }).nullish(),
-  quantization_config: z.null({ error: 'none: codes of quantised weights are not read. Save the model as floats (in transformers: model.dequantize()), and give baseWeights (--base-weights)' }).optional(),
+  quantization_config: z
+    .null({
+      error:
+        'none: codes of quantised weights are not read. Save the model as floats (in transformers: model.dequantize()), and give baseWeights (--base-weights)',
+    })
+    .optional(),
 });
 
 /** Of {@link parseConfig}. */

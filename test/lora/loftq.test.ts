@@ -16,7 +16,7 @@ function singularValues(M: Float64Array, m: number, n: number, count: number): n
     let v = Float64Array.from({ length: n }, (__, i) => Math.sin(i + which + 1));
     let u = new Float64Array(m);
     let size = 0;
-    for (let step = 0; step < 3000; step++) {
+    for (let step = 0; step < 1000; step++) {
       u = u.map((__, i) => v.reduce((sum, value, k) => sum + rest[i * n + k]! * value, 0));
       const ofU = Math.hypot(...u);
       u = u.map((value) => value / ofU);

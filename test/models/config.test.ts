@@ -76,7 +76,11 @@ describe('config.json', () => {
     ['padding', { ...TINY_ROBERTA, pad_token_id: 30 }, 'field "pad_token_id" is 30; expected an id below "vocab_size"'],
     ['too few positions', { ...TINY_ROBERTA, max_position_embeddings: 2 }, 'expected more than pad_token_id + 1 = 2'],
     ['label of no text', { ...TINY_ROBERTA, id2label: { 0: 1 } }, 'field "id2label.0" is 1; expected a string'],
-    ['quantised', { ...TINY_ROBERTA, quantization_config: { bits: 4 } }, 'codes of quantised weights are not read. Save the model as floats'],
+    [
+      'quantised',
+      { ...TINY_ROBERTA, quantization_config: { bits: 4 } },
+      'codes of quantised weights are not read. Save the model as floats',
+    ],
     ['other model', { ...TINY_ROBERTA, model_type: 'gpt2' }, 'field "model_type" is "gpt2"; expected one of roberta'],
     ['unknown family', { ...early, type_vocab_size: 3 }, "Pass the option modelType: 'roberta' or 'bert'"],
   ])('%s is an error that names the file and the field', (_, json, text) => {

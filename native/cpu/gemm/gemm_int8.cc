@@ -19,22 +19,25 @@ inline I loadInts(const void* p) { return reinterpret_cast<I>(U(*reinterpret_cas
 inline I splatWord(const Word* p) { return reinterpret_cast<I>(splatBits(*reinterpret_cast<const WordAlias*>(p))); }
 
 // In each 16-bit half the signed byte of its lower or upper half.
-inline I lowBytes(I v) {
-  return reinterpret_cast<I>(reinterpret_cast<Halves>(reinterpret_cast<UHalves>(v) << 8) >> 8);
-}
+inline I lowBytes(I v) { return reinterpret_cast<I>(reinterpret_cast<Halves>(reinterpret_cast<UHalves>(v) << 8) >> 8); }
 inline I highBytes(I v) { return reinterpret_cast<I>(reinterpret_cast<Halves>(v) >> 8); }
 
-// Modulo 2^32.
-inline I added(I a, I b) { return reinterpret_cast<I>(reinterpret_cast<U>(a) + reinterpret_cast<U>(b)); }
+// Modulo 2^32, one after the other: the compiler may group integer sums in another way, and then
+// those of both halves of a step wait in more registers than there are.
+inline I added(I a, I b) {
+  I sum = reinterpret_cast<I>(reinterpret_cast<U>(a) + reinterpret_cast<U>(b));
+#if defined(__x86_64__)
+  __asm__("" : "+v"(sum));
+#endif
+  return sum;
+}
 
 // sum + the products of the two 16-bit halves: vpmaddwd.
 [[maybe_unused]] inline I addPairs(I sum, I a, I b) {
 #if defined(__AVX512BW__)
-  return added(sum,
-               reinterpret_cast<I>(_mm512_madd_epi16(reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b))));
+  return added(sum, reinterpret_cast<I>(_mm512_madd_epi16(reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b))));
 #elif defined(__AVX2__)
-  return added(sum,
-               reinterpret_cast<I>(_mm256_madd_epi16(reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(b))));
+  return added(sum, reinterpret_cast<I>(_mm256_madd_epi16(reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(b))));
 #elif defined(__x86_64__)
   return added(sum, reinterpret_cast<I>(_mm_madd_epi16(reinterpret_cast<__m128i>(a), reinterpret_cast<__m128i>(b))));
 #else
@@ -79,8 +82,8 @@ constexpr int kLeftWords = 1;
 // sum + the products of the four bytes, those of a unsigned: vpdpbusd.
 inline I addBytes(I sum, I a, I b) {
 #if defined(__AVX512VNNI__)
-  return reinterpret_cast<I>(_mm512_dpbusd_epi32(reinterpret_cast<__m512i>(sum), reinterpret_cast<__m512i>(a),
-                                                 reinterpret_cast<__m512i>(b)));
+  return reinterpret_cast<I>(
+      _mm512_dpbusd_epi32(reinterpret_cast<__m512i>(sum), reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
 #elif defined(__AVXVNNI__)
   return reinterpret_cast<I>(_mm256_dpbusd_avx_epi32(reinterpret_cast<__m256i>(sum), reinterpret_cast<__m256i>(a),
                                                      reinterpret_cast<__m256i>(b)));
@@ -127,7 +130,8 @@ void tileOf(const Int8Tile& t) {
     const F scale = t.columnScales == nullptr ? splat(1.0f) : load(t.columnScales + j * W);
 #pragma GCC unroll 16
     for (int i = 0; i < MR; i++) {
-      const F sum = __builtin_convertvector(reinterpret_cast<I>(reinterpret_cast<U>(acc[i][j]) - reinterpret_cast<U>(offset)), F);
+      const F sum =
+          __builtin_convertvector(reinterpret_cast<I>(reinterpret_cast<U>(acc[i][j]) - reinterpret_cast<U>(offset)), F);
       storeUpTo(t.c + i * t.ldc + j * W, sum * (splat(t.rowScales[i]) * scale), columns < W ? columns : W);
     }
   }

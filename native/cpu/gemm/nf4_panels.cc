@@ -90,8 +90,7 @@ void nf4Panel(const Kernels& kernels, const Nf4Weight& weight, int64_t column, i
     return;
   }
   const int64_t ld = k + kSkew;
-  for (int64_t j = 0; j < real; j++)
-    nf4::expand(weight.weights, (first + j) * weight.cols + k0, k, rows + j * ld);
+  for (int64_t j = 0; j < real; j++) nf4::expand(weight.weights, (first + j) * weight.cols + k0, k, rows + j * ld);
   const Word* words = reinterpret_cast<const Word*>(rows);
   int64_t ldWords = ld;
   if (kernels.rightRows != nullptr) {

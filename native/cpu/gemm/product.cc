@@ -214,8 +214,7 @@ class Run {
     const float* factors = weight.use == WeightUse::backward ? weight.panels.scales : nullptr;
     weight.kernels->quantiseRows(x, p_.lda, size, p_.k, factors, memory, ld, int8RowScales(block, out, size));
     kernels_.transpose(memory, ld, size, block.baseWords, out, size);
-    if (segment.low.present())
-      lowRankRows(kernels_, segment.low, x, p_.lda, size, p_.k, memory, updateOf(panel));
+    if (segment.low.present()) lowRankRows(kernels_, segment.low, x, p_.lda, size, p_.k, memory, updateOf(panel));
     appendUpdate(block, panel, out, memory);
   }
 
