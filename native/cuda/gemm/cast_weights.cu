@@ -3,9 +3,9 @@
 // product_bf16.cu.
 #include "cuda/gemm/cast_weights.h"
 
+#include "cuda/device/launch.h"
 #include "cuda/device/memory.h"
 #include "cuda/gemm/cast_copies.cuh"
-#include "cuda/ops/elements.cuh"
 #include "runtime/parameter.h"
 
 namespace fl::cuda {
@@ -14,10 +14,14 @@ namespace {
 /// Key of Parameter::derived.
 constexpr int kCastKey = 1;
 
-struct CastChunks {
-  Casts casts;
-  __device__ void operator()(int64_t chunk) const { castChunk(casts, chunk); }
-};
+constexpr int kThreads = 256;
+
+/// Grid: chunks of the largest; copies.
+__global__ void __launch_bounds__(kThreads) castAll(const __grid_constant__ Casts casts) {
+  const Cast& c = casts.each[blockIdx.y];
+  const int64_t chunk = blockIdx.x * int64_t{kThreads} + threadIdx.x;
+  if (chunk < c.chunks()) castChunk(c, chunk);
+}
 
 void cast(const char* op, const Tensor& W, float* to) {
   Casts casts;
@@ -33,7 +37,13 @@ Cast castOf(const Tensor& from, float* to) {
   return {from.rows(), static_cast<int>(from.cols()), from.as<float>(), reinterpret_cast<uint16_t*>(to)};
 }
 
-void run(const char* op, const Casts& casts) { forElements(op, casts.chunks(), CastChunks{casts}); }
+void run(const char* op, const Casts& casts) {
+  int64_t most = 0;
+  for (int i = 0; i < casts.count; i++) most = std::max(most, casts.each[i].chunks());
+  if (most == 0) return;
+  launch(op, castAll, dim3(blocks(op, ceilDivide(most, kThreads)), static_cast<unsigned>(casts.count)), kThreads,
+         casts);
+}
 
 bool keepsCastCopy(const Tensor& W) {
   // A value that was released can only be read through its copy, whoever trained it elsewhere.

@@ -35,6 +35,10 @@ bool wanted() {
 
 void run(const char* op, Layout layout, const ProductBf16& p) {
   if (layout == Layout::tn || p.mask.active) fail("INTERNAL", std::string(op) + ": no product of sm90a");
+  // A recording whose scratch memory is too small is made again: there is nothing yet that a tensor
+  // map could be of.
+  const Capture* const capture = Capture::current();
+  if (capture && !Device::instance().hasScratch(capture->scratchNeeded)) return;
   const auto& [main, update] = p.parts;
   LoraGemm g;
   g.rows = p.rows;

@@ -147,7 +147,7 @@ bool fitsOneBlock(const CrossEntropy& c) {
 }
 
 /// One block: a row a warp, in turns; then their sum.
-__global__ void __launch_bounds__(SumTeam::kThreads) smallLoss(const RowLosses l, float* loss) {
+__global__ void __launch_bounds__(SumTeam::kThreads, 1) smallLoss(const RowLosses l, float* loss) {
   for (int64_t row = threadIdx.x / 32; row < l.c.rows; row += SumTeam::kThreads / 32)
     RowLoss<RowTeam<1, false>>::run(l, row);
   __syncthreads();
@@ -155,7 +155,7 @@ __global__ void __launch_bounds__(SumTeam::kThreads) smallLoss(const RowLosses l
 }
 
 /// One block: D, then a row a warp, in turns.
-__global__ void __launch_bounds__(SumTeam::kThreads) smallGradient(RowGradients g) {
+__global__ void __launch_bounds__(SumTeam::kThreads, 1) smallGradient(RowGradients g) {
   __shared__ double total;
   const double sum = totalWeight(g.c);
   if (threadIdx.x == 0) total = sum;
