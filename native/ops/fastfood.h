@@ -47,7 +47,11 @@ struct FastfoodBlock {
   /// Whether B has -1 at place i.
   FL_HOST_DEVICE bool negative(int64_t i) const {
     const auto at = static_cast<uint32_t>(i);
-    return (signs(at >> 7).word[at >> 5 & 3] >> (at & 31) & 1) != 0;
+    const Philox4 words = signs(at >> 7);
+    // Chosen, not indexed: on a GPU an index that is not known puts the words into memory.
+    const uint32_t low = (at & 32) != 0 ? words.word[1] : words.word[0];
+    const uint32_t high = (at & 32) != 0 ? words.word[3] : words.word[2];
+    return (((at & 64) != 0 ? high : low) >> (at & 31) & 1) != 0;
   }
 
   /// Pi: place i of its result is this place of what it is given.
