@@ -53,15 +53,27 @@ struct WithoutCuda {
 };
 const std::vector<WithoutCuda>& withoutCuda() {
   static const std::vector<WithoutCuda> list{
-      // {"fastfood", "fp32", "…"}, {"linear", "bf16", "…"}
+      {"*", "int8", "the product of 8-bit integers is written for CPUs alone; asked for on CUDA, it is refused"},
+      {"*", "nf4", "panels are expanded as they are used on CPUs alone; asked for on CUDA, it is refused"},
   };
   return list;
 }
 
-bool hasPrecision(OpKind op) {
-  for (const AttributeSpec& attribute : signatureOf(op).attributes)
-    if (attribute.name == "precision") return true;
-  return false;
+bool hasAttribute(OpKind op, std::string_view name) {
+  const auto& attributes = signatureOf(op).attributes;
+  return std::any_of(attributes.begin(), attributes.end(), [&](const auto& a) { return a.name == name; });
+}
+
+/// `has`: whether CUDA has the op in this form. Returns whether there is an entry for it.
+bool checkForm(OpKind op, std::string_view form, bool has) {
+  const std::string name(nameOf(op)), what = name + " in " + std::string(form);
+  const auto& entries = withoutCuda();
+  const bool reason = std::any_of(entries.begin(), entries.end(), [&](const WithoutCuda& entry) {
+    return (entry.op == name || std::string_view(entry.op) == "*") && entry.form == form;
+  });
+  check(has || reason, what + " has no CUDA form, and no reason in withoutCuda()");
+  check(!has || !reason, what + " has a CUDA form by now: take it out of withoutCuda()");
+  return reason;
 }
 
 void cudaForms() {
@@ -69,18 +81,14 @@ void cudaForms() {
   size_t used = 0;
   for (int i = 0; i < kOpCount; i++) {
     const auto op = static_cast<OpKind>(i);
-    const std::string name(nameOf(op));
-    for (const Precision precision : {Precision::fp32, Precision::bf16}) {
-      if (precision == Precision::bf16 && !hasPrecision(op)) continue;
-      const std::string form(nameOf(precision));
-      const bool has = cuda.find(op, DType::f32, precision) != nullptr;
-      const WithoutCuda* reason = nullptr;
-      for (const WithoutCuda& entry : withoutCuda())
-        if ((entry.op == name || std::string(entry.op) == "*") && entry.form == form) reason = &entry;
-      check(has || reason != nullptr, name + " in " + form + " has no CUDA form, and no reason in withoutCuda()");
-      check(!has || reason == nullptr, name + " in " + form + " has a CUDA form by now: take it out of withoutCuda()");
-      used += reason != nullptr ? 1 : 0;
-    }
+    const auto precisionForm = [&](Precision precision) {
+      used += checkForm(op, nameOf(precision), cuda.find(op, DType::f32, precision) != nullptr);
+    };
+    precisionForm(Precision::fp32);
+    if (hasAttribute(op, "precision")) precisionForm(Precision::bf16);
+    if (!hasAttribute(op, "baseWeights")) continue;
+    for (const BaseWeights weights : {BaseWeights::int8, BaseWeights::nf4})
+      used += checkForm(op, nameOf(weights), cuda.holds(weights));
   }
   check(used >= withoutCuda().size(), "withoutCuda() names an op or a form that is not there");
 }
