@@ -33,6 +33,7 @@ export {
   Tokenizer,
 } from './data/tokenize/tokenizer';
 export type { TruncationSide } from './data/tokenize/truncate';
+export type { BaseWeights } from './graph/base_weights';
 export type { DeviceOption } from './graph/device';
 export * as ops from './graph/ops';
 export { type BackendName, type ComputeType, Parameter, type ParameterSource } from './graph/parameter';
@@ -131,6 +132,7 @@ export {
   type Value as SpaceValue,
   type When,
 } from './study';
+export { SUBSPACE_STRUCTURES, type SubspaceStructure } from './subspace/config';
 export {
   type CalibrateOptions,
   type Calibration,

@@ -7,7 +7,7 @@ import { FusedLoraError } from '../base/errors';
 import { compact } from '../base/options';
 import { INTRINSIC_DEFAULTS, type IntrinsicOptions, type IntrinsicResults, intrinsicDimension } from '../study';
 import { DEFAULT_DEV_SPLIT } from '../study/options';
-import { STRUCTURES } from '../subspace/config';
+import { SUBSPACE_STRUCTURES } from '../subspace/config';
 import { OPTION_ROWS, type OptionGroup, type OptionRow } from '../task/options/option_table';
 import { requiredOption } from './config_file';
 import { showFigures } from './figures';
@@ -23,7 +23,7 @@ const NOT_GROUPS: readonly OptionGroup[] = ['What is trained', 'Checkpoints', 'G
 interface IntrinsicFlags extends OutputOptions {
   model: string[];
   output: string;
-  structure?: (typeof STRUCTURES)[number];
+  structure?: (typeof SUBSPACE_STRUCTURES)[number];
   rates?: number[];
 }
 
@@ -41,7 +41,9 @@ export function intrinsicDimCommand(): Command {
   requiredOption(command, '--model <dirs...>', 'model folders, or names on the hub: each is measured');
   requiredOption(command, '--output <dir>', 'gets results.json, report.html and the points; one that is there goes on');
   command
-    .addOption(choice('--structure <name>', 'a factor a layer (said) or none (did) (default: both)', STRUCTURES))
+    .addOption(
+      choice('--structure <name>', 'a factor a layer (said) or none (did) (default: both)', SUBSPACE_STRUCTURES),
+    )
     .option('--share <x>', `of full fine-tuning's metric: what is enough (default: ${share})`, number)
     .option('--seeds <n>', `runs of each setting (default: ${seeds})`, integer(1))
     .option('--rates <list>', `learning rates in a subspace, with commas (default: ${told(rates)})`, numbers)

@@ -8,15 +8,15 @@ import { FusedLoraError } from '../base/errors';
  * did: one projection for all weights. said: each layer has a factor of its own, learnt with the
  * point, and counted in the dimension.
  */
-export const STRUCTURES = ['did', 'said'] as const;
-/** One of {@link STRUCTURES}. */
-export type Structure = (typeof STRUCTURES)[number];
+export const SUBSPACE_STRUCTURES = ['did', 'said'] as const;
+/** One of {@link SUBSPACE_STRUCTURES}. */
+export type SubspaceStructure = (typeof SUBSPACE_STRUCTURES)[number];
 
 /** Of a subspace that is trained in. */
 export interface SubspaceConfig {
   /** How many numbers are learnt. */
   dimension: number;
-  structure: Structure;
+  structure: SubspaceStructure;
   /** Of the projection. */
   seed: number;
 }
@@ -32,10 +32,10 @@ export function checkSubspace({ dimension, structure }: Pick<SubspaceConfig, 'di
       `the dimension of the subspace is ${String(dimension)}; it must be a whole number from 1 to ${MOST_DIMENSION}`,
     );
   }
-  if (!STRUCTURES.includes(structure)) {
+  if (!SUBSPACE_STRUCTURES.includes(structure)) {
     throw new FusedLoraError(
       'INVALID_ARGUMENT',
-      `the structure of the subspace is ${JSON.stringify(structure)}; it must be ${STRUCTURES.join(' or ')}`,
+      `the structure of the subspace is ${JSON.stringify(structure)}; it must be ${SUBSPACE_STRUCTURES.join(' or ')}`,
     );
   }
 }

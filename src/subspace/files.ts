@@ -15,13 +15,13 @@ import { SafetensorsFile, writeSafetensors } from '../io/safetensors';
 import { expected, validate } from '../io/validate';
 import type { Module } from '../nn';
 import { fixInitialValues, startedAnew } from '../nn/init';
-import { STRUCTURES, type SubspaceConfig } from './config';
+import { SUBSPACE_STRUCTURES, type SubspaceConfig } from './config';
 import { Subspace } from './subspace';
 
 const fields = z.object({
   subspace: z.object({
     dimension: expected.integer(1),
-    structure: expected.oneOf(STRUCTURES),
+    structure: expected.oneOf(SUBSPACE_STRUCTURES),
     seed: expected.integer(0),
     numLabels: expected.integer(1),
     initialized: z.array(expected.string(), { error: 'a list of names' }),

@@ -8,7 +8,7 @@ import { compilePattern } from '../base/patterns';
 import { adapterNames, addAdapter, CLASSIFIER_ONLY, type LoraConfig } from '../lora';
 import { saveWhole } from '../lora/inject';
 import type { TaskModel } from '../models';
-import { checkSubspace, type Structure, type SubspaceConfig } from '../subspace/config';
+import { checkSubspace, type SubspaceConfig, type SubspaceStructure } from '../subspace/config';
 import { LEARNING_RATES } from './options/defaults';
 
 /**
@@ -22,7 +22,7 @@ export type Method =
   | 'full'
   | 'head'
   | { trainable: string }
-  | { subspace: number; structure?: Structure | undefined };
+  | { subspace: number; structure?: SubspaceStructure | undefined };
 
 /** What of a settled run says what is trained. */
 export interface MethodChoice {

@@ -100,7 +100,7 @@ export const CONFIG_CASES: readonly BadInput[] = [
   field('an unknown architecture', { model_type: 'llama' }, 'model_type', 'llama', 'roberta'),
   field('a decoder', { is_decoder: true }, 'is_decoder', 'decoders'),
   field('relative positions', { position_embedding_type: 'relative_key' }, 'position_embedding_type', 'absolute'),
-  field('a quantised checkpoint', { quantization_config: { bits: 4 } }, 'quantization_config', 'not supported'),
+  field('a quantised checkpoint', { quantization_config: { bits: 4 } }, 'quantization_config', 'not read', 'as floats'),
   field('label ids with a gap', { id2label: { 0: 'a', 2: 'b' } }, 'id2label', 'ids 0, 2', '0 to 1', 'labelNames'),
   field('labels as a list', { id2label: ['a', 'b'] }, 'id2label'),
   field('a padding token outside of the vocabulary', { pad_token_id: 6144 }, 'pad_token_id', '6144'),

@@ -11,7 +11,7 @@ import { makeFolder } from '../../io/folders';
 import { readJsonObject } from '../../io/json';
 import { meanAndDeviation } from '../../metrics/significance';
 import { readRecord, renderIntrinsic } from '../../report';
-import type { Structure } from '../../subspace/config';
+import type { SubspaceStructure } from '../../subspace/config';
 import { Subspace } from '../../subspace/subspace';
 import { type FineTuneOptions, fineTune } from '../../task/fine_tune';
 import type { Method } from '../../task/method';
@@ -31,7 +31,7 @@ export interface IntrinsicSetting {
 
 /** What one kind of subspace needed. */
 export interface IntrinsicSearch {
-  structure: Structure;
+  structure: SubspaceStructure;
   /** The least dimension that was enough; null: none up to the highest was. */
   least: number | null;
   /** In the order in which they were tried. */

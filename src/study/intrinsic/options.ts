@@ -5,7 +5,7 @@
 import { FusedLoraError } from '../../base/errors';
 import { checkKeys, compact } from '../../base/options';
 import { HUB_KEYS } from '../../io/hub';
-import { STRUCTURES, type Structure } from '../../subspace/config';
+import { SUBSPACE_STRUCTURES, type SubspaceStructure } from '../../subspace/config';
 import type { FineTuneOptions } from '../../task/fine_tune';
 import { FINE_TUNE_KEYS } from '../../task/options/option_table';
 import { DEFAULT_DEV_SPLIT } from '../options';
@@ -35,7 +35,7 @@ export interface IntrinsicOptions extends Omit<FineTuneOptions, keyof typeof DEC
   /** Gets results.json, report.html, and the point of each dimension. What is there goes on. */
   outputDir: string;
   /** Default: both. */
-  structures?: readonly Structure[];
+  structures?: readonly SubspaceStructure[];
   /** Of full fine-tuning's metric: what is enough. Default 0.9. */
   share?: number;
   /** Runs of each setting. Default 3. */
@@ -53,7 +53,7 @@ export interface IntrinsicOptions extends Omit<FineTuneOptions, keyof typeof DEC
 }
 
 export const INTRINSIC_DEFAULTS = {
-  structures: STRUCTURES,
+  structures: SUBSPACE_STRUCTURES,
   share: 0.9,
   seeds: 3,
   rates: [5e-4, 2e-3],
@@ -94,9 +94,9 @@ export function resolveIntrinsic(given: IntrinsicOptions): ResolvedIntrinsic {
     throw refuse('models must be a list of model folders or names on the hub');
   }
   if (typeof outputDir !== 'string' || outputDir === '') throw refuse('outputDir must be a folder');
-  const other = structures.find((one) => !STRUCTURES.includes(one));
+  const other = structures.find((one) => !SUBSPACE_STRUCTURES.includes(one));
   if (other !== undefined || structures.length === 0) {
-    throw refuse(`structures is ${JSON.stringify(structures)}; it must hold ${STRUCTURES.join(' or ')}`);
+    throw refuse(`structures is ${JSON.stringify(structures)}; it must hold ${SUBSPACE_STRUCTURES.join(' or ')}`);
   }
   if (!(share > 0 && share <= 1)) throw refuse(`share is ${share}; it must be above 0 and at most 1`);
   for (const [name, list] of Object.entries({ rates, fullRates })) {

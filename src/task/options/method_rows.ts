@@ -4,7 +4,7 @@
  */
 import { BASE_WEIGHTS } from '../../graph/base_weights';
 import { LORA_PRESETS } from '../../lora';
-import { STRUCTURES } from '../../subspace/config';
+import { SUBSPACE_STRUCTURES } from '../../subspace/config';
 import { LORA_DEFAULTS, RUN_DEFAULTS } from './defaults';
 import type { OptionGroups } from './option_row';
 
@@ -47,7 +47,7 @@ export const METHOD_ROWS = {
     {
       name: 'method.structure',
       flags: '--structure <name>',
-      kind: { oneOf: STRUCTURES },
+      kind: { oneOf: SUBSPACE_STRUCTURES },
       says: 'said',
       help: 'with --subspace: a factor a layer, learnt with the point (said), or one projection for all (did)',
       effect: 'factors beside the point',
