@@ -26,16 +26,16 @@ const MOST_DIMENSION = 2 ** 26;
 
 /** @throws FusedLoraError INVALID_ARGUMENT. */
 export function checkSubspace({ dimension, structure }: Pick<SubspaceConfig, 'dimension' | 'structure'>): void {
-  if (!(Number.isSafeInteger(dimension) && dimension >= 1 && dimension <= MOST_DIMENSION)) {
-    throw new FusedLoraError(
-      'INVALID_ARGUMENT',
-      `the dimension of the subspace is ${String(dimension)}; it must be a whole number from 1 to ${MOST_DIMENSION}`,
-    );
-  }
   if (!SUBSPACE_STRUCTURES.includes(structure)) {
     throw new FusedLoraError(
       'INVALID_ARGUMENT',
       `the structure of the subspace is ${JSON.stringify(structure)}; it must be ${SUBSPACE_STRUCTURES.join(' or ')}`,
+    );
+  }
+  if (!(Number.isSafeInteger(dimension) && dimension >= 1 && dimension <= MOST_DIMENSION)) {
+    throw new FusedLoraError(
+      'INVALID_ARGUMENT',
+      `the dimension of the subspace is ${String(dimension)}; it must be a whole number from 1 to ${MOST_DIMENSION}`,
     );
   }
 }

@@ -10,6 +10,7 @@ import { FusedLoraError } from '../base/errors';
 import { checkKeys } from '../base/options';
 import { notWritable } from '../io/atomic';
 import { makeFolder } from '../io/folders';
+import { openToRead } from '../io/open';
 
 /** Of {@link KeptStates}. */
 export interface KeptStatesOptions {
@@ -134,7 +135,7 @@ export class KeptStates {
   private findFiles(dir: string, shelf: Shelf): void {
     if (!fs.existsSync(dir)) return;
     for (const name of fs.readdirSync(dir).filter((one) => one.endsWith('.states'))) {
-      const fd = fs.openSync(path.join(dir, name), 'r');
+      const fd = openToRead(path.join(dir, name), { inFolder: true });
       this.open.add(fd);
       for (const [text, place] of placesIn(fd)) shelf.files.set(text, place);
     }

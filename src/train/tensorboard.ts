@@ -13,6 +13,8 @@ import type { TrainerCallbacks } from './events';
 export const TENSORBOARD = 'tensorboard';
 /** How our files end; TensorBoard asks for `tfevents` in a name. */
 const SUFFIX = '.fused-lora';
+/** To our own file: not through a link that took its place. */
+const APPEND = fs.constants.O_WRONLY | fs.constants.O_APPEND | (fs.constants.O_NOFOLLOW ?? 0);
 
 /** Castagnoli's polynomial, reversed. */
 const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
@@ -93,7 +95,12 @@ export function tensorBoardLog(dir: string, now: () => number = () => Date.now()
         file = path.join(folder, `events.out.tfevents.${stamp}${SUFFIX}`);
         fs.writeFileSync(file, record(versionEvent(now())), { flag: 'wx' });
       }
-      fs.appendFileSync(file, record(message));
+      const fd = fs.openSync(file, APPEND);
+      try {
+        fs.writeFileSync(fd, record(message));
+      } finally {
+        fs.closeSync(fd);
+      }
     } catch (cause) {
       throw notWritable(file ?? folder, cause);
     }

@@ -57,7 +57,7 @@ describe('op registry', () => {
       ['x', 'W', 'b?', 'A', 'B', 'residual?', 'tokenIndex?'], // native/ops/lora_linear.h
     );
     expect(outputs.map(({ name }) => name)).toEqual(['y', 'u', 'preActivation']);
-    expect(attributes).toEqual(['scaling', 'activation', 'dropout', 'site', 'precision']);
+    expect(attributes).toEqual(['scaling', 'activation', 'dropout', 'site', 'precision', 'baseWeights']);
     expect(limits).toEqual([
       { name: 'rank', low: 1, high: 256 },
       { name: 'dropout', low: 0, high: 1 },

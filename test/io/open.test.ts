@@ -166,6 +166,8 @@ test('nothing in src reads or writes files in another way', () => {
     'serve/routes/page.ts': /readFileSync\(path\.join\(__dirname/,
     'study/journal/journal_file.ts': /O_APPEND \| O_NOFOLLOW/,
     'task/meaning/record.ts': /flag: 'wx'/,
+    'train/kept_states.ts': /'wx\+'/,
+    'train/tensorboard.ts': /flag: 'wx'|openSync\(file, APPEND\)|writeFileSync\(fd,/,
     'data/read/text_documents.ts': /fd: openToRead/,
     'cli/predict_input.ts': /fd: openToRead/,
   };
