@@ -83,7 +83,7 @@ const cpp = {
   cuda: ['ops', 'runtime'],
   // Where the instructions that it stands in for find their operands.
   emulator: ['cuda'],
-  program: ['reference', 'cpu', 'cuda', 'ops', 'runtime'],
+  program: ['reference', 'cpu', 'cuda', 'ops', 'runtime', 'platform'],
   addon: ['program', 'reference', 'cpu', 'cuda', 'ops', 'runtime'],
   bench: ['cuda', 'ops', 'runtime'],
   test: ['fuzz', 'program', 'reference', 'cpu', 'cuda', 'ops', 'runtime', 'platform', 'emulator'],

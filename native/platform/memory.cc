@@ -3,7 +3,7 @@
 #include "platform/memory.h"
 
 #include <cstdlib>
-#if defined(_WIN32)
+#if defined(_WIN32) || defined(__GLIBC__)
 #include <malloc.h>
 #endif
 
@@ -16,5 +16,11 @@ void alignedFree(void* memory) { _aligned_free(memory); }
 void* alignedAllocate(size_t bytes) { return std::aligned_alloc(64, bytes); }
 void alignedFree(void* memory) { std::free(memory); }
 #endif
+
+void returnFreedPages() {
+#if defined(__GLIBC__)
+  malloc_trim(0);
+#endif
+}
 
 }  // namespace fl::platform

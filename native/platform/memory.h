@@ -13,4 +13,8 @@ void* alignedAllocate(size_t bytes);
 /// Of alignedAllocate; nullptr does nothing.
 void alignedFree(void* memory);
 
+/// Gives the pages of freed memory back to the system where the allocator would keep them: glibc
+/// does, since a block that begins at a multiple of 64 does not fit the hole that its like left.
+void returnFreedPages();
+
 }  // namespace fl::platform

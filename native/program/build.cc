@@ -2,6 +2,7 @@
 // What happens at each step: program/run.cc.
 #include <algorithm>
 
+#include "platform/memory.h"
 #include "program/program.h"
 
 namespace fl {
@@ -183,6 +184,7 @@ void Program::prepareParameters() {
       if (value >= 0 && value < numValues && spec_.values[value].kind == ValueSpec::Kind::parameter)
         uses[spec_.values[value].parameter].push_back({i, k});
     }
+  bool anyPacked = false;
   for (size_t p = 0; p < spec_.parameters.size(); p++) {
     if (uses[p].empty() && !trainedSet[p]) continue;
     Parameter& parameter = *spec_.parameters[p];
@@ -197,6 +199,7 @@ void Program::prepareParameters() {
       packed = packed && backend_.prepare(call, use.input);
     }
     if (packed) {
+      anyPacked = true;
       if (spec_.packed) spec_.packed(static_cast<int>(p));
       continue;
     }
@@ -205,6 +208,8 @@ void Program::prepareParameters() {
       fail("INTERNAL", parameter.name() + ": its values are not on the device");
     valueRead_.push_back(static_cast<int>(p));
   }
+  // The values that were packed are freed by now.
+  if (anyPacked) platform::returnFreedPages();
   for (const int p : valueRead_) spec_.parameters[p]->valueReaders++;
   preparedVersions_ = frozenVersions();
   spec_.fill = spec_.packed = nullptr;
