@@ -169,15 +169,21 @@ emulatedTests('CUDA kernels on the CPU, from the last block on', ['--small', ...
 });
 // The kernels for compute capability 9.0, by themselves and in the ops that use them when asked to.
 const hopper = { FUSED_LORA_EMULATOR_FAULT: 'capability=90', FUSED_LORA_CUDA_PATH: 'sm90a' };
-const hopperTests = [
-  ...['--backend', 'cuda', 'hopperGemm/', 'compare/cuda/linear/bf16', 'compare/cuda/linearBackwardInput/bf16'],
+const hopperOps = [
+  ...['compare/cuda/linear/bf16', 'compare/cuda/linearBackwardInput/bf16'],
   ...['compare/cuda/loraLinear/bf16', 'compare/cuda/loraLinearBackward/bf16'],
 ];
-emulatedTests('Hopper kernels on the CPU', hopperTests, hopper);
-emulatedTests('Hopper kernels on the CPU, from the last block on', ['--small', ...hopperTests], {
-  ...hopper,
-  FUSED_LORA_EMULATOR_ORDER: 'backward',
-});
+const onCuda = ['--backend', 'cuda'];
+emulatedTests('Hopper kernels on the CPU', [...onCuda, 'hopperGemm/'], hopper);
+emulatedTests('ops by Hopper kernels on the CPU', ['--small', ...onCuda, ...hopperOps], hopper);
+emulatedTests(
+  'Hopper kernels on the CPU, from the last block on',
+  ['--small', ...onCuda, 'hopperGemm/', ...hopperOps],
+  {
+    ...hopper,
+    FUSED_LORA_EMULATOR_ORDER: 'backward',
+  },
+);
 check('types', process.execPath, [bin('typescript/bin/tsc'), '--noEmit']);
 check('biome', process.execPath, [bin('@biomejs/biome/bin/biome'), 'check', '--diagnostic-level=error']);
 check('direction of knowledge', process.execPath, ['scripts/lint-directions.mjs']);
