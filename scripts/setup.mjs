@@ -50,13 +50,15 @@ function installNpmPackages() {
 }
 
 function buildAddon() {
-  if (forCi && !findNvcc(root)) {
+  // CI compiles the CUDA code too, unless it is told not to.
+  const compileCuda = forCi && process.env.FUSED_LORA_CUDA !== 'off';
+  if (compileCuda && !findNvcc(root)) {
     const { status } = run(process.execPath, ['scripts/setup-cuda.mjs']);
     if (status !== 0) fail('nvcc could not be installed, see above.');
   }
   const nvcc = findNvcc(root);
   const inputs = ['native', 'cmake', 'CMakeLists.txt', 'scripts/cmake-build.mjs'];
-  const wanted = forCi ? 'on' : (process.env.FUSED_LORA_CUDA ?? 'auto');
+  const wanted = compileCuda ? 'on' : (process.env.FUSED_LORA_CUDA ?? 'auto');
   const hash = contentHash(inputs, [compilerIdentity(), nvcc ?? 'no nvcc', wanted]);
   const products = [{ stamp: 'build/stamp-addon.json', outputs: ['build/Release/fused-lora.node'] }];
   if (values.test && listFiles(['native/test']).some((file) => file.endsWith('.cc'))) {
