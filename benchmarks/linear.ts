@@ -12,7 +12,8 @@
 import type { Precision } from '../src/graph/precision';
 import { native } from '../src/native';
 import type { Child } from './lib/child';
-import { LinearOps, type Passes, SCALING } from './lib/linear_ops';
+import { ROBERTA_SHAPES, SCALING } from './lib/linear_layer';
+import { LinearOps, type Passes } from './lib/linear_ops';
 import { main } from './lib/main';
 import { compareSamples, geometricMean, type Interleaved, interleave } from './lib/measure';
 import { measurePeak } from './lib/peak';
@@ -20,17 +21,8 @@ import { milliseconds, percent } from './lib/report';
 import { type Benchmark, type BenchmarkOptions, type Figure, isMissing, type Section } from './lib/result';
 import { startPython, tuneThreads } from './lib/sides';
 
-/** [in, out] of RoBERTa-base's and -large's Linear layers. */
-const SHAPES = [
-  [768, 768],
-  [768, 3072],
-  [3072, 768],
-  [1024, 1024],
-  [1024, 4096],
-  [4096, 1024],
-] as const;
 /** What products alone are measured on, with PRODUCT_TOKENS: fifteen shapes. */
-const PRODUCT_SHAPES = SHAPES.slice(0, 5);
+const PRODUCT_SHAPES = ROBERTA_SHAPES.slice(0, 5);
 const PRODUCT_TOKENS = [256, 1024, 4096];
 /** ms: threads of the side before go to sleep, which with PyTorch's takes up to 30 ms. */
 const PAUSE = 60;
@@ -65,7 +57,7 @@ const ALL_PRODUCTS = { fp32: ['onednn', 'torch', 'openblas'], bf16: ['onednn', '
 function settingsOf({ quick, targets }: BenchmarkOptions): Settings {
   const all = quick
     ? {
-        shapes: SHAPES.slice(0, 4),
+        shapes: ROBERTA_SHAPES.slice(0, 4),
         tokens: [512],
         ranks: [8, 64],
         rounds: 5,
@@ -74,7 +66,7 @@ function settingsOf({ quick, targets }: BenchmarkOptions): Settings {
         compiled: undefined,
       }
     : {
-        shapes: [...SHAPES],
+        shapes: [...ROBERTA_SHAPES],
         tokens: [256, 1024, 4096],
         ranks: [1, 8, 16, 64],
         rounds: 15,

@@ -10,6 +10,7 @@
 import type { BaseWeights } from '../src/graph/base_weights';
 import { native } from '../src/native';
 import { randomBatches, tokensOf } from './lib/batches';
+import { ROBERTA_SHAPES } from './lib/linear_layer';
 import { LinearOps } from './lib/linear_ops';
 import { main } from './lib/main';
 import { geometricMean, type Interleaved, interleave } from './lib/measure';
@@ -19,14 +20,8 @@ import { milliseconds } from './lib/report';
 import { type Benchmark, type Figure, isMissing, type Missing, type Section } from './lib/result';
 import { openOurs, predictBatches, type Side, startNodePeer, trainSteps, tunePeer } from './lib/sides';
 
-/** [in, out] of RoBERTa-base's and -large's Linear layers, with these tokens: ten shapes. */
-const SHAPES = [
-  [768, 768],
-  [768, 3072],
-  [3072, 768],
-  [1024, 1024],
-  [1024, 4096],
-] as const;
+/** With these tokens ten shapes. */
+const SHAPES = ROBERTA_SHAPES.slice(0, 5);
 const TOKENS = [256, 1024];
 const FORMS = ['fp32', 'int8', 'nf4'] as const satisfies readonly BaseWeights[];
 /** As in bench:linear. */

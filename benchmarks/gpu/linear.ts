@@ -5,10 +5,11 @@
  * Our side runs through linear_ops.ts, PyTorch's in peers/torch_gpu_linear.py.
  */
 import type { Child } from '../lib/child';
+import { SCALING } from '../lib/linear_layer';
 import { interleave, type Timing } from '../lib/measure';
 import { type Figure, isMissing, type Missing, type Section } from '../lib/result';
 import { startPython } from '../lib/sides';
-import { GpuLayer, SCALING } from './linear_ops';
+import { GpuLayer } from './linear_ops';
 
 interface Shape {
   tokens: number;
