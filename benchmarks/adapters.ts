@@ -33,6 +33,8 @@ import { compareLogits, openTorch, predictBatches, tunePeer } from './lib/sides'
 const ADAPTERS = 8;
 const BATCH = 32;
 const BATCHES = 4;
+/** As many requests as wait together where few come: each of another adapter. */
+const FEW = 8;
 const names = Array.from({ length: ADAPTERS }, (_, i) => `adapter${i}`);
 
 const secondsOf = async (body: () => Promise<unknown>) => {
@@ -80,6 +82,8 @@ interface Measured {
   precision: Precision;
   sentences: number;
   times: Interleaved<'one adapter' | 'mixed' | 'grouped by adapter' | 'merged'>;
+  /** The same requests, few at a time. */
+  few: Interleaved<'mixed, few' | 'grouped, few'>;
   /** Against PEFT's adapter_names. */
   peft: Interleaved<'mixed, without heads' | 'PEFT adapter_names'> | Missing;
   /** 8 tasks for each text, adapters in the upper third. */
@@ -91,7 +95,6 @@ interface Measured {
 async function measureModel(name: ModelName, precision: Precision, rounds: number): Promise<Measured> {
   const model = openModel(name);
   const { examples, adapters } = requestsOf(name, BATCHES * BATCH);
-  const chunks = Array.from({ length: BATCHES }, (_, i) => [i * BATCH, (i + 1) * BATCH] as const);
   const options = { precision, loss: false } as const;
   const first = names[0] as string;
   using mixed = new MixedEvaluator(model, names, { precision });
@@ -108,30 +111,33 @@ async function measureModel(name: ModelName, precision: Precision, rounds: numbe
   merge(mergedModel, [first]);
   using merged = new ModelEvaluator(mergedModel, options);
 
-  const everyBatch = async (run: (begin: number, end: number) => Promise<unknown>) =>
+  const everyBatch = async (run: (begin: number, end: number) => Promise<unknown>, size = BATCH) =>
     await secondsOf(async () => {
-      for (const [begin, end] of chunks) await run(begin, end);
+      for (let begin = 0; begin < examples.length; begin += size) await run(begin, begin + size);
     });
   const plain = (evaluator: ModelEvaluator) => () =>
     everyBatch((begin, end) => evaluator.run(examples.slice(begin, end), { batchSize: BATCH }));
   const most = BATCH * Math.max(...examples.map(({ inputIds }) => inputIds.length));
+  const mixedIn = (size: number) => () =>
+    everyBatch((begin, end) => mixed.run(examples.slice(begin, end), adapters.slice(begin, end), most), size);
   // Programs that are ready for each adapter: what a swap costs is not part of it.
-  const grouped = () =>
+  const groupedIn = (size: number) => () =>
     everyBatch(async (begin, end) => {
       for (const [adapter, evaluator] of alone) {
         const own = examples.slice(begin, end).filter((_, i) => adapters[begin + i] === adapter);
         if (own.length > 0) await evaluator.run(own, { batchSize: BATCH });
       }
-    });
+    }, size);
   const times = await interleave(
     {
       'one adapter': plain(one),
-      mixed: () => everyBatch((begin, end) => mixed.run(examples.slice(begin, end), adapters.slice(begin, end), most)),
-      'grouped by adapter': grouped,
+      mixed: mixedIn(BATCH),
+      'grouped by adapter': groupedIn(BATCH),
       merged: plain(merged),
     },
     { rounds },
   );
+  const few = await interleave({ 'mixed, few': mixedIn(FEW), 'grouped, few': groupedIn(FEW) }, { rounds });
   for (const evaluator of alone.values()) evaluator.dispose();
 
   const swaps: number[] = [];
@@ -142,7 +148,7 @@ async function measureModel(name: ModelName, precision: Precision, rounds: numbe
   }
   const tasks = await measureTasks(name, precision, rounds, examples);
   const peft = await measurePeft(name, precision, rounds);
-  return { peft, model: name, precision, sentences: examples.length, times, tasks, swap: summarize(swaps) };
+  return { peft, model: name, precision, sentences: examples.length, times, few, tasks, swap: summarize(swaps) };
 }
 
 /** Folders of the adapters, for PEFT. */
@@ -224,8 +230,8 @@ async function measureTasks(
   return times;
 }
 
-function tableOf({ model, precision, sentences: count, times, tasks, peft, swap }: Measured): Section {
-  const rows = Object.entries({ ...times, ...tasks, ...(isMissing(peft) ? {} : peft) }).map(
+function tableOf({ model, precision, sentences: count, times, few, tasks, peft, swap }: Measured): Section {
+  const rows = Object.entries({ ...times, ...few, ...tasks, ...(isMissing(peft) ? {} : peft) }).map(
     ([side, { ratio, median, p10, p90 }]) => [
       side,
       ratio.toFixed(3),
@@ -238,18 +244,19 @@ function tableOf({ model, precision, sentences: count, times, tasks, peft, swap 
     title: `${ADAPTERS} adapters on ${model}, ${precision}, r = 8 on all linears, batches of ${BATCH}`,
     note:
       "SST-2's lengths and the adapters in random order; ratio: time over that of one adapter for all, median of rounds. " +
-      'Sides with a pass answer each text by all 8 adapters, which sit in the upper third of the layers; they, and those of the mixed batch in PEFT, have ratios to the first of the two',
+      'Sides with a pass answer each text by all 8 adapters, which sit in the upper third of the layers; they, those in batches of 8 (few) and those of the mixed batch in PEFT have ratios to the first of the two',
     header: ['side', 'ratio', 'sentences/s', 'ms a turn [p10 p90]'],
     rows: [...rows, ['another adapter into a slot', '', '', change]],
   };
 }
 
-function figuresOf({ times, tasks, peft, swap }: Measured): Record<string, Figure> {
+function figuresOf({ times, few, tasks, peft, swap }: Measured): Record<string, Figure> {
   const over = (side: keyof Measured['times'], other: keyof Measured['times']) =>
     times[other].median / times[side].median;
   return {
     'adapters.mixedOverOne': over('mixed', 'one adapter'),
     'adapters.mixedOverGrouped': over('mixed', 'grouped by adapter'),
+    'adapters.mixedOverGroupedFew': few['grouped, few'].ratio,
     'adapters.unmergedOverMerged': over('one adapter', 'merged'),
     'adapters.sharedOverEach': 1 / tasks['one pass for all'].ratio,
     'adapters.mixedOverPeft': isMissing(peft) ? peft : peft['PEFT adapter_names'].ratio,

@@ -15,7 +15,6 @@ const { version } = createRequire(import.meta.url)('onnxruntime-node/package.jso
 const MOST_TOKENS = 16_384;
 const { onnx, tokenizer: folder, labels, pad, mostTexts, threads } = JSON.parse(process.argv[2]);
 
-const started = performance.now();
 const tokenizer = loadTokenizer(folder);
 const session = await ort.InferenceSession.create(path.join(onnx, 'onnx', 'model.onnx'), {
   executionProviders: ['cpu'],
@@ -80,7 +79,7 @@ server.post('/predict', async ({ body: { inputs } }) =>
 );
 await predict('A first text, before anybody asks.');
 const url = await server.listen({ port: 0 });
-process.send({ url, version, readySeconds: (performance.now() - started) / 1000 });
+process.send({ url, version });
 process.on('message', async () => {
   await server.close();
   process.disconnect();

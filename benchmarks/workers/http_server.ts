@@ -39,10 +39,9 @@ async function startTraining(model: string, texts: string[]): Promise<() => Prom
 
 async function main(): Promise<void> {
   const { model, adapters, texts } = JSON.parse(process.argv[2] as string) as Start;
-  const started = performance.now();
   const server = await createServer({ model, adapters, maxWaiting: 100_000 });
   const url = await server.listen({ port: 0 });
-  process.send?.({ url, readySeconds: (performance.now() - started) / 1000 });
+  process.send?.({ url });
   const [adapter] = Object.values(adapters);
   const classifier = new Classifier(await openTextModel(model, { adapter }));
   let stopTraining = async () => {};

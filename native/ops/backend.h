@@ -12,6 +12,7 @@
 #include "ops/op.h"
 #include "ops/optimizer_update.h"
 #include "runtime/memory.h"
+#include "runtime/shared_arena.h"
 
 namespace fl {
 
@@ -75,6 +76,8 @@ class Backend {
  public:
   virtual ~Backend() = default;
   virtual Memory& memory() = 0;
+  /// For what lives within a step of a program.
+  SharedArena& sharedArena() { return sharedArena_; }
   virtual std::string_view name() const = 0;
   /// What computes, for people: the GPU's name.
   virtual std::string_view device() const { return name(); }
@@ -138,6 +141,9 @@ class Backend {
 
   /// Waits until all work is done; throws DEVICE_UNAVAILABLE on a device error.
   virtual void synchronize() {}
+
+ private:
+  SharedArena sharedArena_;
 };
 
 /// 'cpu', 'reference', and 'cuda' where it was built in and can be used; else DEVICE_UNAVAILABLE

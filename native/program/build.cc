@@ -47,7 +47,8 @@ Program::~Program() {
   for (const int p : valueRead_) spec_.parameters[p]->valueReaders--;
   recorder_.reset();
   if (lossRecord_) backend_.memory().release(lossRecord_);
-  if (arena_) backend_.memory().release(arena_);
+  if (own_) backend_.memory().release(own_);
+  backend_.sharedArena().leave(backend_.memory(), this);
 }
 
 void Program::checkValues() const {
@@ -289,13 +290,21 @@ Tensor Program::shapeOf(int value, const Sizes& sizes) const {
   return t;
 }
 
-std::vector<ArenaBuffer> Program::buffers(const Sizes& sizes) const {
+bool Program::isKept(const Lifetime& lifetime) const {
+  // A recording has addresses in it: no block that another program may move.
+  return recorder_ || lifetime.last == static_cast<int>(instructions_.size());
+}
+
+std::vector<ArenaBuffer> Program::buffers(const Sizes& sizes, bool kept) const {
   std::vector<ArenaBuffer> buffers;
   buffers.reserve(lifetimes_.size());
-  for (const Lifetime& l : lifetimes_) buffers.push_back({shapeOf(l.value, sizes).bytes(), l.first, l.last});
+  for (const Lifetime& l : lifetimes_)
+    if (isKept(l) == kept) buffers.push_back({shapeOf(l.value, sizes).bytes(), l.first, l.last});
   return buffers;
 }
 
-int64_t Program::arenaBytes(const Sizes& sizes) const { return layOutArena(buffers(sizes)).totalBytes; }
+int64_t Program::arenaBytes(const Sizes& sizes) const {
+  return layOutArena(buffers(sizes, true)).totalBytes + layOutArena(buffers(sizes, false)).totalBytes;
+}
 
 }  // namespace fl

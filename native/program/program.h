@@ -98,10 +98,9 @@ class Program {
   std::vector<uint64_t> frozenVersions() const;
   void renewPackedCopies();
   void collectIndexChecks();
-  std::vector<ArenaBuffer> buffers(const Sizes& sizes) const;
   Tensor shapeOf(int value, const Sizes& sizes) const;
   enum class Entry : uint8_t { forward, accumulate, accumulateFromZero };
-  void growArena(int64_t bytes);
+  void growOwn(int64_t bytes);
   void layOut(const Sizes& sizes);
   void checkBatch(std::span<const BatchInput> batch, const Sizes& sizes) const;
   void run(std::span<const BatchInput> batch, const Sizes& sizes, const StepState& step, Entry entry);
@@ -125,13 +124,17 @@ class Program {
     int value, first, last;
   };
   std::vector<Lifetime> lifetimes_;
+  /// Whether it can be read after the step: its memory is then this program's own.
+  bool isKept(const Lifetime& lifetime) const;
+  std::vector<ArenaBuffer> buffers(const Sizes& sizes, bool kept) const;
   int lossValue_ = -1;
   /// In the backend's memory; null without a loss.
   LossRecord* lossRecord_ = nullptr;
   std::unique_ptr<Recorder> recorder_;
 
-  void* arena_ = nullptr;
-  int64_t arenaCapacity_ = 0;
+  /// What is kept; the rest is the backend's shared arena.
+  void* own_ = nullptr;
+  int64_t ownCapacity_ = 0;
   Sizes lastSizes_{};
   bool haveRun_ = false;
   /// Each value's view for the last laid out sizes.

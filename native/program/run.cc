@@ -45,40 +45,28 @@ class Stopwatch {
 
 }  // namespace
 
-void Program::growArena(int64_t bytes) {
-  if (bytes <= arenaCapacity_) return;
+void Program::growOwn(int64_t bytes) {
+  if (bytes <= ownCapacity_) return;
   Memory& memory = backend_.memory();
-  if (arena_) memory.release(arena_);
-  arena_ = nullptr;
-  arenaCapacity_ = 0;
+  if (own_) memory.release(own_);
+  own_ = nullptr;
+  ownCapacity_ = 0;
   haveRun_ = false;
-  // Batches differ in size: an eighth more than needed spares most of the later growth, where there
-  // is room for it.
-  int64_t capacity = bytes + bytes / 8;
-  try {
-    arena_ = memory.allocate(static_cast<size_t>(capacity));
-  } catch (const Error& error) {
-    if (error.code() != "OUT_OF_MEMORY") throw;
-    capacity = bytes;
-    arena_ = memory.allocate(static_cast<size_t>(capacity));
-  }
-  arenaCapacity_ = capacity;
+  ownCapacity_ = allocateForSteps(memory, bytes, own_);
 }
 
 void Program::reserve(const Sizes& sizes) {
   const std::lock_guard lock(stepMutex());
-  if (!recorder_) {
-    growArena(arenaBytes(sizes));
-    return;
-  }
   layOut(sizes);
   haveRun_ = false;
-  recorder_->reserve([&] { callOps({}, trained_.empty() ? Entry::forward : Entry::accumulate); });
+  if (recorder_) recorder_->reserve([&] { callOps({}, trained_.empty() ? Entry::forward : Entry::accumulate); });
 }
 
 void Program::layOut(const Sizes& sizes) {
-  const ArenaLayout layout = layOutArena(buffers(sizes));
-  growArena(layout.totalBytes);
+  const ArenaLayout kept = layOutArena(buffers(sizes, true)), passing = layOutArena(buffers(sizes, false));
+  growOwn(kept.totalBytes);
+  void* const shared =
+      passing.totalBytes > 0 ? backend_.sharedArena().take(backend_.memory(), this, passing.totalBytes) : nullptr;
   tensors_.assign(spec_.values.size(), Tensor{});
   for (size_t v = 0; v < spec_.values.size(); v++) {
     const ValueSpec& value = spec_.values[v];
@@ -94,10 +82,12 @@ void Program::layOut(const Sizes& sizes) {
       tensors_[v] = spec_.parameters[value.parameter]->tensor(Parameter::Slot::gradient);
     }
   }
-  for (size_t i = 0; i < lifetimes_.size(); i++) {
-    Tensor& t = tensors_[lifetimes_[i].value];
-    t = shapeOf(lifetimes_[i].value, sizes);
-    t.data = static_cast<char*>(arena_) + layout.offsets[i];
+  size_t numKept = 0, numPassing = 0;
+  for (const Lifetime& lifetime : lifetimes_) {
+    Tensor& t = tensors_[lifetime.value];
+    t = shapeOf(lifetime.value, sizes);
+    t.data = isKept(lifetime) ? static_cast<char*>(own_) + kept.offsets[numKept++]
+                              : static_cast<char*>(shared) + passing.offsets[numPassing++];
   }
   lastSizes_ = sizes;
 }
@@ -195,7 +185,7 @@ RecordingKey Program::keyOf(const Sizes& sizes, Entry entry) const {
   RecordingKey key;
   key.entry = static_cast<int>(entry);
   key.sizes = {sizes.T, sizes.S, sizes.M};
-  key.memory.push_back(reinterpret_cast<uintptr_t>(arena_));
+  key.memory.push_back(reinterpret_cast<uintptr_t>(own_));
   for (size_t v = 0; v < spec_.values.size(); v++) {
     const ValueSpec::Kind kind = spec_.values[v].kind;
     if (kind == ValueSpec::Kind::parameter || kind == ValueSpec::Kind::gradient)

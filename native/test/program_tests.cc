@@ -122,6 +122,30 @@ void arenaIsInvisible(const std::string& backend) {
   }
 }
 
+/// Programs that take turns have one block between them, and what one gives stays readable after
+/// the other's steps. The block ends with the last of them.
+void programsShareTheArena(const std::string& backend) {
+  const auto small = SmallProgram::batchOf({3, 1, 5}, 1), large = SmallProgram::batchOf({30, 17, 44, 1, 9}, 2);
+  for (const Options& options : optionsOf(backend)) {
+    const SharedArena& arena = backendByName(options.backend).sharedArena();
+    const int64_t before = arena.capacity();
+    {
+      SmallProgram first(options), second(options), alone(options);
+      first.accumulate(small, true, someStep());
+      const double loss = first.loss();
+      second.accumulate(large, true, someStep());
+      check(first.loss() == loss, options.backend + ": an output changed by another program's step");
+      const int64_t needed = second.program().arenaBytes(large.sizes);
+      check(arena.capacity() <= std::max(before, needed + needed / 8), options.backend + ": more than one block");
+      first.accumulate(small, true, someStep());
+      alone.accumulate(small, true, someStep());
+      check(first.loss() == loss && first.gradients() == alone.gradients(),
+            options.backend + ": results depend on another program");
+    }
+    check(arena.capacity() == before, options.backend + ": the block is still there");
+  }
+}
+
 /// A frozen weight that was packed may be released; the results stay the same to the bit.
 void releasedWeights() {
   const auto batch = SmallProgram::batchOf({3, 1, 5}, 1);
@@ -327,6 +351,7 @@ void addProgramTests(Suite& suite) {
     suite.add("program/accumulateAdds/" + backend, [backend] { accumulateAdds(backend); });
     suite.add("program/backendsAgree/" + backend, [backend] { backendsAgree(backend); });
     suite.add("program/arenaIsInvisible/" + backend, [backend] { arenaIsInvisible(backend); });
+    suite.add("program/programsShareTheArena/" + backend, [backend] { programsShareTheArena(backend); });
     suite.add("program/applyIsAdamW/" + backend, [backend] { applyIsAdamW(backend); });
     suite.add("program/reservesMemory/" + backend, [backend] { reservesMemory(backend); });
     suite.add("program/notFiniteChangesNothing/" + backend, [backend] { notFiniteChangesNothing(backend); });

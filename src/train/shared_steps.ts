@@ -10,6 +10,9 @@ import { type AccumulateOptions, type ApplyOptions, type BatchTensors, Program }
 import type { Graph } from '../graph/value';
 import type { MakeProgram, StepProgram } from './step_program';
 
+/** Work of a shared pass over that of each alone, from which on it is not worth its memory. */
+const NOTHING_GAINED = 0.95;
+
 type ProgramSettings = Parameters<MakeProgram>[2];
 type Moments = ReturnType<Program['readMoments']>;
 
@@ -118,12 +121,14 @@ export class Seat {
 
 /**
  * A step is taken when every trainer that has not left is at its next one. Which of them share it
- * is seen from their batches, and from what else a pass depends on; it changes nothing of results.
+ * is seen from their batches, from what else a pass depends on, and from what sharing saves; it
+ * changes nothing of results.
  */
 export class SharedSteps {
   readonly seats: readonly Seat[];
   private readonly waiting = new Map<Seat, Waiting>();
-  private readonly programs = new Map<string, Program>();
+  /** Undefined for those who have next to nothing in common. */
+  private readonly programs = new Map<string, Program | undefined>();
 
   /** @param count how many trainers there are to come. */
   constructor(count: number) {
@@ -153,19 +158,26 @@ export class SharedSteps {
 
   private async run(groups: readonly [Seat, Waiting][][]): Promise<void> {
     for (const group of groups) {
-      try {
-        await this.runGroup(group);
-        for (const [, { done }] of group) done();
-      } catch (error) {
-        for (const [, { failed }] of group) failed(error);
+      let apart: readonly [Seat, Waiting][] = [];
+      await settle(group, async () => {
+        const program = this.programOf(group);
+        if (program) await this.runTogether(program, group);
+        else apart = group;
+        return program !== undefined;
+      });
+      // One that fails is alone with it.
+      for (const one of apart) {
+        const [{ member }, { batch, options }] = one;
+        await settle([one], async () => {
+          await (member as Member).alone(batch, options);
+          return true;
+        });
       }
     }
   }
 
-  private async runGroup(group: readonly [Seat, Waiting][]): Promise<void> {
-    const [[seat, { batch, options }]] = group as [[Seat, Waiting]];
-    if (group.length === 1) return await (seat.member as Member).alone(batch, options);
-    const program = this.programOf(group.map(([{ member }]) => member as Member));
+  private async runTogether(program: Program, group: readonly [Seat, Waiting][]): Promise<void> {
+    const [[, { batch, options }]] = group as [[Seat, Waiting]];
     const tensors = { ...batch.tensors };
     for (const [i, [{ member }, { batch: own }]] of group.entries()) {
       for (const name of (member as Member).ownInputs) {
@@ -180,13 +192,19 @@ export class SharedSteps {
     }
   }
 
-  private programOf(members: readonly Member[]): Program {
+  /** Adapters on all layers share next to nothing, and the values of a step would be there for each. */
+  private programOf(group: readonly [Seat, Waiting][]): Program | undefined {
+    const [[, { batch }]] = group as [[Seat, Waiting]];
+    if (group.length === 1) return undefined;
+    const members = group.map(([{ member }]) => member as Member);
     const key = this.keyOf(members);
-    const known = this.programs.get(key);
-    if (known) return known;
+    if (this.programs.has(key)) return this.programs.get(key);
     const { settings } = members[0] as Member;
-    const graph = joinGraphs(members.map((member) => member.graph));
-    const program = new Program(plan(graph, { ...settings, train: true }), { backend: settings.backend });
+    const joined = plan(joinGraphs(members.map((member) => member.graph)), { ...settings, train: true });
+    const work = (one: Plan) => one.flops(batch.sizes).forward + one.flops(batch.sizes).backward;
+    const apart = members.reduce((sum, member) => sum + work(member.plan), 0);
+    const pays = work(joined) < NOTHING_GAINED * apart;
+    const program = pays ? new Program(joined, { backend: settings.backend }) : undefined;
     this.programs.set(key, program);
     return program;
   }
@@ -202,9 +220,18 @@ export class SharedSteps {
   private forget(): void {
     for (const [key, program] of this.programs) {
       if (!key.split(',').some((number) => this.seats[Number(number)]?.hasLeft)) continue;
-      program.dispose();
+      program?.dispose();
       this.programs.delete(key);
     }
+  }
+}
+
+/** Tells those who wait how `body` ended; nothing when it is false. */
+async function settle(group: readonly [Seat, Waiting][], body: () => Promise<boolean>): Promise<void> {
+  try {
+    if (await body()) for (const [, { done }] of group) done();
+  } catch (error) {
+    for (const [, { failed }] of group) failed(error);
   }
 }
 
