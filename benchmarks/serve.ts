@@ -2,8 +2,9 @@
  * What does HTTP cost? A server's texts a second against the same process without HTTP, one text a
  * request and 16, with one adapter and with eight, in turns; against a server that pads its batches
  * for onnxruntime, as text-embeddings-inference does; what a request waits while the same process
- * trains; and how long `fused-lora serve` of the built package takes to start. The servers are workers/http_server.ts and
- * peers/onnxruntime_server.mjs; autocannon asks them from this process, on the same cores.
+ * trains; and how long `fused-lora serve` of the built package takes to start. The servers are
+ * workers/http_server.ts and peers/onnxruntime_server.mjs; autocannon asks them from this process,
+ * on the same cores.
  */
 import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';

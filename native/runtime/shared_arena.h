@@ -1,6 +1,6 @@
 // One block of memory for what lives within a step, for all programs of a backend: one step runs at
 // a time, so that programs that take turns (several trainings, evaluation between steps) need the
-// memory of the largest, not of all. What outlives a step, outputs, is each program's own.
+// memory of the largest, not of all. What outlives a step is each program's own (program/run.cc).
 #pragma once
 
 #include <cstdint>

@@ -192,7 +192,7 @@ export class SharedSteps {
     }
   }
 
-  /** Adapters on all layers share next to nothing, and the values of a step would be there for each. */
+  /** Undefined where they share next to nothing: the values of a step would be there for each. */
   private programOf(group: readonly [Seat, Waiting][]): Program | undefined {
     const [[, { batch }]] = group as [[Seat, Waiting]];
     if (group.length === 1) return undefined;
