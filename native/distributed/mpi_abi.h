@@ -1,7 +1,7 @@
 // The binary interfaces of MPI libraries, as far as they are called here: what a handle is, and the
 // values of constants. They are what a program is linked against, so they hold for all versions of
 // a soname (libmpi.so.40; libmpich.so.12 and libmpi.so.12; libmpi_abi.so.1), and no header is
-// needed to build. test/mpi_abi_check.cc holds them against the real headers.
+// needed to build. scripts/mpi/check_abi.cc holds them against the real headers.
 #pragma once
 
 #include <cstdint>

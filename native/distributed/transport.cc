@@ -1,5 +1,6 @@
 // The communication thread and its waits. Nothing is waited for inside of MPI: requests are tested,
-// so that a wait can end, and a rank that waits leaves its core to others.
+// so that a wait can end, and a rank that waits leaves its core to others. The promises:
+// transport.h; the calls: mpi.cc.
 #include "distributed/transport.h"
 
 #include <algorithm>

@@ -16,7 +16,7 @@ export interface Launcher {
   make?: 'Open MPI' | 'MPICH';
 }
 
-/** Number and rank, by launchers in the order in which one hides the other: srun starts mpirun's. */
+/** Number and rank, in the order in which one hides the other: srun starts the ranks of mpirun. */
 const VARIABLES = [
   { size: 'OMPI_COMM_WORLD_SIZE', rank: 'OMPI_COMM_WORLD_RANK', make: 'Open MPI' },
   { size: 'PMI_SIZE', rank: 'PMI_RANK', make: 'MPICH' },

@@ -111,7 +111,7 @@ export class ShareSteps {
     };
   }
 
-  /** @returns undefined where reading was stopped by the signal, which the other ranks do not know. */
+  /** @returns undefined where the signal stopped reading, of which the other ranks do not know. */
   private async readUnlessStopped(options: ShareStepOptions) {
     if (options.signal?.aborted) return undefined;
     try {
