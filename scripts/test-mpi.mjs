@@ -1,5 +1,5 @@
 /**
- * Ranks on every MPI that is there: Debian's Open MPI and MPICH, and PyPI's MPICH 5 by the interface
+ * Ranks on every MPI that is there: Debian's Open MPI and MPICH, PyPI's MPICH 5 by the interface
  * of the standard, which is fetched into .cache. Headers are held against
  * native/distributed/mpi_abi.h; 2 and 3 ranks must give the bytes of one process with as many
  * shares; ranks are killed at random and go on. Its last line is `N passed, N failed`.
@@ -63,7 +63,6 @@ const MAKES = {
       library,
       header,
       abi: 'OpenMpiAbi',
-      kill: ['--mca', 'orte_base_help_aggregate', '0'],
     };
   },
   mpich: () => {

@@ -81,7 +81,7 @@ describe('several ranks', () => {
     const evaluate = async (group?: Group) => {
       const model = tinyModel();
       using evaluator = new Evaluator({ trace: (o) => trace(model, o), ...(group && { group }) });
-      return evaluator.run(tinyData(ROWS, model.numLabels));
+      return await evaluator.run(tinyData(ROWS, model.numLabels));
     };
     const alone = await evaluate();
     for (const size of [2, 4]) {
