@@ -103,7 +103,9 @@ async function open(files: readonly string[]): Promise<{ file: string; rank: num
   const failures: string[] = [];
   for (const file of files) {
     try {
-      return { file, ...(await native().distributed.join(file)) };
+      const { version, ...rest } = await native().distributed.join(file);
+      // `Open MPI v4.1.4, package: …`, `MPICH Version:      4.0.2`
+      return { file, ...rest, version: version.replace(/,.*/, '').replace(/ Version:\s*/, ' ') };
     } catch (error) {
       failures.push(wrapNativeError(error) instanceof Error ? (error as Error).message : String(error));
     }

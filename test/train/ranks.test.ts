@@ -142,12 +142,12 @@ describe('several ranks', () => {
   it('all leave a step that is not finite, with the rows of all of them', async () => {
     const one = async (group: Group) => {
       const model = tinyModel();
+      // Read by the rows of one label alone, which not every share has.
+      const words = [...model.namedParameters()].find(([name]) => name.endsWith('word_embeddings.weight'))![1];
+      words.setData(words.data().map((value, i) => (Math.floor(i / words.shape[1]!) === 4 ? Number.NaN : value)));
       using trainer = new Trainer({
         ...tinyOptions(model),
         group,
-        learningRate: 1e30,
-        schedule: 'constant',
-        warmupRatio: 0,
       });
       await trainer.train(tinyData(8, model.numLabels));
     };
