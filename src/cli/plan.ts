@@ -82,7 +82,11 @@ export function planCommand(): Command {
     );
   addRows(command, DEVICE_ROWS)
     .optionsGroup('Several ranks:')
-    .option('--ranks <n>', 'plan each batch divided among so many ranks too: docs/distributed.md', integer(1))
+    .option(
+      '--ranks <n>',
+      'plan each batch divided among so many ranks too: docs/distributed.md (default: none)',
+      integer(1),
+    )
     .option('--network <gbits>', 'Gbit/s between machines, in each direction (default: 10)', number);
   addOutputOptions(command);
   addExamples(command, [
