@@ -37,9 +37,9 @@ const gradientsOf = (bytes: Buffer) =>
 
 describe('several ranks', () => {
   it('end with the bytes of one process with as many shares, whatever their number', async () => {
-    for (const options of [{}, { gradientAccumulation: 2, maxGradNorm: 0 }]) {
+    for (const options of [{}, { gradientAccumulation: 2, maxGradNorm: 0, epochs: 1 }]) {
       const [alone] = await train(1, { shares: 4, ...options });
-      for (const size of [2, 3, 4]) {
+      for (const size of 'epochs' in options ? [3] : [2, 4]) {
         for (const bytes of await train(size, { shares: 4, ...options })) expect(bytes.equals(alone!)).toBe(true);
       }
       const [whole] = await train(1, options);
@@ -137,6 +137,19 @@ describe('several ranks', () => {
       const error = await onRanks(memoryGroups(2).groups, one).catch((e) => e);
       expect([error.code, error.message]).toEqual(['STATE_MISMATCH', expect.stringMatching(`${what} is .* on rank 1`)]);
     }
+  });
+
+  it('end when rank 0 can not write, with its message', async () => {
+    const file = path.join(dir, 'file');
+    fs.writeFileSync(file, '');
+    const one = async (group: Group) => {
+      const model = tinyModel();
+      using trainer = new Trainer({ ...tinyOptions(model), group, outputDir: path.join(file, 'below') });
+      await trainer.train(tinyData(ROWS, model.numLabels));
+    };
+    const error = await onRanks(memoryGroups(2).groups, one).catch((e) => e);
+    expect(error.all.map(({ code }: { code: string }) => code)).toEqual(['FILE_NOT_WRITABLE', 'RANK_FAILED']);
+    expect(error.all.map(isTold)).toEqual([false, true]);
   });
 
   it('all leave a step that is not finite, with the rows of all of them', async () => {
