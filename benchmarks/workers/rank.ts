@@ -1,14 +1,13 @@
 /**
  * One rank of a run that is timed, or one process with all threads: trains on random sentences with
- * SST-2's lengths, and rank 0 prints the median of its steps as JSON.
+ * SST-2's lengths, and rank 0 prints the mean of its steps as JSON.
  * Started by benchmarks/distributed.ts, under mpirun or by itself.
  */
-import { addAdapter, EncodedSource, loadModel, Trainer, trace } from '../../src';
+import { addAdapter, EncodedSource, type LoraConfig, loadModel, Trainer, trace } from '../../src';
 import { positionsOf } from '../../src/data/batch/sources';
 import type { Group } from '../../src/distributed/group';
 import { joinGroup } from '../../src/distributed/join';
 import { sentences, sst2Lengths } from '../lib/batches';
-import { summarize } from '../lib/measure';
 import { type ModelName, modelFolder } from '../lib/models';
 
 /** What a run is told, as JSON in the first argument. */
@@ -18,6 +17,7 @@ export interface RankArguments {
   distributed: 'mpi' | 'none';
   /** Of all ranks together. */
   batchSize: number;
+  /** Batches that are timed: all that there are. */
   steps: number;
 }
 
@@ -32,7 +32,8 @@ export interface RankResult {
 }
 
 /** Steps at the start that are not counted. */
-const WARMUP = 2;
+export const WARMUP = 2;
+export const LORA: LoraConfig = { r: 8, loraAlpha: 16, targetModules: ['query', 'value'] };
 
 async function run({ model: name, method, distributed, batchSize, steps }: RankArguments): Promise<void> {
   const joined = await joinGroup(distributed);
@@ -47,8 +48,8 @@ async function run({ model: name, method, distributed, batchSize, steps }: RankA
     },
   };
   const { model } = loadModel(modelFolder(name), { task: 'sequence-classification', numLabels: 2 });
-  if (method === 'lora') addAdapter(model, { r: 8, loraAlpha: 16, targetModules: ['query', 'value'] });
-  const examples = sentences(name, sst2Lengths(batchSize * (steps + WARMUP))).map(({ ids, label }) => ({
+  if (method === 'lora') addAdapter(model, LORA, { seed: 0 });
+  const examples = sentences(name, sst2Lengths(batchSize * steps)).map(({ ids, label }) => ({
     inputIds: Int32Array.from(ids),
     tokenTypeIds: new Int32Array(ids.length),
     label,
@@ -68,6 +69,7 @@ async function run({ model: name, method, distributed, batchSize, steps }: RankA
   using trainer = new Trainer({
     trace: (options) => trace(model, options),
     learningRate: 1e-4,
+    precision: 'fp32',
     maxSteps: steps + WARMUP,
     group,
     callbacks: [{ onStep }],
@@ -76,7 +78,7 @@ async function run({ model: name, method, distributed, batchSize, steps }: RankA
   await trainer.train(source);
   if (group.rank !== 0) return;
   const result: RankResult = {
-    secondsPerStep: summarize(seconds).median,
+    secondsPerStep: seconds.reduce((sum, one) => sum + one, 0) / seconds.length,
     sentBytes,
     gradientBytes,
     ranks: group.size,
@@ -84,4 +86,4 @@ async function run({ model: name, method, distributed, batchSize, steps }: RankA
   process.stdout.write(`${JSON.stringify(result)}\n`);
 }
 
-void run(JSON.parse(process.argv[2] as string) as RankArguments);
+if (require.main === module) void run(JSON.parse(process.argv[2] as string) as RankArguments);

@@ -126,8 +126,7 @@ void Transport::wait(std::vector<Waited>& waited, double seconds) {
   auto last = Clock::now();
   while (!waited.empty()) {
     const size_t before = waited.size();
-    waited.erase(std::remove_if(waited.begin(), waited.end(), [&](Waited& one) { return mpi_->isDone(one.request); }),
-                 waited.end());
+    removeDone(waited);
     if (waited.empty()) return;
     const auto now = Clock::now();
     if (waited.size() < before) {
@@ -135,6 +134,7 @@ void Transport::wait(std::vector<Waited>& waited, double seconds) {
       continue;
     }
     readNotices(false);
+    if (giveUp_) failure_ = failure_.value_or("this rank ends");
     if (failure_) fail("RANK_FAILED", *failure_);
     if (now - last < kSpin) {
       std::this_thread::yield();
@@ -209,6 +209,7 @@ std::vector<Bytes> Transport::exchange(std::vector<Bytes> parts, const std::vect
 
 std::vector<std::string> Transport::tellFailure(const std::string& message) {
   std::vector<std::string> said(static_cast<size_t>(size_));
+  giveUp_ = true;
   onThread([&] {
     if (stopped_) return;
     auto* text = new Bytes(kNoticeBytes, 0);
@@ -260,6 +261,7 @@ bool Transport::leave(double seconds) {
 }
 
 void Transport::abort(int code) {
+  giveUp_ = true;
   onThread([&] {
     if (!stopped_) mpi_->abort(code);
   });

@@ -3,6 +3,7 @@
 // travels: src/distributed.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -73,6 +74,8 @@ class Transport {
   std::optional<std::string> failure_;
   bool stopped_ = false;
   bool quit_ = false;
+  /// Set from another thread: whatever is waited for is given up.
+  std::atomic<bool> giveUp_{false};
 
   std::mutex mutex_;
   std::condition_variable work_;

@@ -43,6 +43,21 @@ export function launcherOf(env: NodeJS.ProcessEnv = process.env): Launcher | und
   return undefined;
 }
 
+/**
+ * Whether the socket to MPICH's launcher is there, which the environment names. Node closes what it
+ * did not open itself before it starts another program: npx does that, and MPI would take whatever
+ * has the number now for its launcher.
+ */
+export function isConnected(env: NodeJS.ProcessEnv = process.env): boolean {
+  const number = Number(env['PMI_FD'] || Number.NaN);
+  if (!Number.isSafeInteger(number)) return true;
+  try {
+    return fs.fstatSync(number).isSocket();
+  } catch {
+    return false;
+  }
+}
+
 /** Folders of libraries beside the launcher: of the processes above this one, then of the PATH. */
 function foldersBesideLauncher(env: NodeJS.ProcessEnv): string[] {
   const programs: string[] = [];

@@ -6,7 +6,7 @@ import * as fs from 'node:fs';
 import { FusedLoraError } from '../base/errors';
 import { native, wrapNativeError } from '../native';
 import { gatherJson } from './collectives';
-import { launcherOf, mpiLibraries } from './find_mpi';
+import { isConnected, launcherOf, mpiLibraries } from './find_mpi';
 import { type Group, isCommon, isTold, toldByAnother } from './group';
 
 /** Seconds without a byte after which a rank that is waited for counts as gone. */
@@ -52,14 +52,14 @@ function timeoutOf(env: NodeJS.ProcessEnv): number {
 async function join(): Promise<MpiGroup> {
   const seconds = timeoutOf(process.env);
   const launcher = launcherOf();
+  if (!isConnected()) throw cutOff();
   const { distributed } = native();
   const { file, rank, size, version } = await open(mpiLibraries(launcher));
   if (launcher && launcher.size !== size) {
     throw new FusedLoraError(
       'MPI_UNAVAILABLE',
       `the launcher started ${launcher.size} processes (${launcher.variable}), and ${file} (${version}) sees ${size}: launcher and library are of ` +
-        'different makes, or something between them (npx under MPICH, for one) cut the connection. Start with the launcher of that library, start ' +
-        'node_modules/.bin/fused-lora itself, or name the library of the launcher: FUSED_LORA_MPI. See docs/distributed.md',
+        'different makes. Start with the launcher of that library, or name the library of the launcher: FUSED_LORA_MPI. See docs/distributed.md',
     );
   }
   let failed = false;
@@ -97,6 +97,14 @@ async function join(): Promise<MpiGroup> {
   const group: Group = { rank, size, localRank: 0, exchange, fail };
   const place = await settle(group);
   return { ...group, ...place, description: `rank ${rank} of ${size}, ${version}, ${place.description}` };
+}
+
+function cutOff(): FusedLoraError {
+  return new FusedLoraError(
+    'MPI_UNAVAILABLE',
+    `the connection to MPICH's launcher (PMI_FD ${process.env['PMI_FD']}) is closed: a Node program between the two, npx as a rule, closed it. Start ` +
+      'node_modules/.bin/fused-lora in place of npx fused-lora. See docs/distributed.md',
+  );
 }
 
 async function open(files: readonly string[]): Promise<{ file: string; rank: number; size: number; version: string }> {

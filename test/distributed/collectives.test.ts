@@ -1,5 +1,5 @@
 import { agree, broadcast, fromFirst, gatherNumbers, gatherRows } from '../../src/distributed/collectives';
-import { launcherOf, mpiLibraries } from '../../src/distributed/find_mpi';
+import { isConnected, launcherOf, mpiLibraries } from '../../src/distributed/find_mpi';
 import { isTold, SOLO } from '../../src/distributed/group';
 import { joinGroup } from '../../src/distributed/join';
 import { shareOf, sharesOfRank } from '../../src/distributed/shares';
@@ -132,6 +132,8 @@ describe('MPI', () => {
     expect(openMpi).toEqual({ variable: 'OMPI_COMM_WORLD_SIZE', size: 4, rank: 3, make: 'Open MPI' });
     expect(launcherOf({ PMI_SIZE: '2', PMI_RANK: '1' })).toMatchObject({ size: 2, rank: 1, make: 'MPICH' });
     expect(launcherOf({ SLURM_STEP_NUM_TASKS: '8', SLURM_PROCID: '5' })).toMatchObject({ size: 8, rank: 5 });
+    // A number that nobody has open; without one there is nothing to be cut off from.
+    expect([isConnected({}), isConnected({ PMI_FD: '4711' })]).toEqual([true, false]);
     expect(mpiLibraries(openMpi, { PATH: '' })).toEqual(['libmpi.so.40']);
     expect(mpiLibraries(undefined, { PATH: '' })).toContain('libmpich.so.12');
     expect(mpiLibraries(openMpi, { FUSED_LORA_MPI: '/opt/libmpi.so' })).toEqual(['/opt/libmpi.so']);
