@@ -16,10 +16,11 @@ const root = resolve(process.argv[2] ?? packageRoot);
 /**
  * Folder or root module of src/ → what else it may import, beside src/base, which all may import.
  */
-const floors = ['native', 'graph', 'nn', 'io'];
+const floors = ['native', 'distributed', 'graph', 'nn', 'io'];
 const typescript = {
   base: [],
   native: [],
+  distributed: ['native'],
   graph: ['native'],
   nn: ['graph', 'native'],
   io: ['nn', 'graph', 'native'],
@@ -84,7 +85,8 @@ const cpp = {
   // Where the instructions that it stands in for find their operands.
   emulator: ['cuda'],
   program: ['reference', 'cpu', 'cuda', 'ops', 'runtime', 'platform'],
-  addon: ['program', 'reference', 'cpu', 'cuda', 'ops', 'runtime'],
+  distributed: ['runtime', 'platform'],
+  addon: ['program', 'distributed', 'reference', 'cpu', 'cuda', 'ops', 'runtime', 'platform'],
   bench: ['cuda', 'ops', 'runtime'],
   test: ['fuzz', 'program', 'reference', 'cpu', 'cuda', 'ops', 'runtime', 'platform', 'emulator'],
   // The small program of the tests, and nothing else of them.

@@ -3,7 +3,8 @@
  * skipped when nothing it reads has changed.
  * Usage: node scripts/setup.mjs [--test]
  *   --test  also the native test executable. In CI (CI=true) the CUDA kernels are compiled, by an
- *           nvcc from PyPI where there is none, and Chromium is installed, for the reports.
+ *           nvcc from PyPI where there is none, and Chromium (for the reports) and Open MPI are
+ *           installed.
  * The parts are cmake-build.mjs, build-ts.mjs and lib/system.mjs.
  */
 import { existsSync, readFileSync } from 'node:fs';
@@ -11,7 +12,14 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { fail, mustRun, root, run, say, which } from './lib/shell.mjs';
 import { contentHash, isFresh, listFiles, writeStamp } from './lib/stamp.mjs';
-import { checkNode, compilerIdentity, ensureSystemPackages, findNvcc, installBrowser } from './lib/system.mjs';
+import {
+  checkNode,
+  compilerIdentity,
+  ensureSystemPackages,
+  findNvcc,
+  installBrowser,
+  installMpi,
+} from './lib/system.mjs';
 
 const { values } = parseArgs({ options: { test: { type: 'boolean', default: false } } });
 const began = Date.now();
@@ -19,7 +27,10 @@ const forCi = values.test && process.env.CI === 'true' && process.platform === '
 
 checkNode();
 ensureSystemPackages();
-if (forCi) installBrowser();
+if (forCi) {
+  installBrowser();
+  installMpi();
+}
 installNpmPackages();
 buildAddon();
 buildDist();

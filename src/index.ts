@@ -33,6 +33,9 @@ export {
   Tokenizer,
 } from './data/tokenize/tokenizer';
 export type { TruncationSide } from './data/tokenize/truncate';
+export type { Group } from './distributed/group';
+export { DISTRIBUTED, type Distributed } from './distributed/join';
+export type { Share } from './distributed/shares';
 export type { BaseWeights } from './graph/base_weights';
 export type { DeviceOption } from './graph/device';
 export * as ops from './graph/ops';

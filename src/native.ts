@@ -189,6 +189,30 @@ export interface CudaInfo {
   graphs?: boolean;
 }
 
+/** Ranks of one run, by an MPI library that is opened at run time: native/distributed. */
+export interface NativeDistributed {
+  /** Opens the library at its first call, and starts MPI; rejects with MPI_UNAVAILABLE. */
+  join(file: string): Promise<{ rank: number; size: number; abi: string; version: string }>;
+  /**
+   * Sends parts[r] to rank r and gives what each rank sent here. All ranks call it in one order;
+   * `lengths` are the bytes that come from each, where they are known.
+   * Rejects with RANK_FAILED, also when nothing came for `seconds`.
+   */
+  exchange(
+    parts: readonly Uint8Array[],
+    lengths: readonly number[] | undefined,
+    seconds: number,
+  ): Promise<Uint8Array[]>;
+  /** What others wait for ends with this message. @returns what each rank has told, '' for none. */
+  tellFailure(message: string): Promise<string[]>;
+  /** Waits for all others to leave, and stops MPI; false where one did not. Blocks. */
+  leave(seconds: number): boolean;
+  /** Ends the processes of all ranks. */
+  abort(code: number): void;
+  /** This machine's name, and the CPUs that the process may run on (`0,1`); '' where unknown. */
+  place(): { host: string; cpus: string };
+}
+
 export interface NativeAddon {
   /** Of the package that it was built from: that of this one. */
   version: string;
@@ -234,6 +258,7 @@ export interface NativeAddon {
     compiler: string;
   };
   setThreads(threads: number): void;
+  distributed: NativeDistributed;
 }
 
 let loaded: Loaded<NativeAddon> | undefined;

@@ -11,6 +11,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("Parameter", defineParameter(env));
   exports.Set("Program", defineProgram(env));
   defineFunctions(env, exports);
+  exports.Set("distributed", defineDistributed(env));
   exports.Set("version", std::string(FUSED_LORA_VERSION));
   return exports;
 }

@@ -20,5 +20,6 @@ inline void adjustExternalMemory(Napi::Env env, int64_t change) {
 Napi::Function defineParameter(Napi::Env env);
 Napi::Function defineProgram(Napi::Env env);
 void defineFunctions(Napi::Env env, Napi::Object exports);
+Napi::Object defineDistributed(Napi::Env env);
 
 }  // namespace fl::addon

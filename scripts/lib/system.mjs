@@ -77,6 +77,20 @@ export function installBrowser() {
   if (status !== 0) say('chromium could not be installed: the tests that open reports will be skipped');
 }
 
+/** Installs an MPI for the tests of ranks where that can be done; they are skipped without it. */
+export function installMpi() {
+  if (which('mpirun') || process.getuid?.() !== 0 || !which('apt-get')) return;
+  say('installing Open MPI');
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+  const install = 'apt-get install -y --no-install-recommends openmpi-bin';
+  const { status } = run('sh', ['-c', `${install} || (apt-get update && ${install})`], {
+    quiet: true,
+    env,
+    timeoutMs: 120_000,
+  });
+  if (status !== 0) say('Open MPI could not be installed: the tests of ranks will be skipped');
+}
+
 /** A short text that changes with the compiler: part of the build stamp. */
 export function compilerIdentity() {
   const compiler = process.env.CXX ?? (which('c++') ? 'c++' : 'g++');

@@ -47,6 +47,10 @@ export type ErrorCode =
   | 'OUT_OF_MEMORY'
   /** The native addon could not be loaded. */
   | 'ADDON_NOT_FOUND'
+  /** No MPI library, or one that does not fit what started the processes. */
+  | 'MPI_UNAVAILABLE'
+  /** Another rank of a distributed run failed, ended, or did not answer. */
+  | 'RANK_FAILED'
   /** A bug in this library. */
   | 'INTERNAL';
 

@@ -18,7 +18,7 @@ import { alignColumns } from './text';
 
 /** Decided for each run, or of methods that are not run here. */
 const NOT_OURS = ['model', 'outputDir', 'adapter', 'stream', 'shuffleWindow', 'seed', 'learningRate', 'report'];
-const NOT_GROUPS: readonly OptionGroup[] = ['What is trained', 'Checkpoints', 'General'];
+const NOT_GROUPS: readonly OptionGroup[] = ['What is trained', 'Checkpoints', 'Several ranks', 'General'];
 
 interface IntrinsicFlags extends OutputOptions {
   model: string[];

@@ -28,6 +28,8 @@ import { alignColumns, megabytes } from './text';
 interface PlanFlags extends MethodFlags, OutputOptions, Omit<ModelOptions, 'adapter'> {
   batchSize: number[];
   measure: number;
+  ranks?: number;
+  network?: number;
   /** Of several that answer the same texts: nothing is trained then. */
   adapter?: string[];
 }
@@ -78,7 +80,15 @@ export function planCommand(): Command {
       number,
       PLAN_DEFAULTS.measureSeconds,
     );
-  addOutputOptions(addRows(command, DEVICE_ROWS));
+  addRows(command, DEVICE_ROWS)
+    .optionsGroup('Several ranks:')
+    .option(
+      '--ranks <n>',
+      'plan each batch divided among so many ranks too: docs/distributed.md (default: none)',
+      integer(1),
+    )
+    .option('--network <gbits>', 'Gbit/s between machines, in each direction (default: 10)', number);
+  addOutputOptions(command);
   addExamples(command, [
     'fused-lora plan --model roberta-base/',
     'fused-lora plan --model roberta-base/ --train train.tsv --batch-size 16,32 --r 4 --target-modules query,value',
@@ -92,9 +102,10 @@ export function planCommand(): Command {
         return await planSharing(context, flags, flags.adapter);
       }
       const options = withLora(flags, libraryOptions(ROWS, { ...flags })) as unknown as PlanTrainingOptions;
-      const { batchSize: batchSizes, measure: measureSeconds } = flags;
+      const { batchSize: batchSizes, measure: measureSeconds, ranks, network: networkGbits } = flags;
       const plan = await planTraining({
         ...options,
+        ...compact({ ranks, networkGbits }),
         batchSizes,
         measureSeconds,
         signal: context.signal,
@@ -162,6 +173,7 @@ function describe(plan: TrainingPlan): string {
     '',
     `${plan.task}, ${plan.method}, ${plan.precision}${plan.baseWeights === 'fp32' ? '' : `, base weights ${plan.baseWeights}`} on ${plan.device}`,
     batchTable(plan.batches),
+    ...rankTable(plan.batches),
     ...notes(plan),
     '',
   ].join('\n');
@@ -198,6 +210,28 @@ function batchTable(batches: readonly PlannedBatch[]): string {
     });
   }
   return alignColumns([head, units, ...rows]);
+}
+
+/** Each batch divided among ranks, where that is asked for. */
+function rankTable(batches: readonly PlannedBatch[]): string[] {
+  const rows = batches.flatMap(({ batchSize, distributed: planned }) => {
+    if (!planned) return [];
+    const { largest, sentBytes, wireBytes, peakBytes, secondsPerStep, secondsInAll } = planned;
+    const row = [String(batchSize), String(largest.T), ...[sentBytes, wireBytes, peakBytes].map(megabytes)];
+    if (secondsPerStep !== undefined) row.push(secondsPerStep.toPrecision(3));
+    if (secondsInAll !== undefined) row.push(formatSeconds(secondsInAll));
+    return [row];
+  });
+  const ranks = batches[0]?.distributed?.ranks;
+  if (ranks === undefined) return [];
+  const head = ['batch', 'largest', 'a rank sends', 'all send', 'peak memory', 'step', 'in all'];
+  const units = ['', 'share, tokens', 'a step', 'a step', 'of a rank', 'seconds', 'h:min:s'];
+  const width = rows[0]?.length ?? 0;
+  return [
+    '',
+    `On ${ranks} ranks of as many threads each, every one with a share of each batch`,
+    alignColumns([head.slice(0, width), units.slice(0, width), ...rows]),
+  ];
 }
 
 function notes({ batches, examples, epochs }: TrainingPlan): string[] {

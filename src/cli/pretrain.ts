@@ -4,6 +4,7 @@
  */
 import { Command } from 'commander';
 import { compact } from '../base/options';
+import { distributedByLauncher } from '../distributed/join';
 import { RUN_DEFAULTS } from '../task/options/defaults';
 import { PRETRAIN_DEFAULTS, type PretrainOptions, pretrain } from '../task/pretrain';
 import { requiredOption } from './config_file';
@@ -48,7 +49,8 @@ const FURTHER_ROWS = rowsOf(['tokenizer', 'report', 'tensorboard']);
 const TRAINING_ROWS = rowsOfGroup('Training', CHANGES);
 const CHECKPOINT_ROWS = rowsOfGroup('Checkpoints', CHANGES);
 const DEVICE_ROWS = rowsOfGroup('Device');
-const ROWS = [...INPUT_ROWS, ...FURTHER_ROWS, ...TRAINING_ROWS, ...CHECKPOINT_ROWS, ...DEVICE_ROWS];
+const RANK_ROWS = rowsOfGroup('Several ranks');
+const ROWS = [...INPUT_ROWS, ...FURTHER_ROWS, ...TRAINING_ROWS, ...CHECKPOINT_ROWS, ...DEVICE_ROWS, ...RANK_ROWS];
 
 export function pretrainCommand(): Command {
   const command = new Command('pretrain')
@@ -69,7 +71,8 @@ export function pretrainCommand(): Command {
     )
     .option('--dropout <p>', "dropout while pretraining (default: config.json's)", number)
     .optionsGroup('Device:');
-  addOutputOptions(addRows(command, DEVICE_ROWS));
+  addRows(command, DEVICE_ROWS);
+  addOutputOptions(addRows(command.optionsGroup('Several ranks:'), RANK_ROWS));
   addExamples(command, [
     'fused-lora pretrain --model config.json --tokenizer tokenizer/ --text reviews.txt.gz --output my-encoder/',
     'fused-lora pretrain --model roberta-base/ --text notes.txt --lr 1e-4 --output my-domain-encoder/',
@@ -78,10 +81,14 @@ export function pretrainCommand(): Command {
     action(async (context, flags: PretrainFlags) => {
       const { text, saveDtype, maxDocuments, maskProbability, dropout } = flags;
       const settings = libraryOptions(ROWS, { ...flags }) as unknown as Omit<PretrainOptions, 'text'>;
-      const shown = followRun(context, settings.outputDir, progress(flags), defaultsOf(settings));
+      const distributed = settings.distributed ?? distributedByLauncher();
+      const group = await context.join(distributed);
+      const quiet = flags.quiet === true || group.rank > 0;
+      const shown = followRun(context, settings.outputDir, progress({ ...flags, quiet }), defaultsOf(settings));
       try {
         const result = await pretrain({
           ...settings,
+          distributed,
           ...compact({ maxDocuments, maskProbability, dropout }),
           text,
           saveDtype,
@@ -90,6 +97,7 @@ export function pretrainCommand(): Command {
           onNotice: context.say,
         });
         shown.stop();
+        if (group.rank > 0) return;
         const last = result.lossCurve.at(-1);
         showFigures(
           flags.json,

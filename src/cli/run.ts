@@ -5,6 +5,8 @@
 import { type Command, CommanderError } from 'commander';
 import { type ErrorCode, FusedLoraError } from '../base/errors';
 import { printable } from '../base/printable';
+import { type Group, isTold, SOLO } from '../distributed/group';
+import { type Distributed, joinGroup } from '../distributed/join';
 import { applyConfig } from './config_file';
 import { flagOf } from './table_options';
 
@@ -33,6 +35,8 @@ export const EXIT_HELP = `Exit codes:
 
 const EXIT_OF_CODE: Partial<Record<ErrorCode, number>> = {
   DEVICE_UNAVAILABLE: EXIT.machine,
+  MPI_UNAVAILABLE: EXIT.machine,
+  RANK_FAILED: EXIT.machine,
   DOWNLOAD_FAILED: EXIT.machine,
   OUT_OF_MEMORY: EXIT.machine,
   ADDON_NOT_FOUND: EXIT.machine,
@@ -53,6 +57,11 @@ export interface CommandContext {
   signal: AbortSignal;
   /** A line for people: to stderr, so that stdout holds results alone; nothing with --quiet. */
   say(line: string): void;
+  /**
+   * The ranks of a run. Of them the first talks to people; the others do so where they alone know
+   * of an error.
+   */
+  join(distributed: Distributed): Promise<Group>;
   /** What to tell when the command was stopped by a signal: where its work is and how to go on. */
   onStopped?: () => string | undefined;
   /** The command with its options. */
@@ -111,10 +120,11 @@ export function action<A extends unknown[]>(
     const verbose = command.optsWithGlobals()['verbose'] === true;
     const controller = new AbortController();
     let received: keyof typeof EXIT_OF_SIGNAL | undefined;
+    let group: Group = SOLO;
     const onSignal = (name: keyof typeof EXIT_OF_SIGNAL) => {
       if (received) process.exit(EXIT_OF_SIGNAL[name]);
       received = name;
-      process.stderr.write('\nstopping after the running op; Ctrl-C once more ends at once\n');
+      if (group.rank === 0) process.stderr.write('\nstopping after the running op; Ctrl-C once more ends at once\n');
       controller.abort(new FusedLoraError('ABORTED', `stopped by ${name}`));
     };
     const onInterrupt = () => onSignal('SIGINT');
@@ -123,8 +133,12 @@ export function action<A extends unknown[]>(
     process.on('SIGTERM', onTerminate);
     const context: CommandContext = {
       signal: controller.signal,
+      join: async (distributed) => {
+        group = await joinGroup(distributed);
+        return group;
+      },
       say: (line) => {
-        if (command.getOptionValue('quiet') !== true) process.stderr.write(`${printable(line)}\n`);
+        if (group.rank === 0 && command.getOptionValue('quiet') !== true) process.stderr.write(`${printable(line)}\n`);
       },
       command,
     };
@@ -133,11 +147,16 @@ export function action<A extends unknown[]>(
       await body(context, ...args);
       process.exitCode = EXIT.done;
     } catch (error) {
+      await group.fail(error);
       const stopped = received !== undefined && error instanceof FusedLoraError && error.code === 'ABORTED';
       const where = configPlace(command, error);
-      process.stderr.write(
-        `${stopped ? stoppedBy(received, context) : formatError(error, verbose, command)}${printable(where)}\n`,
-      );
+      const rank = group.size > 1 && group.rank > 0 ? `rank ${group.rank} of ${group.size}: ` : '';
+      // One rank says what all of them end with.
+      if (!isTold(error)) {
+        process.stderr.write(
+          `${rank}${stopped ? stoppedBy(received, context) : formatError(error, verbose, command)}${printable(where)}\n`,
+        );
+      }
       process.exitCode = stopped && received ? EXIT_OF_SIGNAL[received] : exitCodeOf(error);
     } finally {
       process.off('SIGINT', onInterrupt);

@@ -3,6 +3,7 @@
  * Its options are the whole option table; the job itself is src/task/fine_tune.ts.
  */
 import { Command } from 'commander';
+import { distributedByLauncher } from '../distributed/join';
 import { formatTotals } from '../lora';
 import { type FineTuneOptions, fineTune } from '../task/fine_tune';
 import { OPTION_ROWS } from '../task/options/option_table';
@@ -31,16 +32,20 @@ export function trainCommand(): Command {
   return command.action(
     action(async (context, flags: MethodFlags & OutputOptions) => {
       const settings = withLora(flags, libraryOptions(OPTION_ROWS, { ...flags })) as unknown as FineTuneOptions;
+      const distributed = settings.distributed ?? distributedByLauncher();
+      const group = await context.join(distributed);
       // What is wrong with the options is told here, and the defaults that they leave stand in
       // run_config.json.
       const defaults = recordedDefaults(OPTION_ROWS, resolveFineTune(settings).settings);
-      const shown = followRun(context, settings.outputDir, progress(flags), defaults);
+      const quiet = flags.quiet === true || group.rank > 0;
+      const shown = followRun(context, settings.outputDir, progress({ ...flags, quiet }), defaults);
       try {
         const { signal, say: onNotice } = context;
-        const result = await fineTune({ ...settings, callbacks: [shown], signal, onNotice });
+        const result = await fineTune({ ...settings, distributed, callbacks: [shown], signal, onNotice });
         shown.stop();
         const { textModel, ...figures } = result;
         textModel.model.dispose();
+        if (group.rank > 0) return;
         const metrics = Object.entries(result.metrics ?? {}).map(([name, value]) => `${name} ${value.toFixed(4)}`);
         const lines = [
           formatTotals({ rows: [], ...result.parameters }),

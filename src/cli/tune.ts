@@ -20,7 +20,7 @@ import { alignColumns } from './text';
 
 /** Options of a run that a study decides by itself. */
 const NOT_OURS = ['stream', 'shuffleWindow', 'seed', 'adapter', 'method', 'method.trainable', 'resume', 'overwrite'];
-const NOT_GROUPS: readonly OptionGroup[] = ['Checkpoints', 'General'];
+const NOT_GROUPS: readonly OptionGroup[] = ['Checkpoints', 'Several ranks', 'General'];
 
 interface TuneFlags extends OutputOptions {
   join?: string;

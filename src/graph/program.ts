@@ -201,6 +201,16 @@ export class Program {
     }
   }
 
+  /** Puts another gradient in place, as `apply` shall see it: the sum over ranks. */
+  writeGradient(parameter: Parameter, values: Float32Array): void {
+    const handle = this.handleOf(parameter);
+    try {
+      handle.write('gradient', values);
+    } catch (error) {
+      throw wrapNativeError(error);
+    }
+  }
+
   /** AdamW's moments of a trained parameter, for checkpoints. */
   readMoments(parameter: Parameter): { first: Float32Array; second: Float32Array } {
     const handle = this.handleOf(parameter);

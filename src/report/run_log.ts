@@ -8,6 +8,7 @@ import { FusedLoraError } from '../base/errors';
 import { writeFileAtomic } from '../io/atomic';
 import type { ErrorAnalysis } from '../metrics/error_analysis';
 import { eventLog } from '../train/event_log';
+import type { TrainerCallbacks } from '../train/events';
 import { EVENTS, REPORT } from '../train/output';
 import { renderReport } from './page';
 import { type DetailsEvent, type EndEvent, readRecord, type StartEvent } from './record';
@@ -15,11 +16,13 @@ import { type DetailsEvent, type EndEvent, readRecord, type StartEvent } from '.
 export interface RunLogOptions {
   /** Whether a report is written when the run ends, however it does. */
   report: boolean;
+  /** Nothing is written: of a rank that is not the first. */
+  silent?: boolean;
   onNotice: (line: string) => void;
 }
 
 export class RunLog {
-  readonly callbacks;
+  readonly callbacks: TrainerCallbacks & { append(event: object): void };
   private readonly startedAt = performance.now();
   private readonly seconds: Record<string, number> = {};
 
@@ -27,7 +30,7 @@ export class RunLog {
     private readonly dir: string,
     private readonly options: RunLogOptions,
   ) {
-    this.callbacks = eventLog(path.join(dir, EVENTS), 1, { own: true });
+    this.callbacks = options.silent ? { append: () => {} } : eventLog(path.join(dir, EVENTS), 1, { own: true });
   }
 
   start(event: StartEvent): void {
@@ -79,7 +82,7 @@ export class RunLog {
 
   /** A report that can not be written costs no trained model its run. */
   private report(): string | undefined {
-    if (!this.options.report) return undefined;
+    if (!this.options.report || this.options.silent) return undefined;
     const file = path.join(this.dir, REPORT);
     try {
       writeFileAtomic(file, renderReport([readRecord(this.dir)]), { own: true });

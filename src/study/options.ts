@@ -29,7 +29,9 @@ type Decided =
   | 'stream'
   | 'shuffleWindow'
   | 'loadBestAtEnd'
-  | 'checkpointLimit';
+  | 'checkpointLimit'
+  | 'distributed'
+  | 'shares';
 
 const DECIDED: Readonly<Record<Exclude<Decided, 'outputDir' | 'model'>, true>> = {
   method: true,
@@ -41,6 +43,8 @@ const DECIDED: Readonly<Record<Exclude<Decided, 'outputDir' | 'model'>, true>> =
   shuffleWindow: true,
   loadBestAtEnd: true,
   checkpointLimit: true,
+  distributed: true,
+  shares: true,
 };
 
 /** Of {@link tune}. */

@@ -81,6 +81,9 @@ function checkFolders(runs: readonly FineTuneOptions[]): void {
   if (runs.length === 0) throw wrong('the list has no runs');
   const none = runs.findIndex((run) => typeof run !== 'object' || run === null);
   if (none >= 0) throw wrong(`run ${none} is ${runs[none]}; each must be an object of options`);
+  const ranked = runs.findIndex((run) => run.distributed !== undefined && run.distributed !== 'none');
+  if (ranked >= 0)
+    throw wrong(`run ${ranked} is distributed, which one run by itself can be: leave it out, or run one`);
   const folders = runs.map((run) => (typeof run?.outputDir === 'string' ? path.resolve(run.outputDir) : undefined));
   const twice = folders.findIndex((folder, i) => folder !== undefined && folders.indexOf(folder) < i);
   if (twice >= 0) throw wrong(`runs ${folders.indexOf(folders[twice])} and ${twice} both write to ${folders[twice]}`);

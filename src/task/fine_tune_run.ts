@@ -5,8 +5,12 @@
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
+import { FusedLoraError } from '../base/errors';
 import { numberCut, sourceOf, sourceOfTraining } from '../data/batch/sources';
 import { encodeFor, noteOnEmptyTexts } from '../data/tokenize/encode_for_task';
+import { fromFirst } from '../distributed/collectives';
+import type { Group } from '../distributed/group';
+import { joinGroup } from '../distributed/join';
 import type { BaseWeights } from '../graph/base_weights';
 import { Parameter } from '../graph/parameter';
 import type { Precision } from '../graph/precision';
@@ -85,17 +89,35 @@ export interface FineTuneResult {
  * @throws FusedLoraError see `fineTune`.
  */
 export async function runFineTune(options: FineTuneOptions, place?: PlaceTogether): Promise<FineTuneResult> {
+  const group = await joinGroup(options.distributed);
+  try {
+    return await runOn(group, options, place);
+  } catch (error) {
+    await group.fail(error);
+    throw error;
+  }
+}
+
+/** A run, or what one of its ranks does of it. */
+async function runOn(
+  group: Group & { description?: string },
+  options: FineTuneOptions,
+  place: PlaceTogether | undefined,
+): Promise<FineTuneResult> {
   const run = resolveFineTune(options);
   checkOutputDir(options.outputDir);
-  const { outputDir, report: wantsReport = false, resume, overwrite, onNotice = () => {} } = options;
+  const { outputDir, report: wantsReport = false, resume, overwrite } = options;
+  const isFirst = group.rank === 0;
+  const onNotice = (isFirst ? options.onNotice : undefined) ?? (() => {});
   const named = typeof run.model === 'object' ? run.model : { baseModel: run.model };
   const from = run.adapter === undefined ? named : { ...named, adapter: run.adapter.place };
   checkOutput(outputDir, kindOf(run.method), from);
-  using _lock = prepareOutput(outputDir, { resume, overwrite });
-  const log = new RunLog(outputDir, { report: wantsReport, onNotice });
+  using _lock = isFirst ? prepareOutput(outputDir, { resume, overwrite }) : undefined;
+  const log = new RunLog(outputDir, { report: wantsReport, silent: !isFirst, onNotice });
   const { seed } = run.modelSettings;
   const { method, precision, baseWeights, backend, sizes, loss } = run;
   const { signal } = run.hub;
+  if (group.description !== undefined) onNotice(`distributed: ${group.description}`);
   const opened = await openForTraining(run, log);
   const { textModel, data, labels } = opened;
   const { model, meaning } = textModel;
@@ -104,7 +126,7 @@ export async function runFineTune(options: FineTuneOptions, place?: PlaceTogethe
   );
 
   const resumed = resume ? listCheckpoints(outputDir).at(-1)?.path : undefined;
-  const newWeights = newWeightsOfRun(textModel, resumed, onNotice);
+  const newWeights = await fromFirst(group, newWeightsOfRun(textModel, resumed, onNotice));
   const newModules = newWeights.map(({ path }) => path);
   const kind = applyMethod(model, run, newModules);
   if (run.lora?.resolved.initLoraWeights === 'loftq')
@@ -115,6 +137,7 @@ export async function runFineTune(options: FineTuneOptions, place?: PlaceTogethe
   }
   using _base = place?.base.share(model);
   const inSubspace = subspaceOf(method, seed);
+  if (inSubspace && group.size > 1) refuseSubspace();
   const subspace = inSubspace && new Subspace(model, inSubspace);
   // Its weights are its own, and no step of it can be another run's.
   if (subspace) place?.seat.leave();
@@ -151,6 +174,7 @@ export async function runFineTune(options: FineTuneOptions, place?: PlaceTogethe
   const after = (graph: Graph) => frozen?.after(graph) ?? graph;
   const trainerOptions: TrainerOptions = {
     ...run.trainer,
+    group,
     outputDir,
     identity: runIdentity(model, {
       method,
@@ -165,7 +189,7 @@ export async function runFineTune(options: FineTuneOptions, place?: PlaceTogethe
     backend,
     callbacks: [
       log.callbacks,
-      ...(options.tensorboard === true ? [tensorBoardLog(outputDir)] : []),
+      ...(options.tensorboard === true && isFirst ? [tensorBoardLog(outputDir)] : []),
       ...(run.trainer.maxSteps === undefined ? [tellFewSteps(onNotice)] : []),
       ...(run.trainer.callbacks ?? []),
     ],
@@ -173,12 +197,14 @@ export async function runFineTune(options: FineTuneOptions, place?: PlaceTogethe
   };
   using trainer = new Trainer(trainerOptions, subspace ? subspaceProgram(subspace) : place?.seat.makeProgram);
   using evaluator =
-    evaluation && new Evaluator({ trace: (o) => after(trace(model, o)), backend, precision, baseWeights });
+    evaluation && new Evaluator({ trace: (o) => after(trace(model, o)), backend, precision, baseWeights, group });
   let last: Evaluation | undefined;
   const evaluateDev = () =>
     log.timed('evaluation', async () => {
       await subspace?.materialize(backend);
-      last = await evaluator!.run(frozen?.source(evaluation!) ?? evaluation!, signal);
+      // Ranks stop between steps, all at the same one.
+      const stop = group.size === 1 ? signal : undefined;
+      last = await evaluator!.run(frozen?.source(evaluation!) ?? evaluation!, stop);
       return measure(model, last, dev!);
     });
 
@@ -205,7 +231,9 @@ export async function runFineTune(options: FineTuneOptions, place?: PlaceTogethe
     const metrics = evaluation ? (stale ? await evaluateDev() : training.metrics) : undefined;
     await subspace?.materialize(backend);
     const trainedIn = { precision, baseWeights, subspace, seed };
-    const output = await log.timed('saving', () => save(textModel, kind, outputDir, trainedIn));
+    const saved = isFirst ? await log.timed('saving', () => save(textModel, kind, outputDir, trainedIn)) : null;
+    // The others end when it is written, and not before.
+    const output = (await fromFirst(group, saved)) as NonNullable<typeof saved>;
     if (last) log.errors(training.bestStep ?? training.steps, analyzeErrors(model, last, dev!, data.dev!));
     const reportFile = log.end({ ...(metrics && { metrics }), output, training: { ...training } });
     return {
@@ -227,6 +255,13 @@ export async function runFineTune(options: FineTuneOptions, place?: PlaceTogethe
     log.stop(error);
     throw error;
   }
+}
+
+function refuseSubspace(): never {
+  throw new FusedLoraError(
+    'UNSUPPORTED',
+    'the method subspace trains on one process alone: take lora, head, full or trainable (method, --method), or start one process',
+  );
 }
 
 /**

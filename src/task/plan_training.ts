@@ -29,6 +29,7 @@ import {
   type SettledOptions,
   type TrainerSettings,
 } from './options/resolve_fine_tune';
+import { DEFAULT_NETWORK, type PlannedRanks, planRanks, shareEpoch, wireSeconds } from './plan_ranks';
 import { startFromAdapter } from './start/adapter_folder';
 import { isConfigFile, startFromConfig } from './start/config_file';
 import { startFromFolder } from './start/model_folder';
@@ -41,7 +42,16 @@ import type { StartedModel, TrainingStart } from './start/training_start';
 export interface PlanTrainingOptions
   extends Omit<
     SettledOptions,
-    'model' | 'outputDir' | 'batchSize' | 'dev' | 'devSplit' | 'stream' | 'shuffleWindow' | 'report'
+    | 'model'
+    | 'outputDir'
+    | 'batchSize'
+    | 'dev'
+    | 'devSplit'
+    | 'stream'
+    | 'shuffleWindow'
+    | 'report'
+    | 'distributed'
+    | 'shares'
   > {
   /**
    * A Hugging Face model folder, a name on the hub, or a config.json, whose weights are random.
@@ -52,6 +62,10 @@ export interface PlanTrainingOptions
   batchSizes?: readonly number[];
   /** Seconds of steps with each batch size; 0: nothing is measured. Default 2. */
   measureSeconds?: number;
+  /** Also plans each batch divided among so many ranks (docs/distributed.md). Default: none. */
+  ranks?: number;
+  /** Gbit/s of the network between them, in each direction. Default 10. */
+  networkGbits?: number;
 }
 
 export const PLAN_DEFAULTS = { batchSizes: [8, 16, DEFAULT_BATCH_SIZE], measureSeconds: 2 } as const;
@@ -72,6 +86,8 @@ export interface PlannedBatch {
   peakBytes: number;
   /** Optimizer steps of the whole run; absent without data. */
   steps?: number;
+  /** Where ranks are asked for. */
+  distributed?: PlannedRanks;
   measured?: {
     /** Of an optimizer step, medians. */
     secondsPerStep: number;
@@ -112,13 +128,20 @@ export interface TrainingPlan {
  * @throws FusedLoraError what opening, wrapping and encoding throw; INVALID_ARGUMENT; ABORTED.
  */
 export async function planTraining(options: PlanTrainingOptions): Promise<TrainingPlan> {
-  const { batchSizes = PLAN_DEFAULTS.batchSizes, measureSeconds = PLAN_DEFAULTS.measureSeconds, ...shared } = options;
+  const { batchSizes = PLAN_DEFAULTS.batchSizes, measureSeconds = PLAN_DEFAULTS.measureSeconds, ...given } = options;
+  const { ranks, networkGbits = DEFAULT_NETWORK, ...shared } = given;
   const wrong = batchSizes.find((size) => !(Number.isSafeInteger(size) && size > 0));
   if (wrong !== undefined || batchSizes.length === 0) {
     throw new FusedLoraError('INVALID_ARGUMENT', `batchSizes is [${batchSizes}]; it must be whole numbers from 1`);
   }
   if (!(measureSeconds >= 0 && Number.isFinite(measureSeconds))) {
     throw new FusedLoraError('INVALID_ARGUMENT', `measureSeconds is ${measureSeconds}; it must be a number from 0`);
+  }
+  if (ranks !== undefined && !(Number.isSafeInteger(ranks) && ranks > 0)) {
+    throw new FusedLoraError('INVALID_ARGUMENT', `ranks is ${ranks}; it must be a whole number from 1`);
+  }
+  if (!(networkGbits > 0)) {
+    throw new FusedLoraError('INVALID_ARGUMENT', `networkGbits is ${networkGbits}; it must be a number above 0`);
   }
   const run = resolveFineTune(shared, 'planTraining');
   const { method, backend, precision, baseWeights, sizes } = run;
@@ -158,6 +181,10 @@ export async function planTraining(options: PlanTrainingOptions): Promise<Traini
     if (program) {
       planned.measured = await measure(program, epoch, planned, { ...run.trainer, seconds: measureSeconds });
     }
+    if (ranks !== undefined) {
+      const settings = { ...run.trainer, seconds: measureSeconds };
+      planned.distributed = await planDistributed(plan, epoch, planned, { ranks, networkGbits, program, settings });
+    }
     batches.push(planned);
   }
   const table = parameterTable(model);
@@ -185,6 +212,29 @@ export async function planTraining(options: PlanTrainingOptions): Promise<Traini
     ...(encoded && { examples: encoded.length, ...(maxSteps === undefined && { epochs }) }),
     batches,
   };
+}
+
+/** A batch divided among ranks; its time by steps with the share of one of them. */
+async function planDistributed(
+  plan: Plan,
+  epoch: ReturnType<EncodedSource['epoch']>,
+  { batchSize, mean, flops, steps, peakBytes, arenaBytes }: PlannedBatch,
+  options: {
+    ranks: number;
+    networkGbits: number;
+    program: Program | undefined;
+    settings: TrainerSettings & { seconds: number };
+  },
+): Promise<PlannedRanks> {
+  const { ranks, networkGbits, program, settings } = options;
+  const planned = planRanks(plan, epoch, ranks, peakBytes - arenaBytes);
+  if (!program) return planned;
+  const share = shareEpoch(epoch, ranks);
+  const part = { batchSize, mean: { ...mean, T: mean.T / ranks, S: mean.S / ranks }, flops, largest: mean };
+  const measured = await measure(program, share, { ...part, savedBytes: 0, arenaBytes: 0, peakBytes: 0 }, settings);
+  planned.secondsPerStep = measured.secondsPerStep + wireSeconds(planned, networkGbits);
+  if (steps !== undefined) planned.secondsInAll = steps * planned.secondsPerStep;
+  return planned;
 }
 
 const fromConfig = ({ model, adapter }: ResolvedFineTune) => adapter === undefined && isConfigFile(model as string);
@@ -256,7 +306,7 @@ function stepsOf({ epochs, maxSteps, gradientAccumulation }: TrainerSettings, ba
  */
 async function measure(
   program: Program,
-  epoch: ReturnType<EncodedSource['epoch']>,
+  epoch: Pick<ReturnType<EncodedSource['epoch']>, 'length' | 'at'>,
   { mean, flops, steps }: PlannedBatch,
   { gradientAccumulation, signal, seconds }: TrainerSettings & { seconds: number },
 ): Promise<NonNullable<PlannedBatch['measured']>> {

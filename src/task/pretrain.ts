@@ -9,6 +9,9 @@ import { checkKeys, compact } from '../base/options';
 import { cutPieces, MaskedSource } from '../data/batch/masked_source';
 import { readDocuments } from '../data/read/text_documents';
 import { loadTokenizer, type Tokenizer } from '../data/tokenize/tokenizer';
+import { fromFirst } from '../distributed/collectives';
+import type { Group } from '../distributed/group';
+import { type Distributed, joinGroup } from '../distributed/join';
 import { chooseDevice, type DeviceOption } from '../graph/device';
 import { choosePrecision, type Precision } from '../graph/precision';
 import { checkOutput, findModel } from '../io/find_model';
@@ -30,7 +33,7 @@ import { dataFacts, settingsFrom, startEvent } from './run_facts';
 
 /** Of {@link pretrain}. */
 export interface PretrainOptions
-  extends Omit<TrainerOptions, 'trace' | 'backend' | 'evaluate' | 'outputDir' | 'learningRate' | 'identity'> {
+  extends Omit<TrainerOptions, 'trace' | 'backend' | 'evaluate' | 'outputDir' | 'learningRate' | 'identity' | 'group'> {
   /**
    * A config.json to start from random values, or a Hugging Face model folder, or a name on the
    * hub, to go on from.
@@ -59,6 +62,8 @@ export interface PretrainOptions
   /** Type of the saved weights. Default F32. */
   saveDtype?: 'F32' | 'F16' | 'BF16';
   device?: DeviceOption;
+  /** On several ranks, as in fineTune. Default: this process alone. */
+  distributed?: Distributed;
   overwrite?: boolean;
   /** Whether to write report.html. Default false. */
   report?: boolean;
@@ -79,6 +84,7 @@ const PRETRAIN_KEYS: Record<keyof PretrainOptions, true> = {
   dropout: true,
   saveDtype: true,
   device: true,
+  distributed: true,
   overwrite: true,
   report: true,
   tensorboard: true,
@@ -129,7 +135,20 @@ export const PRETRAIN_DEFAULTS = {
  */
 export async function pretrain(options: PretrainOptions): Promise<PretrainResult> {
   checkKeys('pretrain', options, PRETRAIN_KEYS);
-  const { outputDir, seed = 0, signal, onNotice = () => {} } = options;
+  const group = await joinGroup(options.distributed);
+  try {
+    return await runOn(group, options);
+  } catch (error) {
+    await group.fail(error);
+    throw error;
+  }
+}
+
+/** A run, or what one of its ranks does of it. */
+async function runOn(group: Group & { description?: string }, options: PretrainOptions): Promise<PretrainResult> {
+  const { outputDir, seed = 0, signal } = options;
+  const isFirst = group.rank === 0;
+  const onNotice = (isFirst ? options.onNotice : undefined) ?? (() => {});
   if (!(options.text?.length > 0)) {
     throw new FusedLoraError('INVALID_ARGUMENT', 'text is empty; give one or more text files, one document a line');
   }
@@ -138,8 +157,11 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   const precision = choosePrecision(options.precision, backend);
   onNotice(`device: ${reason}, precision ${precision}`);
   checkOutput(outputDir, 'model', { baseModel: options.model });
-  using _lock = prepareOutput(outputDir, { resume: options.resume, overwrite: options.overwrite });
-  const log = new RunLog(outputDir, { report: options.report === true, onNotice });
+  using _lock = isFirst
+    ? prepareOutput(outputDir, { resume: options.resume, overwrite: options.overwrite })
+    : undefined;
+  const log = new RunLog(outputDir, { report: options.report === true, silent: !isFirst, onNotice });
+  if (group.description !== undefined) onNotice(`distributed: ${group.description}`);
   const hub = { signal, onNotice };
   const { folder } = await log.timed('loading', () => findModel(options.model, hub));
   const tokenizerDir =
@@ -155,6 +177,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
 
   using trainer = new Trainer({
     ...trainerOptionsOf({ ...PRETRAIN_DEFAULTS, ...compact(options) }),
+    group,
     outputDir,
     seed,
     identity: runIdentity(model, {}),
@@ -164,7 +187,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
     precision,
     callbacks: [
       log.callbacks,
-      ...(options.tensorboard === true ? [tensorBoardLog(outputDir)] : []),
+      ...(options.tensorboard === true && isFirst ? [tensorBoardLog(outputDir)] : []),
       ...(options.callbacks ?? []),
     ],
   });
@@ -188,13 +211,15 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   try {
     const training = await trainer.train(source);
     log.add('training', training.seconds);
-    await log.timed('saving', () =>
-      saveModel(model, outputDir, {
-        dtype: options.saveDtype ?? 'F32',
-        extra: (folder) => copyTokenizer(tokenizerDir, folder),
-      }),
-    );
-    const bytes = fs.statSync(path.join(outputDir, 'model.safetensors'), { throwIfNoEntry: false })?.size ?? 0;
+    const save = () => {
+      const extra = (folder: string) => copyTokenizer(tokenizerDir, folder);
+      saveModel(model, outputDir, { dtype: options.saveDtype ?? 'F32', extra });
+      const bytes = fs.statSync(path.join(outputDir, 'model.safetensors'), { throwIfNoEntry: false })?.size ?? 0;
+      return { bytes, lossCurve: curveOf(path.join(outputDir, EVENTS), training.steps) };
+    };
+    const saved = isFirst ? await log.timed('saving', save) : null;
+    // The others end when it is written, and not before.
+    const { bytes, lossCurve } = (await fromFirst(group, saved)) as NonNullable<typeof saved>;
     const report = log.end({ output: { kind: 'model', folder: outputDir, bytes }, training: { ...training } });
     return {
       device: reason,
@@ -202,7 +227,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
       documents,
       tokens: source.numTokens,
       training,
-      lossCurve: curveOf(path.join(outputDir, EVENTS), training.steps),
+      lossCurve,
       output: outputDir,
       ...(report !== undefined && { report }),
     };

@@ -32,6 +32,8 @@ export interface RunState {
   evaluationsWithoutBest: number;
   /** Sum and number of step losses, for the mean that is reported at the end. */
   lossSum: number;
+  /** Parts of each batch whose gradients are summed; absent: batches are whole. */
+  shares?: number | undefined;
 }
 
 interface StateFile extends RunState {
@@ -130,6 +132,9 @@ export function saveCheckpoint(
   return target;
 }
 
+/** How a checkpoint's run divides its batches: 1 where they are whole. */
+export const sharesIn = (folder: string): number => readState(folder).shares ?? 1;
+
 /**
  * Loads a checkpoint into the program's parameters and moments.
  * @throws INVALID_CHECKPOINT when a file is damaged or missing, STATE_MISMATCH when it is of
@@ -193,6 +198,7 @@ const stateFields = z.object({
   bestStep: counter.nullable(),
   evaluationsWithoutBest: counter,
   lossSum: number.nullable().transform((sum) => sum ?? Number.NaN),
+  shares: expected.integer(1).optional(),
   identity: z.record(z.string(), z.union([z.string(), z.number()], { error: 'a string or a number' }), {
     error: 'an object',
   }),

@@ -6,6 +6,8 @@
 import { FusedLoraError } from '../base/errors';
 import type { Batch, BatchSource } from '../data/batch/batch';
 import { outputRows } from '../data/batch/output_rows';
+import { gatherNumbers, gatherRows } from '../distributed/collectives';
+import { type Group, SOLO } from '../distributed/group';
 import { type BaseWeights, checkedBaseWeights } from '../graph/base_weights';
 import type { BackendName } from '../graph/parameter';
 import { plan } from '../graph/plan';
@@ -26,6 +28,8 @@ export interface EvaluatorOptions {
   baseWeights?: BaseWeights | undefined;
   /** Whether batches have labels, so that there is a loss. Default true. */
   loss?: boolean;
+  /** Ranks among which batches are divided; all of them get all results. Default: no others. */
+  group?: Group;
 }
 
 function notFinite(example: number): FusedLoraError {
@@ -39,6 +43,7 @@ function notFinite(example: number): FusedLoraError {
 /** Kept between evaluations, so that weights are packed once. */
 export class Evaluator {
   private readonly program: Program;
+  private readonly group: Group;
   private readonly withLoss: boolean;
   private readonly lossDenominator: (batch: Batch) => number;
   private readonly numOutputs: number;
@@ -47,6 +52,7 @@ export class Evaluator {
 
   constructor(options: EvaluatorOptions) {
     this.withLoss = options.loss ?? true;
+    this.group = options.group ?? SOLO;
     const graph = options.trace({ training: false, loss: this.withLoss });
     const logits = graph.outputs.get('logits');
     this.numOutputs = logits?.features ?? 0;
@@ -59,28 +65,42 @@ export class Evaluator {
     this.program = new Program(planned, { backend });
   }
 
-  /** Runs all batches of epoch 0. */
+  /**
+   * Runs all batches of epoch 0, each on one of the ranks. Logits and loss are those of one
+   * process, to the bit.
+   */
   async run(source: BatchSource, signal?: AbortSignal): Promise<Evaluation> {
+    const { group } = this;
     const logits = new Array<Float32Array>(source.numExamples);
-    let lossSum = 0;
-    let denominators = 0;
     const batches = source.epoch(0);
-    for (let i = 0; i < batches.length; i++) {
+    /** Of each batch of this rank: its loss times its denominator, and the denominator. */
+    const losses: number[] = [];
+    const own: number[] = [];
+    for (let i = group.rank; i < batches.length; i += group.size) {
       const batch = await batches.at(i);
       await this.program.forward(batch, { signal });
       if (this.withLoss) {
         const denominator = this.lossDenominator(batch);
-        lossSum += this.program.scalar('loss') * denominator;
-        denominators += denominator;
+        losses.push(this.program.scalar('loss') * denominator, denominator);
       }
       if (this.rows === 'M') continue;
       const values = this.program.read('logits') as Float32Array;
       for (let s = 0; s < batch.sizes.S; s++) {
         const example = batch.exampleIndices[s] as number;
-        const own = outputRows(values, this.numOutputs, this.rows, batch, s);
-        if (!own.every(Number.isFinite)) throw notFinite(example);
-        logits[example] = own;
+        const rows = outputRows(values, this.numOutputs, this.rows, batch, s);
+        if (!rows.every(Number.isFinite)) throw notFinite(example);
+        logits[example] = rows;
+        own.push(example);
       }
+    }
+    if (group.size > 1) await gatherRows(group, logits, own);
+    const all = await gatherNumbers(group, losses);
+    let [lossSum, denominators] = [0, 0];
+    // In the order of batches, whoever ran them.
+    for (let i = 0; this.withLoss && i < batches.length; i++) {
+      const at = 2 * Math.floor(i / group.size);
+      lossSum += all[i % group.size]?.[at] as number;
+      denominators += all[i % group.size]?.[at + 1] as number;
     }
     return { loss: denominators > 0 ? lossSum / denominators : Number.NaN, logits, numOutputs: this.numOutputs };
   }

@@ -79,6 +79,12 @@ export class FrozenPart {
           },
           ...(batches.largest !== undefined && { largest: batches.largest }),
           at: async (index) => this.withStates(await batches.at(index)),
+          ...(batches.shareAt && {
+            shareAt: async (index, share) => {
+              const batch = await batches.shareAt?.(index, share);
+              return batch && this.withStates(batch);
+            },
+          }),
           ...(batches.close && { close: () => (batches.close as () => Promise<void>)() }),
         };
       },

@@ -4,6 +4,7 @@
  */
 import { FusedLoraError } from '../base/errors';
 import { checkKeys } from '../base/options';
+import type { Group } from '../distributed/group';
 import type { BaseWeights } from '../graph/base_weights';
 import type { BackendName } from '../graph/parameter';
 import type { PrecisionOption } from '../graph/precision';
@@ -65,6 +66,14 @@ export interface TrainerOptions extends AdamWOptions, ScheduleOptions {
    */
   identity?: Readonly<Record<string, string | number>>;
   callbacks?: readonly TrainerCallbacks[];
+  /**
+   * Parts of each batch whose gradients are computed by themselves and summed in order: a run on
+   * several ranks and one of one process with as many shares end with the same bytes. Default: the
+   * number of ranks, or what the checkpoint that is gone on from has.
+   */
+  shares?: number;
+  /** The ranks of the run, each with its own trainer. Default: this process alone. */
+  group?: Group;
   /** Stops the run between two ops; a checkpoint of the last whole step is written first. */
   signal?: AbortSignal;
 }
@@ -97,12 +106,14 @@ export const TRAINING_KEYS = {
   checkpointLimit: true,
   resume: true,
   callbacks: true,
+  shares: true,
   signal: true,
 } as const satisfies Partial<Record<keyof TrainerOptions, true>>;
 
 const TRAINER_KEYS: Record<keyof TrainerOptions, true> = {
   backend: true,
   evaluate: true,
+  group: true,
   identity: true,
   outputDir: true,
   trace: true,
@@ -138,6 +149,7 @@ export function checkTrainerValues(options: Omit<TrainerOptions, 'trace' | 'eval
   };
   whole('maxSteps', 1);
   whole('gradientAccumulation', 1);
+  whole('shares', 1);
   whole('seed', 0);
   whole('evaluateEvery', 1);
   whole('checkpointEvery', 1);

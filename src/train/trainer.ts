@@ -3,25 +3,23 @@
  * graphs, programs and batches (src/data/batch/batch.ts), never a model.
  */
 import { FusedLoraError } from '../base/errors';
+import { VERSION } from '../base/version';
 import type { Batch, BatchSource, EpochBatches } from '../data/batch/batch';
+import { agree, barrier } from '../distributed/collectives';
+import { type Group, isCommon, SOLO, thrownByAll } from '../distributed/group';
 import { checkedBaseWeights } from '../graph/base_weights';
 import { plan } from '../graph/plan';
 import { choosePrecision, type Precision } from '../graph/precision';
 import { Program } from '../graph/program';
-import {
-  listCheckpoints,
-  loadCheckpoint,
-  type RunState,
-  restoreSnapshot,
-  saveCheckpoint,
-  type TensorSnapshot,
-  takeSnapshot,
-} from './checkpoint';
+import { native } from '../native';
+import { type RunState, restoreSnapshot, saveCheckpoint, type TensorSnapshot, takeSnapshot } from './checkpoint';
 import type { StepEvent, TrainerCallbacks } from './events';
 import { lossDenominatorOf } from './loss_share';
 import { checkTrainerOptions, type TrainerOptions } from './options';
 import { groupParameters, type ParameterGroups } from './parameter_groups';
+import { agreeOnBits, resumeAll, sharesToResume } from './ranks';
 import { scheduleFactor, warmupStepsOf } from './schedule';
+import { type SharedGradients, ShareSteps } from './share_steps';
 import type { MakeProgram, StepProgram } from './step_program';
 import { Throughput } from './throughput';
 
@@ -46,6 +44,12 @@ export interface TrainResult {
   samplesPerSecond: number;
 }
 
+/** What a step's forward and backward passes gave. */
+type Accumulated = Pick<SharedGradients, 'microBatches' | 'forwards' | 'tokens' | 'samples' | 'examples'> & {
+  /** Absent: the optimizer step tells it. */
+  loss?: number;
+};
+
 /**
  * Trains what a graph holds on a source of batches: AdamW, schedules, evaluation, checkpoints with
  * exact resume.
@@ -57,6 +61,8 @@ export class Trainer {
   private readonly parameterGroups: ParameterGroups;
   private readonly lossDenominator: (batch: Batch) => number;
   private readonly throughput = new Throughput();
+  private readonly group: Group;
+  private shareSteps: ShareSteps | undefined;
   private best: TensorSnapshot | undefined;
   private metrics: Record<string, number> | undefined;
   private lastEvaluated = -1;
@@ -81,6 +87,7 @@ export class Trainer {
     makeProgram: MakeProgram = (_, planned, { backend }) => new Program(planned, { backend }),
   ) {
     checkTrainerOptions(options);
+    this.group = options.group ?? SOLO;
     const graph = options.trace({ training: true, loss: true });
     const { backend = 'cpu', fused = true } = options;
     this.precision = choosePrecision(options.precision, backend);
@@ -110,20 +117,27 @@ export class Trainer {
     if (source.singlePass) this.checkSinglePass();
     const totalSteps = this.totalSteps(source);
     const identity = this.identity(source, totalSteps);
-    if (options.resume && options.outputDir) this.resume(options.outputDir, identity, totalSteps);
+    await agree(this.group, { ...identity, ...this.machine() });
+    await this.takeShares();
+    if (options.resume && options.outputDir) await this.resume(options.outputDir, identity, totalSteps);
     await this.emit('onStart', { step: state.step, totalSteps });
     let stoppedEarly = false;
     let savedAt = state.step;
     const save = async () => {
       if (!options.outputDir || savedAt === state.step) return;
       const { outputDir, checkpointLimit = 2 } = options;
-      const path = saveCheckpoint(outputDir, this.program, state, identity, this.best, checkpointLimit);
+      await agreeOnBits(this.group, this.trained, state.step);
       savedAt = state.step;
-      await this.emit('onCheckpoint', { step: state.step, path });
+      if (this.group.rank === 0) {
+        const path = saveCheckpoint(outputDir, this.program, state, identity, this.best, checkpointLimit);
+        await this.emit('onCheckpoint', { step: state.step, path });
+      }
+      // Nobody goes on, or ends, before it is written.
+      await barrier(this.group);
     };
     let batches = source.epoch(state.epoch);
     try {
-      if (batches.largest !== undefined) await this.program.reserve((await batches.at(batches.largest)).sizes);
+      await this.reserve(batches);
       while (state.step < totalSteps && !stoppedEarly) {
         if (state.microBatch >= batches.length) {
           state.epoch++;
@@ -142,7 +156,9 @@ export class Trainer {
         if (last) break;
       }
     } catch (error) {
-      if (error instanceof FusedLoraError && error.code === 'ABORTED') await save();
+      // Of several ranks only where all of them are at the same step.
+      const together = this.group.size === 1 || isCommon(error);
+      if (error instanceof FusedLoraError && error.code === 'ABORTED' && together) await save();
       throw error;
     } finally {
       await batches.close?.();
@@ -170,16 +186,24 @@ export class Trainer {
     this.dispose();
   }
 
-  private async step(batches: EpochBatches, totalSteps: number): Promise<void> {
+  /** Memory for the largest batch, or share of one. */
+  private async reserve(batches: EpochBatches): Promise<void> {
+    if (batches.largest === undefined) return;
+    const { shareSteps } = this;
+    const share = shareSteps && { index: Math.max(0, shareSteps.own.end - 1), count: shareSteps.shares };
+    const batch = share ? await batches.shareAt?.(batches.largest, share) : await batches.at(batches.largest);
+    if (batch) await this.program.reserve(batch.sizes);
+  }
+
+  /** Forward and backward passes of a step by this process alone, whole batches. */
+  private async accumulate(batches: EpochBatches): Promise<Accumulated> {
     const { options, state, program } = this;
-    const started = performance.now();
-    const { gradientAccumulation = 1, seed = 0, maxGradNorm = 1, signal } = options;
+    const { gradientAccumulation = 1, seed = 0, signal } = options;
     const micro: Batch[] = [];
     // One after the other: whether there is a next one may show with the one before.
     while (micro.length < gradientAccumulation && state.microBatch + micro.length < batches.length) {
       micro.push(await batches.at(state.microBatch + micro.length));
     }
-    const count = micro.length;
     const denominators = micro.map(this.lossDenominator);
     const whole = denominators.reduce((sum, one) => sum + one, 0);
     for (const [i, batch] of micro.entries()) {
@@ -191,30 +215,58 @@ export class Trainer {
         signal,
       });
     }
+    return {
+      microBatches: micro.length,
+      forwards: micro.length,
+      tokens: micro.reduce((sum, b) => sum + b.sizes.T, 0),
+      samples: micro.reduce((sum, b) => sum + b.sizes.S, 0),
+      examples: async () => micro.flatMap((b) => Array.from(b.exampleIndices)),
+    };
+  }
+
+  private async step(batches: EpochBatches, totalSteps: number): Promise<void> {
+    const { options, state, program } = this;
+    const started = performance.now();
+    const { gradientAccumulation = 1, seed = 0, maxGradNorm = 1, signal } = options;
+    const taken: Accumulated = this.shareSteps
+      ? await this.shareSteps.accumulate({
+          batches,
+          from: state.microBatch,
+          most: gradientAccumulation,
+          seed,
+          forwardNumber: state.forwardNumber,
+          signal,
+        })
+      : await this.accumulate(batches);
     const factor = scheduleFactor(options, state.step, totalSteps);
     const { groups, groupOf } = this.parameterGroups;
-    const { applied, gradientNorm, loss } = await program.apply({
-      groups: groups.map((g) => ({ ...g, learningRate: g.learningRate * factor })),
-      groupOf: (p) => groupOf.get(p) as number,
-      step: state.step + 1,
-      maxGradNorm,
-    });
+    // A loss that is not finite may be another rank's, whose program alone would refuse the step.
+    const stepped = Number.isFinite(taken.loss ?? 0)
+      ? await program.apply({
+          groups: groups.map((g) => ({ ...g, learningRate: g.learningRate * factor })),
+          groupOf: (p) => groupOf.get(p) as number,
+          step: state.step + 1,
+          maxGradNorm,
+        })
+      : { applied: false, gradientNorm: Number.NaN, loss: taken.loss };
+    const { applied, gradientNorm } = stepped;
+    const loss = (taken.loss ?? stepped.loss) as number;
     if (!applied) {
-      const examples = micro.flatMap((b) => Array.from(b.exampleIndices));
-      throw new FusedLoraError(
+      const examples = await taken.examples();
+      const error = new FusedLoraError(
         'NON_FINITE_LOSS',
         `step ${state.step + 1}: the loss is ${loss} and the gradient norm ${gradientNorm}; nothing was changed by this step. ` +
           `Its examples: ${examples.slice(0, 20).join(', ')}${examples.length > 20 ? ', …' : ''}. Lower the learning rate ` +
           `(now ${options.learningRate}) or look at these rows`,
       );
+      throw thrownByAll(this.group, error);
     }
     state.step++;
-    state.microBatch += count;
-    state.forwardNumber += count;
+    state.microBatch += taken.microBatches;
+    state.forwardNumber += taken.forwards;
     state.lossSum += loss;
 
-    const tokens = micro.reduce((sum, b) => sum + b.sizes.T, 0);
-    const samples = micro.reduce((sum, b) => sum + b.sizes.S, 0);
+    const { tokens, samples } = taken;
     this.throughput.add((performance.now() - started) / 1000, tokens, samples);
     const event: StepEvent = {
       step: state.step,
@@ -267,19 +319,30 @@ export class Trainer {
     return state.evaluationsWithoutBest >= (options.earlyStoppingPatience ?? Number.POSITIVE_INFINITY);
   }
 
-  private resume(dir: string, identity: Record<string, string | number>, totalSteps: number): void {
-    const newest = listCheckpoints(dir).at(-1);
-    if (!newest) return;
-    const { state, best } = loadCheckpoint(newest.path, this.program, identity);
-    if (state.step > totalSteps) {
-      throw new FusedLoraError(
-        'INVALID_CHECKPOINT',
-        `${newest.path}/state.json: field "step" is ${state.step}, and the run has ${totalSteps} steps; delete the folder to resume from an older checkpoint`,
-      );
-    }
-    Object.assign(this.state, state);
-    this.best = best;
-    this.lastEvaluated = state.step;
+  /** How batches are divided, which a run that goes on takes from its checkpoint. */
+  private async takeShares(): Promise<void> {
+    const { options, group } = this;
+    const saved = options.resume && options.outputDir ? await sharesToResume(group, options.outputDir) : undefined;
+    const shares = options.shares ?? saved ?? group.size;
+    if (shares === 1 && group.size === 1) return;
+    this.shareSteps = new ShareSteps(this.program, group, shares, this.lossDenominator);
+    this.state.shares = shares;
+  }
+
+  private async resume(dir: string, identity: Record<string, string | number>, totalSteps: number): Promise<void> {
+    const { shares } = this.state;
+    const resumed = await resumeAll(this.group, dir, this.program, identity, totalSteps);
+    if (!resumed) return;
+    Object.assign(this.state, resumed.state);
+    this.state.shares = shares;
+    this.best = resumed.best;
+    this.lastEvaluated = resumed.state.step;
+  }
+
+  /** What ranks must have in common beside the run itself: the same bits come of it. */
+  private machine(): Record<string, string> {
+    const { backend = 'cpu' } = this.options;
+    return { 'fused-lora': VERSION, backend, ...(backend === 'cpu' && { 'instruction set': native().info().isa }) };
   }
 
   private checkSinglePass(): void {
@@ -334,6 +397,8 @@ export class Trainer {
     name: K,
     event: Parameters<NonNullable<TrainerCallbacks[K]>>[0],
   ): Promise<void> {
+    // Ranks do the same; one of them says so.
+    if (this.group.rank !== 0) return;
     for (const callbacks of this.options.callbacks ?? []) {
       await (callbacks[name] as ((e: typeof event) => void | Promise<void>) | undefined)?.(event);
     }

@@ -27,7 +27,10 @@ describe('plan', () => {
       '--measure',
       '0.1',
     ];
-    const { code, stdout, stderr } = await run([...args, '--r', '4', '--max-length', '40', '--json', at('plan.json')]);
+    const { code, stdout, stderr } = await run([
+      ...[...args, '--r', '4', '--max-length', '40', '--json', at('plan.json')],
+      ...['--ranks', '4', '--network', '25'],
+    ]);
     expect(code).toBe(0);
     expect(stderr.trimEnd().split('\n')).toEqual([
       'task: sequence-classification (the default)',
@@ -50,6 +53,17 @@ describe('plan', () => {
       expect(batch.arenaBytes).toBeGreaterThan(batch.savedBytes);
       expect(batch.peakBytes).toBe(batch.arenaBytes + plan.weightBytes + plan.optimizerBytes);
       expect(batch.measured!.secondsInAll).toBeCloseTo(batch.steps! * batch.measured!.secondsPerStep, 10);
+    }
+    expect(stdout).toContain('On 4 ranks of as many threads each');
+    for (const { distributed: ranks, ...whole } of plan.batches) {
+      const gradients = 4 * plan.parameters.learnable;
+      expect(ranks).toMatchObject({ ranks: 4, sentBytes: (6 / 4) * gradients, wireBytes: 6 * gradients });
+      // A share has a quarter of the sequences, the longest of them here.
+      expect(ranks!.largest.S).toBe(whole.batchSize / 4);
+      expect(4 * ranks!.largest.T).toBeGreaterThanOrEqual(whole.largest.T);
+      const onTheWire = (8 * ranks!.sentBytes) / 25e9;
+      expect(ranks!.secondsPerStep).toBeGreaterThan(onTheWire);
+      expect(ranks!.secondsInAll).toBeCloseTo(whole.steps! * ranks!.secondsPerStep!, 10);
     }
     expect(plan.optimizerBytes).toBe(12 * plan.parameters.learnable);
     expect(plan.weightBytes).toBe(4 * plan.parameters.total);

@@ -3,6 +3,7 @@
  * by number. How a batch is laid out is in packing.ts, where its examples come from in
  * encoded_source.ts, masked_source.ts and streamed_source.ts.
  */
+import type { Share } from '../../distributed/shares';
 import type { BatchTensors } from '../../graph/program';
 
 /**
@@ -37,6 +38,11 @@ export interface EpochBatches {
   readonly largest?: number;
   /** Made when asked for, in order, so that an epoch is never in memory as a whole. */
   at(index: number): Batch | Promise<Batch>;
+  /**
+   * A share of a batch; undefined where no sequence falls to it. Absent: batches of this source
+   * have no shares.
+   */
+  shareAt?(index: number, share: Share): Batch | undefined | Promise<Batch | undefined>;
   /** Lets go of what reading holds (open files), when no more batches are asked for. */
   close?(): Promise<void>;
 }

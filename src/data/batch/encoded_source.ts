@@ -4,6 +4,7 @@
  * not fit in memory is read by streamed_source.ts.
  */
 import { FusedLoraError } from '../../base/errors';
+import { type Share, shareOf } from '../../distributed/shares';
 import type { EncodedExample } from '../tokenize/encoded_example';
 import type { Batch, BatchSource } from './batch';
 import { type PackOptions, planBatches } from './batch_plan';
@@ -91,9 +92,22 @@ export class EncodedSource implements BatchSource {
   }
 
   /** The batches of an epoch, from 0; `largest` is the number of the one with the most tokens. */
-  epoch(epoch: number): { readonly length: number; readonly largest: number; at(index: number): Batch } {
+  epoch(epoch: number): {
+    readonly length: number;
+    readonly largest: number;
+    at(index: number): Batch;
+    shareAt(index: number, share: Share): Batch | undefined;
+  } {
     const { batches, largest } = this.plan(epoch);
-    return { length: batches.length, largest, at: (index) => this.pack(batches[index] as Int32Array, epoch) };
+    return {
+      length: batches.length,
+      largest,
+      at: (index) => this.pack(batches[index] as Int32Array, epoch),
+      shareAt: (index, share) => {
+        const indices = shareOf(batches[index] as Int32Array, share);
+        return indices.length === 0 ? undefined : this.pack(indices, epoch);
+      },
+    };
   }
 
   /** Lays out the examples of one batch. */

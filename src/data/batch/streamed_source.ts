@@ -6,6 +6,7 @@
  */
 import { FusedLoraError } from '../../base/errors';
 import { RANDOM_SITE, RandomStream } from '../../base/philox';
+import { type Share, shareOf } from '../../distributed/shares';
 import type { Shard } from '../read/load';
 import type { EncodedExample } from '../tokenize/encoded_example';
 import type { Batch, BatchSource } from './batch';
@@ -174,6 +175,7 @@ export class StreamedSource<T> implements BatchSource {
   epoch(epoch: number): {
     readonly length: number;
     at(index: number): Promise<Batch>;
+    shareAt(index: number, share: Share): Promise<Batch | undefined>;
     close(): Promise<void>;
   } {
     const known = this.index && this.batchesIn(epoch);
@@ -187,18 +189,27 @@ export class StreamedSource<T> implements BatchSource {
       current = next.value.window;
       if (next.value.last) length = current.firstBatch + current.batches.length;
     };
+    const windowOf = async (index: number): Promise<Window<T>> => {
+      if (current && index < current.firstBatch) {
+        await windows.return(undefined);
+        windows = this.windows(epoch);
+        current = undefined;
+      }
+      while (!current || index >= current.firstBatch + current.batches.length) await advance();
+      return current;
+    };
     return {
       get length() {
         return length;
       },
       at: async (index) => {
-        if (current && index < current.firstBatch) {
-          await windows.return(undefined);
-          windows = this.windows(epoch);
-          current = undefined;
-        }
-        while (!current || index >= current.firstBatch + current.batches.length) await advance();
-        return this.pack(current, index - current.firstBatch);
+        const window = await windowOf(index);
+        return this.pack(window, window.batches[index - window.firstBatch] as Int32Array);
+      },
+      shareAt: async (index, share) => {
+        const window = await windowOf(index);
+        const indices = shareOf(window.batches[index - window.firstBatch] as Int32Array, share);
+        return indices.length === 0 ? undefined : this.pack(window, indices);
       },
       close: async () => {
         current = undefined;
@@ -207,8 +218,7 @@ export class StreamedSource<T> implements BatchSource {
     };
   }
 
-  private async pack(window: Window<T>, batch: number): Promise<Batch> {
-    const indices = window.batches[batch] as Int32Array;
+  private async pack(window: Window<T>, indices: Int32Array): Promise<Batch> {
     const numbers = Array.from(indices, (i) => window.numbers[i] as number);
     const encoded = window.encoded
       ? Array.from(indices, (i) => window.encoded![i] as EncodedExample)

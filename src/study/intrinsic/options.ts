@@ -26,6 +26,8 @@ const DECIDED = {
   callbacks: true,
   checkpointLimit: true,
   loadBestAtEnd: true,
+  distributed: true,
+  shares: true,
 } as const satisfies Partial<Record<keyof FineTuneOptions, true>>;
 
 /** Of {@link intrinsicDimension}. */

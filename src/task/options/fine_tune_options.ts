@@ -6,6 +6,7 @@
 import type { BatchSizes } from '../../data/batch/sources';
 import type { ColumnOptions } from '../../data/read/columns';
 import type { ExampleData } from '../../data/read/load';
+import type { Distributed } from '../../distributed/join';
 import type { DeviceOption } from '../../graph/device';
 import type { HubOptions } from '../../io/hub';
 import type { LoraConfig } from '../../lora';
@@ -75,7 +76,7 @@ export interface LossChoice {
 
 /** Of {@link fineTune}. */
 export interface FineTuneOptions
-  extends Omit<TrainerOptions, 'trace' | 'backend' | 'evaluate' | 'learningRate' | 'outputDir' | 'identity'>,
+  extends Omit<TrainerOptions, 'trace' | 'backend' | 'evaluate' | 'learningRate' | 'outputDir' | 'identity' | 'group'>,
     BatchSizes,
     ModelSettings,
     TrainingDataChoice,
@@ -133,6 +134,12 @@ export interface FineTuneOptions
   keepFrozen?: boolean | KeptStates;
   /** Default auto. */
   device?: DeviceOption;
+  /**
+   * On several ranks, which mpirun or srun started: each computes its share of every batch, and
+   * rank 0 writes files, calls `callbacks` and tells notices. Default none: this process alone; on
+   * the command line mpi where several processes were started.
+   */
+  distributed?: Distributed;
   /** Removes checkpoints of an earlier run from outputDir, which are an error otherwise. */
   overwrite?: boolean;
   /** Told what the checkpoint did not decide, which device was taken, and the like. */

@@ -2,6 +2,7 @@
  * Option table, third part: steps, rates, checkpoints, loss, measuring, device, and what is shown.
  * Pretraining has the first two groups too; the parts before are input_rows.ts and method_rows.ts.
  */
+import { DISTRIBUTED } from '../../distributed/join';
 import { PRECISIONS } from '../../graph/precision';
 import { SCHEDULES } from '../../train/schedule';
 import { DEFAULT_BATCH_SIZE, LEARNING_RATES, RUN_DEFAULTS, TRAINER_DEFAULTS } from './defaults';
@@ -308,6 +309,26 @@ export const TRAINING_ROWS = {
       default: RUN_DEFAULTS.precision,
       help: 'of products; auto: bf16 where the device has instructions for it',
       effect: 'precision of the start event; bits',
+      changes: ['bits'],
+    },
+  ],
+  'Several ranks': [
+    {
+      name: 'distributed',
+      flags: '--distributed <how>',
+      kind: { oneOf: DISTRIBUTED },
+      says: 'mpi where mpirun or srun started several processes',
+      help: 'several ranks, each on its share of every batch: docs/distributed.md',
+      effect: 'training on all ranks; without an MPI library an error',
+      changes: ['refusal'],
+    },
+    {
+      name: 'shares',
+      flags: '--shares <n>',
+      kind: { whole: 1 },
+      says: 'the number of ranks',
+      help: 'parts of each batch whose gradients are summed in order',
+      effect: BITS,
       changes: ['bits'],
     },
   ],

@@ -15,6 +15,7 @@ import { makeInputs, trialsOf } from './trials';
 
 const dir = temporaryFolder();
 const inputs = makeInputs(dir);
+process.env['FUSED_LORA_MPI'] = path.join(dir, 'libmpi.so');
 const trials = trialsOf(inputs, dir);
 
 const keyOf = ({ name, flags = '' }: OptionRow) => name || (flags.split(' ')[0] as string);

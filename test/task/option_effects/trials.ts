@@ -158,6 +158,9 @@ export function trialsOf(inputs: ReturnType<typeof makeInputs>, dir: string): Re
     loadBestAtEnd: { ...pair('loadBestAtEnd', true, false), both: best },
     device: pair('device', 'auto', 'cpu'),
     precision: pair('precision', 'fp32', 'bf16'),
+    // Without a library: processes that MPI starts are tried in test/distributed/mpi.test.ts.
+    distributed: pair('distributed', 'none', 'mpi'),
+    shares: pair('shares', 1, 2),
     baseWeights: pair('baseWeights', 'fp32', 'int8'),
     signal: pair('signal', undefined, AbortSignal.abort()),
   };

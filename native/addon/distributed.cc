@@ -1,0 +1,133 @@
+// Ranks as JavaScript sees them: one transport a process, exchanges as promises. The thread that
+// they run on and all of MPI: distributed/transport.h; the types: src/native.ts.
+#include "addon/background.h"
+#include "distributed/transport.h"
+#include "platform/library.h"
+
+namespace fl::addon {
+namespace {
+
+using mpi::Bytes;
+using mpi::Transport;
+
+std::mutex& openMutex() {
+  static std::mutex& mutex = *new std::mutex;
+  return mutex;
+}
+
+/// Null before `joinRanks`; it stays to the end of the process, whose exit must not wait for it.
+Transport*& theTransport() {
+  static Transport* transport = nullptr;
+  return transport;
+}
+
+Transport& joined() {
+  const std::lock_guard lock(openMutex());
+  Transport* transport = theTransport();
+  if (!transport) fail("MPI_UNAVAILABLE", "MPI was not started");
+  return *transport;
+}
+
+Napi::Value joinRanks(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    const std::string file = stringOf(info[0], "file");
+    return Background::run(
+        info.Env(),
+        [file] {
+          const std::lock_guard lock(openMutex());
+          if (!theTransport()) theTransport() = new Transport(file);
+        },
+        [](Napi::Env env) -> Napi::Value {
+          const Transport& transport = joined();
+          const Napi::Object object = Napi::Object::New(env);
+          object.Set("rank", transport.rank());
+          object.Set("size", transport.size());
+          object.Set("abi", transport.abi());
+          object.Set("version", transport.version());
+          return object;
+        });
+  });
+}
+
+Bytes bytesOf(const Napi::Value& value) {
+  if (!value.IsTypedArray()) fail("INVALID_ARGUMENT", "a part must be a Uint8Array");
+  const auto array = value.As<Napi::TypedArray>();
+  const auto* data = static_cast<const char*>(array.ArrayBuffer().Data()) + array.ByteOffset();
+  return array.ByteLength() == 0 ? Bytes() : Bytes(data, data + array.ByteLength());
+}
+
+Napi::Value exchange(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    auto parts = std::make_shared<std::vector<Bytes>>();
+    for (const Napi::Value& part : listOf(info[0], "parts")) parts->push_back(bytesOf(part));
+    std::vector<int64_t> lengths;
+    if (!info[1].IsUndefined())
+      for (const Napi::Value& length : listOf(info[1], "lengths"))
+        lengths.push_back(integerOf(length, "length", 0, int64_t{1} << 42));
+    const double seconds = numberOf(info[2], "seconds");
+    Transport& transport = joined();
+    return Background::run(
+        info.Env(),
+        [&transport, parts, lengths, seconds] { *parts = transport.exchange(std::move(*parts), lengths, seconds); },
+        [parts](Napi::Env env) -> Napi::Value {
+          const Napi::Array result = Napi::Array::New(env, parts->size());
+          for (uint32_t from = 0; from < parts->size(); from++) {
+            const Bytes& bytes = (*parts)[from];
+            auto array = Napi::Uint8Array::New(env, bytes.size());
+            if (!bytes.empty()) std::memcpy(array.Data(), bytes.data(), bytes.size());
+            result.Set(from, array);
+          }
+          return result;
+        });
+  });
+}
+
+Napi::Value tellFailure(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    const std::string message = stringOf(info[0], "message");
+    Transport& transport = joined();
+    auto said = std::make_shared<std::vector<std::string>>();
+    return Background::run(
+        info.Env(), [&transport, message, said] { *said = transport.tellFailure(message); },
+        [said](Napi::Env env) -> Napi::Value {
+          const Napi::Array result = Napi::Array::New(env, said->size());
+          for (uint32_t from = 0; from < said->size(); from++) result.Set(from, (*said)[from]);
+          return result;
+        });
+  });
+}
+
+/// While the process exits, when there is no event loop any more.
+Napi::Value leaveRanks(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    return Napi::Boolean::New(info.Env(), joined().leave(numberOf(info[0], "seconds")));
+  });
+}
+
+void abortRanks(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] { joined().abort(static_cast<int>(integerOf(info[0], "code", 0, 255))); });
+}
+
+Napi::Value place(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    const Napi::Object object = Napi::Object::New(info.Env());
+    object.Set("host", platform::hostName());
+    object.Set("cpus", platform::usableCpuList());
+    return object;
+  });
+}
+
+}  // namespace
+
+Napi::Object defineDistributed(Napi::Env env) {
+  const Napi::Object object = Napi::Object::New(env);
+  object.Set("join", Napi::Function::New(env, joinRanks, "join"));
+  object.Set("exchange", Napi::Function::New(env, exchange, "exchange"));
+  object.Set("tellFailure", Napi::Function::New(env, tellFailure, "tellFailure"));
+  object.Set("leave", Napi::Function::New(env, leaveRanks, "leave"));
+  object.Set("abort", Napi::Function::New(env, abortRanks, "abort"));
+  object.Set("place", Napi::Function::New(env, place, "place"));
+  return object;
+}
+
+}  // namespace fl::addon

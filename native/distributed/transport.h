@@ -1,0 +1,86 @@
+// Bytes between the ranks of a run, by one communication thread that makes every call of MPI.
+// Waiting ends when a rank says that it failed, or when nothing has come for a given time. What
+// travels: src/distributed.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "distributed/mpi.h"
+#include "platform/threads.h"
+
+namespace fl::mpi {
+
+using Bytes = std::vector<char>;
+
+/// One a process, never destroyed: MPI can be started once, and is stopped by `leave` or `abort`.
+class Transport {
+ public:
+  /// Opens the library and starts MPI. Throws MPI_UNAVAILABLE.
+  explicit Transport(const std::string& file);
+
+  int rank() const { return rank_; }
+  int size() const { return size_; }
+  const std::string& abi() const { return abi_; }
+  const std::string& version() const { return version_; }
+
+  /// Sends parts[r] to rank r, for all ranks, and gives what each rank sent here, our own part
+  /// among it. All ranks call it in the same order. `lengths`: the bytes that will come from each
+  /// rank, where they are known; else they are asked for first.
+  /// Throws RANK_FAILED: with the words of a rank that failed, or when `seconds` pass without a
+  /// byte.
+  std::vector<Bytes> exchange(std::vector<Bytes> parts, const std::vector<int64_t>& lengths, double seconds);
+  /// Tells all others that this rank failed; what they wait for then ends with `message`. Gives
+  /// what each rank has said by then: where all fail alike, one of them is enough to tell people.
+  std::vector<std::string> tellFailure(const std::string& message);
+  /// Says good-bye to all, waits for theirs and stops MPI; false where one did not answer in time.
+  bool leave(double seconds);
+  void abort(int code);
+
+ private:
+  struct Waited {
+    Request request;
+    int rank;
+  };
+  void onThread(const std::function<void()>& job);
+  void serve();
+  void start(const std::string& file);
+  void post(const std::vector<Bytes>& parts, std::vector<Bytes>& received, int tag, std::vector<Waited>& waited);
+  void removeDone(std::vector<Waited>& waited);
+  void wait(std::vector<Waited>& waited, double seconds);
+  /// Whether a rank has said something; throws where that is a failure.
+  bool readNotices(bool leaving);
+
+  static constexpr size_t kNoticeBytes = 2048;
+  struct Notice {
+    Bytes text;
+    Request request;
+    bool read = false;
+    std::string said;
+  };
+
+  std::unique_ptr<Mpi> mpi_;
+  int rank_ = 0, size_ = 1;
+  std::string abi_, version_;
+  std::vector<Notice> notices_;
+  std::optional<std::string> failure_;
+  bool stopped_ = false;
+  bool quit_ = false;
+  /// Set from another thread: whatever is waited for is given up.
+  std::atomic<bool> giveUp_{false};
+
+  std::mutex mutex_;
+  std::condition_variable work_;
+  std::deque<std::function<void()>> jobs_;
+  std::unique_ptr<platform::Thread> thread_;
+};
+
+}  // namespace fl::mpi
