@@ -242,8 +242,7 @@ void otherBackends(const std::string& name) {
     expectOpBits(backend, OpKind::linearBackwardInput, dy, W, expectedGradient(dy, W));
   }
   const float infinity = std::numeric_limits<float>::infinity();
-  for (const float size :
-       {0.0f, 1e-45f, 1e-38f, 0x1p-121f, 0x1p-120f, 1e-30f, 1e30f, 3e38f, infinity, std::nanf("")}) {
+  for (const float size : {0.0f, 1e-45f, 1e-38f, 0x1p-121f, 0x1p-120f, 1e-30f, 1e30f, 3e38f, infinity, std::nanf("")}) {
     Matrix W = Matrix::random(random, 9, 21), x = Matrix::random(random, 3, 21);
     for (int64_t k = 0; k < 21; k++) x.values[static_cast<size_t>(k)] = k == 3 ? size : size / 7;
     W.values[5] = size;

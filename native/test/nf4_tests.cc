@@ -1,5 +1,5 @@
-// NF4 weights on every backend: what a product expands has the bits of runtime/nf4.h, whatever block,
-// byte or tile a value lies in. The values themselves are held against bitsandbytes' in
+// NF4 weights on every backend: what a product expands has the bits of runtime/nf4.h, whatever
+// block, byte or tile a value lies in. The values themselves are held against bitsandbytes' in
 // test/oracle/nf4.test.ts, products against the reference in product_tests.cc and compare_tests.cc.
 #include <cmath>
 #include <cstring>

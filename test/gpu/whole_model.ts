@@ -2,8 +2,8 @@
  * Whole models on a GPU: gradients against the float64 reference, a training run against the CPU's,
  * the same bits in a hundred runs, CUDA graphs against plain launches, programs and worker threads
  * side by side; in fp32, and RoBERTa in bf16 and on int8 and NF4 weights too. The last line is `N
- * passed, N failed`; exit code 1 where one failed. Needs no test runner, so that it runs where there
- * is Node alone.
+ * passed, N failed`; exit code 1 where one failed. Needs no test runner, so that it runs where
+ * there is Node alone.
  *
  *     whole_model [--small] [--runs N] [--steps N] [--only NAME] [--precision fp32|bf16|int8|nf4]
  */
@@ -35,8 +35,8 @@ const GRADIENT_BOUND = 1e-4;
  */
 const BF16_ERROR_BOUND = 1.5;
 /**
- * For each gradient on int8 weights: its RMS difference from the CPU's over what int8 changes. Where
- * an activation lies between two codes, a last bit decides which it gets.
+ * For each gradient on int8 weights: its RMS difference from the CPU's over what int8 changes.
+ * Where an activation lies between two codes, a last bit decides which it gets.
  */
 const INT8_DIFFERENCE_BOUND = 0.1;
 /** For losses of a run; in bf16 two and a half times its rounding unit of 2⁻⁸. */

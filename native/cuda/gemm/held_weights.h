@@ -44,7 +44,8 @@ class HeldWeight {
   Nf4Blocks nf4_;
 };
 
-/// W of a product in bf16: as its bf16 copy, as it is (`wide`), or in the form that its op asks for.
+/// W of a product in bf16: as its bf16 copy, as it is (`wide`), or in the form that its op asks
+/// for.
 class WeightBf16 {
  public:
   static int64_t scratchCount(const Tensor& W, BaseWeights form, Layout layout, const Tensor& x, bool wide = false);

@@ -1,5 +1,5 @@
-// The products of product_f32.h by layout, each compiled in a file of its own (product_f32_nt.cu and
-// its like), since nvcc takes long for their tiles.
+// The products of product_f32.h by layout, each compiled in a file of its own (product_f32_nt.cu
+// and its like), since nvcc takes long for their tiles.
 #pragma once
 
 #include "cuda/gemm/product_f32.h"

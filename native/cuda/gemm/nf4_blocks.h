@@ -1,5 +1,5 @@
-// Weights in NF4 (runtime/nf4.h) as they lie on the device. Made by nf4_blocks.cu with the bits that
-// the host's formulas give, read by nf4_values.cuh.
+// Weights in NF4 (runtime/nf4.h) as they lie on the device. Made by nf4_blocks.cu with the bits
+// that the host's formulas give, read by nf4_values.cuh.
 #pragma once
 
 #include <cstdint>

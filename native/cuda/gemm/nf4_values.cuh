@@ -1,5 +1,6 @@
 // Values of NF4 weights in a kernel, expanded from four bits where they are used and not kept:
-// for the tiles of product_nf4_f32.cu and product_nf4_bf16.cu. How they lie in memory: nf4_blocks.h.
+// for the tiles of product_nf4_f32.cu and product_nf4_bf16.cu. How they lie in memory:
+// nf4_blocks.h.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -44,8 +45,8 @@ struct Nf4Values {
       uint32_t packed[4];
 #pragma unroll
       for (int i = 0; i < 4; i++)
-        packed[i] = packBf16(__fmul_rn(table[word >> (8 * i + 4) & 15u], scale),
-                             __fmul_rn(table[word >> 8 * i & 15u], scale));
+        packed[i] =
+            packBf16(__fmul_rn(table[word >> (8 * i + 4) & 15u], scale), __fmul_rn(table[word >> 8 * i & 15u], scale));
       *reinterpret_cast<uint4*>(to) = make_uint4(packed[0], packed[1], packed[2], packed[3]);
       return;
     }

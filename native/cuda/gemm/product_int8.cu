@@ -1,12 +1,12 @@
-// y = f(x W^T + b + u B^T) + residual and dx = f'(z) (dy W + mask * (v A)) + residual with x, dy and W
-// as int8 codes (ops/base_weights.h): the products of product_f32.h and product_bf16.h, their main
-// factors multiplied as integers. Who makes the codes: held_weights.h.
+// y = f(x W^T + b + u B^T) + residual and dx = f'(z) (dy W + mask * (v A)) + residual with x, dy
+// and W as int8 codes (ops/base_weights.h): the products of product_f32.h and product_bf16.h,
+// their main factors multiplied as integers. Who makes the codes: held_weights.h.
 //
-// A block makes a tile of 64 x 64. cp.async brings slabs of 64 bytes of depth of both operands, then
-// slabs of the update, into one ring of stages. Sums of codes are exact in 32 bits; each becomes
-// float(sum) * (scale of the row * scale of the column). The update of the adapter has sums of its
-// own, in fp32 or on tensor cores in bf16 as the op's precision says, is masked where there is a
-// mask, and is added: without an adapter results have the bits of the CPU's.
+// A block makes a tile of 64 x 64. cp.async brings slabs of 64 bytes of depth of both operands,
+// then slabs of the update, into one ring of stages. Sums of codes are exact in 32 bits; each
+// becomes float(sum) * (scale of the row * scale of the column). The update of the adapter has
+// sums of its own, in fp32 or on tensor cores in bf16 as the op's precision says, is masked where
+// there is a mask, and is added: without an adapter results have the bits of the CPU's.
 #include "cuda/device/launch.h"
 #include "cuda/gemm/held_weights.h"
 #include "cuda/gemm/product_tile_bf16.cuh"
@@ -79,8 +79,8 @@ struct Codes : Team<layout, TileSize::small, exact> {
     }
   }
 
-  /// A slab of 32 ranks of the update, of which `ranks` are there: one fused multiply-add an element
-  /// and rank.
+  /// A slab of 32 ranks of the update, of which `ranks` are there: one fused multiply-add an
+  /// element and rank.
   __device__ static void multiplyExactly(typename T::Sums& sum, const char* stage, int ranks) {
     const auto* const a = reinterpret_cast<const float*>(stage);
     const auto* const b = reinterpret_cast<const float*>(stage + 16 * kTile.chunksOfA());

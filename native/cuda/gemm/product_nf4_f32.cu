@@ -1,5 +1,5 @@
-// The products of product_f32.h with W in NF4: its values are expanded as a thread takes its part of
-// a slab. bf16: product_nf4_bf16.cu; what a block does besides: product_tile_f32.cuh.
+// The products of product_f32.h with W in NF4: its values are expanded as a thread takes its part
+// of a slab. bf16: product_nf4_bf16.cu; what a block does besides: product_tile_f32.cuh.
 #include "cuda/device/launch.h"
 #include "cuda/gemm/held_weights.h"
 #include "cuda/gemm/nf4_values.cuh"

@@ -28,8 +28,8 @@ struct Slab {
   static_assert(kEach * threads == span * depth);
   float value[kEach];
 
-  /// source: [width, total] where the depth is contiguous, else [total, width], floats or what gives
-  /// them by their place; the slab begins at (from, k0).
+  /// source: [width, total] where the depth is contiguous, else [total, width], floats or what
+  /// gives them by their place; the slab begins at (from, k0).
   template <class Source>
   __device__ void load(const Source& source, int64_t width, int64_t total, int64_t from, int64_t k0) {
 #pragma unroll
@@ -150,7 +150,8 @@ __device__ __forceinline__ void multiplyTile(const Product& p, const Weight& wei
       uint64_t kept = 0;
 #pragma unroll 1
       for (int e = 0; e < kRows * kCols; e++) {
-        const int64_t row = firstRow + mine.row + e / kCols, col = firstCol + mine.col + e % kCols * shape.threadsAcross();
+        const int64_t row = firstRow + mine.row + e / kCols,
+                      col = firstCol + mine.col + e % kCols * shape.threadsAcross();
         if (row < endRow && maskAt(p.mask, row, col) != 0) kept |= uint64_t{1} << e;
       }
 #pragma unroll

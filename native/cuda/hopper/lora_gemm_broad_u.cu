@@ -4,8 +4,6 @@
 
 namespace fl::cuda::hopper {
 
-void runBroadMakingU(const char* op, const LoraGemm& gemm) {
-  runTile<true, TileName::broad, 16, 32, 64>(op, gemm);
-}
+void runBroadMakingU(const char* op, const LoraGemm& gemm) { runTile<true, TileName::broad, 16, 32, 64>(op, gemm); }
 
 }  // namespace fl::cuda::hopper

@@ -1,8 +1,8 @@
 // A tile of lora_gemm_sm90a.h, persistent and warp-specialised. One thread of the first warpgroup
-// brings slabs of 64 steps of both operands with the copy engine into a ring of stages; two consumer
-// warpgroups multiply them (wgmma), each for half of a tile, or in turns for tiles of their own, so
-// that one stores while the other multiplies. Two blocks that share a weight tile form a cluster,
-// each brings half of it to both.
+// brings slabs of 64 steps of both operands with the copy engine into a ring of stages; two
+// consumer warpgroups multiply them (wgmma), each for half of a tile, or in turns for tiles of
+// their own, so that one stores while the other multiplies. Two blocks that share a weight tile
+// form a cluster, each brings half of it to both.
 //
 // Barriers of a stage: `full` (its bytes have arrived), `empty` (all consumers of the cluster that
 // read it have).

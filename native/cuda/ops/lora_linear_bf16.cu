@@ -23,7 +23,8 @@ void loraLinearBf16(const LoraLinearOp& op) {
   // Dropout is on u alone here: no mask lies between the parts of the large product.
   const bool sm90a = op.baseWeights == BaseWeights::fp32 && hopper::takes(out, false);
   const bool makesU = sm90a && hopper::selectMakeU(out, rank, op.dropout.active()) == hopper::MakeU::extraColumns;
-  const int64_t countW = WeightBf16::scratchCount(op.W, op.baseWeights, Layout::nt, op.x), countB = castCount(out, rank);
+  const int64_t countW = WeightBf16::scratchCount(op.W, op.baseWeights, Layout::nt, op.x),
+                countB = castCount(out, rank);
   const int64_t countX = sm90a ? castCount(rows, in) : 0, countA = makesU ? castCount(rank, in) : 0;
   const int64_t countU = sm90a && !makesU ? castCount(rows, rank) : 0;
   const Device::Scratch scratch = Device::instance().scratch(Pieces::countOf({countW, countB, countX, countA, countU}));
