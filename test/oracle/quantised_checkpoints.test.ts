@@ -16,7 +16,9 @@ const { versions: _, ...expected } = JSON.parse(fs.readFileSync(path.join(root, 
 } & Record<string, Record<string, string>>;
 const temporary = temporaryFolder();
 
-const floats = (text: string) => new Float32Array(Uint8Array.from(Buffer.from(text, 'base64')).buffer);
+/** Of FP4's two zeros bitsandbytes on a CPU gives one a sign, which its own table does not have. */
+const unsigned = (values: Float32Array) => values.map((value) => value + 0);
+const floats = (text: string) => unsigned(new Float32Array(Uint8Array.from(Buffer.from(text, 'base64')).buffer));
 
 describe.each(Object.entries(expected as Record<string, Record<string, string>>))('%s', (form, weights) => {
   const folder = openModelFolder(path.join(root, form));
@@ -26,11 +28,11 @@ describe.each(Object.entries(expected as Record<string, Record<string, string>>)
       const info = folder.tensors.get(name)!;
       const { read, readParts, readSample } = tensorSource(info);
       const want = floats(text);
-      expect({ name, dtype: info.dtype, values: read() }).toEqual({ name, dtype: 'F32', values: want });
+      expect({ name, dtype: info.dtype, values: unsigned(read()) }).toEqual({ name, dtype: 'F32', values: want });
       const parts = new Float32Array(want.length);
       readParts((values, at) => parts.set(values, at));
-      expect(parts).toEqual(want);
-      expect(readSample(7)).toEqual(want.filter((_, i) => i % 7 === 0));
+      expect(unsigned(parts)).toEqual(want);
+      expect(unsigned(readSample(7))).toEqual(want.filter((_, i) => i % 7 === 0));
     }
     expect([...folder.tensors.keys()].filter((name) => /absmax|quant|SCB|weight_format/.test(name))).toEqual([]);
   });
@@ -45,7 +47,7 @@ describe.each(Object.entries(expected as Record<string, Record<string, string>>)
       'quantization_config',
     );
     const file = SafetensorsFile.open(path.join(saved, 'model.safetensors'));
-    for (const [name, text] of Object.entries(weights)) expect(file.readFloat32(name)).toEqual(floats(text));
+    for (const [name, text] of Object.entries(weights)) expect(unsigned(file.readFloat32(name))).toEqual(floats(text));
   });
 });
 
