@@ -5,6 +5,8 @@
  * with that; nothing else is downloaded.
  * Usage: node scripts/cmake-build.mjs [--test] [--cuda auto|on|off]
  *   --cuda   default: FUSED_LORA_CUDA, else auto
+ * Where CI=true, CUDA kernels are compiled for the least GPU that they run on, and those of compute
+ * capability 9.0: to see that they compile.
  * The targets: CMakeLists.txt. The addons that are shipped: packages.mjs.
  */
 import { existsSync, rmSync } from 'node:fs';
@@ -40,6 +42,7 @@ const settings = [
   `--CDFUSED_LORA_CUDA=${values.cuda}`,
   `--CDFUSED_LORA_TEST=${values.test ? 'ON' : 'OFF'}`,
   `--CDFUSED_LORA_NODE_HEADERS=${tools.headers}`,
+  `--CDFUSED_LORA_CUDA_ARCHS=${process.env.CI === 'true' ? '80;90a' : '80;90;90a'}`,
 ];
 // `configure` and `build` by hand: cmake-js's `compile` answers a compiler error with a rebuild
 // from nothing, which prints it twice.

@@ -126,7 +126,7 @@ function buildSteps() {
   const configure = [
     ...['-S', join(pack, 'source'), '-B', native, ...(which('ninja') ? ['-G', 'Ninja'] : [])],
     ...[`-DFUSED_LORA_CUDA=${nvcc ? 'on' : 'off'}`, ...(nvcc ? [`-DFUSED_LORA_NVCC=${nvcc}`] : [])],
-    ...['-DFUSED_LORA_CUDA_ARCHS=80;90a', `-DFUSED_LORA_NODE_HEADERS=${join(pack, 'headers')}`],
+    ...['-DFUSED_LORA_CUDA_ARCHS=80;90;90a', `-DFUSED_LORA_NODE_HEADERS=${join(pack, 'headers')}`],
     `-DCMAKE_LIBRARY_OUTPUT_DIRECTORY=${dirname(addon)}`,
   ];
   const compile = ['--build', native, '--parallel', String(availableParallelism()), ...targets];

@@ -4,7 +4,7 @@
 
 #include "cuda/device/device.h"
 #include "cuda/device/memory.h"
-#include "cuda/gemm/cast_weights.h"
+#include "cuda/gemm/held_weights.h"
 #include "cuda/graph/graph.h"
 #include "cuda/graph/step.h"
 #include "cuda/hopper/product_sm90a.h"
@@ -26,6 +26,7 @@ class CudaBackend final : public Backend {
   std::string_view name() const override { return "cuda"; }
   std::string_view device() const override { return Device::instance().name(); }
   bool hasBf16Instructions() const override { return true; }
+  bool holds(BaseWeights) const override { return true; }
   ApplyResult update(const OptimizerUpdate& update) override { return cuda::update(update); }
   void synchronize() override { Device::instance().synchronize(); }
   void upload(std::span<const HostCopy> copies) override { uploadTogether(copies); }
@@ -47,10 +48,16 @@ class CudaBackend final : public Backend {
   void runTogether(std::span<const OpCall> calls) override { runLinearGroup(calls); }
 
   bool prepare(const OpCall& call, int input) override {
+    using Packing = OperandSpec::Packing;
     const Tensor& W = call.inputs[static_cast<size_t>(input)];
-    if (signatureOf(call.op).input(input).packing == OperandSpec::Packing::none || W.dtype != DType::f32 ||
-        W.parameter == nullptr || !keepsCastCopy(W) || bindPrecision(call.op, *call.attributes) != Precision::bf16)
-      return false;
+    const Packing packing = signatureOf(call.op).input(input).packing;
+    if (packing == Packing::none || W.dtype != DType::f32 || W.parameter == nullptr || !keepsCastCopy(W)) return false;
+    const BaseWeights form = bindBaseWeights(call.op, *call.attributes);
+    if (form != BaseWeights::fp32) {
+      keepHeld(W, form, packing == Packing::forward ? Layout::nt : Layout::nn);
+      return true;
+    }
+    if (bindPrecision(call.op, *call.attributes) != Precision::bf16) return false;
     castCopy(W);
     return true;
   }

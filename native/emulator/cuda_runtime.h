@@ -53,6 +53,8 @@ void __syncthreads();
 inline int __ffs(int word) { return __builtin_ffs(word); }
 inline int __popc(unsigned word) { return __builtin_popcount(word); }
 inline float __fmul_rn(float a, float b) { return a * b; }
+inline float __fadd_rn(float a, float b) { return a + b; }
+inline int __float2int_rn(float x) { return static_cast<int>(std::nearbyint(x)); }
 inline float rsqrtf(float x) { return 1.0f / std::sqrt(x); }
 template <class T>
 T __ldg(const T* from) {
@@ -82,6 +84,7 @@ void* dynamicShared();
 // What cuda/ptx/tensor_core.cuh and cuda/ptx/async_copy.cuh describe.
 uint32_t packBf16(float low, float high);
 void multiplyAdd(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1);
+void multiplyAddCodes(int (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1);
 void loadMatrices(uint32_t (&value)[4], const void* row, bool transposed);
 void beginCopy(void* shared, const void* from, int size, int valid);
 void endCopyGroup();

@@ -64,6 +64,22 @@ void multiplyAdd(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1
     }
 }
 
+void multiplyAddCodes(int (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
+  const ShownFragments shown = showFragments({a[0], a[1], a[2], a[3], b0, b1});
+  const int g = lane() / 4, t = lane() % 4;
+  for (int i = 0; i < 4; i++) {
+    const int row = i / 2, column = 2 * t + i % 2;
+    auto sum = static_cast<uint32_t>(c[i]);
+    for (int half = 0; half < 2; half++)
+      for (int k = 0; k < 4; k++) {
+        const uint32_t left = shown.words[4 * g + k][2 * half + row], right = shown.words[4 * column + k][4 + half];
+        for (int byte = 0; byte < 32; byte += 8)
+          sum += static_cast<uint32_t>(static_cast<int8_t>(left >> byte) * static_cast<int8_t>(right >> byte));
+      }
+    c[i] = static_cast<int>(sum);
+  }
+}
+
 void loadMatrices(uint32_t (&value)[4], const void* row, bool transposed) {
   const Shown shown = show(reinterpret_cast<uint64_t>(row));
   const int g = lane() / 4, t = lane() % 4;

@@ -59,8 +59,21 @@ std::vector<Case> fewOf(std::vector<Case> cases) {
   return few;
 }
 
-void compare(OpKind op, Precision precision, const std::string& backendName, bool small) {
+/// At most 24 cases, evenly spaced over those that the emulator gets through in a moment.
+std::vector<Case> quickOf(std::vector<Case> cases) {
+  constexpr int64_t kMostElements = 60000;
+  constexpr size_t kMostCases = 24;
+  std::erase_if(cases, [](const Case& c) { return elementsOf(c) > kMostElements; });
+  if (cases.size() <= kMostCases) return cases;
+  std::vector<Case> some;
+  for (size_t i = 0; i < kMostCases; i++) some.push_back(cases[(2 * i + 1) * cases.size() / (2 * kMostCases)]);
+  return some;
+}
+
+/// `weights`: of products, on CUDA; on the CPU they are product_tests.cc's.
+void compare(OpKind op, Precision precision, BaseWeights weights, const std::string& backendName, bool small) {
   Backend& backend = backendOrSkip(backendName);
+  if (!backend.holds(weights)) skip(backendName + " does not hold weights in " + std::string(nameOf(weights)));
   if (precision == Precision::bf16 && backend.find(op, DType::f32, precision) == nullptr)
     skip(backendName + " does not implement bf16 products");
   if (backend.find(op, DType::f32) == nullptr) {
@@ -69,9 +82,11 @@ void compare(OpKind op, Precision precision, const std::string& backendName, boo
   }
   std::vector<Case> cases = precision == Precision::bf16 ? bf16CasesOf(op) : casesOf(op);
   if (small) cases = fewOf(std::move(cases));
+  if (weights != BaseWeights::fp32) cases = quickOf(std::move(cases));
   check(!cases.empty(), std::string(nameOf(op)) + " has no cases to compare backends on");
   for (Case& c : cases) {
     roundToFloat(c);
+    if (weights != BaseWeights::fp32) c.attributes.set("baseWeights", std::string(nameOf(weights)));
     if (precision == Precision::bf16 && backendName == "cuda") c.tolerance += tensorCoreDrift(depthOf(c));
     const Outcome want = truth(c), got = run(c, backend, DType::f32);
     checkClose(c, backendName, got, want, c.tolerance);
@@ -117,9 +132,18 @@ void addCompareTests(Suite& suite) {
       const auto op = static_cast<OpKind>(i);
       const std::string name = "compare/" + backend + "/" + std::string(nameOf(op));
       const bool small = suite.options().small;
-      suite.add(name, [op, backend, small] { compare(op, Precision::fp32, backend, small); });
-      if (hasPrecision(op))
-        suite.add(name + "/bf16", [op, backend, small] { compare(op, Precision::bf16, backend, small); });
+      const auto add = [&](const std::string& form, Precision precision, BaseWeights weights) {
+        suite.add(name + form, [=] { compare(op, precision, weights, backend, small); });
+      };
+      add("", Precision::fp32, BaseWeights::fp32);
+      if (!hasPrecision(op)) continue;
+      add("/bf16", Precision::bf16, BaseWeights::fp32);
+      if (backend != "cuda" || op == OpKind::linearBackwardWeight) continue;
+      for (const BaseWeights weights : {BaseWeights::int8, BaseWeights::nf4}) {
+        const std::string form = "/" + std::string(nameOf(weights));
+        add(form, Precision::fp32, weights);
+        add(form + "/bf16", Precision::bf16, weights);
+      }
     }
   if (!contains(suite.options().backends, "cpu")) return;
   for (int i = 0; i < kOpCount; i++) {

@@ -49,6 +49,7 @@ int main(int argc, char** argv) {
   fl::test::addRowKernelTests(suite);
   fl::test::addExactTests(suite);
   fl::test::addInt8Tests(suite);
+  fl::test::addNf4Tests(suite);
   fl::test::addOptimizerUpdateTests(suite);
   fl::test::addCudaLaunchTests(suite);
   fl::test::addCudaRoundingTests(suite);

@@ -24,6 +24,7 @@ void addCudaTileBf16Tests(Suite& suite);
 void addHopperSelectionTests(Suite& suite);
 void addInt8Tests(Suite& suite);
 void addLinearGroupTests(Suite& suite);
+void addNf4Tests(Suite& suite);
 void addOptimizerUpdateTests(Suite& suite);
 void addPlatformTests(Suite& suite);
 void addProductTests(Suite& suite);

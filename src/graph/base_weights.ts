@@ -3,7 +3,6 @@
  * Formulas: native/ops/base_weights.h. Set on a graph's products by rewrite/base_weights.ts.
  */
 import { FusedLoraError } from '../base/errors';
-import type { BackendName } from './parameter';
 
 /**
  * fp32: as `precision` says. int8: a code of 8 bits a weight and a scale an output channel;
@@ -18,20 +17,13 @@ export const BASE_WEIGHTS = ['fp32', 'int8', 'nf4'] as const satisfies readonly 
 /**
  * Checks an option.
  *
- * @throws FusedLoraError INVALID_ARGUMENT for another name; UNSUPPORTED where the backend has no
- * such products.
+ * @throws FusedLoraError INVALID_ARGUMENT for another name.
  */
-export function checkedBaseWeights(baseWeights: BaseWeights = 'fp32', backend: BackendName = 'cpu'): BaseWeights {
+export function checkedBaseWeights(baseWeights: BaseWeights = 'fp32'): BaseWeights {
   if (!BASE_WEIGHTS.includes(baseWeights)) {
     throw new FusedLoraError(
       'INVALID_ARGUMENT',
       `baseWeights is '${String(baseWeights)}'; it must be one of ${BASE_WEIGHTS.join(', ')} (--base-weights)`,
-    );
-  }
-  if (baseWeights !== 'fp32' && backend === 'cuda') {
-    throw new FusedLoraError(
-      'UNSUPPORTED',
-      `baseWeights ${baseWeights} runs on the CPU, and the device is cuda: take device cpu (--device cpu), or leave baseWeights (--base-weights) out`,
     );
   }
   return baseWeights;

@@ -9,15 +9,21 @@ import { writeFileAtomic, writeFolderAtomic } from './atomic';
 import { DTYPE_BYTES } from './dtypes';
 import { isJsonObject, type JsonObject, readJsonObject } from './json';
 import { CONFIG, OTHER_WEIGHTS, otherFormatProblem, WEIGHTS, WEIGHTS_INDEX } from './model_files';
+import { dequantised, isReadable } from './quantised_tensors';
 import { SafetensorsFile, type TensorData, type TensorInfo, writeSafetensors } from './safetensors';
 
 /** A Hugging Face model folder whose headers were read and checked; no tensor was read yet. */
 export interface ModelFolder {
   dir: string;
-  /** config.json as it stands. */
+  /** config.json as it stands, without a `quantization_config` that the tensors below undo. */
   config: JsonObject;
-  /** All tensors of all shards by name. */
+  /** All tensors of all shards by name; codes of bitsandbytes are floats here. */
   tensors: Map<string, TensorInfo>;
+}
+
+function folderOf(dir: string, json: JsonObject, tensors: Map<string, TensorInfo>): ModelFolder {
+  const { quantization_config: quantization, ...config } = json;
+  return isReadable(quantization) ? { dir, config, tensors: dequantised(tensors) } : { dir, config: json, tensors };
 }
 
 const SHARD = /^model-\d{5}-of-\d{5}\.safetensors$/;
@@ -79,9 +85,9 @@ export function openModelFolder(dir: string): ModelFolder {
   }
   const config = readJsonObject(path.join(dir, CONFIG), 'to build the model', 'INVALID_CONFIG', { inFolder: true });
   if (fs.existsSync(path.join(dir, WEIGHTS))) {
-    return { dir, config, tensors: SafetensorsFile.open(path.join(dir, WEIGHTS), { inFolder: true }).tensors };
+    return folderOf(dir, config, SafetensorsFile.open(path.join(dir, WEIGHTS), { inFolder: true }).tensors);
   }
-  if (fs.existsSync(path.join(dir, WEIGHTS_INDEX))) return { dir, config, tensors: readSharded(dir) };
+  if (fs.existsSync(path.join(dir, WEIGHTS_INDEX))) return folderOf(dir, config, readSharded(dir));
   const other = OTHER_WEIGHTS.find((name) => fs.existsSync(path.join(dir, name)));
   if (other) throw new FusedLoraError('INVALID_CHECKPOINT', otherFormatProblem(dir, other));
   throw new FusedLoraError(

@@ -27,6 +27,16 @@ export interface TensorInfo {
   fileMtimeMs: number;
   /** CRC-32 of the tensor's bytes, set by its first read and verified by every later one. */
   checksum?: number;
+  /** What gives its values where they are made of several tensors (quantised_tensors.ts). */
+  source?: TensorSource;
+}
+
+/** Reads the values of a tensor, as a parameter takes them (ParameterSource). */
+export interface TensorSource {
+  read(): Float32Array;
+  readParts(visit: (values: Float32Array, at: number) => void): void;
+  readSample(every: number): Float32Array;
+  readonly description: string;
 }
 
 /**
@@ -174,12 +184,13 @@ export function readTensorSample(info: TensorInfo, every: number): Float32Array 
 }
 
 /** A tensor of a file as the source of a parameter. */
-export const tensorSource = (info: TensorInfo) => ({
-  read: () => readTensorFloat32(info),
-  readParts: (visit: (values: Float32Array, at: number) => void) => readTensorParts(info, visit),
-  readSample: (every: number) => readTensorSample(info, every),
-  description: `${info.file}: ${info.name}`,
-});
+export const tensorSource = (info: TensorInfo): TensorSource =>
+  info.source ?? {
+    read: () => readTensorFloat32(info),
+    readParts: (visit) => readTensorParts(info, visit),
+    readSample: (every) => readTensorSample(info, every),
+    description: `${info.file}: ${info.name}`,
+  };
 
 function requireFloats(info: TensorInfo): void {
   if (!FLOAT_DTYPES.includes(info.dtype)) {

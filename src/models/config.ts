@@ -109,7 +109,7 @@ const fields = z.object({
   quantization_config: z
     .null({
       error:
-        'none: codes of quantised weights are not read. Save the model as floats (in transformers: model.dequantize()), and give baseWeights (--base-weights)',
+        'none, or that of bitsandbytes in a model folder: other codes of quantised weights are not read. Save the model as floats (in transformers: model.dequantize()), and give baseWeights (--base-weights)',
     })
     .optional(),
 });

@@ -73,7 +73,7 @@ export class Engine {
       {
         ...{ model, modelName, revision, pooling, backend, say },
         precision: choosePrecision(options.precision, backend),
-        baseWeights: checkedBaseWeights(options.baseWeights, backend),
+        baseWeights: checkedBaseWeights(options.baseWeights),
         hub: { ...compact({ token, cacheDir, offline }), onNotice: say },
       },
       new Map(Object.entries(adapters)),

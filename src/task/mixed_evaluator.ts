@@ -59,7 +59,7 @@ export class MixedEvaluator {
       this.numOutputs.set(name, graph.outputs.get(outputOf(name))?.features ?? 0);
     }
     const precision = choosePrecision(options.precision, backend);
-    const baseWeights = checkedBaseWeights(options.baseWeights, backend);
+    const baseWeights = checkedBaseWeights(options.baseWeights);
     this.program = new Program(plan(graph, { train: false, precision, baseWeights }), { backend });
   }
 

@@ -54,7 +54,7 @@ export class SharedEvaluator {
     this.rows = outputs[0]?.[1].shape[0] === 'T' ? 'T' : 'S';
     this.numOutputs = new Map(outputs.map(([name, { features }]) => [name, features]));
     const precision = choosePrecision(options.precision, backend);
-    const baseWeights = checkedBaseWeights(options.baseWeights, backend);
+    const baseWeights = checkedBaseWeights(options.baseWeights);
     this.program = new Program(plan(graph, { train: false, precision, baseWeights }), { backend });
   }
 

@@ -59,7 +59,7 @@ export class Evaluator {
     this.rows = (logits?.shape[0] ?? 'S') as 'T' | 'S' | 'M';
     const { backend = 'cpu' } = options;
     const precision = choosePrecision(options.precision, backend);
-    const baseWeights = checkedBaseWeights(options.baseWeights, backend);
+    const baseWeights = checkedBaseWeights(options.baseWeights);
     const planned = plan(graph, { train: false, precision, baseWeights });
     this.lossDenominator = lossDenominatorOf(planned);
     this.program = new Program(planned, { backend });

@@ -94,7 +94,7 @@ export class Trainer {
     const settings = {
       fused,
       precision: this.precision,
-      baseWeights: checkedBaseWeights(options.baseWeights, backend),
+      baseWeights: checkedBaseWeights(options.baseWeights),
     };
     const planned = plan(graph, { train: true, ...settings });
     this.lossDenominator = lossDenominatorOf(planned);

@@ -3,7 +3,16 @@
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { EXAMPLES, GPUS, type Gpu, KERNELS, modelled, rooflinePage, type Sizes } from '../../benchmarks/gpu/roofline';
+import {
+  EXAMPLES,
+  GPUS,
+  type Gpu,
+  HELD_KERNELS,
+  KERNELS,
+  modelled,
+  rooflinePage,
+  type Sizes,
+} from '../../benchmarks/gpu/roofline';
 
 test('docs/roofline.md is made of the formulas', () => {
   expect(fs.readFileSync(path.join(__dirname, '..', '..', 'docs', 'roofline.md'), 'utf8')).toBe(rooflinePage());
@@ -25,7 +34,7 @@ function evaluate(formula: string, s: Sizes): number {
   return terms(formula.replace(/\(([^)]+)\)/, (_, inner: string) => String(terms(inner))));
 }
 
-test.each(KERNELS.map((kernel) => [kernel.name, kernel] as const))(
+test.each([...KERNELS, ...HELD_KERNELS].map((kernel) => [kernel.name, kernel] as const))(
   '%s: the code counts as the page says',
   (_, kernel) => {
     for (const s of [...EXAMPLES, { tokens: 30, sentences: 3, hidden: 7, inner: 11, rank: 2, layers: 4 }]) {
@@ -36,7 +45,7 @@ test.each(KERNELS.map((kernel) => [kernel.name, kernel] as const))(
 );
 
 test('a time is the longer of bytes and operations', () => {
-  const gpu: Gpu = { name: 'one', bf16: 10, fp32: 1, bandwidth: 5 };
+  const gpu: Gpu = { name: 'one', bf16: 10, fp32: 1, int8: 20, bandwidth: 5 };
   const kernel = { ...(KERNELS[0] as (typeof KERNELS)[number]), bytes: () => 20, flops: () => 30 };
   const [s] = EXAMPLES as [Sizes];
   expect(modelled({ ...kernel, units: 'bf16' }, s, gpu)).toEqual({ seconds: 4, bound: 'memory' });

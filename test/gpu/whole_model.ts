@@ -1,15 +1,25 @@
 /**
  * Whole models on a GPU: gradients against the float64 reference, a training run against the CPU's,
  * the same bits in a hundred runs, CUDA graphs against plain launches, programs and worker threads
- * side by side; in fp32, and RoBERTa in bf16 too. The last line is `N passed, N failed`; exit code
- * 1 where one failed. Needs no test runner, so that it runs where there is Node alone.
+ * side by side; in fp32, and RoBERTa in bf16 and on int8 and NF4 weights too. The last line is `N
+ * passed, N failed`; exit code 1 where one failed. Needs no test runner, so that it runs where
+ * there is Node alone.
  *
- *     whole_model [--small] [--runs N] [--steps N] [--only NAME] [--precision fp32|bf16]
+ *     whole_model [--small] [--runs N] [--steps N] [--only NAME] [--precision fp32|bf16|int8|nf4]
  */
 import { createHash } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
-import { FusedLoraError, type Model, type Parameter, type Precision, Program, plan, trace } from '../../src';
+import {
+  type BaseWeights,
+  FusedLoraError,
+  type Model,
+  type Parameter,
+  type Precision,
+  Program,
+  plan,
+  trace,
+} from '../../src';
 import type { Batch } from '../../src/data/batch/batch';
 import type { BackendName } from '../../src/graph/parameter';
 import { native } from '../../src/native';
@@ -24,6 +34,11 @@ const GRADIENT_BOUND = 1e-4;
  * CPU rounds them, so that now and then a value is rounded to bf16 the other way.
  */
 const BF16_ERROR_BOUND = 1.5;
+/**
+ * For each gradient on int8 weights: its RMS difference from the CPU's over what int8 changes.
+ * Where an activation lies between two codes, a last bit decides which it gets.
+ */
+const INT8_DIFFERENCE_BOUND = 0.1;
 /** For losses of a run; in bf16 two and a half times its rounding unit of 2⁻⁸. */
 const LOSS_BOUND = { fp32: 1e-3, bf16: 1e-2 } as const;
 
@@ -31,6 +46,7 @@ interface Settings {
   kind: ModelKind;
   size: ModelSize;
   precision: Precision;
+  baseWeights: BaseWeights;
   steps: number;
   runs: number;
 }
@@ -41,16 +57,14 @@ class Run {
   private step = 0;
 
   constructor(
-    { kind, size, precision }: Settings,
+    { kind, size, precision, baseWeights }: Settings,
     backend: BackendName,
     options: { cudaGraphs?: boolean; compute?: 'f64'; training?: boolean } = {},
   ) {
     const { training = true, ...rest } = options;
     this.model = MODELS[kind](size);
-    this.program = new Program(plan(trace(this.model, { training, loss: true }), { train: true, precision }), {
-      backend,
-      ...rest,
-    });
+    const graph = trace(this.model, { training, loss: true });
+    this.program = new Program(plan(graph, { train: true, precision, baseWeights }), { backend, ...rest });
   }
 
   async accumulate(batch: Batch, zeroGradients = true): Promise<void> {
@@ -137,8 +151,34 @@ async function gradientsAreAsGoodAsTheCpus(settings: Settings): Promise<string> 
   });
 }
 
+async function gradientsAreNearTheCpus(settings: Settings): Promise<string> {
+  const truth = new Run({ ...settings, baseWeights: 'fp32' }, 'cpu');
+  const cpu = new Run(settings, 'cpu');
+  const gpu = new Run(settings, 'cuda');
+  return using([truth, cpu, gpu], async () => {
+    const [batch] = batchesOf(settings.size, 1) as [Batch];
+    for (const run of [truth, cpu, gpu]) await run.accumulate(batch);
+    const [exact, ours] = [truth.gradients(), gpu.gradients()];
+    let worst = 0;
+    for (const [name, g] of cpu.gradients()) {
+      const apart = (other: ArrayLike<number>) => rms(Array.from(g, (x, i) => x - (other[i] as number)));
+      const [changed, differs] = [exact, ours].map((all) => apart(all.get(name) as Float32Array)) as [number, number];
+      // What int8 does not reach (a bias behind it) differs by rounding alone.
+      const ratio = differs / Math.max(changed, GRADIENT_BOUND * rms(g), Number.MIN_VALUE);
+      if (!(ratio <= INT8_DIFFERENCE_BOUND)) {
+        throw new Error(
+          `${name}: an RMS difference of ${differs.toExponential(1)} from the CPU's, where int8 changes ${changed.toExponential(1)}`,
+        );
+      }
+      worst = Math.max(worst, ratio);
+    }
+    return `${exact.size} gradients, largest RMS difference from the CPU's ${worst.toExponential(1)} of what int8 changes (${INT8_DIFFERENCE_BOUND} is allowed)`;
+  });
+}
+
 async function gradientsMatchReference(settings: Settings): Promise<string> {
   if (settings.precision === 'bf16') return gradientsAreAsGoodAsTheCpus(settings);
+  if (settings.baseWeights === 'int8') return gradientsAreNearTheCpus(settings);
   const truth = new Run(settings, 'reference', { compute: 'f64' });
   const gpu = new Run(settings, 'cuda');
   return using([truth, gpu], async () => {
@@ -257,6 +297,14 @@ const CHECKS = {
   'programs and threads on one device': programsAndThreadsShareTheDevice,
 } as const;
 
+const FORMS = {
+  fp32: ['fp32', 'fp32'],
+  bf16: ['bf16', 'fp32'],
+  int8: ['fp32', 'int8'],
+  nf4: ['fp32', 'nf4'],
+} as const satisfies Record<string, readonly [Precision, BaseWeights]>;
+type Form = keyof typeof FORMS;
+
 /** Why this kind of model can not be tried, if so. */
 function missing(settings: Settings): string | undefined {
   try {
@@ -287,21 +335,27 @@ async function main(): Promise<void> {
   console.log(`on ${cuda.device}`);
   let [passed, failed] = [0, 0];
   const size = values.small ? SMALL : BASE;
-  const variants: [ModelKind, Precision][] = [
-    ...(Object.keys(MODELS) as ModelKind[]).map((kind): [ModelKind, Precision] => [kind, 'fp32']),
+  const variants: [ModelKind, Form][] = [
+    ...(Object.keys(MODELS) as ModelKind[]).map((kind): [ModelKind, Form] => [kind, 'fp32']),
     ['RoBERTa', 'bf16'],
+    ['RoBERTa', 'int8'],
+    ['RoBERTa', 'nf4'],
   ];
-  for (const [kind, precision] of variants) {
-    if (values.precision !== undefined && values.precision !== precision) continue;
-    const settings: Settings = { kind, size, precision, steps: Number(values.steps), runs: Number(values.runs) };
+  for (const [kind, form] of variants) {
+    if (values.precision !== undefined && values.precision !== form) continue;
+    const [precision, baseWeights] = FORMS[form];
+    const numbers = { steps: Number(values.steps), runs: Number(values.runs) };
+    const settings: Settings = { kind, size, precision, baseWeights, ...numbers };
     const reason = missing(settings);
-    const title = `${kind} in ${precision}`;
+    const title = `${kind} in ${form}`;
     if (reason !== undefined) {
       console.log(`skipped ${title}: ${reason}`);
       continue;
     }
     for (const [name, body] of Object.entries(CHECKS)) {
       if (values.only !== undefined && !name.includes(values.only)) continue;
+      // What other forms of the weights change is the products.
+      if (values.small && baseWeights !== 'fp32' && !/gradients|CPU/.test(name)) continue;
       const started = performance.now();
       try {
         const what = await body(settings);

@@ -11,6 +11,8 @@
 // on whole lines.
 #pragma once
 
+#include <type_traits>
+
 #include "cuda/gemm/product_bf16.h"
 #include "cuda/gemm/tile_bf16.h"
 #include "cuda/ops/activation.cuh"
@@ -276,9 +278,13 @@ __device__ inline SlabList<parts> slabsOf(const ProductOf<parts>& p) {
   return list;
 }
 
+/// b of the main part is in memory as FactorsBf16 says.
+struct WeightInMemory {};
+
 /// Tile `tile` of the product.
-template <Layout layout, TileSize size, bool segmented, bool wide = false, class Product>
-__device__ __forceinline__ void productTile(const Product& p, int tile) {
+/// @param weight WeightInMemory, or what puts a slab of b of the main part into a stage itself.
+template <Layout layout, TileSize size, bool segmented, bool wide = false, class Product, class Weight = WeightInMemory>
+__device__ __forceinline__ void productTile(const Product& p, int tile, const Weight& weight = {}) {
   using T = Team<layout, size, wide>;
   constexpr TileBf16 kTile = T::kTile;
   constexpr int kStage = kTile.stageBytes(T::kWide);
@@ -306,16 +312,26 @@ __device__ __forceinline__ void productTile(const Product& p, int tile) {
     (updateFirst ? plan.firstDepth : plan.secondDepth) = update.depth;
   }
   const int slabs = plan.count();
+  const auto copyFactors = [&](char* stage, const FactorsBf16& f, bool main, int k0) {
+    if constexpr (!std::is_same_v<Weight, WeightInMemory>)
+      if (main) {
+        T::template copyFloatSlab<true, kTile.rows>(reinterpret_cast<float*>(stage), f.a, endRow, f.depth, firstRow,
+                                                    k0);
+        return weight.template expandSlab<layout, size>(stage + 16 * kTile.chunksOfA(), p.cols, f.depth, firstCol, k0);
+      }
+    T::template copySlab<segmented>(stage, f, endRow, p.cols, firstRow, firstCol, k0);
+  };
   const auto copy = [&](int slab) {
     if (slab < slabs) {
       char* const stage = shared + slab % kTile.stages * kStage;
       if constexpr (segmented) {
+        const bool main = plan.inFirst(slab) != updateFirst;
         FactorsBf16 f = update;
-        if (plan.inFirst(slab) != updateFirst) f = p.parts[updateFirst ? 1 : 0];
-        T::template copySlab<true>(stage, f, endRow, p.cols, firstRow, firstCol, plan.begin(slab));
+        if (main) f = p.parts[updateFirst ? 1 : 0];
+        copyFactors(stage, f, main, plan.begin(slab));
       } else {
-        T::template copySlab<false>(stage, p.parts[plan.part(slab)], endRow, p.cols, firstRow, firstCol,
-                                    plan.begin(slab));
+        const int part = plan.part(slab);
+        copyFactors(stage, p.parts[part], part == (p.mask.active ? 1 : 0), plan.begin(slab));
       }
     }
     endCopyGroup();

@@ -4,6 +4,8 @@
 // end.
 #pragma once
 
+#include <cuda_runtime.h>
+
 #include <cstdint>
 
 #include "cuda/gemm/selection.h"

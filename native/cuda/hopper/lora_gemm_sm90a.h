@@ -28,6 +28,7 @@ struct LoraGemm {
   /// [cols, depth] (W of y = x W^T) where `depthContiguous`, else [depth, cols] (the same W of dx =
   /// dy W).
   const uint16_t* w = nullptr;
+  /// It says too which pass this is: bias, preActivation and f are a forward pass's.
   bool depthContiguous = true;
 
   /// 0: no adapter.

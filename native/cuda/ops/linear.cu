@@ -8,6 +8,7 @@
 #include "ops/linear.h"
 
 #include "cuda/device/device.h"
+#include "cuda/gemm/held_weights.h"
 #include "cuda/gemm/product_f32.h"
 #include "cuda/gemm/selection.h"
 #include "cuda/gemm/weight_gradient.h"
@@ -31,6 +32,10 @@ struct BiasTerms {
 void linear(const OpCall& call) {
   const auto op = LinearOp::bind(call);
   if (op.precision == Precision::bf16) return linearBf16(op);
+  const char* const name = "linear";
+  const Device::Scratch scratch =
+      Device::instance().scratch(HeldWeight::scratchCount(op.W, op.baseWeights, Layout::nt, op.x));
+  const HeldWeight W(name, op.W, op.baseWeights, Layout::nt, op.x, scratch.data());
   Product p;
   p.rows = op.x.rows();
   p.cols = op.W.rows();
@@ -40,19 +45,23 @@ void linear(const OpCall& call) {
   p.residual = op.residual.as<float>();
   p.preActivation = op.preActivation.as<float>();
   p.activation = op.activation;
-  run("linear", Layout::nt, p);
+  run(name, Layout::nt, p, W);
 }
 
 void linearBackwardInput(const OpCall& call) {
   const auto op = LinearBackwardInputOp::bind(call);
   if (op.precision == Precision::bf16) return linearBackwardInputBf16(op);
+  const char* const name = "linearBackwardInput";
+  const Device::Scratch scratch =
+      Device::instance().scratch(HeldWeight::scratchCount(op.W, op.baseWeights, Layout::nn, op.dy));
+  const HeldWeight W(name, op.W, op.baseWeights, Layout::nn, op.dy, scratch.data());
   Product p;
   p.rows = op.dy.rows();
   p.cols = op.W.cols();
   p.main = {op.dy.as<float>(), op.W.as<float>(), op.W.rows()};
   p.out = op.dx.as<float>();
   setEpilogue(p, op.epilogue);
-  run("linearBackwardInput", Layout::nn, p);
+  run(name, Layout::nn, p, W);
 }
 
 void linearBackwardWeight(const OpCall& call) {

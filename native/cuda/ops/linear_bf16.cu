@@ -4,10 +4,9 @@
 // linear.cu.
 #include "cuda/ops/linear_bf16.h"
 
-#include <optional>
-
 #include "cuda/gemm/cast_copies.cuh"
 #include "cuda/gemm/cast_weights.h"
+#include "cuda/gemm/held_weights.h"
 #include "cuda/gemm/product_bf16.h"
 #include "cuda/hopper/product_sm90a.h"
 
@@ -22,35 +21,22 @@ const uint16_t* rounded(const char* op, const Tensor& x, float* scratch) {
   return casts.each[0].to;
 }
 
-bool readsWide(const Tensor& W, int64_t rows, bool sm90a) {
-  return !sm90a && rows <= kMostWideRows && !keepsCastCopy(W);
+bool readsWide(const Tensor& W, BaseWeights form, int64_t rows, bool sm90a) {
+  return form == BaseWeights::fp32 && !sm90a && rows <= kMostWideRows && !keepsCastCopy(W);
 }
-
-/// W in bf16, or as it is.
-class Weight {
- public:
-  Weight(const char* op, const Tensor& W, bool wide, float* scratch) : data_(W.data) {
-    if (!wide) data_ = cast_.emplace(op, W, scratch).data();
-  }
-  const void* data() const { return data_; }
-
- private:
-  std::optional<CastWeight> cast_;
-  const void* data_;
-};
 
 }  // namespace
 
 void linearBf16(const LinearOp& op) {
   const char* const name = "linear";
   if (op.x.rows() == 0) return;
-  const bool sm90a = hopper::takes(op.W.rows(), false);
+  const bool sm90a = op.baseWeights == BaseWeights::fp32 && hopper::takes(op.W.rows(), false);
   ProductBf16 p;
-  p.wide = readsWide(op.W, op.x.rows(), sm90a);
-  const int64_t countW = p.wide ? 0 : CastWeight::scratchCount(op.W);
+  p.wide = readsWide(op.W, op.baseWeights, op.x.rows(), sm90a);
+  const int64_t countW = WeightBf16::scratchCount(op.W, op.baseWeights, Layout::nt, op.x, p.wide);
   const Device::Scratch scratch =
       Device::instance().scratch(countW + (sm90a ? castCount(op.x.rows(), op.x.cols()) : 0));
-  const Weight W(name, op.W, p.wide, scratch.data());
+  const WeightBf16 W(name, op.W, op.baseWeights, Layout::nt, op.x, scratch.data(), p.wide);
   p.rows = productSize(name, op.x.rows());
   p.cols = productSize(name, op.W.rows());
   p.parts[0] = {op.x.as<float>(), nullptr, W.data(), productSize(name, op.x.cols())};
@@ -60,26 +46,26 @@ void linearBf16(const LinearOp& op) {
   p.residual = op.residual.as<float>();
   p.preActivation = op.preActivation.as<float>();
   p.activation = op.activation;
-  run(name, Layout::nt, p);
+  run(name, Layout::nt, p, W.held());
 }
 
 void linearBackwardInputBf16(const LinearBackwardInputOp& op) {
   const char* const name = "linearBackwardInput";
   if (op.dy.rows() == 0) return;
-  const bool sm90a = hopper::takes(op.W.cols(), false);
+  const bool sm90a = op.baseWeights == BaseWeights::fp32 && hopper::takes(op.W.cols(), false);
   ProductBf16 p;
-  p.wide = readsWide(op.W, op.dy.rows(), sm90a);
-  const int64_t countW = p.wide ? 0 : CastWeight::scratchCount(op.W);
+  p.wide = readsWide(op.W, op.baseWeights, op.dy.rows(), sm90a);
+  const int64_t countW = WeightBf16::scratchCount(op.W, op.baseWeights, Layout::nn, op.dy, p.wide);
   const Device::Scratch scratch =
       Device::instance().scratch(countW + (sm90a ? castCount(op.dy.rows(), op.dy.cols()) : 0));
-  const Weight W(name, op.W, p.wide, scratch.data());
+  const WeightBf16 W(name, op.W, op.baseWeights, Layout::nn, op.dy, scratch.data(), p.wide);
   p.rows = productSize(name, op.dy.rows());
   p.cols = productSize(name, op.W.cols());
   p.parts[0] = {op.dy.as<float>(), nullptr, W.data(), productSize(name, op.W.rows())};
   if (sm90a) p.parts[0].rounded = rounded(name, op.dy, scratch.data() + countW);
   p.out = op.dx.as<float>();
   setEpilogue(p, op.epilogue);
-  run(name, Layout::nn, p);
+  run(name, Layout::nn, p, W.held());
 }
 
 void linearBackwardWeightBf16(const LinearBackwardWeightOp& op) {

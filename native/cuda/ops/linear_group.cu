@@ -29,9 +29,10 @@ static_assert(LowRankGroup::kMost == GroupBf16::kMost);
 bool isForward(OpKind op) { return op == OpKind::linear || op == OpKind::loraLinear; }
 bool isBackward(OpKind op) { return op == OpKind::linearBackwardInput || op == OpKind::loraLinearBackward; }
 
-/// bf16, and no mask on an adapter's input.
+/// bf16 with W in it, and no mask on an adapter's input.
 bool fits(const Neighbour& n) {
   return (isForward(n.op) || isBackward(n.op)) && bindPrecision(n.op, *n.attributes) == Precision::bf16 &&
+         bindBaseWeights(n.op, *n.attributes) == BaseWeights::fp32 &&
          (n.op == OpKind::linear || n.op == OpKind::linearBackwardInput ||
           attributeNumber(n.op, *n.attributes, "dropout") == 0);
 }

@@ -13,8 +13,10 @@
 #include "ops/lora_linear.h"
 
 #include "cuda/device/launch.h"
+#include "cuda/gemm/held_weights.h"
 #include "cuda/gemm/low_rank_f32.cuh"
 #include "cuda/gemm/product_f32.h"
+#include "cuda/gemm/scratch_pieces.h"
 #include "cuda/gemm/selection.h"
 #include "cuda/gemm/weight_gradient.h"
 #include "cuda/hopper/product_sm90a.h"
@@ -46,6 +48,9 @@ void loraLinear(const OpCall& call) {
   const auto op = LoraLinearOp::bind(call);
   if (op.precision == Precision::bf16) return loraLinearBf16(op);
   const int64_t rows = op.x.rows(), in = op.x.cols(), rank = op.A.rows();
+  const Device::Scratch scratch =
+      Device::instance().scratch(HeldWeight::scratchCount(op.W, op.baseWeights, Layout::nt, op.x));
+  const HeldWeight W("loraLinear", op.W, op.baseWeights, Layout::nt, op.x, scratch.data());
 
   LowRankProduct u;
   u.rows = rows;
@@ -68,12 +73,14 @@ void loraLinear(const OpCall& call) {
   y.residual = op.residual.as<float>();
   y.preActivation = op.preActivation.as<float>();
   y.activation = op.activation;
-  run("loraLinear", Layout::nt, y);
+  run("loraLinear", Layout::nt, y, W);
 }
 
 void loraLinearBackward(const OpCall& call) {
   const auto op = LoraLinearBackwardOp::bind(call);
-  if (op.precision == Precision::bf16 && !op.dropout.active() && !hopper::wanted()) return runLoraBackward(call);
+  const bool held = op.baseWeights != BaseWeights::fp32;
+  if (op.precision == Precision::bf16 && !held && !op.dropout.active() && !hopper::wanted())
+    return runLoraBackward(call);
   if (op.precision == Precision::bf16) return loraLinearBackwardBf16(op);
   const int64_t rows = op.x.rows(), in = op.x.cols(), out = op.dy.cols(), rank = op.A.rows();
   const char* const name = "loraLinearBackward";
@@ -84,9 +91,12 @@ void loraLinearBackward(const OpCall& call) {
   dA.rank = dB.rank = rank;
   dA.cols = in;
   dB.cols = out;
-  const Device::Scratch scratch =
-      Device::instance().scratch(rows * rank + std::max(partialCount(dA), partialCount(dB)));
-  float* const partials = scratch.data() + rows * rank;
+  const int64_t countW =
+      op.dx.present() ? HeldWeight::scratchCount(op.W, op.baseWeights, Layout::nn, op.dy) : int64_t{0};
+  const int64_t countPartials = std::max(partialCount(dA), partialCount(dB));
+  const Device::Scratch scratch = Device::instance().scratch(Pieces::countOf({countW, rows * rank, countPartials}));
+  Pieces pieces(scratch.data());
+  float* const heldW = pieces.take(countW);
 
   LowRankProduct v;
   v.rows = rows;
@@ -95,10 +105,12 @@ void loraLinearBackward(const OpCall& call) {
   v.x = op.dy.as<float>();
   v.factor = op.B.as<float>();
   v.scaling = static_cast<float>(op.scaling);
-  v.out = scratch.data();
+  v.out = pieces.take(rows * rank);
   run<false>(name, v);
+  float* const partials = pieces.take(countPartials);
 
   if (op.dx.present()) {
+    const HeldWeight W(name, op.W, op.baseWeights, Layout::nn, op.dy, heldW);
     Product dx;
     dx.rows = rows;
     dx.cols = in;
@@ -107,7 +119,7 @@ void loraLinearBackward(const OpCall& call) {
     dx.out = op.dx.as<float>();
     dx.mask = maskOf(op.dropout);
     setEpilogue(dx, op.epilogue);
-    run(name, Layout::nn, dx);
+    run(name, Layout::nn, dx, W);
   }
 
   dA.p = v.out;

@@ -5,6 +5,7 @@
 // product does not make u itself.
 #include "cuda/gemm/cast_copies.cuh"
 #include "cuda/gemm/cast_weights.h"
+#include "cuda/gemm/held_weights.h"
 #include "cuda/gemm/low_rank_bf16.h"
 #include "cuda/gemm/product_bf16.h"
 #include "cuda/gemm/scratch_pieces.h"
@@ -20,14 +21,15 @@ void loraLinearBf16(const LoraLinearOp& op) {
   const int64_t rows = op.x.rows(), in = op.x.cols(), out = op.W.rows(), rank = op.A.rows();
   if (rows == 0) return;
   // Dropout is on u alone here: no mask lies between the parts of the large product.
-  const bool sm90a = hopper::takes(out, false);
+  const bool sm90a = op.baseWeights == BaseWeights::fp32 && hopper::takes(out, false);
   const bool makesU = sm90a && hopper::selectMakeU(out, rank, op.dropout.active()) == hopper::MakeU::extraColumns;
-  const int64_t countW = CastWeight::scratchCount(op.W), countB = castCount(out, rank);
+  const int64_t countW = WeightBf16::scratchCount(op.W, op.baseWeights, Layout::nt, op.x),
+                countB = castCount(out, rank);
   const int64_t countX = sm90a ? castCount(rows, in) : 0, countA = makesU ? castCount(rank, in) : 0;
   const int64_t countU = sm90a && !makesU ? castCount(rows, rank) : 0;
   const Device::Scratch scratch = Device::instance().scratch(Pieces::countOf({countW, countB, countX, countA, countU}));
   Pieces pieces(scratch.data());
-  const CastWeight W(name, op.W, pieces.take(countW));
+  const WeightBf16 W(name, op.W, op.baseWeights, Layout::nt, op.x, pieces.take(countW));
   Casts casts;
   casts.add(castOf(op.B, pieces.take(countB)));
   if (sm90a) casts.add(castOf(op.x, pieces.take(countX)));
@@ -61,7 +63,7 @@ void loraLinearBf16(const LoraLinearOp& op) {
     u.casts = casts;
     run(name, u);
   }
-  run(name, Layout::nt, y);
+  run(name, Layout::nt, y, W.held());
 }
 
 void loraLinearBackwardBf16(const LoraLinearBackwardOp& op) {
@@ -75,14 +77,15 @@ void loraLinearBackwardBf16(const LoraLinearBackwardOp& op) {
   dA.cols = in;
   dB.cols = out;
   dA.precision = dB.precision = Precision::bf16;
-  const int64_t countW = withDx ? CastWeight::scratchCount(op.W) : 0, countA = withDx ? castCount(rank, in) : 0;
-  const bool sm90a = withDx && hopper::takes(in, op.dropout.active());
+  const int64_t countW = withDx ? WeightBf16::scratchCount(op.W, op.baseWeights, Layout::nn, op.dy) : 0;
+  const int64_t countA = withDx ? castCount(rank, in) : 0;
+  const bool sm90a = withDx && op.baseWeights == BaseWeights::fp32 && hopper::takes(in, op.dropout.active());
   const int64_t countDy = sm90a ? castCount(rows, out) : 0, countV = sm90a ? castCount(rows, rank) : 0;
   const int64_t countPartials = std::max(partialCount(dA), partialCount(dB));
   const Device::Scratch scratch =
       Device::instance().scratch(Pieces::countOf({countW, countA, countDy, countV, rows * rank, countPartials}));
   Pieces pieces(scratch.data());
-  float* const castW = pieces.take(countW);
+  float* const memoryOfW = pieces.take(countW);
 
   LowRankBf16 v;
   v.rows = rows;
@@ -102,7 +105,7 @@ void loraLinearBackwardBf16(const LoraLinearBackwardOp& op) {
   float* const partials = pieces.take(countPartials);
 
   if (withDx) {
-    const CastWeight W(name, op.W, castW);
+    const WeightBf16 W(name, op.W, op.baseWeights, Layout::nn, op.dy, memoryOfW);
     ProductBf16 dx;
     dx.rows = productSize(name, rows);
     dx.cols = productSize(name, in);
@@ -113,7 +116,7 @@ void loraLinearBackwardBf16(const LoraLinearBackwardOp& op) {
     dx.parts[1 - main] = {v.out, v.rounded, v.casts.each[0].to, v.rank};
     dx.out = op.dx.as<float>();
     setEpilogue(dx, op.epilogue);
-    run(name, Layout::nn, dx);
+    run(name, Layout::nn, dx, W.held());
   }
 
   dA.p = v.out;

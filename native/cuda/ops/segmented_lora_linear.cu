@@ -4,8 +4,10 @@
 #include "ops/segmented_lora_linear.h"
 
 #include "cuda/device/launch.h"
+#include "cuda/gemm/held_weights.h"
 #include "cuda/gemm/low_rank_f32.cuh"
 #include "cuda/gemm/product_f32.h"
+#include "cuda/gemm/scratch_pieces.h"
 #include "cuda/gemm/segmented_weight_gradient.h"
 #include "cuda/graph/step.h"
 #include "cuda/ops.h"
@@ -48,6 +50,9 @@ void segmentedLoraLinear(const OpCall& call) {
   const char* const name = "segmentedLoraLinear";
   if (op.precision == Precision::bf16) return segmentedLoraLinearBf16(op);
   const Segments segments = segmentTable(op);
+  const Device::Scratch scratch =
+      Device::instance().scratch(HeldWeight::scratchCount(op.W, op.baseWeights, Layout::nt, op.x));
+  const HeldWeight W(name, op.W, op.baseWeights, Layout::nt, op.x, scratch.data());
   zero({&op.u, 1});
 
   LowRankProduct u;
@@ -70,7 +75,7 @@ void segmentedLoraLinear(const OpCall& call) {
   y.residual = op.residual.as<float>();
   y.preActivation = op.preActivation.as<float>();
   y.activation = op.activation;
-  run(name, Layout::nt, y);
+  run(name, Layout::nt, y, W);
 }
 
 void segmentedLoraLinearBackward(const OpCall& call) {
@@ -87,18 +92,23 @@ void segmentedLoraLinearBackward(const OpCall& call) {
   dB.cols = out;
   const int64_t countV = rows * segments.mostRank;
   const int64_t countPartials = std::max(segmentedPartialCount(dA, segments), segmentedPartialCount(dB, segments));
-  const Device::Scratch scratch = Device::instance().scratch(countV + countPartials);
-  float* const partials = scratch.data() + countV;
+  const int64_t countW =
+      op.dx.present() ? HeldWeight::scratchCount(op.W, op.baseWeights, Layout::nn, op.dy) : int64_t{0};
+  const Device::Scratch scratch = Device::instance().scratch(Pieces::countOf({countW, countV, countPartials}));
+  Pieces pieces(scratch.data());
+  float* const heldW = pieces.take(countW);
 
   LowRankProduct v;
   v.rows = rows;
   v.depth = out;
   v.x = op.dy.as<float>();
   v.factor = op.B.as<float>();
-  v.out = scratch.data();
+  v.out = pieces.take(countV);
   run<false>(name, v, segments);
+  float* const partials = pieces.take(countPartials);
 
   if (op.dx.present()) {
+    const HeldWeight W(name, op.W, op.baseWeights, Layout::nn, op.dy, heldW);
     Product dx;
     dx.rows = rows;
     dx.cols = in;
@@ -108,7 +118,7 @@ void segmentedLoraLinearBackward(const OpCall& call) {
     dx.out = op.dx.as<float>();
     dx.mask = maskOf(op.dropout);
     setEpilogue(dx, op.epilogue);
-    run(name, Layout::nn, dx);
+    run(name, Layout::nn, dx, W);
   }
 
   if (op.dA.present()) {

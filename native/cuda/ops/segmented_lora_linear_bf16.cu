@@ -4,6 +4,7 @@
 // has the bits of loraLinear's there.
 #include "cuda/gemm/cast_copies.cuh"
 #include "cuda/gemm/cast_weights.h"
+#include "cuda/gemm/held_weights.h"
 #include "cuda/gemm/low_rank_bf16.h"
 #include "cuda/gemm/product_bf16.h"
 #include "cuda/gemm/scratch_pieces.h"
@@ -18,10 +19,11 @@ void segmentedLoraLinearBf16(const SegmentedLoraLinearOp& op) {
   const int64_t rows = op.x.rows(), in = op.x.cols(), out = op.W.rows();
   if (rows == 0) return;
   const Segments segments = segmentTable(op);
-  const int64_t countW = CastWeight::scratchCount(op.W), countB = castCount(segments.slots * out, segments.mostRank);
+  const int64_t countW = WeightBf16::scratchCount(op.W, op.baseWeights, Layout::nt, op.x);
+  const int64_t countB = castCount(segments.slots * out, segments.mostRank);
   const Device::Scratch scratch = Device::instance().scratch(Pieces::countOf({countW, countB}));
   Pieces pieces(scratch.data());
-  const CastWeight W(name, op.W, pieces.take(countW));
+  const WeightBf16 W(name, op.W, op.baseWeights, Layout::nt, op.x, pieces.take(countW));
   zero({&op.u, 1});
 
   SegmentedLowRankBf16 u;
@@ -48,7 +50,7 @@ void segmentedLoraLinearBf16(const SegmentedLoraLinearOp& op) {
   y.residual = op.residual.as<float>();
   y.preActivation = op.preActivation.as<float>();
   y.activation = op.activation;
-  run(name, Layout::nt, y);
+  run(name, Layout::nt, y, W.held());
 }
 
 void segmentedLoraLinearBackwardBf16(const SegmentedLoraLinearBackwardOp& op) {
@@ -62,7 +64,7 @@ void segmentedLoraLinearBackwardBf16(const SegmentedLoraLinearBackwardOp& op) {
   dB.cols = out;
   dA.precision = dB.precision = Precision::bf16;
   const int64_t countV = rows * segments.mostRank;
-  const int64_t countW = withDx ? CastWeight::scratchCount(op.W) : 0;
+  const int64_t countW = withDx ? WeightBf16::scratchCount(op.W, op.baseWeights, Layout::nn, op.dy) : 0;
   const int64_t countA = withDx ? castCount(op.A.rows(), in) : 0;
   const int64_t countPartials = std::max(segmentedPartialCount(dA, segments), segmentedPartialCount(dB, segments));
   const Device::Scratch scratch = Device::instance().scratch(Pieces::countOf({countV, countW, countA, countPartials}));
@@ -76,13 +78,13 @@ void segmentedLoraLinearBackwardBf16(const SegmentedLoraLinearBackwardOp& op) {
   v.whole.factor = op.B.as<float>();
   v.whole.depthContiguous = false;
   v.whole.out = pieces.take(countV);
-  float* const castW = pieces.take(countW);
+  float* const memoryOfW = pieces.take(countW);
   if (withDx) v.whole.casts.add(castOf(op.A, pieces.take(countA)));
   run(name, v);
   float* const partials = pieces.take(countPartials);
 
   if (withDx) {
-    const CastWeight W(name, op.W, castW);
+    const WeightBf16 W(name, op.W, op.baseWeights, Layout::nn, op.dy, memoryOfW);
     ProductBf16 dx;
     dx.rows = productSize(name, rows);
     dx.cols = productSize(name, in);
@@ -94,7 +96,7 @@ void segmentedLoraLinearBackwardBf16(const SegmentedLoraLinearBackwardOp& op) {
     dx.segments = segments;
     dx.out = op.dx.as<float>();
     setEpilogue(dx, op.epilogue);
-    run(name, Layout::nn, dx);
+    run(name, Layout::nn, dx, W.held());
   }
 
   if (op.dA.present()) {

@@ -5,7 +5,7 @@
 //   a[2] (row g, k 2t + 8..)  a[3] (row g + 8, k 2t + 8..)
 //   b[0] (k 2t.., col g)  b[1] (k 2t + 8.., col g)
 //   c[0..1] (row g, col 2t..)  c[2..3] (row g + 8, col 2t..)
-// A register has two neighbouring k, the first in its low half.
+// A register has two neighbouring k, the first in its low half. int8: multiplyAddCodes.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -35,6 +35,20 @@ __device__ inline void multiplyAdd(float (&c)[4], const uint32_t (&a)[4], uint32
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 #else
   emulator::multiplyAdd(c, a, b0, b1);
+#endif
+}
+
+/// c += a b of int8 codes, 16 x 32 and 32 x 8: exact, modulo 2^32. Fragments are those of m16n8k16
+/// above with two codes for each value of bf16, in the order of k.
+__device__ inline void multiplyAddCodes(int (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
+#if defined(__CUDACC__)
+  asm volatile(
+      "mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+      "{%0, %1, %2, %3};"
+      : "+r"(c[0]), "+r"(c[1]), "+r"(c[2]), "+r"(c[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+#else
+  emulator::multiplyAddCodes(c, a, b0, b1);
 #endif
 }
 

@@ -103,7 +103,7 @@ export class Embedder {
     checkKeys('Embedder', options, EMBEDDER_KEYS);
     const { backend } = chooseDevice(options.device);
     const precision = choosePrecision(options.precision, backend);
-    const baseWeights = checkedBaseWeights(options.baseWeights, backend);
+    const baseWeights = checkedBaseWeights(options.baseWeights);
     this.tokenBudget = Math.max(options.tokenBudget ?? 4096, embeddingModel.maxLength);
     const graph = new Graph(false);
     const { model } = embeddingModel;

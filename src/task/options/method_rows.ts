@@ -24,7 +24,7 @@ export const METHOD_ROWS = {
       flags: '--base-weights <form>',
       kind: { oneOf: BASE_WEIGHTS },
       default: RUN_DEFAULTS.baseWeights,
-      help: 'of the frozen weights of layers: int8 (less memory and time) or nf4 (least memory), on the CPU',
+      help: 'of the frozen weights of layers: int8 (less memory and time) or nf4 (least memory)',
       effect: 'baseWeights of fused_lora.json; bits',
       changes: ['bits', 'fused_lora.json'],
     },

@@ -104,7 +104,7 @@ export function resolveFineTune(given: SettledOptions, caller = 'fineTune'): Res
   const lora = method === 'lora' && adapter === undefined ? resolveLora(options.lora) : undefined;
   const { backend, reason } = chooseDevice(options.device);
   const precision = choosePrecision(options.precision, backend);
-  const baseWeights = checkedBaseWeights(options.baseWeights, backend);
+  const baseWeights = checkedBaseWeights(options.baseWeights);
   check.checkFrozenBase(baseWeights, method);
   check.checkInitialWeights(lora?.resolved.initLoraWeights, baseWeights);
 

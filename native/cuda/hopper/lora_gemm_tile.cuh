@@ -1,16 +1,22 @@
-// lora_gemm_sm90a.h: persistent and warp-specialised. One thread of the first warpgroup brings
-// slabs of 64 steps of both operands with the copy engine into a ring of stages; two consumer
-// warpgroups multiply them (wgmma), each for half of a tile, or in turns for tiles of their own, so
-// that one stores while the other multiplies. Two blocks that share a weight tile form a cluster,
-// each brings half of it to both.
+// A tile of lora_gemm_sm90a.h, persistent and warp-specialised. One thread of the first warpgroup
+// brings slabs of 64 steps of both operands with the copy engine into a ring of stages; two
+// consumer warpgroups multiply them (wgmma), each for half of a tile, or in turns for tiles of
+// their own, so that one stores while the other multiplies. Two blocks that share a weight tile
+// form a cluster, each brings half of it to both.
 //
 // Barriers of a stage: `full` (its bytes have arrived), `empty` (all consumers of the cluster that
 // read it have).
+//
+// Each tile is compiled in a file of its own (lora_gemm_wide.cu and its like): ptxas takes long for
+// an epilogue that is all registers.
+#pragma once
+
 #include "cuda/device/launch.h"
 #include "cuda/gemm/tile_bf16.h"
 #include "cuda/hopper/bulk_copy.cuh"
 #include "cuda/hopper/cluster.cuh"
 #include "cuda/hopper/lora_gemm_sm90a.h"
+#include "cuda/hopper/lora_gemm_tiles.h"
 #include "cuda/hopper/schedule.h"
 #include "cuda/hopper/wgmma.cuh"
 #include "cuda/ops/activation.cuh"
@@ -18,7 +24,6 @@
 #include "cuda/ptx/tensor_core.cuh"
 
 namespace fl::cuda::hopper {
-namespace {
 
 struct Maps {
   TensorMap x, w, a, u, b, out, preActivation;
@@ -249,7 +254,8 @@ struct Team {
         const auto rowOf = [&](int h) { return firstRow + 16 * warp + lane / 4 + 8 * h; };
         const auto colOf = [&](int j) { return firstCol + 8 * j + lane % 4 * 2; };
         float* const z = sum[block] + kResultCols / 2 * box;  // z[4 j + 2 h + i]
-        if (g.bias) {
+        // Bias, activation and preActivation are a forward pass's, slopeAt is a backward pass's.
+        if (depthContiguous && g.bias) {
 #pragma unroll
           for (int j = 0; j < 4; j++) {
             const float2 bias =
@@ -261,18 +267,18 @@ struct Team {
             }
           }
         }
-        if (g.preActivation) store(maps.preActivation, consumer, turn, firstRow, firstCol, z);
+        if (depthContiguous && g.preActivation) store(maps.preActivation, consumer, turn, firstRow, firstCol, z);
 #pragma unroll
         for (int j = 0; j < 4; j++)
 #pragma unroll
           for (int h = 0; h < 2; h++) {
             float& low = z[4 * j + 2 * h];
             float& high = z[4 * j + 2 * h + 1];
-            if (g.slopeAt) {
+            if (!depthContiguous && g.slopeAt) {
               const float2 at = pairAt(g.slopeAt, g, rowOf(h), colOf(j));
               low = __fmul_rn(low, activationSlope(g.activation, at.x));
               high = __fmul_rn(high, activationSlope(g.activation, at.y));
-            } else if (g.activation != Activation::none) {
+            } else if (depthContiguous && g.activation != Activation::none) {
               low = activate(g.activation, low);
               high = activate(g.activation, high);
             }
@@ -383,12 +389,12 @@ __global__ void __launch_bounds__(kThreads, 1)
 }
 
 /// Boxes of a bf16 matrix, its rows padded to whole chunks of 16 bytes.
-MatrixBoxes halves(const uint16_t* data, int rows, int cols, int boxRows, int boxCols) {
+inline MatrixBoxes halves(const uint16_t* data, int rows, int cols, int boxRows, int boxCols) {
   return {data, rows, paddedColsBf16(cols), boxRows, boxCols, Element::bf16};
 }
 
 /// Of a weight [cols, depth] or [depth, cols], as loadColumns takes them.
-MatrixBoxes weightBoxes(const uint16_t* data, bool depthContiguous, int depth, int cols, const TileSm90a& tile) {
+inline MatrixBoxes weightBoxes(const uint16_t* data, bool depthContiguous, int depth, int cols, const TileSm90a& tile) {
   if (depthContiguous) return halves(data, cols, depth, tile.cols / tile.cluster, kSlab);
   return halves(data, depth, cols, kSlab / tile.cluster, 64);
 }
@@ -417,53 +423,12 @@ void launchTeam(const char* op, const LoraGemm& g) {
                  static_cast<size_t>(tile.sharedBytes(depthContiguous, extraCols)), tile.cluster, maps, g);
 }
 
-template <bool depthContiguous, TileName name>
+/// The product by tile `name`, of the kernels whose u is made of that many extra columns.
+template <bool depthContiguous, TileName name, int... extraCols>
 void runTile(const char* op, const LoraGemm& g) {
-  const int extra = g.a ? paddedRank(g.rank) : 0;
-  if (extra == 0) return launchTeam<depthContiguous, name, 0>(op, g);
-  if constexpr (depthContiguous) {
-    if constexpr (hasExtraColumns(name, 16))
-      if (extra == 16) return launchTeam<depthContiguous, name, 16>(op, g);
-    if constexpr (hasExtraColumns(name, 32))
-      if (extra == 32) return launchTeam<depthContiguous, name, 32>(op, g);
-    if constexpr (hasExtraColumns(name, 64))
-      if (extra == 48 || extra == 64) return launchTeam<depthContiguous, name, 64>(op, g);
-  }
-  fail("INTERNAL", std::string(op) + ": no kernel for this tile and rank");
-}
-
-template <bool depthContiguous>
-void runLayout(const char* op, const LoraGemm& g, TileName name) {
-  switch (name) {
-    case TileName::wide:
-      return runTile<depthContiguous, TileName::wide>(op, g);
-    case TileName::broad:
-      return runTile<depthContiguous, TileName::broad>(op, g);
-    case TileName::square:
-      return runTile<depthContiguous, TileName::square>(op, g);
-    case TileName::small:
-      return runTile<depthContiguous, TileName::small>(op, g);
-  }
-}
-
-}  // namespace
-
-const char* faultOf(const LoraGemm& g, TileName name) {
-  if (g.rows < 1 || g.cols < 1 || g.depth < 1) return "it has no elements";
-  if (g.cols % 4 != 0) return "rows of its result do not begin on 16 bytes: columns must be a multiple of 4";
-  if (g.rank < 0) return "its rank is negative";
-  if (g.rank > 0 && (!g.b || !(g.a ? static_cast<const void*>(g.madeU) : g.u))) return "its adapter has no b or no u";
-  if (g.a && (!g.depthContiguous || !hasExtraColumns(name, paddedRank(g.rank))))
-    return "this tile has no extra columns for that rank";
-  return nullptr;
-}
-
-void run(const char* op, const LoraGemm& g, TileName name) {
-  if (const char* fault = faultOf(g, name)) fail("INVALID_SHAPE", std::string(op) + ": " + fault);
-  if (g.depthContiguous)
-    runLayout<true>(op, g, name);
-  else
-    runLayout<false>(op, g, name);
+  const int rank = g.a ? paddedRank(g.rank) : 0, extra = rank == 48 ? 64 : rank;
+  const bool found = ((extra == extraCols && (launchTeam<depthContiguous, name, extraCols>(op, g), true)) || ...);
+  if (!found) fail("INTERNAL", std::string(op) + ": no kernel for this tile and rank");
 }
 
 }  // namespace fl::cuda::hopper
