@@ -1,6 +1,7 @@
 /**
  * Runs the package of a platform on that platform, or on what stands in for it here: loads it,
- * trains 20 steps, predicts. What it computes is compared with linux-x64's portable path.
+ * trains 20 steps, predicts, writes files. What it computes is compared with linux-x64's portable
+ * path.
  * Usage: node scripts/test-platform.mjs NAME … [--steps N] [--here [--reference FILE]]
  *   NAME         a platform of lib/platforms.mjs; the darwin ones are read, not run
  *   --here       this machine is that platform: runs the package by this Node, and reads no binary
@@ -97,4 +98,7 @@ function check(name, place) {
       `${name}: the adapter's bytes are not those of linux-x64's portable path.\n` +
         `losses here: ${mine.losses.join(' ')}\nlosses there: ${reference.losses.join(' ')}`,
     );
+  const [bits, wanted] = [mine, reference].map(({ inFewerBits }) => JSON.stringify(inFewerBits));
+  if (bits !== wanted)
+    fail(`${name}: predictions in int8 and NF4 are not those of linux-x64's portable path:\n${bits}\n${wanted}`);
 }

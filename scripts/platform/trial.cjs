@@ -1,8 +1,8 @@
 /**
  * What each platform has to do: load the addon, tell what it is, train with LoRA for a few steps,
- * predict with what was saved, and write files where systems differ. It prints one line of JSON.
- * Run by scripts/test-platform.mjs, from a folder that has the packages installed, by the
- * platform's own Node.
+ * predict with what was saved, in int8 and NF4 too, and write files where systems differ. It
+ * prints one line of JSON. Run by scripts/test-platform.mjs, from a folder that has the packages
+ * installed, by the platform's own Node.
  * Usage: node trial.cjs MODEL_FOLDER OUTPUT_FOLDER STEPS [RESULT_FILE]
  */
 const assert = require('node:assert/strict');
@@ -66,6 +66,11 @@ async function main() {
   const bytes = fs.readFileSync(path.join(outputDir, 'adapter_model.safetensors'));
   const opened = await openTextModel(outputDir);
   const predictions = await classify(opened, TEXTS);
+  const inFewerBits = {};
+  for (const baseWeights of ['int8', 'nf4']) {
+    const found = await classify(opened, TEXTS, { precision: 'fp32', baseWeights });
+    inFewerBits[baseWeights] = found.map(({ scores }) => scores);
+  }
   opened.model.dispose();
   // What `fused-lora info` shows.
   const { addonFile, native } = inside('native');
@@ -77,6 +82,7 @@ async function main() {
     losses,
     adapter: createHash('sha256').update(bytes).digest('hex'),
     predictions: predictions.map(({ label, scores }) => [label, scores]),
+    inFewerBits,
   };
   const text = JSON.stringify(result);
   if (resultFile) fs.writeFileSync(resultFile, text);
