@@ -8,8 +8,8 @@ set(CMAKE_CXX_VISIBILITY_PRESET hidden)
 set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
 set(CMAKE_CXX_FLAGS_RELEASE "-O3 -DNDEBUG")
 
-# A warning ends the build of a clone. At a user's place, where there is no native/test, the compiler
-# may be one that warns of more.
+# A warning ends the build of a clone. At a user's place, where there is no native/test, the
+# compiler may be one that warns of more.
 if(EXISTS "${CMAKE_CURRENT_SOURCE_DIR}/native/test")
   set(FUSED_LORA_WERROR -Werror)
 endif()
