@@ -54,6 +54,8 @@ function install(name) {
   const place = join(root, '.cache', 'platform', 'work', name);
   rmSync(place, { recursive: true, force: true });
   mkdirSync(place, { recursive: true });
+  // Without it `fused-lora` is the clone that this folder lies in, with the clone's own addon.
+  writeFileSync(join(place, 'package.json'), '{ "name": "trial", "private": true }\n');
   installPackages(place, name);
   cpSync(join(root, 'scripts/platform/trial.cjs'), join(place, 'trial.cjs'));
   cpSync(join(root, 'assets/tiny-roberta'), join(place, 'model'), { recursive: true });
@@ -69,6 +71,9 @@ function trial(name, place, env) {
     : runElsewhere(name, place, args, env);
   if (status !== 0 || !existsSync(join(place, 'result.json'))) fail(`${name}: the trial failed:\n${output}`);
   const result = JSON.parse(readFileSync(join(place, 'result.json'), 'utf8'));
+  const addon = result.addon.replaceAll('\\', '/');
+  if (!addon.endsWith(`/node_modules/${packageOf(name)}/fused-lora.node`))
+    fail(`${name}: ran ${addon}, not the package`);
   const right = result.predictions.map(([label]) => label).join();
   if (Number(values.steps) >= 20 && right !== 'positive,negative,negative,positive') fail(`${name}: predicts ${right}`);
   say(
