@@ -23,6 +23,9 @@ const { values } = parseArgs({
   },
 });
 
+// Microsoft's compiler lacks vector types and more that the kernels are written with.
+if (process.platform === 'win32')
+  fail('there is no build from source on Windows. Use Node for x64, whose addon is @fused-lora/win32-x64.');
 const missing = [
   ['a C++20 compiler (gcc 11, clang 14 or newer)', ['c++', 'g++', 'clang++']],
   ['CMake 3.22 or newer', ['cmake']],
@@ -30,7 +33,8 @@ const missing = [
 ].flatMap(([name, commands]) => (commands.some(which) ? [] : [name]));
 if (missing.length > 0) {
   fail(
-    `no build from source: ${missing.join(', ')} not found on PATH. On Debian or Ubuntu: apt-get install g++ cmake make`,
+    `no build from source: ${missing.join(', ')} not found on PATH. On Debian or Ubuntu: apt-get install g++ cmake make; ` +
+      'on Alpine: apk add g++ cmake make; on macOS: xcode-select --install, and CMake from cmake.org',
   );
 }
 const failed = fetchBuildTools();

@@ -3,9 +3,10 @@
  * packages twice, runs each platform's, installs them with every package manager, and tries the
  * bundlers. It publishes nothing; docs/releasing.md says what to type then.
  * Usage: node scripts/release.mjs [--only STEP,…] [--skip STEP,…] [--managers NAME,…] [--nodes N,…]
- *          [--packages FOLDER]
+ *          [--packages FOLDER] [--no-cuda]
  *   STEP        tree, workflow, tests, packages, platforms, installs, bundlers: the parts below
  *   --packages  folder of the tarballs that installs takes; default: packages
+ *   --no-cuda   without the package that nvcc builds: to try the rest, not to publish
  * Its parts are in scripts/release; what it builds is in packages.mjs.
  */
 import { createHash } from 'node:crypto';
@@ -28,7 +29,9 @@ const { values } = parseArgs({
     managers: { type: 'string' },
     nodes: { type: 'string' },
     packages: { type: 'string', default: join(root, 'packages') },
+    cuda: { type: 'boolean', default: true },
   },
+  allowNegative: true,
 });
 const list = (text) => text?.split(',');
 const unknown = [...(list(values.only) ?? []), ...(list(values.skip) ?? [])].filter((name) => !(name in STEPS));
@@ -37,6 +40,7 @@ const chosen = Object.keys(STEPS).filter(
   (name) => (list(values.only) ?? [name]).includes(name) && !list(values.skip)?.includes(name),
 );
 const { version } = readJson('package.json');
+const shipped = Object.keys(PLATFORMS).filter((name) => values.cuda || !PLATFORMS[name].cuda);
 for (const name of chosen) {
   const began = Date.now();
   await STEPS[name]();
@@ -68,13 +72,15 @@ function tests() {
   if (run('npm', ['test']).status !== 0) fail('npm test failed, see above');
 }
 
-/** Twice, the second time from nothing. */
+/** Twice, the second time from nothing: zig keeps the objects that it made. */
 function packages() {
   const sums = ['built', 'built again'].map((what) => {
     say(`packages, ${what}`);
-    if (what === 'built again') rmSync(join(root, 'build-packages'), { recursive: true, force: true });
-    if (run(process.execPath, ['scripts/packages.mjs']).status !== 0) fail('the packages failed, see above');
-    return tarballs(version, resolve(values.packages)).map((file) => [
+    for (const kept of what === 'built again' ? ['build-packages', '.cache/zig'] : [])
+      rmSync(join(root, kept), { recursive: true, force: true });
+    const args = ['--out', resolve(values.packages), ...(values.cuda ? [] : ['--no-cuda'])];
+    if (run(process.execPath, ['scripts/packages.mjs', ...args]).status !== 0) fail('the packages failed, see above');
+    return tarballs(version, resolve(values.packages), shipped).map((file) => [
       file,
       createHash('sha256').update(readFileSync(file)).digest('hex'),
     ]);
@@ -92,7 +98,7 @@ function platforms() {
 async function installs() {
   const place = mkdtempSync(join(tmpdir(), 'fused-lora-release-'));
   const { adapter, expected } = await makeAdapter(join(place, 'adapter'));
-  const registry = await startRegistry(tarballs(version, resolve(values.packages)));
+  const registry = await startRegistry(tarballs(version, resolve(values.packages), shipped));
   try {
     await tryInstalls({
       registry,

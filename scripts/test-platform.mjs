@@ -1,6 +1,7 @@
 /**
  * Runs the package of a platform on that platform, or on what stands in for it here: loads it,
- * trains 20 steps, predicts. What it computes is compared with linux-x64's portable path.
+ * trains 20 steps, predicts, writes files. What it computes is compared with linux-x64's portable
+ * path.
  * Usage: node scripts/test-platform.mjs NAME … [--steps N] [--here [--reference FILE]]
  *   NAME         a platform of lib/platforms.mjs; the darwin ones are read, not run
  *   --here       this machine is that platform: runs the package by this Node, and reads no binary
@@ -53,6 +54,8 @@ function install(name) {
   const place = join(root, '.cache', 'platform', 'work', name);
   rmSync(place, { recursive: true, force: true });
   mkdirSync(place, { recursive: true });
+  // Without it `fused-lora` is the clone that this folder lies in, with the clone's own addon.
+  writeFileSync(join(place, 'package.json'), '{ "name": "trial", "private": true }\n');
   installPackages(place, name);
   cpSync(join(root, 'scripts/platform/trial.cjs'), join(place, 'trial.cjs'));
   cpSync(join(root, 'assets/tiny-roberta'), join(place, 'model'), { recursive: true });
@@ -68,6 +71,9 @@ function trial(name, place, env) {
     : runElsewhere(name, place, args, env);
   if (status !== 0 || !existsSync(join(place, 'result.json'))) fail(`${name}: the trial failed:\n${output}`);
   const result = JSON.parse(readFileSync(join(place, 'result.json'), 'utf8'));
+  const addon = result.addon.replaceAll('\\', '/');
+  if (!addon.endsWith(`/node_modules/${packageOf(name)}/fused-lora.node`))
+    fail(`${name}: ran ${addon}, not the package`);
   const right = result.predictions.map(([label]) => label).join();
   if (Number(values.steps) >= 20 && right !== 'positive,negative,negative,positive') fail(`${name}: predicts ${right}`);
   say(
@@ -97,4 +103,7 @@ function check(name, place) {
       `${name}: the adapter's bytes are not those of linux-x64's portable path.\n` +
         `losses here: ${mine.losses.join(' ')}\nlosses there: ${reference.losses.join(' ')}`,
     );
+  const [bits, wanted] = [mine, reference].map(({ inFewerBits }) => JSON.stringify(inFewerBits));
+  if (bits !== wanted)
+    fail(`${name}: predictions in int8 and NF4 are not those of linux-x64's portable path:\n${bits}\n${wanted}`);
 }

@@ -52,13 +52,15 @@ function project(name, packages) {
   const json = JSON.stringify({ name, private: true, dependencies: packages });
   const file = join(place, 'package.json');
   const modules = join(place, 'node_modules');
-  if (!existsSync(modules) || !existsSync(file) || readFileSync(file, 'utf8') !== json) {
+  // npm writes it when an install is whole.
+  const whole = existsSync(join(modules, '.package-lock.json'));
+  if (!whole || !existsSync(file) || readFileSync(file, 'utf8') !== json) {
     rmSync(place, { recursive: true, force: true });
     mkdirSync(modules, { recursive: true });
     writeFileSync(file, json);
     const wanted = Object.entries(packages).map(([dependency, version]) => `${dependency}@${version}`);
     say(`installing ${wanted.join(', ')}`);
-    const args = ['install', '--ignore-scripts', '--no-audit', '--no-fund'];
+    const args = ['install', '--no-save', '--ignore-scripts', '--no-audit', '--no-fund'];
     mustRun('npm install', 'npm', args, { cwd: place });
   }
   for (const own of ['fused-lora', '@fused-lora']) rmSync(join(modules, own), { recursive: true, force: true });

@@ -9,6 +9,8 @@ if(NOT FUSED_LORA_ZIG)
 endif()
 
 set(CMAKE_CXX_COMPILER "${FUSED_LORA_ZIG}" c++ -target ${FUSED_LORA_ZIG_TARGET})
+# zig adds debug information unless it is told not to, and the addon is stripped in the end.
+set(CMAKE_CXX_FLAGS_INIT "-g0")
 # What CMake would find out by building programs, for each of which zig builds its C++ library
 # first: minutes, and in a mode that nothing here uses. The version is that of
 # scripts/packaging-wheels.txt.

@@ -27,6 +27,9 @@ const CONFIG = `export default {
   output: 'standalone',
   serverExternalPackages: ['fused-lora'],
   outputFileTracingIncludes: { '/predict': ['./node_modules/@fused-lora/**', './node_modules/fused-lora/dist/**'] },
+  // Here alone: the clone that this project lies in has a lock of its own, and is no workspace.
+  outputFileTracingRoot: import.meta.dirname,
+  turbopack: { root: import.meta.dirname },
 };
 `;
 

@@ -31,5 +31,6 @@ function unpack(tarballs, file, to) {
   const tarball = join(tarballs, file);
   if (!existsSync(tarball)) fail(`${tarball} is not there. Run: npm run packages`);
   mkdirSync(to, { recursive: true });
-  mustRun('Unpacking', 'tar', ['-xzf', tarball, '-C', to, '--strip-components=1']);
+  // By its name alone: GNU's tar, which Windows may have, takes `C:` for a machine.
+  mustRun('Unpacking', 'tar', ['-xzf', file, '-C', to, '--strip-components=1'], { cwd: tarballs });
 }

@@ -164,7 +164,11 @@ function onWindows(folder, args, env) {
     ...env,
   };
   // Node refuses Windows 7, which wine says it is unless told otherwise.
-  if (!existsSync(prefix)) mustRun('Setting up wine', wine, ['winecfg', '-v', 'win10'], { env: settings });
+  if (!existsSync(join(prefix, 'ready'))) {
+    rmSync(prefix, { recursive: true, force: true });
+    mustRun('Setting up wine', wine, ['winecfg', '-v', 'win10'], { env: settings });
+    writeFileSync(join(prefix, 'ready'), '');
+  }
   const program = join(npmPackage(WINDOWS_NODE), 'bin', 'node.exe');
   // Its Node writes to no pipe of Node's.
   const told = join(folder, 'output.txt');

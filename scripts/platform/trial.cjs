@@ -1,9 +1,11 @@
 /**
  * What each platform has to do: load the addon, tell what it is, train with LoRA for a few steps,
- * and predict with what was saved. It prints one line of JSON. Run by scripts/test-platform.mjs,
- * from a folder that has the packages installed, by the platform's own Node.
+ * predict with what was saved, in int8 and NF4 too, and write files where systems differ. It
+ * prints one line of JSON. Run by scripts/test-platform.mjs, from a folder that has the packages
+ * installed, by the platform's own Node.
  * Usage: node trial.cjs MODEL_FOLDER OUTPUT_FOLDER STEPS [RESULT_FILE]
  */
+const assert = require('node:assert/strict');
 const { createHash } = require('node:crypto');
 const fs = require('node:fs');
 const path = require('node:path');
@@ -12,6 +14,37 @@ const { classify, fineTune, openTextModel } = require('fused-lora');
 const [model, outputDir, steps, resultFile] = process.argv.slice(2);
 const TEXTS = ['a warm and funny film', 'dull', 'bad story , worse acting', 'lovely music'];
 const LABELS = ['positive', 'negative', 'negative', 'positive'];
+
+/** A module of the package that its users do not see. */
+const inside = (name) =>
+  require(path.join(path.dirname(require.resolve('fused-lora/package.json')), 'dist', `${name}.js`));
+
+/** What src/io/system.ts is about. */
+async function tryFiles() {
+  const { writeFileAtomic } = inside('io/atomic');
+  fs.rmSync('files', { recursive: true, force: true });
+  fs.mkdirSync('files');
+  // Written over while it is open to be read, as the weights of a model saved over itself.
+  const file = path.join('files', 'open');
+  writeFileAtomic(file, 'old');
+  const fd = fs.openSync(file, 'r');
+  writeFileAtomic(file, 'new');
+  assert.equal(fs.readFileSync(fd, 'utf8'), 'old');
+  fs.closeSync(fd);
+  assert.equal(fs.readFileSync(file, 'utf8'), 'new');
+  assert.deepEqual(fs.readdirSync('files'), ['open']);
+  // A journal whose last line was cut off.
+  const { Journal } = inside('study/journal/journal_file');
+  const { studyRecord } = inside('study/journal/records');
+  const journal = path.join('files', 'journal.log');
+  fs.writeFileSync(journal, '{"op_code":0,"stu');
+  await new Journal(journal).change(() => [studyRecord('search', true)]);
+  assert.equal(new Journal(journal).read().studies.length, 1);
+  assert.deepEqual(fs.readdirSync('files').sort(), ['journal.log', 'open']);
+  // A drive that is not there.
+  if (process.platform === 'win32')
+    assert.throws(() => inside('io/folders').makeFolder('Q:\\none\\deeper'), { code: 'ENOENT' });
+}
 
 async function main() {
   const train = TEXTS.map((text, i) => ({ text, label: LABELS[i] }));
@@ -33,16 +66,23 @@ async function main() {
   const bytes = fs.readFileSync(path.join(outputDir, 'adapter_model.safetensors'));
   const opened = await openTextModel(outputDir);
   const predictions = await classify(opened, TEXTS);
+  const inFewerBits = {};
+  for (const baseWeights of ['int8', 'nf4']) {
+    const found = await classify(opened, TEXTS, { precision: 'fp32', baseWeights });
+    inFewerBits[baseWeights] = found.map(({ scores }) => scores);
+  }
   opened.model.dispose();
   // What `fused-lora info` shows.
-  const { addonFile, native } = require(path.join(path.dirname(require.resolve('fused-lora/package.json')), 'dist/native.js'));
+  const { addonFile, native } = inside('native');
   const { isa, threads, compiler, cuda } = native().info();
+  await tryFiles();
   const result = {
     ...{ isa, threads, compiler, cuda: cuda.cause, addon: addonFile() },
     system: `${process.platform}-${process.arch}, Node ${process.versions.node}`,
     losses,
     adapter: createHash('sha256').update(bytes).digest('hex'),
     predictions: predictions.map(({ label, scores }) => [label, scores]),
+    inFewerBits,
   };
   const text = JSON.stringify(result);
   if (resultFile) fs.writeFileSync(resultFile, text);

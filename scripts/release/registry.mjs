@@ -7,7 +7,6 @@ import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { PLATFORMS } from '../lib/platforms.mjs';
 import { fail, mustRun, root, say } from '../lib/shell.mjs';
 import { nodeProgram } from './managers.mjs';
 
@@ -16,9 +15,9 @@ const CACHE = join(root, '.cache', 'release');
 /** Nobody is asked who he is; npm publishes only with some token. */
 const TOKEN = 'nobody';
 
-/** The tarballs of a release, platforms first; ends where one is missing. */
-export function tarballs(version, folder) {
-  const names = Object.keys(PLATFORMS).map((name) => `fused-lora-${name}-${version}.tgz`);
+/** The tarballs of a release for `platforms`, theirs first; ends where one is missing. */
+export function tarballs(version, folder, platforms) {
+  const names = platforms.map((name) => `fused-lora-${name}-${version}.tgz`);
   const wanted = [...names, `fused-lora-${version}.tgz`];
   const missing = wanted.filter((name) => !existsSync(join(folder, name)));
   if (missing.length > 0) fail(`${folder} lacks ${missing.join(', ')}. Run: npm run packages`);

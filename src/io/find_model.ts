@@ -48,10 +48,13 @@ function withoutFolder(model: string, cause: unknown): unknown {
 }
 
 /**
- * A folder as an adapter should name it: `models/base` would be read as the name of a repository.
+ * A folder as an adapter should name it: `models/base` would be read as the name of a repository,
+ * and `models\base` means that folder on Windows alone.
  */
 function pathName(folder: string): string {
-  return path.isAbsolute(folder) || folder.startsWith('.') || !fs.existsSync(folder) ? folder : `./${folder}`;
+  if (path.isAbsolute(folder) || !fs.existsSync(folder)) return folder;
+  const name = folder.split(path.sep).join('/');
+  return name.startsWith('.') ? name : `./${name}`;
 }
 
 export const isAdapter = (dir: string) => fs.existsSync(path.join(dir, ADAPTER_CONFIG));

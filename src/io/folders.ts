@@ -17,7 +17,10 @@ export function makeFolder(folder: string): void {
   let present = path.resolve(folder);
   while (!fs.existsSync(present)) {
     missing.push(present);
-    present = path.dirname(present);
+    const above = path.dirname(present);
+    // A drive of Windows that is not there, which has nothing above it: the system refuses it.
+    if (above === present) break;
+    present = above;
   }
   for (const one of missing.reverse()) makeOne(one);
   if (missing.length === 0 && !fs.statSync(folder).isDirectory()) {

@@ -149,8 +149,9 @@ export function writeNew(file: string, content: string): void {
     fs.writeFileSync(whole, content, { flag: 'wx' });
     fs.linkSync(whole, file);
   } catch (error) {
-    // File systems without links.
-    if (!/^(EPERM|ENOSYS|ENOTSUP|EOPNOTSUPP|EMLINK)$/.test((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    // File systems without links; EISDIR is what Node says of FAT on Windows.
+    if (!/^(EPERM|ENOSYS|ENOTSUP|EOPNOTSUPP|EMLINK|EISDIR)$/.test((error as NodeJS.ErrnoException).code ?? ''))
+      throw error;
     fs.writeFileSync(file, content, { flag: 'wx' });
   } finally {
     fs.rmSync(whole, { force: true });

@@ -86,6 +86,10 @@ function replaceOpen(from: string, to: string): boolean {
     fs.renameSync(aside, to);
     return false;
   }
-  fs.rmSync(aside, { force: true });
+  try {
+    fs.rmSync(aside, { force: true });
+  } catch {
+    // Another program holds it. The new file has its name all the same.
+  }
   return true;
 }

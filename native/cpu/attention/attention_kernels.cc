@@ -68,7 +68,8 @@ inline void softmaxRow(const AttentionForward& f, int64_t row, float* scores, fl
   }
   const float total = sumOf(sum);
   rowScale = 1.0f / total;
-  if (f.logsumexp) f.logsumexp[row * f.statsStride] = largest + __builtin_logf(total);
+  // In double: C libraries differ in the last bit of logf, and hardly ever in a float made of this.
+  if (f.logsumexp) f.logsumexp[row * f.statsStride] = largest + static_cast<float>(__builtin_log(total));
   if (!f.head.mask) return;
   const Mask& mask = *f.head.mask;
   forMaskedVectors(mask, tokenOf(f.head, row), f.head.firstFeature, roundUp(length, W), [&](int64_t j, int, U words) {

@@ -19,8 +19,10 @@ inline I loadInts(const void* p) { return reinterpret_cast<I>(U(*reinterpret_cas
 inline I splatWord(const Word* p) { return reinterpret_cast<I>(splatBits(*reinterpret_cast<const WordAlias*>(p))); }
 
 // In each 16-bit half the signed byte of its lower or upper half.
-inline I lowBytes(I v) { return reinterpret_cast<I>(reinterpret_cast<Halves>(reinterpret_cast<UHalves>(v) << 8) >> 8); }
-inline I highBytes(I v) { return reinterpret_cast<I>(reinterpret_cast<Halves>(v) >> 8); }
+[[maybe_unused]] inline I lowBytes(I v) {
+  return reinterpret_cast<I>(reinterpret_cast<Halves>(reinterpret_cast<UHalves>(v) << 8) >> 8);
+}
+[[maybe_unused]] inline I highBytes(I v) { return reinterpret_cast<I>(reinterpret_cast<Halves>(v) >> 8); }
 
 // Modulo 2^32, one after the other: the compiler may group integer sums in another way, and then
 // those of both halves of a step wait in more registers than there are.

@@ -15,6 +15,10 @@ import { JournalState } from './records';
 /** More than any study by hand; a file that is larger was not written here. */
 const MOST_BYTES = 1 << 30;
 
+const { O_RDWR, O_CREAT, O_APPEND, O_NOFOLLOW = 0, O_NONBLOCK = 0 } = fs.constants;
+/** No link is followed, and what is no file does not hold it up. */
+const OPEN = O_RDWR | O_NOFOLLOW | O_NONBLOCK;
+
 /** Optuna writes NaN and Infinity bare. */
 const BARE = /(?<=[:[,]\s*)(?:NaN|-?Infinity)(?=\s*[,\]}])/g;
 
@@ -51,16 +55,14 @@ export class Journal {
     return withJournalLock(this.file, () => {
       let fd: number;
       try {
-        // No link is followed, and what is no file does not hold it up.
-        const { O_RDWR, O_CREAT, O_APPEND, O_NOFOLLOW = 0, O_NONBLOCK = 0 } = fs.constants;
-        fd = fs.openSync(this.file, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK, 0o666);
+        fd = fs.openSync(this.file, OPEN | O_CREAT | O_APPEND, 0o666);
       } catch (cause) {
         throw notWritable(this.file, cause);
       }
       try {
         this.replay(fd);
         // Whole lines end here; what follows was cut off, and nobody has read it.
-        if (fs.fstatSync(fd).size > this.offset) fs.ftruncateSync(fd, this.offset);
+        if (fs.fstatSync(fd).size > this.offset) cut(this.file, this.offset);
         const records = change(this.state);
         if (records.length === 0) return this.state;
         const text = records.map((record) => `${JSON.stringify({ ...record, worker_id: this.worker })}\n`).join('');
@@ -113,6 +115,16 @@ export class Journal {
       'INVALID_DATA',
       `${this.file}:${this.lines + 1}: is not JSON. A writer that did not remove a line that was cut off has joined two; divide or remove them by hand.`,
     );
+  }
+}
+
+/** Not by a descriptor that appends: Windows cuts no file that was opened so. */
+function cut(file: string, size: number): void {
+  const fd = fs.openSync(file, OPEN);
+  try {
+    fs.ftruncateSync(fd, size);
+  } finally {
+    fs.closeSync(fd);
   }
 }
 
