@@ -14,7 +14,8 @@ using fl::mpi::Status;
 
 // A handle is called by value, and of the same size: pointers or ints, which no call tells apart.
 template <class Handle>
-constexpr bool kSame = sizeof(Handle) == sizeof(Abi::Handle) && std::is_pointer_v<Handle> == std::is_pointer_v<Abi::Handle>;
+constexpr bool kSame =
+    sizeof(Handle) == sizeof(Abi::Handle) && std::is_pointer_v<Handle> == std::is_pointer_v<Abi::Handle>;
 static_assert(kSame<MPI_Comm> && kSame<MPI_Datatype> && kSame<MPI_Errhandler> && kSame<MPI_Request>);
 static_assert(sizeof(MPI_Status) <= sizeof(Status) && alignof(MPI_Status) <= alignof(Status));
 static_assert(MPI_SUCCESS == 0 && MPI_THREAD_FUNNELED == Abi::kFunneled);

@@ -140,7 +140,11 @@ function deno() {
       DENO_DIR: cache,
       DENO_NO_UPDATE_CHECK: '1',
     }),
-    install: (_, { offline }) => [program, 'install', '--quiet', ...(offline ? ['--cached-only'] : [])],
+    // Ours were published a moment ago.
+    install: (_, { offline }) => [
+      ...[program, 'install', '--quiet', '--minimum-dependency-age=0'],
+      ...(offline ? ['--cached-only'] : []),
+    ],
     omits: false,
     runtime: (file) => [program, 'run', '--quiet', '--allow-all', file],
   };
