@@ -149,16 +149,19 @@ export class Plan {
   }
 
   /**
-   * Bytes (fp32) of the arena that holds the batch and all
-   * results, for a batch of these sizes. Needs the addon.
+   * Bytes (fp32) that hold the batch and all results, for a batch of these sizes: what is kept after
+   * the step, and the arena of what is not. Needs the addon.
    */
   peakBytes(sizes: Sizes): number {
+    const end = this.instructions.length;
+    const arenaOf = (lives: readonly Lifetime[]) =>
+      native().arenaBytes(
+        lives.map(({ value }) => bytesOf(value, sizes)),
+        lives.map(({ first }) => first),
+        lives.map(({ last }) => last),
+      );
     const lives = this.lifetimes();
-    return native().arenaBytes(
-      lives.map(({ value }) => bytesOf(value, sizes)),
-      lives.map(({ first }) => first),
-      lives.map(({ last }) => last),
-    );
+    return arenaOf(lives.filter(({ last }) => last === end)) + arenaOf(lives.filter(({ last }) => last !== end));
   }
 
   /** Bytes of all parameters in fp32. */

@@ -27,7 +27,7 @@ export interface TensorInfo {
   fileMtimeMs: number;
   /** CRC-32 of the tensor's bytes, set by its first read and verified by every later one. */
   checksum?: number;
-  /** What gives its values where they are made of several tensors. @internal quantised_tensors.ts */
+  /** What gives its values where it is made of several. @internal quantised_tensors.ts */
   source?: TensorSource;
 }
 
