@@ -149,8 +149,8 @@ export class Plan {
   }
 
   /**
-   * Bytes (fp32) that hold the batch and all results, for a batch of these sizes: what is kept after
-   * the step, and the arena of what is not. Needs the addon.
+   * Bytes (fp32) that hold the batch and all results, for a batch of these sizes: what is kept
+   * after the step, and the arena of what is not. Needs the addon.
    */
   peakBytes(sizes: Sizes): number {
     const end = this.instructions.length;
