@@ -40,15 +40,31 @@ export async function sumGradients(
     const [begin, end] = slice(rank);
     const parts = Array.from({ length: size }, (_, r) => joined(flat.map((values) => values.subarray(...slice(r)))));
     const lengths = from.map((shares) => 4 * shares * (end - begin));
-    const received = await group.exchange(parts, lengths);
+    const received = await exchangeWithOthers(group, parts, lengths);
     const mine = orderedSum(received.map(floatsOf), end - begin);
-    const all = await group.exchange(
+    const all = await exchangeWithOthers(
+      group,
       new Array<Uint8Array>(size).fill(bytesOf(mine)),
       Array.from({ length: size }, (_, r) => 4 * (slice(r)[1] - slice(r)[0])),
     );
     scatter(all.map(floatsOf), bucket, sum);
   }
   return sum;
+}
+
+const NOTHING = new Uint8Array(0);
+
+/** As Group.exchange; a rank's own part stays where it is: of a whole model that is a copy less. */
+async function exchangeWithOthers(
+  group: Group,
+  parts: readonly Uint8Array[],
+  lengths: readonly number[],
+): Promise<Uint8Array[]> {
+  const received = await group.exchange(
+    parts.map((part, r) => (r === group.rank ? NOTHING : part)),
+    lengths.map((length, r) => (r === group.rank ? 0 : length)),
+  );
+  return received.map((part, r) => (r === group.rank ? (parts[r] as Uint8Array) : part));
 }
 
 /** Part of a tensor. */
@@ -102,6 +118,8 @@ function orderedSum(parts: readonly Float32Array[], length: number): Float32Arra
 }
 
 function flattened(share: Gradients, bucket: readonly Piece[], length: number): Float32Array {
+  const [{ tensor, at, count }] = bucket as [Piece];
+  if (count === length) return (share[tensor] as Float32Array).subarray(at, at + count);
   const flat = new Float32Array(length);
   let place = 0;
   for (const { tensor, at, count } of bucket) {
