@@ -47,7 +47,7 @@ const RECIPE = {
   checkpointEvery: 100000,
 };
 // Decay keeps what is learnt from train's words small: without it and the smoothing, accuracy on
-// dev differs by 17 points between seeds, with both by 3.5 (docs/results.md).
+// dev differs by 17 points between seeds, with both by 4 or so (docs/results.md).
 const LORA = { method: 'lora', learningRate: 2e-3, weightDecay: 1 };
 const MODES = [
   { name: 'classifier only', method: 'head', learningRate: 5e-3 },
