@@ -14,7 +14,7 @@ import { repository } from './lib/folders';
 import { main } from './lib/main';
 import { compareSamples } from './lib/measure';
 import { adapterFolder, type ModelName, modelFolder } from './lib/models';
-import { type Figure, isMissing, type Missing, type Section } from './lib/result';
+import { type Benchmark, type Figure, isMissing, type Missing, type Section } from './lib/result';
 import { blasEnvironment, chooseBlas, peersFolder, peersPython } from './lib/torch_blas';
 import { LORA, type RankArguments, type RankResult, WARMUP } from './workers/rank';
 
@@ -26,7 +26,7 @@ type Side = typeof ALONE | typeof RANKS | typeof PEER;
 
 /** The launcher's command, without the program; undefined where there is none. */
 function launcher(): string[] | undefined {
-  const { status, stdout } = spawnSync('mpirun', ['--version'], { encoding: 'utf8' });
+  const { status, stdout } = spawnSync('mpirun', ['--version'], { encoding: 'utf8', env: process.env });
   if (status !== 0) return undefined;
   const openMpi = ['--allow-run-as-root', '--oversubscribe', '--bind-to', 'none'];
   return ['mpirun', ...(/Open MPI/.test(stdout) ? openMpi : []), '-n', '2'];
@@ -121,7 +121,7 @@ async function compare(
   };
 }
 
-main({
+export const benchmark: Benchmark = {
   name: 'distributed',
   question: 'Does a second rank cost what a second thread does?',
   alone: true,
@@ -152,4 +152,6 @@ main({
     };
     return { peers: {}, figures, sections: [section], rows: compared.map(({ row }) => row) };
   },
-});
+};
+
+if (require.main === module) main(benchmark);

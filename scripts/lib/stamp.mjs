@@ -16,7 +16,8 @@ export function listFiles(paths, base = root) {
   const visit = (path) => {
     if (!existsSync(path)) return;
     if (statSync(path).isDirectory()) {
-      for (const name of readdirSync(path).sort()) visit(join(path, name));
+      // The peers of benchmarks have packages of their own.
+      for (const name of readdirSync(path).sort()) if (name !== 'node_modules') visit(join(path, name));
     } else {
       files.push(path);
     }

@@ -61,34 +61,30 @@ export function ensureSystemPackages({ cuda = false } = {}) {
 /** Where tests look for a browser to open reports in. */
 const browsers = ['chromium', 'chromium-browser', 'google-chrome'];
 
-/**
- * Installs Chromium for the tests of reports where that can be done; they are skipped without it.
- */
-export function installBrowser() {
-  if (browsers.some((name) => which(name)) || process.getuid?.() !== 0 || !which('apt-get')) return;
-  say('installing chromium');
+/** Installs a Debian package that some tests need, where that can be done. */
+function installForTests(name, debianPackage, seconds, skipped) {
+  if (process.getuid?.() !== 0 || !which('apt-get')) return;
+  say(`installing ${name}`);
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-  const install = 'apt-get install -y --no-install-recommends chromium';
+  const install = `apt-get install -y --no-install-recommends ${debianPackage}`;
   const { status } = run('sh', ['-c', `${install} || (apt-get update && ${install})`], {
     quiet: true,
     env,
-    timeoutMs: 300_000,
+    timeoutMs: 1000 * seconds,
   });
-  if (status !== 0) say('chromium could not be installed: the tests that open reports will be skipped');
+  if (status !== 0) say(`${name} could not be installed: ${skipped} will be skipped`);
 }
 
-/** Installs an MPI for the tests of ranks where that can be done; they are skipped without it. */
+/** Chromium, in which reports are opened. */
+export function installBrowser() {
+  if (!browsers.some((name) => which(name))) {
+    installForTests('Chromium', 'chromium', 300, 'the tests that open reports');
+  }
+}
+
+/** An MPI, on which ranks run. */
 export function installMpi() {
-  if (which('mpirun') || process.getuid?.() !== 0 || !which('apt-get')) return;
-  say('installing Open MPI');
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-  const install = 'apt-get install -y --no-install-recommends openmpi-bin';
-  const { status } = run('sh', ['-c', `${install} || (apt-get update && ${install})`], {
-    quiet: true,
-    env,
-    timeoutMs: 120_000,
-  });
-  if (status !== 0) say('Open MPI could not be installed: the tests of ranks will be skipped');
+  if (!which('mpirun')) installForTests('Open MPI', 'openmpi-bin', 120, 'the tests of ranks');
 }
 
 /** A short text that changes with the compiler: part of the build stamp. */

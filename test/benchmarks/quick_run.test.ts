@@ -4,6 +4,7 @@
  */
 import * as os from 'node:os';
 import * as path from 'node:path';
+import { benchmark as distributed } from '../../benchmarks/distributed';
 import { reportHtml } from '../../benchmarks/lib/html';
 import { measure } from '../../benchmarks/lib/main';
 import { type Benchmark, isMissing, type Result } from '../../benchmarks/lib/result';
@@ -104,10 +105,21 @@ test(
   3 * MINUTES,
 );
 
+test('distributed: no figure where there is no MPI', async () => {
+  const { PATH } = process.env;
+  process.env['PATH'] = path.join(os.tmpdir(), 'there-is-nothing-here');
+  try {
+    const { figures } = await run(distributed);
+    expect(figures['distributed.loraOverThreads']).toEqual({ missing: expect.stringContaining('mpirun') });
+  } finally {
+    process.env['PATH'] = PATH;
+  }
+});
+
 test('every target is a figure of its benchmark', () => {
-  expect(results.size).toBe(5);
-  // bench:linear has one size for all models, too large for a test; bench:distributed needs an MPI.
-  for (const { run, figure } of readTargets('').filter((target) => !/^(linear|distributed)/.test(target.run))) {
+  expect(results.size).toBe(6);
+  // bench:linear has one size for all models, too large for a test.
+  for (const { run, figure } of readTargets('').filter((target) => !target.run.startsWith('linear'))) {
     expect(Object.keys(results.get(run)?.figures ?? {})).toContain(figure);
   }
 });

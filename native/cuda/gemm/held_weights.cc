@@ -157,7 +157,11 @@ void keepHeld(const Tensor& W, BaseWeights form, Layout layout) {
   if (layout == Layout::nn) keptBackward(W, ForwardCodes::at(W, forward.get()));
 }
 
-void run(const char* op, Layout layout, const Product& p, const HeldWeight& weight) {
+namespace {
+
+/// P: Product or ProductBf16, each with its kernels.
+template <class P>
+void runHeld(const char* op, Layout layout, const P& p, const HeldWeight& weight) {
   if (p.rows == 0 || p.cols == 0) return;
   switch (weight.form()) {
     case BaseWeights::fp32:
@@ -169,16 +173,12 @@ void run(const char* op, Layout layout, const Product& p, const HeldWeight& weig
   }
 }
 
+}  // namespace
+
+void run(const char* op, Layout layout, const Product& p, const HeldWeight& weight) { runHeld(op, layout, p, weight); }
+
 void run(const char* op, Layout layout, const ProductBf16& p, const HeldWeight& weight) {
-  if (p.rows == 0 || p.cols == 0) return;
-  switch (weight.form()) {
-    case BaseWeights::fp32:
-      return run(op, layout, p);
-    case BaseWeights::int8:
-      return runInt8(op, layout, p, weight.int8());
-    case BaseWeights::nf4:
-      return runNf4(op, layout, p, weight.nf4());
-  }
+  runHeld(op, layout, p, weight);
 }
 
 }  // namespace fl::cuda
