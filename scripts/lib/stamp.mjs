@@ -9,14 +9,13 @@ import { root } from './shell.mjs';
 
 /**
  * All files under the given files and folders (relative to
- * the root), sorted; what does not exist is left out.
+ * the root), sorted; node_modules, and what does not exist, is left out.
  */
 export function listFiles(paths, base = root) {
   const files = [];
   const visit = (path) => {
     if (!existsSync(path)) return;
     if (statSync(path).isDirectory()) {
-      // The peers of benchmarks have packages of their own.
       for (const name of readdirSync(path).sort()) if (name !== 'node_modules') visit(join(path, name));
     } else {
       files.push(path);
