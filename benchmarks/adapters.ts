@@ -1,11 +1,14 @@
 /**
  * What do several adapters on one base cost? A batch of 8 adapters against one of a single adapter,
  * against running the same requests grouped by adapter, an adapter against the same one merged, how
- * long it takes to change one, and 8 adapters of the upper third for each text in one pass against
- * a pass for each. Those sides run in this process, in turns. The peer is PEFT with adapter_names
- * on its padded batch, with adapters that have no head: such batches take none of RoBERTa's.
- * The batches' lengths are SST-2's (lib/batches.ts); the mixed pass is src/task/mixed_evaluator.ts.
+ * long it takes to change one, what a hundred take in memory over their files, and 8 adapters of
+ * the upper third for each text in one pass against a pass for each. Those sides run in this
+ * process, in turns, the hundred in workers/resident_adapters.ts. The peer is PEFT with
+ * adapter_names on its padded batch, with adapters that have no head: such batches take none of
+ * RoBERTa's. The batches' lengths are SST-2's (lib/batches.ts); the mixed pass is
+ * src/task/mixed_evaluator.ts.
  */
+import { spawnSync } from 'node:child_process';
 import * as path from 'node:path';
 import { addAdapter, loadModel, merge, saveAdapter, setActiveAdapters, type TaskModel } from '../src';
 import type { EncodedExample } from '../src/data/tokenize/encoded_example';
@@ -35,6 +38,8 @@ const BATCH = 32;
 const BATCHES = 4;
 /** As many requests as wait together where few come: each of another adapter. */
 const FEW = 8;
+/** Adapters that are resident at once, where their memory is measured. */
+const MANY = 100;
 const names = Array.from({ length: ADAPTERS }, (_, i) => `adapter${i}`);
 
 const secondsOf = async (body: () => Promise<unknown>) => {
@@ -90,6 +95,25 @@ interface Measured {
   tasks: Interleaved<'a pass for each task' | 'one pass for all'>;
   /** Seconds to put an adapter into a slot in the place of another. */
   swap: { median: number; p10: number; p90: number };
+  resident: Resident;
+}
+
+/** Of workers/resident_adapters.ts; bytes, and seconds of a batch of one text. */
+interface Resident {
+  bytes: number;
+  fileBytes: number;
+  seconds: number;
+  /** More than `seconds` where the text has another adapter than the batch before. */
+  change: number;
+}
+
+function measureResident(name: ModelName): Resident {
+  const worker = path.join(__dirname, 'workers', 'resident_adapters.ts');
+  const args = [String(MANY), modelFolder(name), path.join(cacheFolder, 'adapters', `${name}-resident`)];
+  const node = ['--expose-gc', '--require', 'tsx/cjs', worker, ...args];
+  const { stdout, stderr, status } = spawnSync(process.execPath, node, { encoding: 'utf8' });
+  if (status !== 0) throw new Error(`resident_adapters.ts: ${stderr.slice(-2000)}`);
+  return JSON.parse(stdout.trim().split('\n').at(-1) as string) as Resident;
 }
 
 async function measureModel(name: ModelName, precision: Precision, rounds: number): Promise<Measured> {
@@ -148,7 +172,9 @@ async function measureModel(name: ModelName, precision: Precision, rounds: numbe
   }
   const tasks = await measureTasks(name, precision, rounds, examples);
   const peft = await measurePeft(name, precision, rounds);
-  return { peft, model: name, precision, sentences: examples.length, times, few, tasks, swap: summarize(swaps) };
+  const resident = measureResident(name);
+  const facts = { model: name, precision, sentences: examples.length };
+  return { ...facts, peft, times, few, tasks, swap: summarize(swaps), resident };
 }
 
 /** Folders of the adapters, for PEFT. */
@@ -230,7 +256,7 @@ async function measureTasks(
   return times;
 }
 
-function tableOf({ model, precision, sentences: count, times, few, tasks, peft, swap }: Measured): Section {
+function tableOf({ model, precision, sentences: count, times, few, tasks, peft, swap, resident }: Measured): Section {
   const rows = Object.entries({ ...times, ...few, ...tasks, ...(isMissing(peft) ? {} : peft) }).map(
     ([side, { ratio, median, p10, p90 }]) => [
       side,
@@ -246,11 +272,16 @@ function tableOf({ model, precision, sentences: count, times, few, tasks, peft, 
       "SST-2's lengths and the adapters in random order; ratio: time over that of one adapter for all, median of rounds. " +
       'Sides with a pass answer each text by all 8 adapters, which sit in the upper third of the layers; they, those in batches of 8 (few) and those of the mixed batch in PEFT have ratios to the first of the two',
     header: ['side', 'ratio', 'sentences/s', 'ms a turn [p10 p90]'],
-    rows: [...rows, ['another adapter into a slot', '', '', change]],
+    rows: [
+      ...rows,
+      ['another adapter into a slot', '', '', change],
+      [`one text by another of ${MANY} that are resident, longer by`, '', '', milliseconds(resident.change)],
+      [`memory of ${MANY} over their files`, (resident.bytes / resident.fileBytes).toFixed(3), '', ''],
+    ],
   };
 }
 
-function figuresOf({ times, few, tasks, peft, swap }: Measured): Record<string, Figure> {
+function figuresOf({ times, few, tasks, peft, swap, resident }: Measured): Record<string, Figure> {
   const over = (side: keyof Measured['times'], other: keyof Measured['times']) =>
     times[other].median / times[side].median;
   return {
@@ -261,6 +292,8 @@ function figuresOf({ times, few, tasks, peft, swap }: Measured): Record<string, 
     'adapters.sharedOverEach': 1 / tasks['one pass for all'].ratio,
     'adapters.mixedOverPeft': isMissing(peft) ? peft : peft['PEFT adapter_names'].ratio,
     'adapters.swapMilliseconds': swap.median * 1000,
+    'adapters.residentSwapMilliseconds': resident.change * 1000,
+    'adapters.memoryOverFiles': resident.bytes / resident.fileBytes,
   };
 }
 

@@ -71,12 +71,12 @@ export const benchmark: Benchmark = {
     });
     // The default.
     const chosen = replays.find(({ factor }) => factor === 4) as (typeof replays)[number];
-    const seconds = await trialSeconds(quick ? 1 : 7);
+    const seconds = await trialSeconds(quick ? 1 : 9);
     const ratio = median(seconds.study.map((s, i) => s / (seconds.hand[i] as number)));
     const sum = (values: readonly number[]) => values.reduce((all, x) => all + x, 0);
     const head = await headSeconds(model ?? 'minilm', quick ? 2 : 8, quick ? 120 : 1600);
     const headRatio = sum(head.without) / sum(head.with);
-    const upper = await upperSeconds(model ?? (quick ? 'minilm' : 'roberta-base'), quick ? 1 : 3, quick ? 64 : 480);
+    const upper = await upperSeconds(model ?? (quick ? 'minilm' : 'roberta-base'), quick ? 1 : 5, quick ? 64 : 480);
     const upperRatio = median(upper.without.map((s, i) => s / (upper.filled[i] as number)));
     const base = model ?? (quick ? 'minilm' : 'roberta-base');
     const [one, four] = [memoryOf(1, base), memoryOf(4, base)];
