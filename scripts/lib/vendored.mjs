@@ -8,9 +8,13 @@ import { createRequire } from 'node:module';
 import { dirname, join, relative, sep } from 'node:path';
 import { fail, root } from './shell.mjs';
 
-/** Package → the names that src takes from it, by `await import()`, and the file that has them. */
+/**
+ * Package → the names that src takes from it, and the file that has them. Of one that is used as
+ * members of a name (`under`), those are found in the compiled files.
+ */
 export const VENDORED = {
   '@huggingface/hub': { names: ['datasetInfo', 'downloadFile', 'listFiles', 'modelInfo'], file: 'huggingface_hub.js' },
+  zod: { under: 'z', file: 'zod.js' },
 };
 
 /** The folder of the package that a file of node_modules belongs to, relative to the root. */
@@ -29,15 +33,31 @@ function licenceOf(folder) {
   return `${name} ${version}\n\n${text}\n`;
 }
 
+/** What compiled files take from an imported object: `zod_1.z.string` gives string. */
+function membersOf(folder, object) {
+  const found = new Set();
+  for (const entry of readdirSync(folder, { recursive: true })) {
+    if (!entry.endsWith('.js') || entry.startsWith(`vendor${sep}`)) continue;
+    const text = readFileSync(join(folder, entry), 'utf8');
+    for (const [, member] of text.matchAll(new RegExp(`\\b\\w+_\\d+\\.${object}\\s*\\.\\s*(\\w+)`, 'g')))
+      found.add(member);
+  }
+  return [...found].sort();
+}
+
 /** Bundles them into `folder`/vendor, and makes the compiled files below it ask for that. */
 export function vendor(folder) {
   const { buildSync } = createRequire(import.meta.url)('esbuild');
   const place = join(folder, 'vendor');
   mkdirSync(place, { recursive: true });
   const licences = new Set();
-  for (const [name, { names, file }] of Object.entries(VENDORED)) {
+  for (const [name, { names, under, file }] of Object.entries(VENDORED)) {
+    const members = under && membersOf(folder, under).map((one) => `${one}: all.${one}`);
+    const contents = under
+      ? `import * as all from '${name}';\nexport const ${under} = { ${members.join(', ')} };\n`
+      : `export { ${names.join(', ')} } from '${name}';\n`;
     const { metafile } = buildSync({
-      stdin: { contents: `export { ${names.join(', ')} } from '${name}';\n`, resolveDir: root },
+      stdin: { contents, resolveDir: root },
       ...{ bundle: true, platform: 'node', target: 'node20', format: 'cjs', metafile: true },
       absWorkingDir: root,
       preserveSymlinks: true,
