@@ -5,6 +5,7 @@
 import { Command } from 'commander';
 import { FusedLoraError } from '../base/errors';
 import { compact } from '../base/options';
+import { describeHeldWeights } from '../graph/base_weights';
 import { formatTotals } from '../lora';
 import { foldLayers } from '../nn/fold_layers';
 import { DEFAULT_BATCH_SIZE } from '../task/options/defaults';
@@ -171,7 +172,7 @@ function describe(plan: TrainingPlan): string {
     formatTotals(plan.parameters),
     `weights ${megabytes(plan.weightBytes)}, gradients and optimizer ${megabytes(plan.optimizerBytes)}`,
     '',
-    `${plan.task}, ${plan.method}, ${plan.precision}${plan.baseWeights === 'fp32' ? '' : `, base weights ${plan.baseWeights}`} on ${plan.device}`,
+    `${plan.task}, ${plan.method}, ${plan.precision}${describeHeldWeights(plan)} on ${plan.device}`,
     batchTable(plan.batches),
     ...rankTable(plan.batches),
     ...notes(plan),

@@ -10,7 +10,7 @@ import { type LoadedData, loadExamples } from '../data/read/load';
 import { type LabelsOfData, labelsOfData } from '../data/read/training_data';
 import { encodeFor } from '../data/tokenize/encode_for_task';
 import type { EncodedExample } from '../data/tokenize/encoded_example';
-import type { BaseWeights } from '../graph/base_weights';
+import type { BaseWeights, EmbeddingWeights } from '../graph/base_weights';
 import { type Plan, plan as planGraph } from '../graph/plan';
 import type { Precision } from '../graph/precision';
 import { Program } from '../graph/program';
@@ -109,6 +109,8 @@ export interface TrainingPlan {
   precision: Precision;
   /** Of the frozen weights of layers. */
   baseWeights: BaseWeights;
+  /** Of the frozen word embeddings. */
+  embeddingWeights: EmbeddingWeights;
   /** The module tree with 0 and 1: see `flagTree`. */
   tree: string;
   parameters: ParameterTable;
@@ -144,7 +146,7 @@ export async function planTraining(options: PlanTrainingOptions): Promise<Traini
     throw new FusedLoraError('INVALID_ARGUMENT', `networkGbits is ${networkGbits}; it must be a number above 0`);
   }
   const run = resolveFineTune(shared, 'planTraining');
-  const { method, backend, precision, baseWeights, sizes } = run;
+  const { method, backend, precision, baseWeights, embeddingWeights, sizes } = run;
   const { seed } = run.modelSettings;
   if (subspaceOf(method, seed)) {
     throw new FusedLoraError(
@@ -167,6 +169,7 @@ export async function planTraining(options: PlanTrainingOptions): Promise<Traini
     train: true,
     precision,
     baseWeights,
+    embeddingWeights,
     fused: run.trainer.fused ?? true,
   });
   const { weightBytes, optimizerBytes } = plan;
@@ -204,6 +207,7 @@ export async function planTraining(options: PlanTrainingOptions): Promise<Traini
     device: run.device,
     precision,
     baseWeights,
+    embeddingWeights,
     tree,
     parameters: table,
     weightBytes,
