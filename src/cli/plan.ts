@@ -171,6 +171,7 @@ function describe(plan: TrainingPlan): string {
     ),
     formatTotals(plan.parameters),
     `weights ${megabytes(plan.weightBytes)}, gradients and optimizer ${megabytes(plan.optimizerBytes)}`,
+    ...heldLine(plan),
     '',
     `${plan.task}, ${plan.method}, ${plan.precision}${describeHeldWeights(plan)} on ${plan.device}`,
     batchTable(plan.batches),
@@ -178,6 +179,15 @@ function describe(plan: TrainingPlan): string {
     ...notes(plan),
     '',
   ].join('\n');
+}
+
+/** What the other forms of frozen weights would take; when each pays was measured. */
+function heldLine({ weightBytesHeld: held, device }: TrainingPlan): string[] {
+  if (held === undefined) return [];
+  const time = device.startsWith('cpu') ? ': int8 saves time too, nf4 takes more' : '';
+  return [
+    `weights with --base-weights int8 ${megabytes(held.int8)}, nf4 ${megabytes(held.nf4)}${time} (docs/quantised-weights.md)`,
+  ];
 }
 
 function batchTable(batches: readonly PlannedBatch[]): string {
