@@ -52,7 +52,7 @@ export function checkFrozenBase(baseWeights: BaseWeights, method: Method): void 
   );
 }
 
-/** @throws FusedLoraError INVALID_ARGUMENT for codes in place of word embeddings that are trained. */
+/** @throws FusedLoraError INVALID_ARGUMENT for codes of word embeddings that are to be trained. */
 export function checkFrozenEmbeddings(embeddingWeights: EmbeddingWeights, method: Method): void {
   if (embeddingWeights === 'fp32' || method === 'lora' || method === 'head') return;
   throw refuse(
