@@ -36,7 +36,7 @@ export type { TruncationSide } from './data/tokenize/truncate';
 export type { Group } from './distributed/group';
 export { DISTRIBUTED, type Distributed } from './distributed/join';
 export type { Share } from './distributed/shares';
-export type { BaseWeights } from './graph/base_weights';
+export type { BaseWeights, EmbeddingWeights } from './graph/base_weights';
 export type { DeviceOption } from './graph/device';
 export * as ops from './graph/ops';
 export { type BackendName, type ComputeType, Parameter, type ParameterSource } from './graph/parameter';

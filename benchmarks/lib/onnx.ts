@@ -24,8 +24,10 @@ export function onnxInt8Folder(name: ModelName): string | Missing {
   const unfinished = `${folder}.unfinished`;
   fs.rmSync(unfinished, { recursive: true, force: true });
   const reduce = /vnni|bf16/.test(native().info().isa) ? 'full' : 'reduce';
-  const arguments_ = [path.join(peersFolder, 'quantise_onnx.py'), full, unfinished, reduce];
-  execFileSync(peersPython() as string, arguments_, { stdio: 'pipe' });
+  const python = peersPython();
+  if (isMissing(python)) return { missing: `no int8 ONNX model: ${python.missing}` };
+  process.stderr.write(`quantising ${name} by onnxruntime …\n`);
+  execFileSync(python, [path.join(peersFolder, 'quantise_onnx.py'), full, unfinished, reduce], { stdio: 'pipe' });
   fs.renameSync(unfinished, folder);
   return folder;
 }

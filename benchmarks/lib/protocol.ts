@@ -2,7 +2,7 @@
  * The calls that our worker and the peers answer: load, train, predict, and what they return.
  * They travel by child.ts. Our side: workers/fused_lora.ts; Python's: peers/torch_peer.py.
  */
-import type { BaseWeights } from '../../src/graph/base_weights';
+import type { BaseWeights, EmbeddingWeights } from '../../src/graph/base_weights';
 import type { Precision } from './precision';
 
 export interface LoadArguments {
@@ -17,6 +17,8 @@ export interface LoadArguments {
   precision?: Precision;
   /** Ours: of the frozen weights of layers. Default fp32. */
   baseWeights?: BaseWeights;
+  /** Ours: of the frozen word embeddings. Default fp32. */
+  embeddingWeights?: EmbeddingWeights;
   /** Ours: one op for LoRA products and epilogues. Default true. */
   fused?: boolean;
   /** Peers: torch.compile. */

@@ -21,7 +21,7 @@ import {
 } from '../../src';
 import type { Batch } from '../../src/data/batch/batch';
 import { positionsOf } from '../../src/data/batch/sources';
-import type { BaseWeights } from '../../src/graph/base_weights';
+import type { BaseWeights, EmbeddingWeights } from '../../src/graph/base_weights';
 import { opByName } from '../../src/graph/ops/registry';
 import { native } from '../../src/native';
 import { groupParameters, type ParameterGroups } from '../../src/train/parameter_groups';
@@ -49,6 +49,7 @@ let method: LoadArguments['method'];
 let fused = true;
 let precision: Precision = 'fp32';
 let baseWeights: BaseWeights = 'fp32';
+let embeddingWeights: EmbeddingWeights = 'fp32';
 let batches: Batch[] = [];
 /** Programs with and without dropout, and for predictions; built at first use. */
 const trainings = new Map<boolean, Training>();
@@ -61,6 +62,7 @@ function load({ folder, adapter, ...options }: LoadArguments): LoadResult {
   fused = options.fused ?? true;
   precision = options.precision ?? 'fp32';
   baseWeights = options.baseWeights ?? 'fp32';
+  embeddingWeights = options.embeddingWeights ?? 'fp32';
   model = loadModel(folder).model;
   if (method === 'lora') loadAdapter(model, adapter as string, { trainable: true });
   else if (method === 'head') addAdapter(model, { pattern: CLASSIFIER_ONLY });
@@ -98,7 +100,10 @@ function training(dropout: boolean, learningRate: number): Training {
 }
 
 const planOf = (dropout: boolean): Plan =>
-  plan(trace(model, { training: dropout, loss: true }), planOptions(precision, { train: true, fused, baseWeights }));
+  plan(
+    trace(model, { training: dropout, loss: true }),
+    planOptions(precision, { train: true, fused, baseWeights, embeddingWeights }),
+  );
 
 async function trainStep({ program, groups }: Training, index: number, learningRate: number): Promise<number> {
   await program.accumulate(batches[index] as Batch, { forwardNumber: step, zeroGradients: true });
@@ -174,7 +179,10 @@ async function profile({ index, rounds }: { index: number; rounds: number }): Pr
 
 async function predict({ steps }: { steps: number[] }): Promise<PredictResult> {
   prediction ??= new Program(
-    plan(trace(model, { training: false, loss: false }), planOptions(precision, { train: false, baseWeights })),
+    plan(
+      trace(model, { training: false, loss: false }),
+      planOptions(precision, { train: false, baseWeights, embeddingWeights }),
+    ),
     { backend: 'cpu' },
   );
   const logits: number[][] = [];

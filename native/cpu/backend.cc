@@ -6,6 +6,7 @@
 #include "cpu/dispatch.h"
 #include "cpu/gemm/linear_parts.h"
 #include "cpu/ops.h"
+#include "cpu/rows/int8_table.h"
 #include "runtime/memory.h"
 
 namespace fl {
@@ -34,9 +35,13 @@ class CpuBackend final : public Backend {
     const Tensor& W = call.inputs[static_cast<size_t>(input)];
     const Packing packing = signatureOf(call.op).input(input).packing;
     if (packing == Packing::none || W.parameter == nullptr || W.dtype != DType::f32) return false;
+    const BaseWeights weights = bindBaseWeights(call.op, *call.attributes);
+    if (call.op == OpKind::embeddingSum) {
+      if (weights == BaseWeights::int8) int8Table(W);
+      return weights == BaseWeights::int8;
+    }
     Product product(kernelsFor(bindPrecision(call.op, *call.attributes)));
-    setWeight(product, W, packing == Packing::forward ? WeightUse::forward : WeightUse::backward,
-              bindBaseWeights(call.op, *call.attributes));
+    setWeight(product, W, packing == Packing::forward ? WeightUse::forward : WeightUse::backward, weights);
     return true;
   }
 };

@@ -53,6 +53,7 @@ class CudaBackend final : public Backend {
     const Packing packing = signatureOf(call.op).input(input).packing;
     if (packing == Packing::none || W.dtype != DType::f32 || W.parameter == nullptr || !keepsCastCopy(W)) return false;
     const BaseWeights form = bindBaseWeights(call.op, *call.attributes);
+    if (call.op == OpKind::embeddingSum && form == BaseWeights::fp32) return false;
     if (form != BaseWeights::fp32) {
       keepHeld(W, form, packing == Packing::forward ? Layout::nt : Layout::nn);
       return true;

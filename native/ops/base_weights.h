@@ -1,6 +1,7 @@
 // baseWeights: how a product holds its frozen weight W, an attribute of linear, loraLinear,
 // segmentedLoraLinear and the ops of their dx. Only x W^T and dy W change: adapter, bias,
-// activation, residual and every other gradient are those of `precision`.
+// activation, residual and every other gradient are those of `precision`. A table of embeddings
+// may be held in int8 too: ops/embedding.h.
 //
 // fp32 (the default): W as it is, or rounded to bf16 by `precision`.
 //

@@ -252,6 +252,45 @@ void otherBackends(const std::string& name) {
   expectOpBits(backend, OpKind::linear, ones, W, expectedOutput(ones, W));
 }
 
+/// Rows of a table, looked up: the bits of code * scale, and NaN for rows that are not finite.
+void tables(const std::string& name) {
+  Backend& backend = backendOrSkip(name);
+  if (name == "reference") skip("its products are exact, and rounded once");
+  Random random(46);
+  for (const int64_t hidden : {1, 7, 64, 130, 1'031}) {
+    Matrix table = Matrix::random(random, 9, hidden);
+    const float sizes[] = {0.0f, 1e-38f, 1e30f, std::numeric_limits<float>::infinity(), std::nanf("")};
+    for (size_t v = 0; v < std::size(sizes); v++) table.values[v * static_cast<size_t>(hidden)] = sizes[v];
+    Case c(OpKind::embeddingSum, shapeText({9, hidden}));
+    c.attributes.set("baseWeights", std::string("int8"));
+    c.index("ids0", {8, 7, 6, 5, 4, 3, 2, 1, 0}).input("table0", {9, hidden}, wide(table)).output("y", {9, hidden});
+    for (const bool packed : {false, true}) {
+      const Outcome outcome = run(c, backend, DType::f32, packed);
+      for (int64_t v = 0; v < 9; v++) {
+        const Codes row(table.row(v), hidden);
+        for (int64_t j = 0; j < hidden; j++) {
+          const auto got = static_cast<float>(outcome[0][static_cast<size_t>((8 - v) * hidden + j)]);
+          const float want = static_cast<float>(row.codes[static_cast<size_t>(j)]) * row.scale.scale;
+          check(v == 3 || v == 4 ? std::isnan(got) : got == want,
+                name + ": row " + std::to_string(v) + " of " + c.title() + " gives " + text(got));
+        }
+      }
+    }
+  }
+}
+
+void refusedTable() {
+  Random random(47);
+  Case c = embeddingSumCase(random, 3, 4, 1);
+  c.attributes.set("baseWeights", std::string("nf4"));
+  try {
+    run(c, cpuBackend(), DType::f32);
+    check(false, "a table in nf4 was accepted");
+  } catch (const Error& e) {
+    check(std::string(e.what()).find("fp32 or int8, not in nf4") != std::string::npos, e.what());
+  }
+}
+
 }  // namespace
 
 void addInt8Tests(Suite& suite) {
@@ -262,6 +301,9 @@ void addInt8Tests(Suite& suite) {
   suite.add("int8/refusals", refusals);
   for (const std::string& backend : suite.options().backends)
     suite.add("int8/backend/" + backend, [backend] { otherBackends(backend); });
+  for (const std::string& backend : suite.options().backends)
+    suite.add("int8/tables/" + backend, [backend] { tables(backend); });
+  suite.add("int8/refusedTable", refusedTable);
 }
 
 }  // namespace fl::test

@@ -99,9 +99,13 @@ std::vector<Case> embeddingCases(OpKind op) {
     cases.push_back(op == OpKind::embeddingSum ? embeddingSumCase(random, rows, 35, 1 + i % 4)
                                                : embeddingBackwardCase(random, rows, 7, 35, i % 3 - 1));
   }
-  if (op == OpKind::embeddingSum)
+  if (op == OpKind::embeddingSum) {
     cases.push_back(embeddingSumCase(random, 300, 768, 3));
-  else
+    for (const int64_t hidden : {1, 35, 768}) {
+      cases.push_back(embeddingSumCase(random, 13, hidden, 3));
+      cases.back().attributes.set("baseWeights", std::string("int8"));
+    }
+  } else
     cases.push_back(embeddingBackwardCase(random, 300, 1000, 768, 1));
   return cases;
 }

@@ -144,6 +144,12 @@ void lookupValues() {
   sum.index("ids0", {1, 0}).input("table0", {2, 2}, {1, 2, 3, 4});
   sum.index("ids1", {0, 0}).input("table1", {1, 2}, {10, 20});
   expectValues(sum.output("y", {2, 2}), "y", {13, 24, 11, 22});
+  // Of scale 1: codes 127 and -64 (-63.5, ties to even); the other row's are 0 and 127.
+  Case held(OpKind::embeddingSum, "");
+  held.attributes.set("baseWeights", std::string("int8"));
+  held.index("ids0", {1, 0}).input("table0", {2, 2}, {0, 127, 127, -63.5});
+  held.index("ids1", {0, 0}).input("table1", {1, 2}, {10, 20});
+  expectValues(held.output("y", {2, 2}), "y", {137, -44, 10, 147});
   Case back(OpKind::embeddingBackward, "");
   back.attributes.set("paddingIndex", 0);
   back.index("ids", {1, 0, 1}).input("dy", {3, 2}, {1, 2, 3, 4, 5, 6});

@@ -5,7 +5,7 @@
 import { Command } from 'commander';
 import { compact } from '../base/options';
 import type { ColumnOptions } from '../data/read/columns';
-import type { BaseWeights } from '../graph/base_weights';
+import type { BaseWeights, EmbeddingWeights } from '../graph/base_weights';
 import { chooseDevice, type DeviceOption } from '../graph/device';
 import type { PrecisionOption } from '../graph/precision';
 import { calibrate } from '../task/calibrate';
@@ -19,13 +19,14 @@ interface CalibrateFlags extends ModelOptions, ColumnOptions, OutputOptions {
   device?: DeviceOption;
   precision?: PrecisionOption;
   baseWeights?: BaseWeights;
+  embeddingWeights?: EmbeddingWeights;
 }
 
 export function calibrateCommand(): Command {
   const command = new Command('calibrate')
     .description('fit a temperature, and thresholds of labels, on dev; predict --calibrated uses them')
     .argument('<data...>', 'labelled examples that the model was not trained on, as for eval');
-  addRows(addGroup(addModelOptions(command), 'Device'), rowsOf(['baseWeights']));
+  addRows(addGroup(addModelOptions(command), 'Device'), rowsOf(['baseWeights', 'embeddingWeights']));
   addGroup(command, 'Columns of the data');
   addOutputOptions(command);
   addExamples(command, [
@@ -34,12 +35,12 @@ export function calibrateCommand(): Command {
   ]);
   return command.action(
     action(async (context, data: string[], options: CalibrateFlags) => {
-      const { offline, device, precision, baseWeights } = options;
+      const { offline, device, precision, baseWeights, embeddingWeights } = options;
       chooseDevice(device);
       const textModel = await openModel(options, context);
       const result = await calibrate(textModel, data, {
         ...columnsOf(options),
-        ...compact({ offline, device, precision, baseWeights }),
+        ...compact({ offline, device, precision, baseWeights, embeddingWeights }),
         signal: context.signal,
         onNotice: context.say,
       });

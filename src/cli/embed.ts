@@ -10,7 +10,7 @@ import type { TextExample } from '../data/examples/example';
 import type { ColumnOptions } from '../data/read/columns';
 import { formatOf } from '../data/read/files';
 import { streamFile } from '../data/read/load';
-import type { BaseWeights } from '../graph/base_weights';
+import type { BaseWeights, EmbeddingWeights } from '../graph/base_weights';
 import { chooseDevice, type DeviceOption } from '../graph/device';
 import type { PrecisionOption } from '../graph/precision';
 import { Embedder } from '../task/embed/embedder';
@@ -39,6 +39,7 @@ interface EmbedCommandOptions extends ColumnOptions, Pick<OutputOptions, 'quiet'
   device?: DeviceOption;
   precision?: PrecisionOption;
   baseWeights?: BaseWeights;
+  embeddingWeights?: EmbeddingWeights;
 }
 
 export function embedCommand(): Command {
@@ -69,7 +70,7 @@ export function embedCommand(): Command {
     .option('--file <files...>', '.csv, .tsv, .jsonl or .parquet (also .gz) with texts; else one text a line')
     .option('--output <file>', 'write the JSON lines there (default: standard output)');
   addRows(command.optionsGroup('Columns of the data:'), rowsOf(['textColumn', 'header', 'delimiter']));
-  addRows(addGroup(command, 'Device'), rowsOf(['baseWeights']));
+  addRows(addGroup(command, 'Device'), rowsOf(['baseWeights', 'embeddingWeights']));
   addOutputOptions(command, { figures: false });
   addExamples(command, [
     'fused-lora embed --model all-MiniLM-L6-v2/ "a lovely film" "a film that I loved"',
@@ -77,7 +78,17 @@ export function embedCommand(): Command {
   ]);
   return command.action(
     action(async (context, texts: string[], options: EmbedCommandOptions) => {
-      const { model, adapter, file, output: target, device, precision, baseWeights, ...others } = options;
+      const {
+        model,
+        adapter,
+        file,
+        output: target,
+        device,
+        precision,
+        baseWeights,
+        embeddingWeights,
+        ...others
+      } = options;
       const { promptName, prompt, normalize, dimensions, ...opening } = others;
       const dir = model ?? adapter;
       if (dir === undefined) throw new FusedLoraError('INVALID_ARGUMENT', 'give --model DIR, --adapter DIR, or both');
@@ -100,7 +111,7 @@ export function embedCommand(): Command {
       });
       const output = openOutput(target);
       try {
-        using embedder = new Embedder(opened, compact({ device, precision, baseWeights }));
+        using embedder = new Embedder(opened, compact({ device, precision, baseWeights, embeddingWeights }));
         const form = compact({ promptName, prompt, normalize, dimensions, signal: context.signal });
         let count = 0;
         for await (const piece of inputOf(texts, options, context)) {

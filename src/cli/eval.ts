@@ -5,7 +5,7 @@
 import { Command } from 'commander';
 import { compact } from '../base/options';
 import type { ColumnOptions } from '../data/read/columns';
-import type { BaseWeights } from '../graph/base_weights';
+import type { BaseWeights, EmbeddingWeights } from '../graph/base_weights';
 import { chooseDevice, type DeviceOption } from '../graph/device';
 import type { PrecisionOption } from '../graph/precision';
 import { checkedThreshold } from '../metrics/probabilities';
@@ -24,6 +24,7 @@ interface EvalOptions extends ModelOptions, ColumnOptions, OutputOptions {
   device?: DeviceOption;
   precision?: PrecisionOption;
   baseWeights?: BaseWeights;
+  embeddingWeights?: EmbeddingWeights;
 }
 
 export function evalCommand(): Command {
@@ -37,7 +38,7 @@ export function evalCommand(): Command {
   addRows(command, rowsOf(['batchSize', 'tokenBudget'], { tokenBudget: { help: 'most tokens a batch' } })).addOption(
     thresholdOption(),
   );
-  addModelOptions(addRows(command, [...rowsOfGroup('Device'), ...rowsOf(['baseWeights'])]));
+  addModelOptions(addRows(command, [...rowsOfGroup('Device'), ...rowsOf(['baseWeights', 'embeddingWeights'])]));
   addGroup(command, 'Columns of the data');
   addOutputOptions(command);
   addExamples(command, [
@@ -46,7 +47,7 @@ export function evalCommand(): Command {
   ]);
   return command.action(
     action(async (context, data: string[], options: EvalOptions) => {
-      const { batchSize, tokenBudget, threshold, offline, device, precision, baseWeights } = options;
+      const { batchSize, tokenBudget, threshold, offline, device, precision, baseWeights, embeddingWeights } = options;
       // What the options alone show to be wrong is told before the model is read.
       checkedThreshold(threshold);
       chooseDevice(device);
@@ -54,7 +55,7 @@ export function evalCommand(): Command {
       checkThresholdUse(threshold, textModel, undefined);
       const result = await evaluate(textModel, data, {
         ...columnsOf(options),
-        ...compact({ batchSize, tokenBudget, threshold, offline, device, precision, baseWeights }),
+        ...compact({ batchSize, tokenBudget, threshold, offline, device, precision, baseWeights, embeddingWeights }),
         signal: context.signal,
         onNotice: context.say,
       });

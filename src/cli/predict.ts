@@ -10,7 +10,7 @@ import type { Task } from '../base/tasks';
 import { type Example, isTokenExample } from '../data/examples/example';
 import type { ColumnOptions } from '../data/read/columns';
 import { streamFile } from '../data/read/load';
-import type { BaseWeights } from '../graph/base_weights';
+import type { BaseWeights, EmbeddingWeights } from '../graph/base_weights';
 import { chooseDevice, type DeviceOption } from '../graph/device';
 import type { PrecisionOption } from '../graph/precision';
 import { checkedThreshold } from '../metrics/probabilities';
@@ -35,6 +35,7 @@ interface PredictOptions
   device?: DeviceOption;
   precision?: PrecisionOption;
   baseWeights?: BaseWeights;
+  embeddingWeights?: EmbeddingWeights;
 }
 
 export function predictCommand(): Command {
@@ -53,7 +54,7 @@ export function predictCommand(): Command {
     .option('--output <file>', 'write the JSON lines there (default: standard output)')
     .addOption(thresholdOption())
     .option('--calibrated', 'use the temperature and thresholds that fused-lora calibrate has fitted');
-  addRows(addGroup(addModelOptions(command, true), 'Device'), rowsOf(['baseWeights']));
+  addRows(addGroup(addModelOptions(command, true), 'Device'), rowsOf(['baseWeights', 'embeddingWeights']));
   addGroup(command, 'Columns of the data');
   addOutputOptions(command, { figures: false });
   addExamples(command, [
@@ -67,7 +68,7 @@ export function predictCommand(): Command {
       if (texts.length > 0 && options.file !== undefined) {
         throw new FusedLoraError('INVALID_ARGUMENT', 'give texts as arguments or --file, not both');
       }
-      const { threshold, device, precision, baseWeights, calibrated: calibration } = options;
+      const { threshold, device, precision, baseWeights, embeddingWeights, calibrated: calibration } = options;
       // What the options alone show to be wrong is told before the model is read.
       checkedThreshold(threshold);
       chooseDevice(device);
@@ -77,7 +78,7 @@ export function predictCommand(): Command {
         checkThresholdUse(threshold, textModel, names);
         using classifier = new Classifier(
           textModel,
-          compact({ device, precision, baseWeights, threshold, calibration, onNotice: context.say }),
+          compact({ device, precision, baseWeights, embeddingWeights, threshold, calibration, onNotice: context.say }),
         );
         let count = 0;
         for await (const piece of inputOf(texts, options, textModel.model.task, context)) {

@@ -5,7 +5,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { FusedLoraError } from '../base/errors';
 import { compact } from '../base/options';
-import type { BaseWeights } from '../graph/base_weights';
+import type { BaseWeights, EmbeddingWeights } from '../graph/base_weights';
 import type { DeviceOption } from '../graph/device';
 import type { PrecisionOption } from '../graph/precision';
 import type { CreateServerOptions } from '../serve';
@@ -25,6 +25,7 @@ interface ServeCommandOptions extends Pick<OutputOptions, 'quiet' | 'verbose'> {
   device?: DeviceOption;
   precision?: PrecisionOption;
   baseWeights?: BaseWeights;
+  embeddingWeights?: EmbeddingWeights;
   host: string;
   port: number;
   maxBatchTokens: number;
@@ -123,7 +124,7 @@ export function serveCommand(): Command {
     .addOption(limit('--max-waiting <n>', 'most texts that wait; beyond them answers are 429', DEFAULTS.maxWaiting))
     .addOption(limit('--timeout <ms>', 'a request is given up after that', DEFAULTS.timeoutMs))
     .option('--no-truncate', 'refuse texts that are too long, where a request does not say otherwise');
-  addRows(addGroup(command, 'Device'), rowsOf(['baseWeights']));
+  addRows(addGroup(command, 'Device'), rowsOf(['baseWeights', 'embeddingWeights']));
   addOutputOptions(command, { figures: false });
   command.option('--no-log', 'no line for each request');
   addExamples(command, [

@@ -4,20 +4,20 @@
  * The passes are in src/graph/rewrite; a plan becomes native, and runs, in program.ts.
  */
 import { type NativeInstructionSpec, type NativeProgramSpec, type NativeValueSpec, native } from '../native';
-import type { BaseWeights } from './base_weights';
+import type { HeldWeights } from './base_weights';
 import { differentiate } from './differentiate';
 import { bytesOf } from './ops/op';
 import { opByName } from './ops/registry';
 import type { BackendName, ComputeType, Parameter } from './parameter';
 import type { Precision } from './precision';
 import { DEAD_TOKEN_PASSES, FUSED_PASSES, rewrite, SEPARATE_PASSES } from './rewrite';
-import { withBaseWeights } from './rewrite/base_weights';
+import { withBaseWeights, withEmbeddingWeights } from './rewrite/base_weights';
 import { fuseGradients } from './rewrite/fuse_gradients';
 import { withPrecision } from './rewrite/precision';
 import { describeNode, type Graph, type Node, type Sizes, type Value } from './value';
 
 /** Of {@link plan}. */
-export interface PlanOptions {
+export interface PlanOptions extends HeldWeights {
   /**
    * One op for LoRA products, epilogues and LayerNorm with
    * its residual; false: separate ops. Default true.
@@ -25,8 +25,6 @@ export interface PlanOptions {
   fused?: boolean;
   /** Of products. Default fp32. */
   precision?: Precision;
-  /** Of the frozen weights of layers. Default fp32: as `precision` says. */
-  baseWeights?: BaseWeights;
   /** Whether to add the backward pass. */
   train: boolean;
   /** Computes and keeps every value of the graph: for `inspect`. Default false. */
@@ -48,11 +46,16 @@ const NF4_BYTES = 1 / 2 + 1 / 64 + 4 / (64 * 256);
  * INVALID_ARGUMENT when there is nothing to train.
  */
 export function plan(graph: Graph, options: PlanOptions): Plan {
-  const { fused = true, precision = 'fp32', baseWeights = 'fp32', train, keepAll = false } = options;
+  const { fused = true, precision = 'fp32', train, keepAll = false } = options;
+  const { baseWeights = 'fp32', embeddingWeights = 'fp32' } = options;
   // Whoever looks at every value wants those of all tokens.
   const deadTokens = keepAll ? [] : DEAD_TOKEN_PASSES;
   const fusion = fused ? FUSED_PASSES : SEPARATE_PASSES;
-  const forms = [withPrecision(precision), withBaseWeights(baseWeights, train)];
+  const forms = [
+    withPrecision(precision),
+    withBaseWeights(baseWeights, train),
+    withEmbeddingWeights(embeddingWeights, train),
+  ];
   const rewritten = rewrite(graph, [...deadTokens, ...fusion, ...forms]);
   if (train) {
     differentiate(rewritten);
@@ -171,17 +174,19 @@ export class Plan {
 
   /**
    * Bytes of all parameters as they are held: in int8 a byte a weight for each direction that it is
-   * multiplied in, in NF4 half a byte and the scales, all others in fp32, packed copies left out.
+   * multiplied in, in NF4 half a byte and the scales, word embeddings in int8 a byte and a scale a
+   * row, all others in fp32, packed copies left out.
    */
   get weightBytes(): number {
     const held = new Map<Parameter, Map<Node['phase'], number>>();
     for (const node of this.instructions) {
       const form = node.attributes['baseWeights'];
-      const at = opByName(node.op).inputs.findIndex(({ name }) => name === 'W');
+      const at = opByName(node.op).inputs.findIndex(({ name }) => name === 'W' || name === 'table_0');
       const weight = form === undefined ? undefined : node.inputs[at]?.parameter;
       if (!weight) continue;
       // One copy in NF4 serves both directions.
-      const [copy, bytes] = form === 'nf4' ? (['forward', NF4_BYTES] as const) : ([node.phase, 1] as const);
+      const one = node.op === 'embeddingSum' ? 1 + 4 / (weight.shape[1] as number) : 1;
+      const [copy, bytes] = form === 'nf4' ? (['forward', NF4_BYTES] as const) : ([node.phase, one] as const);
       held.set(weight, (held.get(weight) ?? new Map()).set(copy, bytes));
     }
     const bytesOfEach = (each: Parameter) => [...(held.get(each)?.values() ?? [4])].reduce((sum, one) => sum + one);

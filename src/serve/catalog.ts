@@ -11,7 +11,7 @@ import * as path from 'node:path';
 import { FusedLoraError } from '../base/errors';
 import { listNames } from '../base/near';
 import { loadTokenizer, type Tokenizer } from '../data/tokenize/tokenizer';
-import type { BaseWeights } from '../graph/base_weights';
+import type { BaseWeights, EmbeddingWeights } from '../graph/base_weights';
 import type { BackendName } from '../graph/parameter';
 import type { Precision } from '../graph/precision';
 import { findModel, isAdapter } from '../io/find_model';
@@ -46,6 +46,7 @@ export interface CatalogOptions {
   backend: BackendName;
   precision: Precision;
   baseWeights: BaseWeights;
+  embeddingWeights: EmbeddingWeights;
   hub: FetchOptions;
   say: (line: string) => void;
 }

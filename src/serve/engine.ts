@@ -6,7 +6,7 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { compact } from '../base/options';
-import { checkedBaseWeights } from '../graph/base_weights';
+import { checkedHeldWeights } from '../graph/base_weights';
 import { chooseDevice } from '../graph/device';
 import { choosePrecision } from '../graph/precision';
 import { hubModelOf } from '../io/hub';
@@ -73,7 +73,7 @@ export class Engine {
       {
         ...{ model, modelName, revision, pooling, backend, say },
         precision: choosePrecision(options.precision, backend),
-        baseWeights: checkedBaseWeights(options.baseWeights),
+        ...checkedHeldWeights(options),
         hub: { ...compact({ token, cacheDir, offline }), onNotice: say },
       },
       new Map(Object.entries(adapters)),

@@ -10,7 +10,7 @@ import { packBatch } from '../data/batch/packing';
 import { packSegments } from '../data/batch/segments';
 import { positionsOf } from '../data/batch/sources';
 import type { EncodedExample } from '../data/tokenize/encoded_example';
-import type { BaseWeights } from '../graph/base_weights';
+import type { BaseWeights, EmbeddingWeights } from '../graph/base_weights';
 import type { BackendName } from '../graph/parameter';
 import { plan } from '../graph/plan';
 import type { Precision } from '../graph/precision';
@@ -45,6 +45,7 @@ export interface LaneOptions {
   backend: BackendName;
   precision: Precision;
   baseWeights: BaseWeights;
+  embeddingWeights: EmbeddingWeights;
   alone?: boolean;
 }
 
@@ -64,12 +65,12 @@ export class Lane {
   constructor(
     private readonly model: TaskModel,
     members: readonly LaneMember[],
-    { backend, precision, baseWeights, alone = false }: LaneOptions,
+    { backend, alone = false, ...form }: LaneOptions,
   ) {
     for (const member of members) this.members.set(member.key, member);
     const adapters = members.flatMap(({ adapter }) => (adapter === undefined ? [] : [adapter]));
     this.table = alone ? undefined : new AdapterSlotTable(model, adapters);
-    this.program = new Program(plan(this.trace(), { train: false, precision, baseWeights }), { backend });
+    this.program = new Program(plan(this.trace(), { train: false, ...form }), { backend });
   }
 
   /** Allocates what a batch of that many tokens needs. */

@@ -5,7 +5,7 @@
 import * as fs from 'node:fs';
 import { FusedLoraError } from '../base/errors';
 import { checkKeys, positiveInteger } from '../base/options';
-import type { BaseWeights } from '../graph/base_weights';
+import type { BaseWeights, EmbeddingWeights } from '../graph/base_weights';
 import type { DeviceOption } from '../graph/device';
 import type { PrecisionOption } from '../graph/precision';
 import { HUB_KEYS, type HubOptions } from '../io/hub';
@@ -32,6 +32,8 @@ export interface ServeOptions extends HubOptions {
   precision?: PrecisionOption | undefined;
   /** Of the frozen weights of layers: fp32, or int8 codes. On the CPU. Default fp32. */
   baseWeights?: BaseWeights | undefined;
+  /** Of the frozen word embeddings: fp32, or int8 codes by row. Default fp32. */
+  embeddingWeights?: EmbeddingWeights | undefined;
   /** Most tokens of a batch. Default 4096. */
   maxBatchTokens?: number | undefined;
   /** Most texts of a request. Default 128. */
@@ -85,7 +87,7 @@ export const SERVE_KEYS: Record<keyof ServeOptions, true> = {
   ...{ model: true, modelName: true, adapters: true, revision: true, pooling: true, device: true, precision: true },
   ...{ maxBatchTokens: true, maxTexts: true, maxBytes: true, maxCharacters: true, maxWaiting: true, timeoutMs: true },
   ...{ truncate: true, apiKey: true, adminToken: true, adapterFolders: true, allowedHosts: true, page: true },
-  ...{ baseWeights: true, onNotice: true },
+  ...{ baseWeights: true, embeddingWeights: true, onNotice: true },
 };
 
 const MOST_MS = 2 ** 31 - 1;

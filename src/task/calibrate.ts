@@ -13,7 +13,7 @@ import type { Task } from '../base/tasks';
 import { type ExampleData, type LoadOptions, loadExamples } from '../data/read/load';
 import { READ_KEYS } from '../data/read/read_examples';
 import { encodeFor } from '../data/tokenize/encode_for_task';
-import type { BaseWeights } from '../graph/base_weights';
+import type { BaseWeights, EmbeddingWeights } from '../graph/base_weights';
 import { chooseDevice, type DeviceOption } from '../graph/device';
 import type { PrecisionOption } from '../graph/precision';
 import { writeFileAtomic } from '../io/atomic';
@@ -72,6 +72,8 @@ export interface CalibrateOptions extends Omit<LoadOptions, 'signal'> {
   precision?: PrecisionOption;
   /** Of the frozen weights of layers: what predictions will have. Default fp32. */
   baseWeights?: BaseWeights;
+  /** Of the frozen word embeddings: fp32, or int8 codes by row. Default fp32. */
+  embeddingWeights?: EmbeddingWeights;
   signal?: AbortSignal;
 }
 
@@ -80,6 +82,7 @@ const KEYS: Record<keyof CalibrateOptions, true> = {
   device: true,
   precision: true,
   baseWeights: true,
+  embeddingWeights: true,
   signal: true,
   onNotice: true,
 };
@@ -146,9 +149,9 @@ export async function calibrate(
   const weights = weightsOf(textModel);
   const { examples } = await loadExamples({ task: model.task, data, options, name: 'data' });
   const encoded = await encodeFor(textModel, examples, options.signal, undefined, 'take');
-  const { precision = 'auto', baseWeights } = options;
+  const { precision = 'auto', baseWeights, embeddingWeights } = options;
   const { backend } = chooseDevice(options.device);
-  using evaluator = new ModelEvaluator(model, { backend, precision, baseWeights });
+  using evaluator = new ModelEvaluator(model, { backend, precision, baseWeights, embeddingWeights });
   const evaluation = await evaluator.run(encoded, {}, options.signal);
   const decisions = decisionsOf(model, evaluation, encoded);
   const temperature = fitTemperature(decisions);

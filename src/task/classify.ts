@@ -11,7 +11,7 @@ import { type Example, isTokenExample, requireObject, type TokenExample, textExa
 import { encodeExamples, isEmptyText } from '../data/tokenize/encode';
 import { encodeTokenExamples } from '../data/tokenize/encode_words';
 import type { EncodedExample } from '../data/tokenize/encoded_example';
-import type { BaseWeights } from '../graph/base_weights';
+import type { BaseWeights, EmbeddingWeights } from '../graph/base_weights';
 import { chooseDevice, type DeviceOption } from '../graph/device';
 import type { BackendName } from '../graph/parameter';
 import type { PrecisionOption } from '../graph/precision';
@@ -37,6 +37,8 @@ export interface ClassifierOptions {
    * change answers a little. On the CPU. Default fp32.
    */
   baseWeights?: BaseWeights | undefined;
+  /** Of the frozen word embeddings: fp32, or int8 codes by row. Default fp32. */
+  embeddingWeights?: EmbeddingWeights | undefined;
   /**
    * Of multi-label classification: what the probability of a label must be above. Default: the
    * model's.
@@ -63,6 +65,7 @@ const CLASSIFIER_KEYS: Record<keyof ClassifierOptions | 'signal', true> = {
   device: true,
   precision: true,
   baseWeights: true,
+  embeddingWeights: true,
   threshold: true,
   calibration: true,
   tokenBudget: true,
@@ -104,9 +107,15 @@ export class Classifier {
     const { calibration = false } = options;
     this.calibrated = calibration === true ? readCalibration(textModel) : calibration || undefined;
     const { backend } = chooseDevice(options.device);
-    const { precision = 'auto', baseWeights } = options;
+    const { precision = 'auto', baseWeights, embeddingWeights } = options;
     this.backend = backend;
-    this.evaluator = new ModelEvaluator(textModel.model, { backend, precision, baseWeights, loss: false });
+    this.evaluator = new ModelEvaluator(textModel.model, {
+      backend,
+      precision,
+      baseWeights,
+      embeddingWeights,
+      loss: false,
+    });
     const { task, numLabels, labelNames, headSettings: head } = textModel.model;
     this.settings = { task, numLabels, labelNames, threshold: head?.threshold };
     this.tokenBudget = Math.max(options.tokenBudget ?? 4096, textModel.maxLength);
@@ -221,7 +230,8 @@ export class Classifier {
   }
 
   private get programOptions(): MixedEvaluatorOptions {
-    return { backend: this.backend, precision: this.options.precision, baseWeights: this.options.baseWeights };
+    const { precision, baseWeights, embeddingWeights } = this.options;
+    return { backend: this.backend, precision, baseWeights, embeddingWeights };
   }
 
   private requireNoCalibration(): void {

@@ -11,7 +11,7 @@ import { type ExampleData, type LoadOptions, loadExamples } from '../data/read/l
 import { READ_KEYS } from '../data/read/read_examples';
 import { encodeFor, noteOnEmptyTexts } from '../data/tokenize/encode_for_task';
 import type { EncodedExample } from '../data/tokenize/encoded_example';
-import type { BaseWeights } from '../graph/base_weights';
+import type { BaseWeights, EmbeddingWeights } from '../graph/base_weights';
 import { chooseDevice, type DeviceOption } from '../graph/device';
 import type { PrecisionOption } from '../graph/precision';
 import { measure } from '../metrics/measure';
@@ -29,6 +29,8 @@ export interface EvaluateOptions extends BatchSizes, Omit<LoadOptions, 'signal'>
   precision?: PrecisionOption;
   /** Of the frozen weights of layers: fp32, or int8 codes. On the CPU. Default fp32. */
   baseWeights?: BaseWeights;
+  /** Of the frozen word embeddings: fp32, or int8 codes by row. Default fp32. */
+  embeddingWeights?: EmbeddingWeights;
   /**
    * Of multi-label classification: what the probability of a label must be above. Default: the
    * model's.
@@ -55,6 +57,7 @@ const EVALUATE_KEYS: Record<keyof EvaluateOptions, true> = {
   device: true,
   precision: true,
   baseWeights: true,
+  embeddingWeights: true,
   threshold: true,
   signal: true,
   onNotice: true,
@@ -90,9 +93,9 @@ export async function evaluate(
       `${cut} of ${encoded.length} texts have more than ${textModel.maxLength} tokens and are cut (maxLength, --max-length)`,
     );
   }
-  const { batchSize, tokenBudget, precision = 'auto', baseWeights } = options;
+  const { batchSize, tokenBudget, precision = 'auto', baseWeights, embeddingWeights } = options;
   const { backend } = chooseDevice(options.device);
-  using evaluator = new ModelEvaluator(model, { backend, precision, baseWeights });
+  using evaluator = new ModelEvaluator(model, { backend, precision, baseWeights, embeddingWeights });
   const started = performance.now();
   const evaluation = await evaluator.run(encoded, { batchSize, tokenBudget }, options.signal);
   const seconds = (performance.now() - started) / 1000;

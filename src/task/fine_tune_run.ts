@@ -11,7 +11,7 @@ import { encodeFor, noteOnEmptyTexts } from '../data/tokenize/encode_for_task';
 import { fromFirst } from '../distributed/collectives';
 import type { Group } from '../distributed/group';
 import { joinGroup } from '../distributed/join';
-import type { BaseWeights } from '../graph/base_weights';
+import { type BaseWeights, describeHeldWeights, type EmbeddingWeights } from '../graph/base_weights';
 import { Parameter } from '../graph/parameter';
 import type { Precision } from '../graph/precision';
 import type { Graph } from '../graph/value';
@@ -71,6 +71,8 @@ export interface FineTuneResult {
   precision: Precision;
   /** What the frozen weights of layers were held in. */
   baseWeights: BaseWeights;
+  /** What the frozen word embeddings were held in. */
+  embeddingWeights: EmbeddingWeights;
   training: TrainResult;
   /** Of the saved state on `dev`; absent without it. */
   metrics?: Record<string, number>;
@@ -115,15 +117,13 @@ async function runOn(
   using _lock = isFirst ? prepareOutput(outputDir, { resume, overwrite }) : undefined;
   const log = new RunLog(outputDir, { report: wantsReport, silent: !isFirst, onNotice });
   const { seed } = run.modelSettings;
-  const { method, precision, baseWeights, backend, sizes, loss } = run;
+  const { method, precision, baseWeights, embeddingWeights, backend, sizes, loss } = run;
   const { signal } = run.hub;
   if (group.description !== undefined) onNotice(`distributed: ${group.description}`);
   const opened = await openForTraining(run, log);
   const { textModel, data, labels } = opened;
   const { model, meaning } = textModel;
-  onNotice(
-    `device: ${run.device}, precision ${precision}${baseWeights === 'fp32' ? '' : `, base weights ${baseWeights}`}`,
-  );
+  onNotice(`device: ${run.device}, precision ${precision}${describeHeldWeights(run)}`);
 
   const resumed = resume ? listCheckpoints(outputDir).at(-1)?.path : undefined;
   const newWeights = await fromFirst(group, newWeightsOfRun(textModel, resumed, onNotice));
@@ -197,7 +197,8 @@ async function runOn(
   };
   using trainer = new Trainer(trainerOptions, subspace ? subspaceProgram(subspace) : place?.seat.makeProgram);
   using evaluator =
-    evaluation && new Evaluator({ trace: (o) => after(trace(model, o)), backend, precision, baseWeights, group });
+    evaluation &&
+    new Evaluator({ trace: (o) => after(trace(model, o)), backend, precision, baseWeights, embeddingWeights, group });
   let last: Evaluation | undefined;
   const evaluateDev = () =>
     log.timed('evaluation', async () => {
@@ -230,7 +231,7 @@ async function runOn(
       training.metrics === undefined || (training.bestStep !== null && training.bestStep !== training.steps);
     const metrics = evaluation ? (stale ? await evaluateDev() : training.metrics) : undefined;
     await subspace?.materialize(backend);
-    const trainedIn = { precision, baseWeights, subspace, seed };
+    const trainedIn = { precision, baseWeights, embeddingWeights, subspace, seed };
     const saved = isFirst ? await log.timed('saving', () => save(textModel, kind, outputDir, trainedIn)) : null;
     // The others end when it is written, and not before.
     const output = (await fromFirst(group, saved)) as NonNullable<typeof saved>;
@@ -245,6 +246,7 @@ async function runOn(
       device: run.device,
       precision,
       baseWeights,
+      embeddingWeights,
       training,
       ...(metrics && { metrics }),
       output,

@@ -11,7 +11,7 @@ import { outputRows } from '../data/batch/output_rows';
 import { packSegments } from '../data/batch/segments';
 import { positionsOf } from '../data/batch/sources';
 import type { EncodedExample } from '../data/tokenize/encoded_example';
-import { type BaseWeights, checkedBaseWeights } from '../graph/base_weights';
+import { type BaseWeights, checkedHeldWeights, type EmbeddingWeights } from '../graph/base_weights';
 import type { BackendName } from '../graph/parameter';
 import { plan } from '../graph/plan';
 import { choosePrecision, type PrecisionOption } from '../graph/precision';
@@ -29,6 +29,8 @@ export interface MixedEvaluatorOptions {
   backend?: BackendName;
   precision?: PrecisionOption | undefined;
   baseWeights?: BaseWeights | undefined;
+  /** Of the frozen word embeddings: fp32, or int8 codes by row. Default fp32. */
+  embeddingWeights?: EmbeddingWeights | undefined;
 }
 
 const BASE = 'logits';
@@ -59,8 +61,8 @@ export class MixedEvaluator {
       this.numOutputs.set(name, graph.outputs.get(outputOf(name))?.features ?? 0);
     }
     const precision = choosePrecision(options.precision, backend);
-    const baseWeights = checkedBaseWeights(options.baseWeights);
-    this.program = new Program(plan(graph, { train: false, precision, baseWeights }), { backend });
+    const held = checkedHeldWeights(options);
+    this.program = new Program(plan(graph, { train: false, precision, ...held }), { backend });
   }
 
   /**

@@ -10,7 +10,7 @@ import { type LoadedData, loadExamples } from '../data/read/load';
 import { type LabelsOfData, labelsOfData } from '../data/read/training_data';
 import { encodeFor } from '../data/tokenize/encode_for_task';
 import type { EncodedExample } from '../data/tokenize/encoded_example';
-import type { BaseWeights } from '../graph/base_weights';
+import type { BaseWeights, EmbeddingWeights, HeldWeights } from '../graph/base_weights';
 import { type Plan, plan as planGraph } from '../graph/plan';
 import type { Precision } from '../graph/precision';
 import { Program } from '../graph/program';
@@ -109,10 +109,14 @@ export interface TrainingPlan {
   precision: Precision;
   /** Of the frozen weights of layers. */
   baseWeights: BaseWeights;
+  /** Of the frozen word embeddings. */
+  embeddingWeights: EmbeddingWeights;
   /** The module tree with 0 and 1: see `flagTree`. */
   tree: string;
   parameters: ParameterTable;
   weightBytes: number;
+  /** The same were layers held in int8 or NF4; absent for methods that train them. */
+  weightBytesHeld?: { int8: number; nf4: number };
   /** Gradients and AdamW's two moments. */
   optimizerBytes: number;
   /** The program, one line an instruction. */
@@ -144,7 +148,7 @@ export async function planTraining(options: PlanTrainingOptions): Promise<Traini
     throw new FusedLoraError('INVALID_ARGUMENT', `networkGbits is ${networkGbits}; it must be a number above 0`);
   }
   const run = resolveFineTune(shared, 'planTraining');
-  const { method, backend, precision, baseWeights, sizes } = run;
+  const { method, backend, precision, baseWeights, embeddingWeights, sizes } = run;
   const { seed } = run.modelSettings;
   if (subspaceOf(method, seed)) {
     throw new FusedLoraError(
@@ -163,12 +167,12 @@ export async function planTraining(options: PlanTrainingOptions): Promise<Traini
     newWeights.map(({ path }) => path),
   );
   const encoded = loaded && tokenizer && (await encodeFor({ ...opened, tokenizer }, loaded.examples, signal));
-  const plan = planGraph(trace(model, { training: true }), {
-    train: true,
-    precision,
-    baseWeights,
-    fused: run.trainer.fused ?? true,
-  });
+  const graph = trace(model, { training: true });
+  const planIn = (form: HeldWeights) =>
+    planGraph(graph, { train: true, precision, ...form, fused: run.trainer.fused ?? true });
+  const plan = planIn({ baseWeights, embeddingWeights });
+  const held = (form: BaseWeights) => planIn({ baseWeights: form, embeddingWeights }).weightBytes;
+  const keepsBase = method === 'lora' || method === 'head';
   const { weightBytes, optimizerBytes } = plan;
   const batches: PlannedBatch[] = [];
   if (measureSeconds > 0 && fromConfig(run)) checkFits(model, run.model as string);
@@ -204,9 +208,11 @@ export async function planTraining(options: PlanTrainingOptions): Promise<Traini
     device: run.device,
     precision,
     baseWeights,
+    embeddingWeights,
     tree,
     parameters: table,
     weightBytes,
+    ...(keepsBase && { weightBytesHeld: { int8: held('int8'), nf4: held('nf4') } }),
     optimizerBytes,
     instructions: plan.toString(),
     ...(encoded && { examples: encoded.length, ...(maxSteps === undefined && { epochs }) }),

@@ -7,7 +7,7 @@
 import { outputRows } from '../data/batch/output_rows';
 import { type BatchSizes, sourceOf } from '../data/batch/sources';
 import type { EncodedExample } from '../data/tokenize/encoded_example';
-import { checkedBaseWeights } from '../graph/base_weights';
+import { checkedHeldWeights } from '../graph/base_weights';
 import { type Plan, plan } from '../graph/plan';
 import { choosePrecision } from '../graph/precision';
 import { Program } from '../graph/program';
@@ -54,8 +54,8 @@ export class SharedEvaluator {
     this.rows = outputs[0]?.[1].shape[0] === 'T' ? 'T' : 'S';
     this.numOutputs = new Map(outputs.map(([name, { features }]) => [name, features]));
     const precision = choosePrecision(options.precision, backend);
-    const baseWeights = checkedBaseWeights(options.baseWeights);
-    this.program = new Program(plan(graph, { train: false, precision, baseWeights }), { backend });
+    const held = checkedHeldWeights(options);
+    this.program = new Program(plan(graph, { train: false, precision, ...held }), { backend });
   }
 
   /** @returns by adapter the logits, in the order of the examples. */

@@ -142,11 +142,18 @@ export async function openTextModel(model: string, options: OpenTextModelOptions
 
 /** Where an adapter was trained on weights of another form than those that it is now put on. */
 export function noteOnBaseWeights(record: ModelRecord | undefined): string | undefined {
-  const { baseWeights = 'fp32' } = record ?? {};
-  if (baseWeights === 'fp32') return undefined;
+  const { baseWeights = 'fp32', embeddingWeights = 'fp32' } = record ?? {};
+  const forms = [
+    ...(baseWeights === 'fp32' ? [] : [[`${baseWeights} weights`, 'baseWeights (--base-weights)']]),
+    ...(embeddingWeights === 'fp32'
+      ? []
+      : [[`${embeddingWeights} embeddings`, 'embeddingWeights (--embedding-weights)']]),
+  ];
+  if (forms.length === 0) return undefined;
+  const [what, options] = [0, 1].map((i) => forms.map((form) => form[i]).join(' and '));
   return (
-    `adapter: trained on the ${baseWeights} weights of its base; on the full ones, which are taken unless baseWeights ` +
-    '(--base-weights) says otherwise, its answers differ a little'
+    `adapter: trained on the ${what} of its base; on the full ones, which are taken unless ${options} ` +
+    `${forms.length > 1 ? 'say' : 'says'} otherwise, its answers differ a little`
   );
 }
 

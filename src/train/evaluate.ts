@@ -8,7 +8,7 @@ import type { Batch, BatchSource } from '../data/batch/batch';
 import { outputRows } from '../data/batch/output_rows';
 import { gatherNumbers, gatherRows } from '../distributed/collectives';
 import { type Group, SOLO } from '../distributed/group';
-import { type BaseWeights, checkedBaseWeights } from '../graph/base_weights';
+import { type BaseWeights, checkedHeldWeights, type EmbeddingWeights } from '../graph/base_weights';
 import type { BackendName } from '../graph/parameter';
 import { plan } from '../graph/plan';
 import { choosePrecision, type PrecisionOption } from '../graph/precision';
@@ -26,6 +26,8 @@ export interface EvaluatorOptions {
   precision?: PrecisionOption;
   /** Of the frozen weights of layers. Default fp32. */
   baseWeights?: BaseWeights | undefined;
+  /** Of the frozen word embeddings: fp32, or int8 codes by row. Default fp32. */
+  embeddingWeights?: EmbeddingWeights | undefined;
   /** Whether batches have labels, so that there is a loss. Default true. */
   loss?: boolean;
   /** Ranks among which batches are divided; all of them get all results. Default: no others. */
@@ -59,8 +61,8 @@ export class Evaluator {
     this.rows = (logits?.shape[0] ?? 'S') as 'T' | 'S' | 'M';
     const { backend = 'cpu' } = options;
     const precision = choosePrecision(options.precision, backend);
-    const baseWeights = checkedBaseWeights(options.baseWeights);
-    const planned = plan(graph, { train: false, precision, baseWeights });
+    const held = checkedHeldWeights(options);
+    const planned = plan(graph, { train: false, precision, ...held });
     this.lossDenominator = lossDenominatorOf(planned);
     this.program = new Program(planned, { backend });
   }

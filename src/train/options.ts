@@ -5,7 +5,7 @@
 import { FusedLoraError } from '../base/errors';
 import { checkKeys } from '../base/options';
 import type { Group } from '../distributed/group';
-import type { BaseWeights } from '../graph/base_weights';
+import type { BaseWeights, EmbeddingWeights } from '../graph/base_weights';
 import type { BackendName } from '../graph/parameter';
 import type { PrecisionOption } from '../graph/precision';
 import type { Graph } from '../graph/value';
@@ -23,6 +23,8 @@ export interface TrainerOptions extends AdamWOptions, ScheduleOptions {
   precision?: PrecisionOption;
   /** Of the frozen weights of layers: fp32, or int8 codes. Default fp32. */
   baseWeights?: BaseWeights;
+  /** Of the frozen word embeddings: fp32, or int8 codes by row. Default fp32. */
+  embeddingWeights?: EmbeddingWeights;
   /**
    * Whether LoRA layers, activations and norms run as fused ops. Default true; false is for
    * comparison.
@@ -96,6 +98,7 @@ export const TRAINING_KEYS = {
   seed: true,
   precision: true,
   baseWeights: true,
+  embeddingWeights: true,
   fused: true,
   evaluateEvery: true,
   metricForBest: true,

@@ -240,7 +240,8 @@ function mayShare([a, one]: [Seat, Waiting], [b, other]: [Seat, Waiting]): boole
   const [first, second] = [a.member as Member, b.member as Member];
   const same = <T extends object>(x: T, y: T, names: readonly (keyof T)[]) =>
     names.every((name) => x[name] === y[name]);
-  if (!same(first.settings, second.settings, ['backend', 'fused', 'precision', 'baseWeights'])) return false;
+  if (!same(first.settings, second.settings, ['backend', 'fused', 'precision', 'baseWeights', 'embeddingWeights']))
+    return false;
   if (!same(one.options, other.options, ['seed', 'forwardNumber', 'lossScale', 'zeroGradients'])) return false;
   if (!same(one.batch.sizes, other.batch.sizes, ['T', 'S', 'M'])) return false;
   // One may read what the other's batch has not: states of frozen layers that are kept.

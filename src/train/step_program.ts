@@ -17,5 +17,7 @@ export interface StepProgram
 export type MakeProgram = (
   graph: Graph,
   planned: Plan,
-  options: Required<Pick<PlanOptions, 'fused' | 'precision' | 'baseWeights'>> & { backend: BackendName },
+  options: Required<Pick<PlanOptions, 'fused' | 'precision' | 'baseWeights' | 'embeddingWeights'>> & {
+    backend: BackendName;
+  },
 ) => StepProgram;

@@ -7,7 +7,7 @@ import { VERSION } from '../base/version';
 import type { Batch, BatchSource, EpochBatches } from '../data/batch/batch';
 import { agree, barrier } from '../distributed/collectives';
 import { type Group, isCommon, SOLO, thrownByAll } from '../distributed/group';
-import { checkedBaseWeights } from '../graph/base_weights';
+import { checkedHeldWeights } from '../graph/base_weights';
 import { plan } from '../graph/plan';
 import { choosePrecision, type Precision } from '../graph/precision';
 import { Program } from '../graph/program';
@@ -94,7 +94,7 @@ export class Trainer {
     const settings = {
       fused,
       precision: this.precision,
-      baseWeights: checkedBaseWeights(options.baseWeights),
+      ...checkedHeldWeights(options),
     };
     const planned = plan(graph, { train: true, ...settings });
     this.lossDenominator = lossDenominatorOf(planned);
@@ -374,7 +374,7 @@ export class Trainer {
 
   private identity(source: BatchSource, totalSteps: number): Record<string, string | number> {
     const { seed = 0, gradientAccumulation = 1, learningRate, schedule = 'linear', maxGradNorm = 1 } = this.options;
-    const { weightDecay = 0, ratePatterns = [], baseWeights = 'fp32' } = this.options;
+    const { weightDecay = 0, ratePatterns = [], baseWeights = 'fp32', embeddingWeights = 'fp32' } = this.options;
     const { precision } = this;
     return {
       seed,
@@ -387,6 +387,7 @@ export class Trainer {
       ratePatterns: JSON.stringify(ratePatterns.map(({ pattern, learningRate: rate }) => [pattern, rate])),
       precision,
       ...(baseWeights !== 'fp32' && { baseWeights }),
+      ...(embeddingWeights !== 'fp32' && { embeddingWeights }),
       totalSteps,
       data: source.fingerprint,
       ...this.options.identity,

@@ -3,6 +3,7 @@
 #include "ops/embedding.h"
 
 #include "cpu/ops.h"
+#include "cpu/rows/int8_table.h"
 #include "cpu/rows/rows.h"
 
 namespace fl::cpu {
@@ -10,10 +11,17 @@ namespace fl::cpu {
 void embeddingSum(const OpCall& call) {
   const auto op = EmbeddingSumOp::bind(call);
   const int64_t hidden = op.y.cols();
+  const bool held = op.baseWeights == BaseWeights::int8;
+  const Int8Table table = held ? int8Table(op.table[0]) : Int8Table{};
   forRows(op.y.rows(), hidden, [&](int64_t row) {
     float* y = mutableRow(op.y, row);
-    const float* first = rowOf(op.table[0], op.ids[0].as<int32_t>()[row]);
-    std::copy(first, first + hidden, y);
+    const int32_t word = op.ids[0].as<int32_t>()[row];
+    if (held) {
+      table.expand(word, y);
+    } else {
+      const float* first = rowOf(op.table[0], word);
+      std::copy(first, first + hidden, y);
+    }
     for (int i = 1; i < op.numTables; i++) {
       const float* next = rowOf(op.table[i], op.ids[i].as<int32_t>()[row]);
       for (int64_t c = 0; c < hidden; c++) y[c] += next[c];

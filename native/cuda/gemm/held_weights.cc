@@ -148,6 +148,15 @@ WeightBf16::WeightBf16(const char* op, const Tensor& W, BaseWeights form, Layout
   data_ = wide ? W.data : cast_.emplace(op, W, scratch).data();
 }
 
+int64_t HeldTable::scratchCount(const Tensor& table) { return keepsCastCopy(table) ? 0 : ForwardCodes::floats(table); }
+
+HeldTable::HeldTable(const char* op, const Tensor& table, float* scratch) {
+  if (keepsCastCopy(table)) kept_ = keptForward(table);
+  const ForwardCodes held = kept_ ? ForwardCodes::at(table, kept_.get()) : ForwardCodes::make(op, table, scratch);
+  codes_ = held.codes;
+  scales_ = held.scales;
+}
+
 void keepHeld(const Tensor& W, BaseWeights form, Layout layout) {
   if (form == BaseWeights::nf4) {
     keptNf4(W);

@@ -61,6 +61,23 @@ class WeightBf16 {
   const void* data_ = nullptr;
 };
 
+/// A table of embeddings in int8: the codes of a product's W, whose rows are looked up.
+class HeldTable {
+ public:
+  /// Floats of scratch memory that the constructor takes.
+  static int64_t scratchCount(const Tensor& table);
+  HeldTable(const char* op, const Tensor& table, float* scratch);
+  /// [rows, paddedCodes(cols)]
+  const int8_t* codes() const { return codes_; }
+  /// [rows]
+  const float* scales() const { return scales_; }
+
+ private:
+  std::shared_ptr<const void> kept_;
+  const int8_t* codes_ = nullptr;
+  const float* scales_ = nullptr;
+};
+
 /// Makes the copy that is kept with the parameter of `W`.
 void keepHeld(const Tensor& W, BaseWeights form, Layout layout);
 

@@ -24,11 +24,13 @@ export const embeddingSumOp = defineOp('embeddingSum', {
     }
   },
   flops: (call, sizes) => (call.inputs.length / 2 - 1) * elements(call.outputs[0], sizes),
-  // One row of each table a token.
-  bytes: ({ inputs, outputs }, sizes) =>
-    inputs
-      .filter((value) => value?.dtype === 'i32')
-      .reduce((sum, ids) => sum + bytesOf(ids, sizes) + bytesOf(outputs[0], sizes), bytesOf(outputs[0], sizes)),
+  // One row of each table a token; in int8 the first one's has a byte a value, and a scale.
+  bytes: ({ inputs, outputs, attributes }, sizes) => {
+    const row = bytesOf(outputs[0], sizes);
+    const ids = inputs.filter((value) => value?.dtype === 'i32');
+    const saved = attributes['baseWeights'] === 'int8' ? (3 / 4) * row - bytesOf(ids[0], sizes) : 0;
+    return ids.reduce((sum, each) => sum + bytesOf(each, sizes) + row, row) - saved;
+  },
 });
 
 export const embeddingBackwardOp = defineOp('embeddingBackward', {

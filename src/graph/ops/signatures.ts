@@ -65,9 +65,9 @@ export const signatures = {
   },
   embeddingSum: {
     inputs:
-      'ids_0 [T] i32 < V0, table_0 [V0, H], ids_1? [T] i32 < V1, table_1? [V1, H], ids_2? [T] i32 < V2, table_2? [V2, H], ids_3? [T] i32 < V3, table_3? [V3, H]',
+      'ids_0 [T] i32 < V0, table_0 [V0, H] packed forward, ids_1? [T] i32 < V1, table_1? [V1, H], ids_2? [T] i32 < V2, table_2? [V2, H], ids_3? [T] i32 < V3, table_3? [V3, H]',
     outputs: 'y [T, H]',
-    attributes: 'paddingIndex0?, paddingIndex1?, paddingIndex2?, paddingIndex3?',
+    attributes: 'paddingIndex0?, paddingIndex1?, paddingIndex2?, paddingIndex3?, baseWeights = fp32',
   },
   embeddingBackward: {
     inputs: 'ids [T] i32 < V, dy [T, H]',

@@ -12,7 +12,7 @@ import { packBatch } from '../../data/batch/packing';
 import { positionsOf } from '../../data/batch/sources';
 import { inChunks } from '../../data/tokenize/encode';
 import type { EncodedExample } from '../../data/tokenize/encoded_example';
-import { type BaseWeights, checkedBaseWeights } from '../../graph/base_weights';
+import { type BaseWeights, checkedHeldWeights, type EmbeddingWeights } from '../../graph/base_weights';
 import { chooseDevice, type DeviceOption } from '../../graph/device';
 import { plan } from '../../graph/plan';
 import { choosePrecision, type PrecisionOption } from '../../graph/precision';
@@ -29,6 +29,8 @@ export interface EmbedderOptions {
   precision?: PrecisionOption | undefined;
   /** Of the frozen weights of layers: fp32, or int8 codes. On the CPU. Default fp32. */
   baseWeights?: BaseWeights | undefined;
+  /** Of the frozen word embeddings: fp32, or int8 codes by row. Default fp32. */
+  embeddingWeights?: EmbeddingWeights | undefined;
   /** Most tokens a batch. Default 4096. */
   tokenBudget?: number | undefined;
 }
@@ -50,7 +52,7 @@ export interface EmbedOptions {
 }
 
 const EMBEDDER_KEYS: Record<keyof EmbedderOptions, true> = {
-  ...{ device: true, precision: true, baseWeights: true, tokenBudget: true },
+  ...{ device: true, precision: true, baseWeights: true, embeddingWeights: true, tokenBudget: true },
 };
 const EMBED_KEYS: Record<keyof EmbedOptions, true> = {
   ...{ promptName: true, prompt: true, normalize: true, dimensions: true, signal: true },
@@ -103,13 +105,13 @@ export class Embedder {
     checkKeys('Embedder', options, EMBEDDER_KEYS);
     const { backend } = chooseDevice(options.device);
     const precision = choosePrecision(options.precision, backend);
-    const baseWeights = checkedBaseWeights(options.baseWeights);
+    const held = checkedHeldWeights(options);
     this.tokenBudget = Math.max(options.tokenBudget ?? 4096, embeddingModel.maxLength);
     const graph = new Graph(false);
     const { model } = embeddingModel;
     model.nameTree();
     graph.outputs.set('hidden', model.encoderModel.callOn(graph));
-    this.program = new Program(plan(graph, { train: false, precision, baseWeights }), { backend });
+    this.program = new Program(plan(graph, { train: false, precision, ...held }), { backend });
   }
 
   /** How many of the texts so far were longer than the model's maxLength and lost tokens. */
@@ -192,8 +194,8 @@ export async function embed(
   texts: readonly string[],
   options: EmbedOptions & EmbedderOptions = {},
 ): Promise<Float32Array[]> {
-  const { device, precision, baseWeights, tokenBudget, ...others } = options;
-  using embedder = new Embedder(model, { device, precision, baseWeights, tokenBudget });
+  const { device, precision, baseWeights, embeddingWeights, tokenBudget, ...others } = options;
+  using embedder = new Embedder(model, { device, precision, baseWeights, embeddingWeights, tokenBudget });
   return await embedder.embed(texts, others);
 }
 

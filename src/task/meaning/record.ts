@@ -10,7 +10,7 @@ import { TASKS } from '../../base/tasks';
 import type { Tokenizer } from '../../data/tokenize/tokenizer';
 import { filesOfTokenizer, readTokenizerFile } from '../../data/tokenize/tokenizer_files';
 import type { TruncationSide } from '../../data/tokenize/truncate';
-import { BASE_WEIGHTS, type BaseWeights } from '../../graph/base_weights';
+import { BASE_WEIGHTS, type BaseWeights, EMBEDDING_WEIGHTS, type EmbeddingWeights } from '../../graph/base_weights';
 import type { Precision } from '../../graph/precision';
 import { writeFileAtomic } from '../../io/atomic';
 import { type JsonObject, readJsonObject } from '../../io/json';
@@ -29,6 +29,7 @@ const fields = z.object({
   threshold: expected.number(0, 1).optional(),
   pairs: expected.boolean().optional(),
   baseWeights: expected.oneOf(BASE_WEIGHTS).optional(),
+  embeddingWeights: expected.oneOf(EMBEDDING_WEIGHTS).optional(),
 });
 
 /** @throws FusedLoraError INVALID_CONFIG naming the field. */
@@ -53,6 +54,7 @@ export interface Recorded {
 export interface TrainedIn {
   precision: Precision;
   baseWeights: BaseWeights;
+  embeddingWeights: EmbeddingWeights;
 }
 
 /**
@@ -63,7 +65,7 @@ export interface TrainedIn {
 export function writeRecord(
   folder: string,
   { model, maxLength, truncationSide, threshold, pairs }: Recorded,
-  { precision, baseWeights = 'fp32' }: Partial<TrainedIn> = {},
+  { precision, baseWeights = 'fp32', embeddingWeights = 'fp32' }: Partial<TrainedIn> = {},
 ): void {
   const json: JsonObject = {
     task: model.task,
@@ -71,6 +73,7 @@ export function writeRecord(
     truncationSide,
     ...(precision && { precision }),
     ...(baseWeights !== 'fp32' && { baseWeights }),
+    ...(embeddingWeights !== 'fp32' && { embeddingWeights }),
     ...(model.task === 'multi-label-classification' && { threshold }),
     ...(pairs !== undefined && { pairs }),
     ...(model.task === 'regression' && { numLabels: model.numLabels }),

@@ -5,7 +5,7 @@
  */
 import type { Task } from '../../base/tasks';
 import type { TruncationSide } from '../../data/tokenize/truncate';
-import type { BaseWeights } from '../../graph/base_weights';
+import type { BaseWeights, EmbeddingWeights } from '../../graph/base_weights';
 import type { AdapterFacts as AdapterFolderFacts } from '../../lora/adapter_facts';
 import type { ModelFamily } from '../../models/config';
 
@@ -54,6 +54,7 @@ export interface ModelRecord {
   pairs?: boolean | undefined;
   /** What the frozen weights were held in while it was trained. */
   baseWeights?: BaseWeights | undefined;
+  embeddingWeights?: EmbeddingWeights | undefined;
 }
 
 /** A model's folder (or a config.json alone), read once. */

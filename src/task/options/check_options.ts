@@ -8,7 +8,7 @@ import { positiveInteger } from '../../base/options';
 import type { Task } from '../../base/tasks';
 import type { BatchSizes } from '../../data/batch/sources';
 import type { ColumnOptions } from '../../data/read/columns';
-import type { BaseWeights } from '../../graph/base_weights';
+import type { BaseWeights, EmbeddingWeights } from '../../graph/base_weights';
 import { metricNames } from '../../metrics/metric_names';
 import type { TaskModel } from '../../models';
 import type { Method } from '../method';
@@ -49,6 +49,14 @@ export function checkFrozenBase(baseWeights: BaseWeights, method: Method): void 
   if (baseWeights === 'fp32' || method === 'lora' || method === 'head') return;
   throw refuse(
     `baseWeights is "${baseWeights}" (--base-weights), which is for weights that stay as they are, and this method trains them; take the method lora or head, or leave it out`,
+  );
+}
+
+/** @throws FusedLoraError INVALID_ARGUMENT for codes of word embeddings that are to be trained. */
+export function checkFrozenEmbeddings(embeddingWeights: EmbeddingWeights, method: Method): void {
+  if (embeddingWeights === 'fp32' || method === 'lora' || method === 'head') return;
+  throw refuse(
+    `embeddingWeights is "${embeddingWeights}" (--embedding-weights), which is for word embeddings that stay as they are, and this method may train them; take the method lora or head, or leave it out`,
   );
 }
 

@@ -27,6 +27,7 @@ export const RUN_DEFAULTS = {
   device: 'auto',
   precision: 'auto',
   baseWeights: 'fp32',
+  embeddingWeights: 'fp32',
 } as const;
 
 /** Sentences a batch, where no token budget is given either; sources of batches have the same. */

@@ -2,7 +2,7 @@
  * Option table, second part: which parameters are trained, and the fields of a LoRA configuration.
  * Before it is input_rows.ts, after it training_rows.ts.
  */
-import { BASE_WEIGHTS } from '../../graph/base_weights';
+import { BASE_WEIGHTS, EMBEDDING_WEIGHTS } from '../../graph/base_weights';
 import { LORA_PRESETS } from '../../lora';
 import { SUBSPACE_STRUCTURES } from '../../subspace/config';
 import { LORA_DEFAULTS, RUN_DEFAULTS } from './defaults';
@@ -26,6 +26,15 @@ export const METHOD_ROWS = {
       default: RUN_DEFAULTS.baseWeights,
       help: 'of the frozen weights of layers: int8 (less memory and time) or nf4 (least memory)',
       effect: 'baseWeights of fused_lora.json; bits',
+      changes: ['bits', 'fused_lora.json'],
+    },
+    {
+      name: 'embeddingWeights',
+      flags: '--embedding-weights <form>',
+      kind: { oneOf: EMBEDDING_WEIGHTS },
+      default: RUN_DEFAULTS.embeddingWeights,
+      help: 'of the frozen word embeddings: int8 (a quarter of their memory)',
+      effect: 'embeddingWeights of fused_lora.json; bits',
       changes: ['bits', 'fused_lora.json'],
     },
     {

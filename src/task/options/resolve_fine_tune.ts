@@ -7,7 +7,7 @@ import { checkKeys, compact } from '../../base/options';
 import type { Task } from '../../base/tasks';
 import type { BatchSizes } from '../../data/batch/sources';
 import { COLUMN_KEYS, type ColumnOptions } from '../../data/read/columns';
-import { type BaseWeights, checkedBaseWeights } from '../../graph/base_weights';
+import { type BaseWeights, checkedHeldWeights, type EmbeddingWeights } from '../../graph/base_weights';
 import { chooseDevice } from '../../graph/device';
 import type { BackendName } from '../../graph/parameter';
 import { choosePrecision, type Precision } from '../../graph/precision';
@@ -64,6 +64,8 @@ export interface ResolvedFineTune {
   precision: Precision;
   /** Of the frozen weights of layers. */
   baseWeights: BaseWeights;
+  /** Of the frozen word embeddings. */
+  embeddingWeights: EmbeddingWeights;
   /** What holds, by the names of the options: for the log and for the file that repeats the run. */
   settings: Readonly<Record<string, unknown>>;
 }
@@ -104,8 +106,9 @@ export function resolveFineTune(given: SettledOptions, caller = 'fineTune'): Res
   const lora = method === 'lora' && adapter === undefined ? resolveLora(options.lora) : undefined;
   const { backend, reason } = chooseDevice(options.device);
   const precision = choosePrecision(options.precision, backend);
-  const baseWeights = checkedBaseWeights(options.baseWeights);
+  const { baseWeights, embeddingWeights } = checkedHeldWeights(options);
   check.checkFrozenBase(baseWeights, method);
+  check.checkFrozenEmbeddings(embeddingWeights, method);
   check.checkInitialWeights(lora?.resolved.initLoraWeights, baseWeights);
 
   const { labelSmoothing, classWeights } = options;
@@ -126,6 +129,7 @@ export function resolveFineTune(given: SettledOptions, caller = 'fineTune'): Res
     ...pick(options, TRAINING_KEYS),
     precision,
     baseWeights,
+    embeddingWeights,
   } as TrainerSettings;
   const measured = dev !== undefined || devSplit !== undefined;
   checkTrainerValues(trainer, measured);
@@ -158,6 +162,7 @@ export function resolveFineTune(given: SettledOptions, caller = 'fineTune'): Res
     device: reason,
     precision,
     baseWeights,
+    embeddingWeights,
     settings: settingsOf(
       options,
       { ...compact({ task }), method, ...(adapter === undefined && { lora: lora?.config }) },

@@ -162,6 +162,7 @@ export function trialsOf(inputs: ReturnType<typeof makeInputs>, dir: string): Re
     distributed: pair('distributed', 'none', 'mpi'),
     shares: pair('shares', 1, 2),
     baseWeights: pair('baseWeights', 'fp32', 'int8'),
+    embeddingWeights: pair('embeddingWeights', 'fp32', 'int8'),
     signal: pair('signal', undefined, AbortSignal.abort()),
   };
 }
