@@ -9,6 +9,7 @@ import {
   randomBatches,
   sentences,
   sentencesOf,
+  slotsOf,
   sortedBatches,
   sst2Lengths,
   type TokenBatch,
@@ -19,6 +20,7 @@ import { interleave, type Timing } from './lib/measure';
 import { configOfModel, type ModelName, modelFolder } from './lib/models';
 import { onnxFolder } from './lib/onnx';
 import { ourBf16Missing, ourPrecisions, type Precision, peerPrecisions } from './lib/precision';
+import { type Parts, profileSection, profileTogether } from './lib/predict_profile';
 import { milliseconds } from './lib/report';
 import {
   type Benchmark,
@@ -42,15 +44,21 @@ interface Settings {
   /** Sentences one at a time; 0: not measured. */
   singles: number;
   rounds: number;
+  /** Rounds of the profile of each of PROFILED; 0: none. */
+  profileRounds: number;
 }
 
 function settingsOf({ quick, targets, model }: BenchmarkOptions): Settings {
   const some: Settings = quick
-    ? { models: ['roberta-base'], quick, batches: 2, singles: 8, rounds: 3 }
-    : { models: ['minilm', 'roberta-base'], quick, batches: 8, singles: 64, rounds: 9 };
+    ? { models: ['roberta-base'], quick, batches: 2, singles: 8, rounds: 3, profileRounds: 3 }
+    : { models: ['minilm', 'roberta-base'], quick, batches: 8, singles: 64, rounds: 9, profileRounds: 9 };
   if (model) return { ...some, models: [model] };
-  return targets ? { ...some, models: ['roberta-base'], singles: 0, ...(quick && { batches: 1, rounds: 2 }) } : some;
+  if (!targets) return some;
+  return { ...some, models: ['roberta-base'], singles: 0, profileRounds: 0, ...(quick && { batches: 1, rounds: 2 }) };
 }
+
+/** Sentences in the batches of which a profile is made. */
+const PROFILED = [1, 8, BATCH];
 
 const WAYS = ['single', 'random', 'sorted'] as const;
 type Way = (typeof WAYS)[number];
@@ -69,6 +77,7 @@ interface Measured {
   timings: Record<Way, Record<string, Timing & { ratio: number }>>;
   logitDifference: number;
   peerSettings: Record<string, unknown>;
+  profiles: { batch: TokenBatch; sides: Record<string, Parts> }[];
 }
 
 interface Opened {
@@ -120,13 +129,17 @@ async function openSides(
   return { sides, settings };
 }
 
-async function measureModel(model: ModelName, { quick, batches: count, singles, rounds }: Settings): Promise<Measured> {
+async function measureModel(
+  model: ModelName,
+  { quick, batches: count, singles, rounds, profileRounds }: Settings,
+): Promise<Measured> {
   const groups: Record<Way, TokenBatch[]> = {
     single: cut(sentences(model, sst2Lengths(singles), 2), 1),
     random: randomBatches(model, count, BATCH),
     sorted: sortedBatches(model, count, BATCH),
   };
-  const all = WAYS.flatMap((way) => groups[way]);
+  const profiled = profileRounds > 0 ? PROFILED.map((size) => randomBatches(model, 1, size)[0] as TokenBatch) : [];
+  const all = [...WAYS.flatMap((way) => groups[way]), ...profiled];
   const steps = {} as Record<Way, number[]>;
   let first = 0;
   for (const way of WAYS) {
@@ -163,6 +176,13 @@ async function measureModel(model: ModelName, { quick, batches: count, singles, 
       timings[way][key.slice(way.length + 1)] = { ...timing, ratio };
     }
   }
+  const children = Object.fromEntries(
+    [...sides].filter(([name]) => /^fused-lora|^onnxruntime/.test(name)).map(([name, { child }]) => [name, child]),
+  );
+  const profiles: Measured['profiles'] = [];
+  for (const [i, batch] of profiled.entries()) {
+    profiles.push({ batch, sides: await profileTogether(children, first + i, profileRounds) });
+  }
   for (const { child } of sides.values()) child.close();
   return {
     model,
@@ -171,6 +191,7 @@ async function measureModel(model: ModelName, { quick, batches: count, singles, 
     timings,
     logitDifference,
     peerSettings: settings,
+    profiles,
   };
 }
 
@@ -244,7 +265,13 @@ export const benchmark: Benchmark = {
     return {
       peers: Object.assign({}, ...measured.map(({ model, peerSettings }) => ({ [model]: peerSettings }))),
       figures: figuresOf(base, noBf16),
-      sections: [...ways.map((way) => tableOf(way, measured)), checks],
+      sections: [
+        ...ways.map((way) => tableOf(way, measured)),
+        ...base.profiles.map(({ batch, sides }) =>
+          profileSection(batch.length, tokensOf([batch]), slotsOf([batch]) / tokensOf([batch]), sides),
+        ),
+        checks,
+      ],
       rows: measured,
     };
   },

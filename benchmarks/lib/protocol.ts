@@ -74,6 +74,11 @@ export interface ProfileResult {
   step: number;
 }
 
+/** Whole predictions of one batch: what each part of them took (lib/predict_profile.ts). */
+export interface PredictionProfile {
+  runs: { seconds: number; parts: Record<string, number> }[];
+}
+
 export interface PredictResult {
   seconds: number;
   /** [sentences × labels] of every batch. */

@@ -9,8 +9,9 @@ import { serve } from '../lib/serve.ts';
  * @param info versions
  * @param open makes, from the folder of export_onnx.py, the pad token's id and the number of
  *   threads, a function from (ids, mask, rows, columns) to a batch's logits
+ * @param profile where there is one: the answer to `profilePrediction`, from the same and the batch
  */
-export function servePredictor(info, open) {
+export function servePredictor(info, open, profile) {
   let threads = os.availableParallelism();
   let model;
   let run;
@@ -44,6 +45,7 @@ export function servePredictor(info, open) {
         return { ids, mask, rows: batch.length, columns };
       });
     },
+    profilePrediction: ({ index, runs }) => profile(model, threads, batches[index], runs),
     predict: async ({ steps }) => {
       const logits = [];
       const started = performance.now();

@@ -23,6 +23,7 @@ import type { Batch } from '../../src/data/batch/batch';
 import { positionsOf } from '../../src/data/batch/sources';
 import type { BaseWeights, EmbeddingWeights } from '../../src/graph/base_weights';
 import { opByName } from '../../src/graph/ops/registry';
+import type { Node } from '../../src/graph/value';
 import { native } from '../../src/native';
 import { groupParameters, type ParameterGroups } from '../../src/train/parameter_groups';
 import type { TokenBatch } from '../lib/batches';
@@ -32,6 +33,7 @@ import type {
   Costs,
   LoadArguments,
   LoadResult,
+  PredictionProfile,
   PredictResult,
   ProfileResult,
   TrainArguments,
@@ -177,7 +179,7 @@ async function profile({ index, rounds }: { index: number; rounds: number }): Pr
   };
 }
 
-async function predict({ steps }: { steps: number[] }): Promise<PredictResult> {
+function predictionProgram(): Program {
   prediction ??= new Program(
     plan(
       trace(model, { training: false, loss: false }),
@@ -185,11 +187,42 @@ async function predict({ steps }: { steps: number[] }): Promise<PredictResult> {
     ),
     { backend: 'cpu' },
   );
+  return prediction;
+}
+
+/** Part of a prediction that an instruction belongs to: lib/predict_profile.ts. */
+function partOf({ op, inputs, outputs }: Node): string {
+  if (/linear/i.test(op)) return `${inputs[0]?.features} → ${outputs[0]?.features}`;
+  if (/attention/i.test(op)) return 'attention';
+  if (/norm/i.test(op)) return 'LayerNorm';
+  return /embedding/i.test(op) ? 'embeddings' : op;
+}
+
+async function profilePrediction({ index, runs }: { index: number; runs: number }): Promise<PredictionProfile> {
+  const program = predictionProgram();
+  await program.forward(batches[index] as Batch);
+  program.takeTimings();
+  const taken: PredictionProfile['runs'] = [];
+  for (let run = 0; run < runs; run++) {
+    const started = performance.now();
+    await program.forward(batches[index] as Batch);
+    const seconds = (performance.now() - started) / 1000;
+    const parts: Record<string, number> = {};
+    for (const { node, seconds: one } of program.takeTimings().instructions) {
+      parts[partOf(node)] = (parts[partOf(node)] ?? 0) + one;
+    }
+    taken.push({ seconds, parts });
+  }
+  return { runs: taken };
+}
+
+async function predict({ steps }: { steps: number[] }): Promise<PredictResult> {
+  const program = predictionProgram();
   const logits: number[][] = [];
   const started = performance.now();
   for (const index of steps) {
-    await prediction.forward(batches[index] as Batch);
-    logits.push([...(prediction.read('logits') as Float32Array)]);
+    await program.forward(batches[index] as Batch);
+    logits.push([...(program.read('logits') as Float32Array)]);
   }
   return { seconds: (performance.now() - started) / 1000, logits };
 }
@@ -218,6 +251,7 @@ serve({
   train,
   predict,
   profile,
+  profilePrediction,
   costs,
   save,
   /** Resident at most so far. */

@@ -160,13 +160,13 @@ void roundColumns(const float* x, int64_t ldx, int64_t columns, int64_t k, Word*
 namespace FL_ISA {
 
 const Kernels kGemmBf16 = {
-    kTile.rows,  kTileColumns, kDepth,         kLeftWords,  runTile,
+    kTile.rows,  kTileColumns, kDepth,         kLeftWords,          runTile,
 #if defined(__AVX512BF16__)
     pairRows,    pairRows,     transposeWords, pairColumns,
 #else
     roundRows,   pairRows,     transposeWords, roundColumns,
 #endif
-    pairColumns, dotProducts,  weightGradient,
+    pairColumns, dotProducts,  weightGradient, kWeightGradientUnit,
 };
 
 }  // namespace FL_ISA

@@ -43,8 +43,19 @@ void copyColumns(const float* x, int64_t ldx, int64_t columns, int64_t k, Word* 
 
 namespace FL_ISA {
 
-const Kernels kGemmF32 = {kTile.rows, kTileColumns,   kDepth,      kLeftWords,  runTile,     nullptr,
-                          nullptr,    transposeWords, copyColumns, copyColumns, dotProducts, weightGradient};
+const Kernels kGemmF32 = {kTile.rows,
+                          kTileColumns,
+                          kDepth,
+                          kLeftWords,
+                          runTile,
+                          nullptr,
+                          nullptr,
+                          transposeWords,
+                          copyColumns,
+                          copyColumns,
+                          dotProducts,
+                          weightGradient,
+                          kWeightGradientUnit};
 
 }  // namespace FL_ISA
 }  // namespace fl::cpu

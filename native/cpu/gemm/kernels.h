@@ -63,11 +63,8 @@ struct Tile {
   int64_t prefetchStep;
 };
 
-/// Left values are filled up with zeros to a multiple of this many a step.
-constexpr int kWeightGradientUnit = 16;
-
 /// C [m, columns] += sum over t of left[t, i] b[t, j], in the order of t; `left` as leftColumns
-/// makes it, leftStride words (at least m, rounded up to kWeightGradientUnit) between its words of
+/// makes it, leftStride words (at least m, rounded up to weightGradientUnit) between its words of
 /// one element of m.
 struct WeightGradientBlock {
   const Word* left = nullptr;
@@ -99,6 +96,8 @@ struct Kernels {
   void (*dots)(const Word* x, int64_t ldx, int64_t m, const Word* a, int64_t lda, int64_t n, int64_t words,
                bool accumulate, float* u, int64_t ldu);
   void (*weightGradient)(const WeightGradientBlock& block);
+  /// Left values of it are filled up with zeros to a multiple of this many a step.
+  int weightGradientUnit;
 };
 
 // The compiled copies (cpu/dispatch.h).

@@ -57,12 +57,10 @@ void lowRankByDots(const Kernels& kernels, const LowRank& low, const LowRankStep
   if (steps.last) scaleRows(u, m * low.rank, low.scale);
 }
 
-void lowRankByTiles(const Kernels& kernels, const LowRank& low, const LowRankSteps& steps, const Word* panel, int m,
-                    float* u) {
+void lowRankByTiles(const Kernels& kernels, const LowRank& low, const LowRankSteps& steps,
+                    std::span<const LowRankPanel> rows) {
   const int64_t count = low.panels.count();
   Tile t(low.panels.data, 0);
-  t.rows = m;
-  t.a = panel;
   t.steps0 = steps.count;
   t.ldc = low.rank;
   t.accumulate = !steps.first;
@@ -72,10 +70,15 @@ void lowRankByTiles(const Kernels& kernels, const LowRank& low, const LowRankSte
     // All row panels use these panels, so that they are in the L2 cache but for the first time.
     t.prefetch = reinterpret_cast<const char*>(t.b0);
     t.columns = static_cast<int>(std::min<int64_t>(kernels.nr, low.rank - j));
-    t.c = u + j;
-    kernels.tile(t);
+    for (const LowRankPanel& panel : rows) {
+      t.a = panel.left;
+      t.rows = panel.rows;
+      t.c = panel.u + j;
+      kernels.tile(t);
+    }
   }
-  if (steps.last) scaleRows(u, m * low.rank, low.scale);
+  if (steps.last)
+    for (const LowRankPanel& panel : rows) scaleRows(panel.u, panel.rows * low.rank, low.scale);
 }
 
 int64_t lowRankRowsWords(const Kernels& kernels, const LowRank& low, int64_t rows, int64_t k) {
@@ -91,7 +94,8 @@ void lowRankRows(const Kernels& kernels, const LowRank& low, const float* x, int
   const auto m = static_cast<int>(rows);
   if (!low.byTiles()) return lowRankByDots(kernels, low, {0, steps}, left, m, u);
   kernels.transpose(left.data, left.ld, rows, left.words, memory, rows);
-  lowRankByTiles(kernels, low, {0, steps}, memory, m, u);
+  const LowRankPanel panel{memory, m, u};
+  lowRankByTiles(kernels, low, {0, steps}, {&panel, 1});
 }
 
 void lowRankInput(const Kernels& kernels, const LowRank& low, const float* x, int64_t rows, int64_t k, float* u) {

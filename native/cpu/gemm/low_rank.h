@@ -2,6 +2,8 @@
 // their big one (product.h). Gradients of A and B: weight_gradient.h.
 #pragma once
 
+#include <span>
+
 #include "cpu/gemm/kernels.h"
 #include "cpu/gemm/panels.h"
 #include "ops/op.h"
@@ -33,9 +35,15 @@ struct LowRankSteps {
 /// u [m, rank] from rows of x in words, those of the steps alone.
 void lowRankByDots(const Kernels& kernels, const LowRank& low, const LowRankSteps& steps, const LeftRows& x, int m,
                    float* u);
-/// u [m, rank] from a left panel of m rows.
-void lowRankByTiles(const Kernels& kernels, const LowRank& low, const LowRankSteps& steps, const Word* panel, int m,
-                    float* u);
+/// A left panel of some rows, and where their u [rows, rank] goes.
+struct LowRankPanel {
+  const Word* left = nullptr;
+  int rows = 0;
+  float* u = nullptr;
+};
+/// Several panels at a time: each panel of A is read once for all of them.
+void lowRankByTiles(const Kernels& kernels, const LowRank& low, const LowRankSteps& steps,
+                    std::span<const LowRankPanel> rows);
 
 /// u for a few rows of x [rows, k], ldx apart, none of whose words were made yet; `memory` has
 /// room for lowRankRowsWords.

@@ -32,6 +32,9 @@ constexpr int64_t kSuperBlockBytes = int64_t{4} << 20;
 constexpr int64_t kPackRows = 32;
 constexpr int64_t kMaxGroup = 32;
 constexpr int64_t kJobsPerThread = 8;
+// Row panels for which u is made together: the panels of A, which may not stay in the L2 cache
+// beside what is packed, are then read once for them.
+constexpr int64_t kLowRankGroup = 4;
 
 int64_t ceilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -155,7 +158,10 @@ class Run {
   void pack(const Block& block, const SuperBlock& part, bool firstRows) {
     const int64_t chunksOfK = ceilDiv(block.k, kPackRows);
     const int64_t rightChunks = firstRows && p_.bRows != nullptr ? chunksOfK : 0;
-    const int64_t leftChunks = p_.aTransposed ? chunksOfK : part.panels;
+    const bool byTiles = std::any_of(segments_.begin(), segments_.end(), [](auto& s) { return s.low.byTiles(); });
+    const int64_t group =
+        byTiles && !p_.int8.present() ? std::clamp<int64_t>(part.panels / (4 * threads_), 1, kLowRankGroup) : 1;
+    const int64_t leftChunks = p_.aTransposed ? chunksOfK : ceilDiv(part.panels, group);
     pool_.parallelFor(rightChunks + leftChunks, [&](int64_t chunk, int thread) {
       if (chunk < rightChunks) {
         const int64_t begin = chunk * kPackRows;
@@ -166,29 +172,40 @@ class Run {
       } else if (p_.int8.present()) {
         packInt8Panel(block, part, part.firstPanel + chunk - rightChunks, thread);
       } else {
-        packPanel(block, part, part.firstPanel + chunk - rightChunks, thread);
+        const int64_t begin = (chunk - rightChunks) * group;
+        packPanels(block, part, part.firstPanel + begin, part.firstPanel + std::min(part.panels, begin + group),
+                   thread);
       }
     });
   }
 
-  void packPanel(const Block& block, const SuperBlock& part, int64_t panel, int thread) {
-    const int64_t row = rows_.begin(panel);
-    const int size = rows_.size(panel);
-    const ProductSegment& segment = segmentOf(panel);
-    const int64_t needed = leftRowsWords(kernels_, size, block.k);
-    const int64_t neededU = leftRowsWords(kernels_, size, segment.rank);
-    auto* memory = static_cast<Word*>(pool_.scratch(thread, (needed + neededU) * static_cast<int64_t>(sizeof(Word))));
-    Word* out = leftPanel(block, part, panel);
-    const LeftRows x = leftRows(kernels_, p_.a + row * p_.lda + block.k0, p_.lda, size, block.k, memory);
-    kernels_.transpose(x.data, x.ld, size, block.baseWords, out, size);
-    if (segment.low.present()) {
-      const LowRankSteps steps{block.k0 / kernels_.depth, block.steps, block.first, block.last};
-      if (segment.low.byTiles())
-        lowRankByTiles(kernels_, segment.low, steps, out, size, updateOf(panel));
-      else
-        lowRankByDots(kernels_, segment.low, steps, x, size, updateOf(panel));
+  void packPanels(const Block& block, const SuperBlock& part, int64_t begin, int64_t end, int thread) {
+    int64_t words = 0;
+    for (int64_t panel = begin; panel < end; panel++) {
+      const int size = rows_.size(panel);
+      words = std::max(
+          {words, leftRowsWords(kernels_, size, block.k), leftRowsWords(kernels_, size, segmentOf(panel).rank)});
     }
-    if (block.last) appendUpdate(block, panel, out, memory + needed);
+    auto* memory = static_cast<Word*>(pool_.scratch(thread, words * static_cast<int64_t>(sizeof(Word))));
+    const LowRankSteps steps{block.k0 / kernels_.depth, block.steps, block.first, block.last};
+    for (int64_t panel = begin; panel < end; panel++) {
+      const int64_t row = rows_.begin(panel);
+      const int size = rows_.size(panel);
+      const LeftRows x = leftRows(kernels_, p_.a + row * p_.lda + block.k0, p_.lda, size, block.k, memory);
+      kernels_.transpose(x.data, x.ld, size, block.baseWords, leftPanel(block, part, panel), size);
+      const LowRank& low = segmentOf(panel).low;
+      if (low.present() && !low.byTiles()) lowRankByDots(kernels_, low, steps, x, size, updateOf(panel));
+    }
+    for (int64_t first = begin; first < end;) {
+      const LowRank& low = segmentOf(first).low;
+      LowRankPanel panels[kLowRankGroup];
+      size_t count = 0;
+      for (; first < end && &segmentOf(first).low == &low; first++)
+        panels[count++] = {leftPanel(block, part, first), rows_.size(first), updateOf(first)};
+      if (low.present() && low.byTiles()) lowRankByTiles(kernels_, low, steps, {panels, count});
+    }
+    if (!block.last) return;
+    for (int64_t panel = begin; panel < end; panel++) appendUpdate(block, panel, leftPanel(block, part, panel), memory);
   }
 
   // u behind the rows of a panel.

@@ -16,7 +16,9 @@ namespace {
 constexpr int64_t kColumnsPerChunk = 192;
 
 int64_t ceilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
-int64_t leftStrideOf(int64_t m) { return ceilDiv(m, kWeightGradientUnit) * kWeightGradientUnit; }
+int64_t leftStrideOf(const Kernels& kernels, int64_t m) {
+  return ceilDiv(m, kernels.weightGradientUnit) * kernels.weightGradientUnit;
+}
 
 }  // namespace
 
@@ -30,20 +32,25 @@ void addWeightGradients(const Kernels& kernels, std::initializer_list<WeightGrad
   };
   std::vector<Part> parts;
   int64_t chunks = 0, words = 0;
-  for (const WeightGradient& s : sums) words += lines * leftStrideOf(s.m);
+  for (const WeightGradient& s : sums) words += lines * leftStrideOf(kernels, s.m);
   Word* memory = wordWorkspace(WorkspaceSlot::weightGradientLeft, words);
   for (const WeightGradient& s : sums) {
     WeightGradientBlock block;
     block.left = memory;
-    block.leftStride = leftStrideOf(s.m);
+    block.leftStride = leftStrideOf(kernels, s.m);
     block.m = static_cast<int>(s.m);
     block.b = s.b + begin * s.n;
     block.ldb = block.ldc = s.n;
     block.rows = rows;
     block.c = s.c;
-    if (s.m < block.leftStride) std::memset(memory, 0, static_cast<size_t>(lines * block.leftStride) * sizeof(Word));
-    kernels.leftColumns(s.a + begin * s.m, s.m, s.m, rows, memory, block.leftStride);
-    memory += lines * block.leftStride;
+    const float* a = s.a + begin * s.m;
+    if (kernels.leftRows == nullptr && block.leftStride == s.m) {
+      block.left = reinterpret_cast<const Word*>(a);  // fp32, and nothing to fill up
+    } else {
+      if (s.m < block.leftStride) std::memset(memory, 0, static_cast<size_t>(lines * block.leftStride) * sizeof(Word));
+      kernels.leftColumns(a, s.m, s.m, rows, memory, block.leftStride);
+      memory += lines * block.leftStride;
+    }
     parts.push_back({block, ceilDiv(s.n, kColumnsPerChunk), s.n});
     chunks += parts.back().chunks;
   }
