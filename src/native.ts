@@ -196,7 +196,7 @@ export interface CudaInfo {
   graphs?: boolean;
 }
 
-/** The gradients of a program, summed over ranks where they lie: native/distributed/gradient_sum.h. */
+/** A program's gradients, summed over ranks where they lie: native/distributed/gradient_sum.h. */
 export interface NativeGradientSum {
   /**
    * Keeps a copy of the gradients: those of a share that is not the last one of its rank. `add`: to
@@ -211,7 +211,7 @@ export interface NativeGradientSum {
 export interface NativeSumReport {
   /** What this rank sent to others. */
   sentBytes: number;
-  /** Parts that left one after the other, and how many did while the program was still computing. */
+  /** Parts in which they left, and how many of these left while the program was computing. */
   buckets: number;
   early: number;
 }

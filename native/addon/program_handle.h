@@ -16,8 +16,8 @@ class ProgramHandle : public Napi::ObjectWrap<ProgramHandle> {
   explicit ProgramHandle(const Napi::CallbackInfo& info);
   ~ProgramHandle() override;
 
-  /// The program behind a JavaScript value; throws INVALID_ARGUMENT when it is none, DISPOSED when it
-  /// was disposed.
+  /// The program behind a JavaScript value; throws INVALID_ARGUMENT when it is none, DISPOSED when
+  /// it was disposed.
   static std::shared_ptr<Program> programOf(const Napi::Value& value);
 
  private:

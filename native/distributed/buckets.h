@@ -37,8 +37,8 @@ struct Bucket {
   int64_t offset = 0;
 };
 
-/// Every value in one bucket, in the order in which buckets are finished; a tensor that is not small
-/// has buckets of its own, so that it can be sent from where it lies.
+/// Every value in one bucket, in the order in which buckets are finished; a tensor that is not
+/// small has buckets of its own, so that it can be sent from where it lies.
 std::vector<Bucket> layOutBuckets(std::span<const GradientExtent> tensors, const BucketSizes& sizes);
 
 }  // namespace fl::mpi

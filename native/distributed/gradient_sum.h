@@ -1,5 +1,5 @@
-// The sum of a program's gradients over all ranks, in place: each rank sums a slice of every bucket,
-// in the order of ranks, and sends it to the others. Buckets leave as their gradients are finished.
+// The sum of a program's gradients over all ranks, in place: each rank sums a slice of every
+// bucket, in the order of ranks, and sends it on. Buckets leave as their gradients are finished.
 // Which values are in which bucket: buckets.h; who waits for messages: transport.h.
 //
 //   summand  what a rank gives to the sum: the gradients of one of its shares. Those of the rank's
@@ -54,7 +54,7 @@ class GradientSum {
 
   /// From here to `end` by the communication thread. `summands`: of each rank.
   void begin(int rank, int size, const std::vector<int>& summands);
-  /// Sends, receives and adds what can be; false where nothing could. Throws what `cancel` was told.
+  /// Sends, receives and adds what can be; false where nothing could. Throws what `cancel` had.
   bool advance(Mpi& mpi);
   bool isDone() const { return finishedBuckets_ == buckets_.size(); }
   /// Whether messages are under way.

@@ -23,8 +23,8 @@ namespace fl::mpi {
 
 using Bytes = std::vector<char>;
 
-/// One a process, where it is never destroyed: MPI can be started once, and is stopped by `leave` or
-/// `abort`.
+/// One a process, where it is never destroyed: MPI can be started once, and is stopped by `leave`
+/// or `abort`.
 class Transport {
  public:
   /// Opens the library and starts MPI. Throws MPI_UNAVAILABLE.
@@ -51,9 +51,9 @@ class Transport {
   /// Throws RANK_FAILED: with the words of a rank that failed, or when `seconds` pass without a
   /// byte.
   std::vector<Bytes> exchange(std::vector<Bytes> parts, const std::vector<int64_t>& lengths, double seconds);
-  /// Sums gradients over all ranks; it returns when the result is in place. The program may still be
-  /// computing them (GradientSum::open). `summands`: of each rank, the same on all of them. Throws as
-  /// `exchange`, and what the sum was cancelled with.
+  /// Sums gradients over all ranks; it returns when the result is in place. The program may still
+  /// be computing them (GradientSum::open). `summands`: of each rank, the same on all of them.
+  /// Throws as `exchange`, and what the sum was cancelled with.
   GradientSum::Report sum(const std::shared_ptr<GradientSum>& gradients, const std::vector<int>& summands,
                           double seconds);
   /// Tells all others that this rank failed; what they wait for then ends with `message`. Gives

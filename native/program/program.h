@@ -59,8 +59,8 @@ class Program {
   void reserve(const Sizes& sizes);
 
   void forward(std::span<const BatchInput> batch, const Sizes& sizes, const StepState& step);
-  /// `ran`: called on the thread of the run, with the number of instructions that have run so far; on
-  /// a device that works asynchronously they may only have been launched, or recorded.
+  /// `ran`: called on the thread of the run, with the number of instructions that have run so far;
+  /// on a device that works asynchronously they may only have been launched, or recorded.
   void accumulate(std::span<const BatchInput> batch, const Sizes& sizes, const StepState& step, bool zeroGradients,
                   const std::function<void(int)>& ran = nullptr);
   ApplyResult apply(const OptimizerStep& options);

@@ -1,5 +1,5 @@
-// Sums of gradients over ranks: buckets, bits, and that buckets leave while a program computes. Ranks
-// are threads here (memory_mpi.h); on MPI: test/distributed/mpi.test.ts and scripts/test-mpi.mjs.
+// Sums of gradients over ranks: buckets, bits, and that buckets leave while a program computes.
+// Ranks are threads here (memory_mpi.h); on MPI they are those of scripts/test-mpi.mjs.
 #include "distributed/gradient_sum.h"
 
 #include <cmath>

@@ -1,5 +1,5 @@
-// MPI between threads of one process, for tests: a message is copied from the sender's memory to the
-// receiver's when both are there. What is promised: distributed/mpi.h.
+// MPI between threads of one process, for tests: a message is copied from the sender's memory to
+// the receiver's when both are there. What is promised: distributed/mpi.h.
 #pragma once
 
 #include <cstring>

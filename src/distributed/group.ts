@@ -9,11 +9,11 @@ import type { NativeGradientSum, NativeSumReport } from '../native';
 /** Of {@link Group.sum}. */
 export interface SumOptions {
   /**
-   * Of each rank, how many gradients it gives: those that are held, and the program's own. The first
-   * rank that has any gives one, their sum.
+   * Of each rank, how many gradients it gives: those that are held, and the program's own. The
+   * first rank that has any gives one, their sum.
    */
   summands: readonly number[];
-  /** Whether the program still computes its own: it was given the sum, and says what is finished. */
+  /** Whether a run of the program, which was given the sum, still has to say what is finished. */
   isComputing: boolean;
 }
 
@@ -32,8 +32,8 @@ export interface Group {
    */
   exchange(parts: readonly Uint8Array[], lengths?: readonly number[]): Promise<Uint8Array[]>;
   /**
-   * Sums the gradients of a program over all ranks, in place, in the order of ranks. Absent where the
-   * transport has no way of its own: sum_gradients.ts does it by exchanges.
+   * Sums the gradients of a program over all ranks, in place, in the order of ranks. Absent where
+   * the transport has no way of its own: sum_gradients.ts does it by exchanges.
    *
    * @throws FusedLoraError as `exchange`, and what the sum was cancelled with.
    */
