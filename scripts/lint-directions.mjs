@@ -88,7 +88,7 @@ const cpp = {
   distributed: ['runtime', 'platform'],
   addon: ['program', 'distributed', 'reference', 'cpu', 'cuda', 'ops', 'runtime', 'platform'],
   bench: ['cuda', 'ops', 'runtime'],
-  test: ['fuzz', 'program', 'reference', 'cpu', 'cuda', 'ops', 'runtime', 'platform', 'emulator'],
+  test: ['fuzz', 'program', 'distributed', 'reference', 'cpu', 'cuda', 'ops', 'runtime', 'platform', 'emulator'],
   // The small program of the tests, and nothing else of them.
   fuzz: ['test', 'program', 'ops', 'runtime'],
 };

@@ -137,7 +137,12 @@ function ranksOf(mark) {
   return found;
 }
 
+const SEVERAL = [...COMMANDS.full, '--gradient-accumulation', '2', '--shares', '5'];
 const whole = new Map();
+const several = at('one-several');
+const severalEnded = await start(process.execPath, [CLI, ...SEVERAL, '--output', several], {});
+if (severalEnded.code !== 0)
+  fail(`five shares on one process ended with ${severalEnded.code}:\n${severalEnded.output}`);
 for (const [name, command] of Object.entries(COMMANDS)) {
   for (const shares of name === 'lora' ? [2, 3] : [2]) {
     const output = at(`one-${name}-${shares}`);
@@ -176,8 +181,10 @@ for (const name of values.only.split(',')) {
       problem,
     );
   }
+  await trySeveralShares(name, ranks);
   await tryOtherMake(name, launcher, options);
   await tryTerm(name, ranks);
+  await tryFullDisk(name, launcher, options, env);
   for (let kill = 0; kill < Number(values.kills); kill++) await tryKill(name, ranks, kill);
 }
 rmSync(work, { recursive: true, force: true });
@@ -193,6 +200,14 @@ function checkHeader(header, library, abi) {
   if (built.status !== 0) return built.output;
   const checked = run(program, [library], { quiet: true });
   return checked.status === 0 ? undefined : checked.output;
+}
+
+/** Two shares and three, in two micro-batches each, of which one may be without sequences. */
+async function trySeveralShares(name, ranks) {
+  const output = at(`${name}-several`);
+  const ended = await ranks(2, SEVERAL, output);
+  const problem = ended.code !== 0 ? ended.output : digest(output) !== digest(several) ? 'other bytes' : undefined;
+  report(`${name}: five shares on 2 ranks have the bytes of one process`, problem);
 }
 
 /** A launcher of one make and a library of another. */
@@ -236,6 +251,23 @@ async function tryTerm(name, ranks) {
           ? `not resumed to the same bytes: ${again.output}`
           : undefined;
   report(`${name}: SIGTERM to rank 1 stops all after a step, and they go on to the same bytes`, problem);
+}
+
+/** An output folder on a disk of 64 KiB, in a mount namespace of its own: rank 0 finds it full. */
+async function tryFullDisk(name, launcher, options, env) {
+  const disk = at(`${name}-disk`);
+  const namespace = ['--user', '--map-root-user', '--mount', 'sh', '-c'];
+  const mount = `mkdir -p '${disk}' && mount -t tmpfs -o size=64k tmpfs '${disk}'`;
+  if (run('unshare', [...namespace, mount], { quiet: true }).status !== 0) {
+    say(`skip ${name}: a full disk needs unshare and a tmpfs`);
+    return;
+  }
+  const args = [...options, '-n', '2', process.execPath, CLI, ...COMMANDS.full, '--output', join(disk, 'out')];
+  const ended = await start('unshare', [...namespace, `${mount} && exec "$@"`, 'sh', launcher, ...args], env);
+  const errors = ended.output.match(/error \[.*/g) ?? [];
+  const isTold = errors.length === 1 && /disk is full/.test(errors[0]);
+  const problem = ended.code === 0 || !isTold || ended.seconds > 60 ? `${ended.code}: ${ended.output}` : undefined;
+  report(`${name}: a full disk of rank 0 ends all with one message (${ended.seconds.toFixed(1)} s)`, problem);
 }
 
 /** SIGKILL to a random rank at a random moment; then on with one, two or three ranks. */

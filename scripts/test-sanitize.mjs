@@ -67,7 +67,16 @@ function part(name, command, args, env) {
 }
 
 /** All but the comparisons of kernels, which take minutes with a sanitizer. */
-const NATIVE_TESTS = ['program/', 'contract/', 'fuzz/', 'runtime/', 'threadPool/', 'update/', 'recordedStep/'];
+const NATIVE_TESTS = [
+  'program/',
+  'contract/',
+  'fuzz/',
+  'runtime/',
+  'threadPool/',
+  'update/',
+  'recordedStep/',
+  'gradientSum/',
+];
 const halt = 'halt_on_error=1:abort_on_error=0';
 
 if (chosen('address') && works('address,undefined')) {
@@ -99,7 +108,9 @@ if (chosen('address') && works('address,undefined')) {
 if (chosen('thread') && works('thread')) {
   const folder = join(root, 'build-sanitize', 'thread');
   build(folder, 'thread', ['fused_lora_test']);
-  const tests = values.all ? ['--small'] : ['--small', 'threadPool/', 'runtime/', 'program/', 'update/'];
+  const tests = values.all
+    ? ['--small']
+    : ['--small', 'threadPool/', 'runtime/', 'program/', 'update/', 'gradientSum/'];
   part('threads and programs with thread', join(folder, 'fused_lora_test'), ['--backend', 'cpu', ...tests], {
     TSAN_OPTIONS: `${halt}:second_deadlock_stack=1`,
     FUSED_LORA_THREADS: '4',

@@ -123,7 +123,14 @@ export interface NativeProgram {
    * Forward and backward; gradients are added to, or overwritten when `zeroGradients`. A GPU may
    * still be at it when the promise is fulfilled: what reads results waits for them.
    */
-  accumulate(batch: NativeBatch, sizes: NativeSizes, step: NativeStep, zeroGradients: boolean): Promise<void>;
+  accumulate(
+    batch: NativeBatch,
+    sizes: NativeSizes,
+    step: NativeStep,
+    zeroGradients: boolean,
+    /** Told of gradients as they are finished, and of the end. */
+    sum?: NativeGradientSum,
+  ): Promise<void>;
   /**
    * Clip and AdamW over all trained parameters. When the norm or a loss is
    * not finite nothing changes and `applied` is false. `loss` is the sum of
@@ -189,6 +196,26 @@ export interface CudaInfo {
   graphs?: boolean;
 }
 
+/** A program's gradients, summed over ranks where they lie: native/distributed/gradient_sum.h. */
+export interface NativeGradientSum {
+  /**
+   * Keeps a copy of the gradients: those of a share that is not the last one of its rank. `add`: to
+   * the copy that is there, as the first rank that has shares does.
+   */
+  hold(add: boolean): Promise<void>;
+  /** The sum under way ends with this error. */
+  cancel(code: string, message: string): void;
+}
+
+/** What a sum of gradients took. */
+export interface NativeSumReport {
+  /** What this rank sent to others. */
+  sentBytes: number;
+  /** Parts in which they left, and how many of these left while the program was computing. */
+  buckets: number;
+  early: number;
+}
+
 /** Ranks of one run, by an MPI library that is opened at run time: native/distributed. */
 export interface NativeDistributed {
   /** Opens the library at its first call, and starts MPI; rejects with MPI_UNAVAILABLE. */
@@ -203,6 +230,17 @@ export interface NativeDistributed {
     lengths: readonly number[] | undefined,
     seconds: number,
   ): Promise<Uint8Array[]>;
+  /**
+   * Sums gradients over all ranks, in place. `summands`: of each rank, those held and the
+   * program's; `isComputing`: a run of the program, which was given the sum, still has to say what
+   * is finished. Rejects as `exchange`, and with what it was cancelled with.
+   */
+  sum(
+    gradients: NativeGradientSum,
+    summands: readonly number[],
+    isComputing: boolean,
+    seconds: number,
+  ): Promise<NativeSumReport>;
   /** What others wait for ends with this message. @returns what each rank has told, '' for none. */
   tellFailure(message: string): Promise<string[]>;
   /** Waits for all others to leave, and stops MPI; false where one did not. Blocks. */
@@ -218,6 +256,7 @@ export interface NativeAddon {
   version: string;
   Parameter: new (backend: string, name: string, shape: number[], compute: 'f32' | 'f64') => NativeParameter;
   Program: new (spec: NativeProgramSpec) => NativeProgram;
+  GradientSum: new (program: NativeProgram) => NativeGradientSum;
   /**
    * Runs one op off the event loop, on typed arrays (copied in
    * and out) or device tensors. Outputs are written in place.

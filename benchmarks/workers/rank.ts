@@ -46,6 +46,13 @@ async function run({ model: name, method, distributed, batchSize, steps }: RankA
       });
       return joined.exchange(parts, lengths);
     },
+    ...(joined.sum && {
+      sum: async (gradients, options) => {
+        const report = await joined.sum!(gradients, options);
+        sent += report.sentBytes;
+        return report;
+      },
+    }),
   };
   const { model } = loadModel(modelFolder(name), { task: 'sequence-classification', numLabels: 2 });
   if (method === 'lora') addAdapter(model, LORA, { seed: 0 });

@@ -19,6 +19,7 @@ inline void adjustExternalMemory(Napi::Env env, int64_t change) {
 
 Napi::Function defineParameter(Napi::Env env);
 Napi::Function defineProgram(Napi::Env env);
+Napi::Function defineGradientSum(Napi::Env env);
 void defineFunctions(Napi::Env env, Napi::Object exports);
 Napi::Object defineDistributed(Napi::Env env);
 

@@ -1,6 +1,7 @@
 // Ranks as JavaScript sees them: one transport a process, exchanges as promises. The thread that
 // they run on and all of MPI: distributed/transport.h; the types: src/native.ts.
 #include "addon/background.h"
+#include "addon/gradient_sum_handle.h"
 #include "distributed/transport.h"
 #include "platform/library.h"
 
@@ -82,6 +83,33 @@ Napi::Value exchange(const Napi::CallbackInfo& info) {
   });
 }
 
+Napi::Value sum(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    const auto gradients = GradientSumHandle::of(info[0], "gradients");
+    std::vector<int> summands;
+    for (const Napi::Value& count : listOf(info[1], "summands"))
+      summands.push_back(static_cast<int>(integerOf(count, "summands", 0, 1 << 20)));
+    const bool isComputing = info[2].ToBoolean();
+    const double seconds = numberOf(info[3], "seconds");
+    Transport& transport = joined();
+    gradients->open();
+    const auto report = std::make_shared<mpi::GradientSum::Report>();
+    return Background::run(
+        info.Env(),
+        [&transport, gradients, summands, isComputing, seconds, report] {
+          if (!isComputing) gradients->finishedAll();
+          *report = transport.sum(gradients, summands, seconds);
+        },
+        [report](Napi::Env env) -> Napi::Value {
+          const Napi::Object object = Napi::Object::New(env);
+          object.Set("sentBytes", static_cast<double>(report->sentBytes));
+          object.Set("buckets", report->buckets);
+          object.Set("early", report->early);
+          return object;
+        });
+  });
+}
+
 Napi::Value tellFailure(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
     const std::string message = stringOf(info[0], "message");
@@ -123,6 +151,7 @@ Napi::Object defineDistributed(Napi::Env env) {
   const Napi::Object object = Napi::Object::New(env);
   object.Set("join", Napi::Function::New(env, joinRanks, "join"));
   object.Set("exchange", Napi::Function::New(env, exchange, "exchange"));
+  object.Set("sum", Napi::Function::New(env, sum, "sum"));
   object.Set("tellFailure", Napi::Function::New(env, tellFailure, "tellFailure"));
   object.Set("leave", Napi::Function::New(env, leaveRanks, "leave"));
   object.Set("abort", Napi::Function::New(env, abortRanks, "abort"));

@@ -3,6 +3,7 @@
 #include "addon/program_handle.h"
 
 #include "addon/background.h"
+#include "addon/gradient_sum_handle.h"
 
 namespace fl::addon {
 namespace {
@@ -120,6 +121,9 @@ OptimizerStep optimizerOf(const Napi::Value& value) {
   return step;
 }
 
+/// Marks the objects that Unwrap may be asked of.
+constexpr napi_type_tag kProgramTag{0x66757365646c6f72, 0x70726f6772616d00};
+
 }  // namespace
 
 Napi::Function defineProgram(Napi::Env env) {
@@ -133,7 +137,16 @@ Napi::Function defineProgram(Napi::Env env) {
 }
 
 ProgramHandle::ProgramHandle(const Napi::CallbackInfo& info) : Napi::ObjectWrap<ProgramHandle>(info) {
-  guarded(info.Env(), [&] { program_ = std::make_shared<Program>(specOf(objectOf(info[0], "spec"))); });
+  guarded(info.Env(), [&] {
+    program_ = std::make_shared<Program>(specOf(objectOf(info[0], "spec")));
+    info.This().As<Napi::Object>().TypeTag(&kProgramTag);
+  });
+}
+
+std::shared_ptr<Program> ProgramHandle::programOf(const Napi::Value& value) {
+  if (!value.IsObject() || !value.As<Napi::Object>().CheckTypeTag(&kProgramTag))
+    fail("INVALID_ARGUMENT", "program must be a NativeProgram");
+  return Unwrap(value.As<Napi::Object>())->program();
 }
 
 ProgramHandle::~ProgramHandle() {
@@ -189,12 +202,16 @@ Napi::Value ProgramHandle::run(const Napi::CallbackInfo& info, bool train) {
     const auto batch = batchOf(info[0], program()->spec());
     const Sizes sizes = sizesOf(info[1]);
     const StepState step = stepOf(info[2]);
+    if (!train) return start(info.Env(), [batch, sizes, step](Program& p) { p.forward(batch->inputs, sizes, step); });
     const bool zeroGradients = info[3].ToBoolean();
-    return start(info.Env(), [batch, sizes, step, train, zeroGradients](Program& p) {
-      if (train)
+    if (info[4].IsUndefined())
+      return start(info.Env(), [batch, sizes, step, zeroGradients](Program& p) {
         p.accumulate(batch->inputs, sizes, step, zeroGradients);
-      else
-        p.forward(batch->inputs, sizes, step);
+      });
+    const auto sum = GradientSumHandle::of(info[4], "sum");
+    return start(info.Env(), [batch, sizes, step, zeroGradients, sum](Program& p) {
+      sum->following(
+          [&](const std::function<void(int)>& ran) { p.accumulate(batch->inputs, sizes, step, zeroGradients, ran); });
     });
   });
 }

@@ -16,6 +16,10 @@ class ProgramHandle : public Napi::ObjectWrap<ProgramHandle> {
   explicit ProgramHandle(const Napi::CallbackInfo& info);
   ~ProgramHandle() override;
 
+  /// The program behind a JavaScript value; throws INVALID_ARGUMENT when it is none, DISPOSED when
+  /// it was disposed.
+  static std::shared_ptr<Program> programOf(const Napi::Value& value);
+
  private:
   friend Napi::Function defineProgram(Napi::Env env);
   Napi::Value arenaBytes(const Napi::CallbackInfo& info);

@@ -12,6 +12,12 @@ struct alignas(8) Request {
   unsigned char handle[8];
 };
 
+/// One that is waited for, and the rank at its other end.
+struct Waited {
+  Request request;
+  int rank;
+};
+
 /// All calls come from one thread. They throw fl::Error: MPI_UNAVAILABLE where the library is not
 /// usable, RANK_FAILED for what MPI itself finds wrong while it runs.
 class Mpi {

@@ -14,29 +14,38 @@
 namespace fl::mpi {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 constexpr int kTagLengths = 1, kTagData = 2, kTagNotice = 3;
 /// A message's count is an int; parts of this size also show that a large one goes on.
 constexpr int64_t kMostBytes = int64_t{32} << 20;
-/// Answers of ranks that work in step come within this time; then the core is given away.
-constexpr auto kSpin = std::chrono::microseconds(100);
 constexpr auto kSleep = std::chrono::microseconds(50);
 /// How long a rank that fails listens whether others fail too, and tries to be heard.
 constexpr auto kHear = std::chrono::milliseconds(300), kTell = std::chrono::milliseconds(2000);
 
+/// Answers of ranks that work in step come within the first of these times.
+constexpr Transport::Pace kAnswers{std::chrono::microseconds(100), kSleep};
+/// Gradients come in long messages, of which MPI copies parts at each look.
+constexpr Transport::Pace kGradients{std::chrono::microseconds(2000), kSleep};
+/// A core that computes is left alone: there is time until its end.
+constexpr Transport::Pace kMeanwhile{std::chrono::microseconds(0), std::chrono::microseconds(200)};
+
+/// Without those that are there twice.
 std::string listOf(const std::vector<int>& ranks) {
   std::string text;
-  for (const int rank : ranks) text += (text.empty() ? "" : ", ") + std::to_string(rank);
+  for (size_t i = 0; i < ranks.size(); i++)
+    if (std::find(ranks.begin(), ranks.begin() + static_cast<std::ptrdiff_t>(i), ranks[i]) ==
+        ranks.begin() + static_cast<std::ptrdiff_t>(i))
+      text += (text.empty() ? "" : ", ") + std::to_string(ranks[i]);
   return text;
 }
 
 }  // namespace
 
-Transport::Transport(const std::string& file) {
+Transport::Transport(const std::string& file) : Transport([&] { return Mpi::open(file); }) {}
+
+Transport::Transport(const std::function<std::unique_ptr<Mpi>()>& open) {
   thread_ = std::make_unique<platform::Thread>([this] { serve(); });
   try {
-    onThread([&] { start(file); });
+    onThread([&] { start(open); });
   } catch (...) {
     // What can not be had is told, and the thread goes.
     onThread([&] { quit_ = true; });
@@ -44,8 +53,12 @@ Transport::Transport(const std::string& file) {
   }
 }
 
-void Transport::start(const std::string& file) {
-  mpi_ = Mpi::open(file);
+Transport::~Transport() {
+  onThread([&] { quit_ = true; });
+}
+
+void Transport::start(const std::function<std::unique_ptr<Mpi>()>& open) {
+  mpi_ = open();
   mpi_->start();
   rank_ = mpi_->rank();
   size_ = mpi_->size();
@@ -122,33 +135,42 @@ void Transport::removeDone(std::vector<Waited>& waited) {
                waited.end());
 }
 
+void Transport::requireAll() {
+  readNotices(false);
+  if (giveUp_) failure_ = failure_.value_or("this rank ends");
+  if (failure_) fail("RANK_FAILED", *failure_);
+}
+
+void Transport::pause(Clock::time_point last, const Pace& pace, double seconds,
+                      const std::function<std::vector<int>()>& waitedFor) {
+  requireAll();
+  const auto passed = Clock::now() - last;
+  if (passed < pace.spin) {
+    std::this_thread::yield();
+    return;
+  }
+  if (std::chrono::duration<double>(passed).count() > seconds) {
+    failure_ = "rank " + listOf(waitedFor()) + " did not answer within " +
+               std::to_string(static_cast<int64_t>(seconds)) + " s: it hangs, or its machine or network is gone";
+    fail("RANK_FAILED", *failure_);
+  }
+  std::this_thread::sleep_for(pace.sleep);
+}
+
 void Transport::wait(std::vector<Waited>& waited, double seconds) {
+  const auto ranks = [&] {
+    std::vector<int> all;
+    for (const Waited& one : waited) all.push_back(one.rank);
+    return all;
+  };
   auto last = Clock::now();
   while (!waited.empty()) {
     const size_t before = waited.size();
     removeDone(waited);
-    if (waited.empty()) return;
-    const auto now = Clock::now();
-    if (waited.size() < before) {
-      last = now;
-      continue;
-    }
-    readNotices(false);
-    if (giveUp_) failure_ = failure_.value_or("this rank ends");
-    if (failure_) fail("RANK_FAILED", *failure_);
-    if (now - last < kSpin) {
-      std::this_thread::yield();
-      continue;
-    }
-    if (std::chrono::duration<double>(now - last).count() > seconds) {
-      std::vector<int> silent;
-      for (const Waited& one : waited)
-        if (std::find(silent.begin(), silent.end(), one.rank) == silent.end()) silent.push_back(one.rank);
-      failure_ = "rank " + listOf(silent) + " did not answer within " + std::to_string(static_cast<int64_t>(seconds)) +
-                 " s: it hangs, or its machine or network is gone";
-      fail("RANK_FAILED", *failure_);
-    }
-    std::this_thread::sleep_for(kSleep);
+    if (waited.size() < before)
+      last = Clock::now();
+    else
+      pause(last, kAnswers, seconds, ranks);
   }
 }
 
@@ -205,6 +227,38 @@ std::vector<Bytes> Transport::exchange(std::vector<Bytes> parts, const std::vect
     delete kept;
   });
   return received;
+}
+
+GradientSum::Report Transport::sum(const std::shared_ptr<GradientSum>& gradients, const std::vector<int>& summands,
+                                   double seconds) {
+  onThread([&] {
+    if (stopped_) fail("DISPOSED", "MPI was stopped");
+    if (failure_) fail("RANK_FAILED", *failure_);
+    GradientSum& sum = *gradients;
+    try {
+      sum.begin(rank_, size_, summands);
+      const auto ranks = [&] { return sum.waitedFor(); };
+      auto last = Clock::now();
+      while (!sum.isDone()) {
+        const bool isComputing = sum.isComputing();
+        if (sum.advance(*mpi_)) {
+          last = Clock::now();
+        } else if (!sum.isWaiting()) {
+          requireAll();
+          sum.waitForProgram();
+          last = Clock::now();
+        } else {
+          pause(last, isComputing ? kMeanwhile : kGradients, seconds, ranks);
+        }
+      }
+    } catch (const Error& error) {
+      failure_ = failure_.value_or(error.what());
+      abandoned_.push_back(gradients);
+      throw;
+    }
+  });
+  gradients->end();
+  return gradients->report();
 }
 
 std::vector<std::string> Transport::tellFailure(const std::string& message) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -14,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "distributed/gradient_sum.h"
 #include "distributed/mpi.h"
 #include "platform/threads.h"
 
@@ -21,11 +23,22 @@ namespace fl::mpi {
 
 using Bytes = std::vector<char>;
 
-/// One a process, never destroyed: MPI can be started once, and is stopped by `leave` or `abort`.
+/// One a process, where it is never destroyed: MPI can be started once, and is stopped by `leave`
+/// or `abort`.
 class Transport {
  public:
   /// Opens the library and starts MPI. Throws MPI_UNAVAILABLE.
   explicit Transport(const std::string& file);
+  /// `open` gives the calls: it runs on the communication thread.
+  explicit Transport(const std::function<std::unique_ptr<Mpi>()>& open);
+  ~Transport();
+  Transport(const Transport&) = delete;
+
+  /// How long a wait keeps the core, looking again and again, and how long it sleeps between looks
+  /// after that.
+  struct Pace {
+    std::chrono::microseconds spin, sleep;
+  };
 
   int rank() const { return rank_; }
   int size() const { return size_; }
@@ -38,6 +51,11 @@ class Transport {
   /// Throws RANK_FAILED: with the words of a rank that failed, or when `seconds` pass without a
   /// byte.
   std::vector<Bytes> exchange(std::vector<Bytes> parts, const std::vector<int64_t>& lengths, double seconds);
+  /// Sums gradients over all ranks; it returns when the result is in place. The program may still
+  /// be computing them (GradientSum::open). `summands`: of each rank, the same on all of them.
+  /// Throws as `exchange`, and what the sum was cancelled with.
+  GradientSum::Report sum(const std::shared_ptr<GradientSum>& gradients, const std::vector<int>& summands,
+                          double seconds);
   /// Tells all others that this rank failed; what they wait for then ends with `message`. Gives
   /// what each rank has said by then: where all fail alike, one of them is enough to tell people.
   std::vector<std::string> tellFailure(const std::string& message);
@@ -46,16 +64,19 @@ class Transport {
   void abort(int code);
 
  private:
-  struct Waited {
-    Request request;
-    int rank;
-  };
+  using Clock = std::chrono::steady_clock;
   void onThread(const std::function<void()>& job);
   void serve();
-  void start(const std::string& file);
+  void start(const std::function<std::unique_ptr<Mpi>()>& open);
   void post(const std::vector<Bytes>& parts, std::vector<Bytes>& received, int tag, std::vector<Waited>& waited);
   void removeDone(std::vector<Waited>& waited);
   void wait(std::vector<Waited>& waited, double seconds);
+  /// Throws where a rank failed, or this one gives up.
+  void requireAll();
+  /// A moment of a wait in which nothing has come since `last`. Throws as `exchange`, naming the
+  /// ranks that are waited for.
+  void pause(Clock::time_point last, const Pace& pace, double seconds,
+             const std::function<std::vector<int>()>& waitedFor);
   /// Whether a rank has said something; throws where that is a failure.
   bool readNotices(bool leaving);
 
@@ -72,6 +93,8 @@ class Transport {
   std::string abi_, version_;
   std::vector<Notice> notices_;
   std::optional<std::string> failure_;
+  /// What MPI may still read or write after a failure: it must stay.
+  std::vector<std::shared_ptr<GradientSum>> abandoned_;
   bool stopped_ = false;
   bool quit_ = false;
   /// Set from another thread: whatever is waited for is given up.

@@ -132,6 +132,12 @@ void Program::bindInstructions() {
     if (value.kind == ValueSpec::Kind::gradient && !hasGradient[value.parameter]) {
       hasGradient[value.parameter] = 1;
       trained_.push_back(value.parameter);
+      gradientFinishedAt_.push_back(0);
+    }
+    if (value.kind == ValueSpec::Kind::gradient) {
+      const auto at = std::find(trained_.begin(), trained_.end(), value.parameter) - trained_.begin();
+      int& finished = gradientFinishedAt_[static_cast<size_t>(at)];
+      finished = std::max(finished, last[v]);
     }
     const bool written = value.kind == ValueSpec::Kind::computed && first[v] >= 0;
     if (value.name == "loss" && value.output && written) lossValue_ = v;

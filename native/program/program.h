@@ -13,6 +13,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <span>
 #include <string_view>
 
@@ -48,6 +49,8 @@ class Program {
   const ProgramSpec& spec() const { return spec_; }
   /// Indices of the parameters that have a gradient, in the order of their first gradient value.
   const std::vector<int>& trained() const { return trained_; }
+  /// Of each of `trained()`, the last instruction that reads or writes its gradient.
+  const std::vector<int>& gradientFinishedAt() const { return gradientFinishedAt_; }
   int64_t arenaBytes(const Sizes& sizes) const;
 
   /// Allocates for batches up to these sizes, what ops need besides their operands included, so
@@ -56,7 +59,10 @@ class Program {
   void reserve(const Sizes& sizes);
 
   void forward(std::span<const BatchInput> batch, const Sizes& sizes, const StepState& step);
-  void accumulate(std::span<const BatchInput> batch, const Sizes& sizes, const StepState& step, bool zeroGradients);
+  /// `ran`: called on the thread of the run, with the number of instructions that have run so far;
+  /// on a device that works asynchronously they may only have been launched, or recorded.
+  void accumulate(std::span<const BatchInput> batch, const Sizes& sizes, const StepState& step, bool zeroGradients,
+                  const std::function<void(int)>& ran = nullptr);
   ApplyResult apply(const OptimizerStep& options);
 
   /// A value of the last run that is an output (or any, with keepAll), copied to the host: `bytes`
@@ -103,9 +109,10 @@ class Program {
   void growOwn(int64_t bytes);
   void layOut(const Sizes& sizes);
   void checkBatch(std::span<const BatchInput> batch, const Sizes& sizes) const;
-  void run(std::span<const BatchInput> batch, const Sizes& sizes, const StepState& step, Entry entry);
+  void run(std::span<const BatchInput> batch, const Sizes& sizes, const StepState& step, Entry entry,
+           const std::function<void(int)>& ran = nullptr);
   void upload(std::span<const BatchInput> batch);
-  void callOps(const StepState& step, Entry entry);
+  void callOps(const StepState& step, Entry entry, const std::function<void(int)>& ran = nullptr);
   OpCall& prepareCall(int instruction, const StepState& step);
   RecordingKey keyOf(const Sizes& sizes, Entry entry) const;
 
@@ -115,6 +122,7 @@ class Program {
   std::vector<double> seconds_;
   std::vector<IndexCheck> indexChecks_;
   std::vector<int> trained_;
+  std::vector<int> gradientFinishedAt_;
   /// Versions of the frozen parameters that their packed copies were made of.
   std::vector<uint64_t> preparedVersions_;
   /// Parameters whose value this program reads or trains.

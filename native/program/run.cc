@@ -157,7 +157,7 @@ OpCall& Program::prepareCall(int instruction, const StepState& step) {
   return call;
 }
 
-void Program::callOps(const StepState& step, Entry entry) {
+void Program::callOps(const StepState& step, Entry entry, const std::function<void(int)>& ran) {
   if (entry == Entry::accumulateFromZero) {
     std::vector<Tensor> gradients;
     for (const int p : trained_) gradients.push_back(spec_.parameters[p]->tensor(Parameter::Slot::gradient));
@@ -176,6 +176,7 @@ void Program::callOps(const StepState& step, Entry entry) {
       backend_.runTogether(calls);
     }
     i = next;
+    if (ran) ran(i);
   }
   if (entry != Entry::forward && lossRecord_)
     backend_.noteLoss(tensors_[lossValue_], step, entry == Entry::accumulateFromZero, lossRecord_);
@@ -197,7 +198,8 @@ RecordingKey Program::keyOf(const Sizes& sizes, Entry entry) const {
   return key;
 }
 
-void Program::run(std::span<const BatchInput> batch, const Sizes& sizes, const StepState& step, Entry entry) {
+void Program::run(std::span<const BatchInput> batch, const Sizes& sizes, const StepState& step, Entry entry,
+                  const std::function<void(int)>& ran) {
   checkBatch(batch, sizes);
   renewPackedCopies();
   layOut(sizes);
@@ -205,9 +207,9 @@ void Program::run(std::span<const BatchInput> batch, const Sizes& sizes, const S
   if (aborted_) fail("ABORTED", "the step was stopped");
   upload(batch);
   if (recorder_)
-    recorder_->run(keyOf(sizes, entry), step, [&] { callOps(step, entry); });
+    recorder_->run(keyOf(sizes, entry), step, [&] { callOps(step, entry, ran); });
   else
-    callOps(step, entry);
+    callOps(step, entry, ran);
   haveRun_ = true;
 }
 
@@ -220,10 +222,10 @@ void Program::forward(std::span<const BatchInput> batch, const Sizes& sizes, con
 }
 
 void Program::accumulate(std::span<const BatchInput> batch, const Sizes& sizes, const StepState& step,
-                         bool zeroGradients) {
+                         bool zeroGradients, const std::function<void(int)>& ran) {
   const std::lock_guard lock(stepMutex());
   const InUse use(spec_.parameters);
-  run(batch, sizes, step, zeroGradients ? Entry::accumulateFromZero : Entry::accumulate);
+  run(batch, sizes, step, zeroGradients ? Entry::accumulateFromZero : Entry::accumulate, ran);
 }
 
 ApplyResult Program::apply(const OptimizerStep& options) {

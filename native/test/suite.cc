@@ -2,6 +2,7 @@
 // Options come from main.cc.
 #include "test/tests.h"
 
+#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <exception>
@@ -12,7 +13,8 @@ namespace fl::test {
 namespace {
 
 constexpr int kPrintedFailures = 8;
-int failuresOfTest = 0;
+/// A test may check on several threads.
+std::atomic<int> failuresOfTest{0};
 
 struct Skipped {
   std::string reason;
@@ -71,7 +73,7 @@ int Suite::run() const {
       if (options_.verbose) std::printf("ok %s (%.2f s)\n", test.name.c_str(), seconds.count());
     } else {
       failed++;
-      std::printf("FAILED %s: %d failing checks\n", test.name.c_str(), failuresOfTest);
+      std::printf("FAILED %s: %d failing checks\n", test.name.c_str(), failuresOfTest.load());
     }
     std::fflush(stdout);
   }

@@ -12,15 +12,17 @@ export interface Launcher {
   /** Number of processes. */
   size: number;
   rank: number;
+  /** Among those of this machine; absent where nothing tells. */
+  localRank?: number;
   /** Whose launcher it is, where the variable tells. */
   make?: 'Open MPI' | 'MPICH';
 }
 
 /** Number and rank, in the order in which one hides the other: srun starts the ranks of mpirun. */
 const VARIABLES = [
-  { size: 'OMPI_COMM_WORLD_SIZE', rank: 'OMPI_COMM_WORLD_RANK', make: 'Open MPI' },
-  { size: 'PMI_SIZE', rank: 'PMI_RANK', make: 'MPICH' },
-  { size: 'SLURM_STEP_NUM_TASKS', rank: 'SLURM_PROCID' },
+  { size: 'OMPI_COMM_WORLD_SIZE', rank: 'OMPI_COMM_WORLD_RANK', local: 'OMPI_COMM_WORLD_LOCAL_RANK', make: 'Open MPI' },
+  { size: 'PMI_SIZE', rank: 'PMI_RANK', local: 'MPI_LOCALRANKID', make: 'MPICH' },
+  { size: 'SLURM_STEP_NUM_TASKS', rank: 'SLURM_PROCID', local: 'SLURM_LOCALID' },
 ] as const;
 
 /** The libraries by their sonames; one with the standard's interface is the same for all makes. */
@@ -38,7 +40,14 @@ export function launcherOf(env: NodeJS.ProcessEnv = process.env): Launcher | und
     const size = Number(env[variable.size]);
     if (!(Number.isSafeInteger(size) && size >= 1)) continue;
     const rank = Number(env[variable.rank] ?? 0);
-    return { variable: variable.size, size, rank, ...('make' in variable && { make: variable.make }) };
+    const local = env[variable.local];
+    return {
+      variable: variable.size,
+      size,
+      rank,
+      ...(local !== undefined && { localRank: Number(local) }),
+      ...('make' in variable && { make: variable.make }),
+    };
   }
   return undefined;
 }

@@ -4,6 +4,19 @@
  * MPI: mpi_group.ts. Another transport (NCCL between GPUs, say) is another class with this
  * interface.
  */
+import type { NativeGradientSum, NativeSumReport } from '../native';
+
+/** Of {@link Group.sum}. */
+export interface SumOptions {
+  /**
+   * Of each rank, how many gradients it gives: those that are held, and the program's own. The
+   * first rank that has any gives one, their sum.
+   */
+  summands: readonly number[];
+  /** Whether a run of the program, which was given the sum, still has to say what is finished. */
+  isComputing: boolean;
+}
+
 export interface Group {
   /** From 0; rank 0 writes files and talks to people. */
   readonly rank: number;
@@ -18,6 +31,13 @@ export interface Group {
    * @throws FusedLoraError RANK_FAILED when another rank failed, or does not answer.
    */
   exchange(parts: readonly Uint8Array[], lengths?: readonly number[]): Promise<Uint8Array[]>;
+  /**
+   * Sums the gradients of a program over all ranks, in place, in the order of ranks. Absent where
+   * the transport has no way of its own: sum_gradients.ts does it by exchanges.
+   *
+   * @throws FusedLoraError as `exchange`, and what the sum was cancelled with.
+   */
+  sum?(gradients: NativeGradientSum, options: SumOptions): Promise<NativeSumReport>;
   /** Tells the others that this rank failed: whatever they wait for ends with its message. */
   fail(error: unknown): Promise<void>;
 }

@@ -34,7 +34,12 @@ let joined: Promise<MpiGroup> | undefined;
  * launcher started; RANK_FAILED.
  */
 export function joinMpi(): Promise<MpiGroup> {
-  joined ??= join();
+  joined ??= join().catch((error) => {
+    // Ranks without MPI can not agree who says it; those of one machine have the same libraries.
+    const isUnavailable = error instanceof FusedLoraError && error.code === 'MPI_UNAVAILABLE';
+    if (isUnavailable && (launcherOf()?.localRank ?? 0) > 0) toldByAnother(error);
+    throw error;
+  });
   return joined;
 }
 
@@ -65,10 +70,9 @@ async function join(): Promise<MpiGroup> {
   let failed = false;
   /** Whether all ranks end at the same point, with an error. */
   let ended = false;
-  const exchange: Group['exchange'] = async (parts, lengths) => {
-    if (size === 1) return [...parts];
+  const all = async <R>(call: Promise<R>): Promise<R> => {
     try {
-      return await distributed.exchange(parts, lengths, seconds);
+      return await call;
     } catch (error) {
       const wrapped = wrapNativeError(error) as FusedLoraError;
       // A rank that has to find out by itself says so, to people and to the others.
@@ -78,6 +82,10 @@ async function join(): Promise<MpiGroup> {
       throw wrapped;
     }
   };
+  const exchange: Group['exchange'] = async (parts, lengths) =>
+    size === 1 ? [...parts] : await all(distributed.exchange(parts, lengths, seconds));
+  const sum: NonNullable<Group['sum']> = (gradients, { summands, isComputing }) =>
+    all(distributed.sum(gradients, summands, isComputing, seconds));
   const fail: Group['fail'] = async (error) => {
     if (isCommon(error)) ended = true;
     if (failed || ended || isTold(error) || size === 1) return;
@@ -94,7 +102,7 @@ async function join(): Promise<MpiGroup> {
     if (failed || (code !== 0 && !ended)) distributed.abort(code || 1);
     else if (!distributed.leave(LEAVE_SECONDS)) distributed.abort(1);
   });
-  const group: Group = { rank, size, localRank: 0, exchange, fail };
+  const group: Group = { rank, size, localRank: 0, exchange, ...(size > 1 && { sum }), fail };
   const place = await settle(group);
   return { ...group, ...place, description: `rank ${rank} of ${size}, ${version}, ${place.description}` };
 }

@@ -24,3 +24,18 @@ export function shareOf(sequences: Int32Array, { index, count }: Share): Int32Ar
 export function sharesOfRank(rank: number, size: number, shares: number): { first: number; end: number } {
   return { first: Math.floor((rank * shares) / size), end: Math.floor(((rank + 1) * shares) / size) };
 }
+
+/**
+ * Of each rank, how many gradients it gives to the sum: one for each of its shares that has rows,
+ * but the first rank that has any adds its own before.
+ *
+ * @param counts of each share, whether it has rows: 1 or 0.
+ */
+export function summandsOf(size: number, counts: readonly number[]): number[] {
+  const all = Array.from({ length: size }, (_, rank) => {
+    const { first, end } = sharesOfRank(rank, size, counts.length);
+    return counts.slice(first, end).reduce((sum, one) => sum + one, 0);
+  });
+  const first = all.findIndex((count) => count > 0);
+  return all.map((count, rank) => (rank === first ? 1 : count));
+}

@@ -7,7 +7,7 @@ import type { Group } from './group';
 import { sharesOfRank } from './shares';
 
 /** Values of a bucket: 8 MiB. A rank holds its own part of it, and a slice of each other one's. */
-export const BUCKET = 2 ** 21;
+const BUCKET = 2 ** 21;
 
 /** Gradients of one share: a list of tensors, the same on all ranks. */
 export type Gradients = readonly Float32Array[];

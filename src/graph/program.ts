@@ -6,6 +6,7 @@
 import { FusedLoraError } from '../base/errors';
 import {
   type NativeBatch,
+  type NativeGradientSum,
   type NativeParameter,
   type NativeProgram,
   type NativeStep,
@@ -56,6 +57,8 @@ export interface AccumulateOptions extends StepOptions {
   lossScale?: number;
   /** Start the gradients from zero: the first micro-batch of a step. */
   zeroGradients: boolean;
+  /** Told of gradients as they are finished: they leave for other ranks meanwhile. @internal */
+  sum?: NativeGradientSum | undefined;
 }
 
 /** Of {@link Program.apply}. */
@@ -148,7 +151,7 @@ export class Program {
       lossScale: options.lossScale ?? 1,
     };
     await this.run(options.signal, (program) =>
-      program.accumulate(batch.tensors, batch.sizes, step, options.zeroGradients),
+      program.accumulate(batch.tensors, batch.sizes, step, options.zeroGradients, options.sum),
     );
   }
 
@@ -206,6 +209,15 @@ export class Program {
     const handle = this.handleOf(parameter);
     try {
       handle.write('gradient', values);
+    } catch (error) {
+      throw wrapNativeError(error);
+    }
+  }
+
+  /** For sums of the gradients over ranks, which leave them where they are. @internal */
+  gradientSum(): NativeGradientSum {
+    try {
+      return new (native().GradientSum)(this.running);
     } catch (error) {
       throw wrapNativeError(error);
     }

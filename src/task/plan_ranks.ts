@@ -3,12 +3,14 @@
  * How shares and sums are made: src/distributed; the plan as a whole is plan_training.ts.
  */
 import type { EncodedSource } from '../data/batch/encoded_source';
-import { BUCKET } from '../distributed/sum_gradients';
 import type { Plan } from '../graph/plan';
 import type { Sizes } from '../graph/value';
 
 /** Between machines, where nothing is said: 10 Gbit/s. */
 export const DEFAULT_NETWORK = 10;
+
+/** Four buckets of 4 MiB are under way together: native/distributed/gradient_sum.h. */
+const BUCKETS = 4 * 2 ** 22;
 
 /** Of a batch that several ranks compute. */
 export interface PlannedRanks {
@@ -45,8 +47,8 @@ export function planRanks(plan: Plan, epoch: Epoch, ranks: number, ownedBytes: n
   const largest = shareEpoch(epoch, ranks).at(epoch.largest).sizes;
   const gradientBytes = 4 * plan.trained.reduce((sum, { count }) => sum + count, 0);
   const wireBytes = 2 * (ranks - 1) * gradientBytes;
-  // A copy of the gradients to be summed, and buckets on their way out and in.
-  const exchanged = ranks > 1 ? gradientBytes + 4 * Math.min(4 * BUCKET, gradientBytes) : 0;
+  // Gradients are sent from where they lie; what comes in lies in buckets.
+  const exchanged = ranks > 1 ? Math.min(BUCKETS, gradientBytes) : 0;
   return {
     ranks,
     largest,

@@ -6,10 +6,11 @@
 import { FusedLoraError } from '../base/errors';
 import type { Batch, EpochBatches } from '../data/batch/batch';
 import { gatherJson, gatherNumbers } from '../distributed/collectives';
-import { type Group, thrownByAll } from '../distributed/group';
-import { sharesOfRank } from '../distributed/shares';
+import { type Group, isTold, thrownByAll, toldByAnother } from '../distributed/group';
+import { sharesOfRank, summandsOf } from '../distributed/shares';
 import { type Gradients, sumGradients } from '../distributed/sum_gradients';
-import { Program } from '../graph/program';
+import { type AccumulateOptions, Program, type StepOptions } from '../graph/program';
+import type { NativeGradientSum } from '../native';
 import type { StepProgram } from './step_program';
 
 /** What a step of several micro-batches gave, over all ranks. */
@@ -45,11 +46,19 @@ interface Own {
   batch: Batch | undefined;
 }
 
+/** What computes a share of a micro-batch that has rows. */
+interface Pass {
+  of: Own;
+  batch: Batch;
+  options: Required<Pick<AccumulateOptions, 'seed' | 'forwardNumber' | 'lossScale'>> & StepOptions;
+}
+
 /** Numbers of a share that all ranks are told before the step. */
 const FACTS = 3;
 
 export class ShareSteps {
   private readonly program: Program;
+  private gradientSum: NativeGradientSum | undefined;
 
   /**
    * @throws FusedLoraError UNSUPPORTED for steps that run together with others, or in a subspace.
@@ -82,22 +91,14 @@ export class ShareSteps {
     const { own, microBatches } = read ?? { own: [], microBatches: 0 };
     const known = await this.exchangeFacts(own, microBatches, read === undefined, options.signal);
     const whole = known.reduce((sum, { denominator }) => sum + denominator, 0);
-    const { losses, gradients } = await this.compute(own, options, (denominator) =>
-      whole === 0 ? 0 : denominator / whole,
-    );
-    const all = await gatherNumbers(group, losses);
-    const loss = this.inOrder(all, microBatches, 1).reduce((sum, [value]) => sum + (value as number), 0);
     const counts = Array.from({ length: shares }, (_, share) =>
       known.some((one) => one.share === share && one.samples > 0) ? 1 : 0,
     );
-    const { trained } = this.program.plan;
-    const sum = await sumGradients(
-      group,
-      gradients,
-      counts,
-      trained.map(({ count }) => count),
-    );
-    for (const [i, parameter] of trained.entries()) this.program.writeGradient(parameter, sum[i] as Float32Array);
+    const passes = this.passes(own, options, (denominator) => (whole === 0 ? 0 : denominator / whole));
+    const losses = group.sum ? await this.sumInPlace(passes, counts) : await this.sumByExchanges(passes, counts);
+    const numbers = own.map((one) => losses.get(one) ?? 0);
+    const all = await gatherNumbers(group, numbers);
+    const loss = this.inOrder(all, microBatches, 1).reduce((sum, [value]) => sum + (value as number), 0);
     return {
       microBatches,
       forwards: microBatches * shares,
@@ -195,34 +196,86 @@ export class ShareSteps {
     ).flat();
   }
 
-  /** Forward and backward passes of this rank, share by share. */
-  private async compute(
+  /** Forward and backward passes of this rank's shares that have rows: of each, one or more. */
+  private passes(
     own: readonly Own[],
     { forwardNumber, seed, signal }: ShareStepOptions,
     scaleOf: (denominator: number) => number,
-  ): Promise<{ losses: number[]; gradients: Gradients[] }> {
-    const losses = new Array<number>(own.length).fill(0);
-    const gradients: Gradients[] = [];
+  ): Pass[][] {
     const { first, end } = this.own;
-    for (let share = first; share < end; share++) {
-      let zeroGradients = true;
-      for (const [i, { micro, share: its, batch }] of own.entries()) {
-        if (its !== share || !batch) continue;
+    const shares = Array.from({ length: end - first }, (_, i) =>
+      own.flatMap((one): Pass[] => {
+        const { micro, share, batch } = one;
+        if (share !== first + i || !batch) return [];
         const lossScale = scaleOf(this.lossDenominator(batch));
-        await this.program.accumulate(batch, {
+        const options = {
           seed: BigInt(seed),
           forwardNumber: forwardNumber + micro * this.shares + share,
           lossScale,
-          zeroGradients,
           // Ranks stop between steps, all at the same one.
           signal: this.group.size === 1 ? signal : undefined,
-        });
-        losses[i] = this.program.scalar('loss') * lossScale;
-        zeroGradients = false;
+        };
+        return [{ of: one, batch, options }];
+      }),
+    );
+    return shares.filter((passes) => passes.length > 0);
+  }
+
+  /** @returns the loss of the pass, by its share of the step. */
+  private async compute({ batch, options }: Pass, zeroGradients: boolean, sum?: NativeGradientSum): Promise<number> {
+    await this.program.accumulate(batch, { ...options, zeroGradients, sum });
+    return this.program.scalar('loss') * options.lossScale;
+  }
+
+  /** Gradients stay in the program, and leave while the last pass still computes others. */
+  private async sumInPlace(shares: readonly Pass[][], counts: readonly number[]): Promise<Map<Own, number>> {
+    const { group } = this;
+    this.gradientSum ??= this.program.gradientSum();
+    const sum = this.gradientSum;
+    const summands = summandsOf(group.size, counts);
+    const isFirst = summands.findIndex((count) => count > 0) === group.rank;
+    const losses = new Map<Own, number>();
+    let summing: Promise<unknown> | undefined;
+    for (const passes of shares) {
+      for (const pass of passes) {
+        const isLast = passes === shares.at(-1) && pass === passes.at(-1);
+        if (isLast) summing = this.start(sum, summands, true);
+        try {
+          losses.set(pass.of, await this.compute(pass, pass === passes[0], isLast ? sum : undefined));
+        } catch (error) {
+          if (summing) {
+            const { code, message } = error as Partial<FusedLoraError>;
+            sum.cancel(code ?? 'INTERNAL', message ?? String(error));
+            const said = await summing.catch((other) => other);
+            if (isTold(said)) toldByAnother(error as object);
+          }
+          throw error;
+        }
       }
-      if (zeroGradients) continue;
-      gradients.push(this.program.plan.trained.map((parameter) => this.program.gradient(parameter) as Float32Array));
+      if (passes !== shares.at(-1)) await sum.hold(isFirst);
     }
-    return { losses, gradients };
+    await (summing ?? this.start(sum, summands, false));
+    return losses;
+  }
+
+  private start(sum: NativeGradientSum, summands: readonly number[], isComputing: boolean): Promise<unknown> {
+    const summing = (this.group as Required<Group>).sum(sum, { summands, isComputing });
+    // It may fail before anybody waits for it.
+    summing.catch(() => {});
+    return summing;
+  }
+
+  private async sumByExchanges(shares: readonly Pass[][], counts: readonly number[]): Promise<Map<Own, number>> {
+    const { trained } = this.program.plan;
+    const losses = new Map<Own, number>();
+    const gradients: Gradients[] = [];
+    for (const passes of shares) {
+      for (const pass of passes) losses.set(pass.of, await this.compute(pass, pass === passes[0]));
+      gradients.push(trained.map((parameter) => this.program.gradient(parameter) as Float32Array));
+    }
+    const lengths = trained.map(({ count }) => count);
+    const sum = await sumGradients(this.group, gradients, counts, lengths);
+    for (const [i, parameter] of trained.entries()) this.program.writeGradient(parameter, sum[i] as Float32Array);
+    return losses;
   }
 }

@@ -2,7 +2,7 @@ import { agree, broadcast, fromFirst, gatherNumbers, gatherRows } from '../../sr
 import { isConnected, launcherOf, mpiLibraries } from '../../src/distributed/find_mpi';
 import { isTold, SOLO } from '../../src/distributed/group';
 import { joinGroup } from '../../src/distributed/join';
-import { shareOf, sharesOfRank } from '../../src/distributed/shares';
+import { shareOf, sharesOfRank, summandsOf } from '../../src/distributed/shares';
 import { sumGradients } from '../../src/distributed/sum_gradients';
 import { memoryGroups, onRanks } from './memory_group';
 
@@ -33,6 +33,16 @@ describe('shares', () => {
         });
       }
     }
+  });
+});
+
+describe('summandsOf', () => {
+  it('has one of each share with rows, but the first rank adds its own before', () => {
+    expect(summandsOf(2, [1, 1])).toEqual([1, 1]);
+    expect(summandsOf(2, [1, 1, 1, 1])).toEqual([1, 2]);
+    expect(summandsOf(2, [0, 0, 1, 1])).toEqual([0, 1]);
+    expect(summandsOf(3, [1, 1])).toEqual([0, 1, 1]);
+    expect(summandsOf(1, [1, 0, 1])).toEqual([1]);
   });
 });
 
@@ -132,6 +142,8 @@ describe('MPI', () => {
     expect(openMpi).toEqual({ variable: 'OMPI_COMM_WORLD_SIZE', size: 4, rank: 3, make: 'Open MPI' });
     expect(launcherOf({ PMI_SIZE: '2', PMI_RANK: '1' })).toMatchObject({ size: 2, rank: 1, make: 'MPICH' });
     expect(launcherOf({ SLURM_STEP_NUM_TASKS: '8', SLURM_PROCID: '5' })).toMatchObject({ size: 8, rank: 5 });
+    const env = { OMPI_COMM_WORLD_SIZE: '4', OMPI_COMM_WORLD_RANK: '3', OMPI_COMM_WORLD_LOCAL_RANK: '1' };
+    expect(launcherOf(env)).toMatchObject({ rank: 3, localRank: 1 });
     // A number that nobody has open; without one there is nothing to be cut off from.
     expect([isConnected({}), isConnected({ PMI_FD: '4711' })]).toEqual([true, false]);
     expect(mpiLibraries(openMpi, { PATH: '' })).toEqual(['libmpi.so.40']);

@@ -71,7 +71,9 @@ const bytesOf = (name: string) => fs.readFileSync(path.join(at(name), 'adapter_m
     fs.writeFileSync(at('file'), '');
     const first = await ranks(2, [...common, '--output', at('file')]);
     expect(first.output.match(/error \[/g)).toHaveLength(1);
-    for (const { code, seconds } of [missing, first]) {
+    const without = await ranks(2, [...common, '--output', at('wrong')], { FUSED_LORA_MPI: at('no-libmpi.so') });
+    expect(without.output.match(/error \[MPI_UNAVAILABLE\]/g)).toHaveLength(1);
+    for (const { code, seconds } of [missing, first, without]) {
       expect(code).not.toBe(0);
       expect(seconds).toBeLessThan(30);
     }
