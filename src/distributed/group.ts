@@ -36,6 +36,7 @@ export interface Group {
    * the transport has no way of its own: sum_gradients.ts does it by exchanges.
    *
    * @throws FusedLoraError as `exchange`, and what the sum was cancelled with.
+   * @internal
    */
   sum?(gradients: NativeGradientSum, options: SumOptions): Promise<NativeSumReport>;
   /** Tells the others that this rank failed: whatever they wait for ends with its message. */
