@@ -49,7 +49,7 @@ export interface Plan {
   refine: number;
 }
 
-// Pretrained for 80 steps or fewer, 10,000 dimensions were not enough: four points need more.
+// After 80 steps of pretraining 3,162 dimensions were not enough: four points need more steps.
 const PLAN: Plan = {
   ...{ steps: [320, 640, 1280, 2560], atSize: 32, sizes: [16, 32, 64, 128], atSteps: 1280, structures: ['did'] },
   ...{ rates: [3e-3, 1e-2], labelled: 640, measured: 400, epochs: 8, seeds: 2, to: 10_000, refine: 1 },

@@ -66,51 +66,82 @@ function dimensionFigure(metric: string, model: IntrinsicModelFacts): Html {
 <div class="scroll">${picture(`${metric} by dimension`, [frame.axes, ...levels, ...curves])}${legend(names)}</div></figure>`;
 }
 
-/** d90 by something of the models, where they differ in it. */
+interface LeastPoint {
+  at: number;
+  least: number;
+  structure: string;
+  /** What models of one line have in common. */
+  held: string;
+  name: string;
+}
+
+/** Points that a line connects: those that differ in what the figure is by, and in nothing else. */
+function linesOf(points: readonly LeastPoint[]): { name: string; points: LeastPoint[] }[] {
+  const groups = new Map<string, LeastPoint[]>();
+  for (const point of points) {
+    const key = JSON.stringify([point.structure, point.held]);
+    groups.set(key, [...(groups.get(key) ?? []), point]);
+  }
+  const differ = (some: readonly LeastPoint[]) => new Set(some.map(({ at }) => at)).size > 1;
+  const lines = [...groups.values()].filter(differ);
+  const held = new Set(lines.flat().map((point) => point.held));
+  return lines.map((own) => {
+    const { structure, held: common } = own[0] as LeastPoint;
+    const name = structure.toUpperCase();
+    return {
+      name: held.size > 1 && common ? `${name}, ${common}` : name,
+      points: own.sort((a, b) => a.at - b.at),
+    };
+  });
+}
+
+/**
+ * d90 by something of the models, where they differ in it: a line for those that are alike in the
+ * rest.
+ *
+ * @param heldOf what else models may differ in, in words.
+ */
 function leastFigure(
   { models }: IntrinsicFacts,
   heading: string,
   label: string,
   of: (model: IntrinsicModelFacts) => number | null,
+  heldOf: (model: IntrinsicModelFacts) => string,
 ): Html | false {
-  const structures = [...new Set(models.flatMap(({ searches }) => searches.map(({ structure }) => structure)))];
-  const points = models.flatMap((model) => {
+  const all = models.flatMap((model) => {
     const at = of(model);
     if (at === null || !(at > 0)) return [];
     return model.searches.flatMap(({ structure, least }) =>
-      least === null ? [] : [{ at, least, structure, name: nameOf(model.model) }],
+      least === null ? [] : [{ at, least, structure, held: heldOf(model), name: nameOf(model.model) }],
     );
   });
-  if (new Set(points.map(({ at }) => at)).size < 2) return false;
+  const lines = linesOf(all);
+  const points = lines.flatMap((one) => one.points);
+  if (points.length === 0) return false;
+  const axis = (label: string, values: number[]): Axis => ({ label, log: true, ...around(values, true) });
   const frame = frameOf(
-    {
+    axis(
       label,
-      log: true,
-      ...around(
-        points.map(({ at }) => at),
-        true,
-      ),
-    },
-    {
-      label: 'd90',
-      log: true,
-      ...around(
-        points.map(({ least }) => least),
-        true,
-      ),
-    },
+      points.map(({ at }) => at),
+    ),
+    axis(
+      'd90',
+      points.map(({ least }) => least),
+    ),
   );
-  const curves = structures.map((structure, c) => {
-    const own = points.filter((point) => point.structure === structure).sort((a, b) => a.at - b.at);
+  const curves = lines.map(({ points: own }, c) => {
     const places = own.map(({ at, least }): [number, number] => [frame.x(at), frame.y(least)]);
-    const dots = own.map(({ at, least, name }, i) => {
+    const dots = own.map(({ at, least, name, structure }, i) => {
       const [px, py] = places[i] as [number, number];
       return dot(px, py, c, `${name} (${count(at)}), ${structure}: ${count(least)}`);
     });
-    return html`${places.length > 1 && line(places, c)}${dots}`;
+    return html`${line(places, c)}${dots}`;
   });
-  return html`<figure><h2>${heading}</h2><div class="scroll">${picture(heading, [frame.axes, ...curves])}${legend(structures.map((one) => one.toUpperCase()))}</div></figure>`;
+  return html`<figure><h2>${heading}</h2><div class="scroll">${picture(heading, [frame.axes, ...curves])}${legend(lines.map(({ name }) => name))}</div></figure>`;
 }
+
+const weightsOf = ({ weights }: IntrinsicModelFacts) => `${count(weights)} weights`;
+const stepsOf = ({ pretrainingSteps: steps }: IntrinsicModelFacts) => (steps === null ? '' : `${count(steps)} steps`);
 
 /** @returns HTML that runs no script and loads nothing. */
 export function renderIntrinsic(name: string, facts: IntrinsicFacts): string {
@@ -123,7 +154,7 @@ export function renderIntrinsic(name: string, facts: IntrinsicFacts): string {
   );
   const body = html`<header><h1>${name}</h1><p>intrinsic dimension: the least at which training in a random subspace has ${(100 * share).toFixed(0)} % of full fine-tuning's ${metric} · ${duration(seconds)} of runs</p></header>
 <section><h2>Models</h2><div class="scroll"><table class="numbers"><thead><tr><th>model</th><th>weights</th><th>pretraining steps</th><th>full fine-tuning</th><th></th><th>d90</th></tr></thead><tbody>${rows}</tbody></table></div></section>
-<div class="charts">${leastFigure(facts, 'd90 by pretraining steps', 'steps of pretraining', ({ pretrainingSteps }) => pretrainingSteps)}${leastFigure(facts, 'd90 by size', 'weights of the model', ({ weights }) => weights)}${models.map((model) => dimensionFigure(metric, model))}</div>
+<div class="charts">${leastFigure(facts, 'd90 by pretraining steps', 'steps of pretraining', ({ pretrainingSteps }) => pretrainingSteps, weightsOf)}${leastFigure(facts, 'd90 by size', 'weights of the model', ({ weights }) => weights, stepsOf)}${models.map((model) => dimensionFigure(metric, model))}</div>
 <footer>Made by fused-lora. Nothing in this file is loaded from elsewhere.</footer>`;
   return documentOf(`${name}: intrinsic dimension`, body, { styles: ['page.css', 'study.css'] });
 }
