@@ -11,6 +11,8 @@ import { type Group, isCommon, isTold, toldByAnother } from './group';
 
 /** Seconds without a byte after which a rank that is waited for counts as gone. */
 const DEFAULT_TIMEOUT = 600;
+/** A rank that was told of a failure leaves the one that failed so long to say it to people. */
+const TOLD_MILLISECONDS = 2000;
 /** Ranks that are done wait this long for the others: one may go on alone after training. */
 const LEAVE_SECONDS = 24 * 3600;
 
@@ -58,6 +60,7 @@ async function join(): Promise<MpiGroup> {
   const seconds = timeoutOf(process.env);
   const launcher = launcherOf();
   if (!isConnected()) throw cutOff();
+  withoutMemoryEvents(process.env);
   const { distributed } = native();
   const { file, rank, size, version } = await open(mpiLibraries(launcher));
   if (launcher && launcher.size !== size) {
@@ -68,6 +71,8 @@ async function join(): Promise<MpiGroup> {
     );
   }
   let failed = false;
+  /** Whether it was another rank that failed. */
+  let told = false;
   /** Whether all ranks end at the same point, with an error. */
   let ended = false;
   const all = async <R>(call: Promise<R>): Promise<R> => {
@@ -76,7 +81,8 @@ async function join(): Promise<MpiGroup> {
     } catch (error) {
       const wrapped = wrapNativeError(error) as FusedLoraError;
       // A rank that has to find out by itself says so, to people and to the others.
-      if (/^rank \d+: /.test(wrapped.message)) toldByAnother(wrapped);
+      told = /^rank \d+: /.test(wrapped.message);
+      if (told) toldByAnother(wrapped);
       await fail(wrapped);
       failed = true;
       throw wrapped;
@@ -98,6 +104,8 @@ async function join(): Promise<MpiGroup> {
     if (before) toldByAnother(error as object);
   };
   process.once('exit', (code) => {
+    // The launcher ends all ranks when one of them aborts: the one that failed goes first.
+    if (told) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, TOLD_MILLISECONDS);
     // An exit that nobody expects leaves others waiting: they end with it.
     if (failed || (code !== 0 && !ended)) distributed.abort(code || 1);
     else if (!distributed.leave(LEAVE_SECONDS)) distributed.abort(1);
@@ -105,6 +113,15 @@ async function join(): Promise<MpiGroup> {
   const group: Group = { rank, size, localRank: 0, exchange, ...(size > 1 && { sum }), fail };
   const place = await settle(group);
   return { ...group, ...place, description: `rank ${rank} of ${size}, ${version}, ${place.description}` };
+}
+
+/**
+ * UCX, on which MPI libraries may run, tries its watch over memory when it starts: it moves the
+ * program's break up a page and down again, and takes that page from a thread that allocates just
+ * then. Node's threads do; nothing here needs that watch.
+ */
+function withoutMemoryEvents(env: NodeJS.ProcessEnv): void {
+  env['UCX_MEM_EVENTS'] ??= 'no';
 }
 
 function cutOff(): FusedLoraError {
