@@ -4,7 +4,7 @@
  * Ours is timed by workers/fused_lora.ts, theirs by peers/onnxruntime_peer.mjs.
  */
 import type { Child } from './child';
-import { quantile } from './measure';
+import { summarize } from './measure';
 import type { PredictionProfile } from './protocol';
 import { milliseconds } from './report';
 import type { Section } from './result';
@@ -18,11 +18,7 @@ export interface Parts {
   parts: Record<string, number>;
 }
 
-const median = (values: readonly number[]) =>
-  quantile(
-    [...values].sort((a, b) => a - b),
-    0.5,
-  );
+const median = (values: readonly number[]) => summarize(values).median;
 
 export function mediansOf({ runs }: PredictionProfile): Parts {
   const names = [...new Set(runs.flatMap(({ parts }) => Object.keys(parts)))];

@@ -10,6 +10,7 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { addAdapter, deleteAdapter, loadAdapter, loadModel, saveAdapter } from '../../src';
 import { MixedEvaluator } from '../../src/task/mixed_evaluator';
+import { summarize } from '../lib/measure';
 import { ALL_LINEARS } from '../lib/models';
 
 const [count = '1', folder = '', work = ''] = process.argv.slice(2);
@@ -19,15 +20,13 @@ const TURNS = 300;
 /** Resident bytes after a collection of garbage (node --expose-gc). */
 function residentBytes(): number {
   globalThis.gc?.();
-  return 1024 * Number(/VmRSS:\s+(\d+) kB/.exec(fs.readFileSync('/proc/self/status', 'utf8'))?.[1]);
+  return process.memoryUsage.rss();
 }
 
 const textOf = (length: number) => ({
   inputIds: Int32Array.from({ length }, (_, i) => 100 + i),
   tokenTypeIds: new Int32Array(length),
 });
-
-const median = (values: number[]) => values.sort((a, b) => a - b)[values.length >> 1] as number;
 
 async function main(): Promise<void> {
   const { model } = loadModel(folder);
@@ -70,7 +69,12 @@ async function main(): Promise<void> {
   }
   const changed = other.map((seconds, i) => seconds - (same[i] as number));
   console.log(
-    JSON.stringify({ bytes, fileBytes: fileBytes * names.length, seconds: median(same), change: median(changed) }),
+    JSON.stringify({
+      bytes,
+      fileBytes: fileBytes * names.length,
+      seconds: summarize(same).median,
+      change: summarize(changed).median,
+    }),
   );
 }
 

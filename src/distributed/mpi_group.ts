@@ -116,9 +116,9 @@ async function join(): Promise<MpiGroup> {
 }
 
 /**
- * UCX, on which MPI libraries may run, tries its watch over memory when it starts: it moves the
- * program's break up a page and down again, and takes that page from a thread that allocates just
- * then. Node's threads do; nothing here needs that watch.
+ * UCX, on which MPI libraries may run, sets up a watch over memory when it starts. Beside Node's
+ * threads, ranks then died at a page at the end of the heap that was gone (docs/distributed.md);
+ * nothing here needs that watch.
  */
 function withoutMemoryEvents(env: NodeJS.ProcessEnv): void {
   env['UCX_MEM_EVENTS'] ??= 'no';
