@@ -1,7 +1,7 @@
 /**
  * What do int8 and NF4 weights bring on this processor? Products alone, a LoRA step and prediction
- * against our own fp32 and, where there is one, bf16; prediction against onnxruntime-node's dynamic
- * int8, one text against all peers. Peak memory of a process that trains is beside the step.
+ * against our own fp32 and, where there is one, bf16; products against oneDNN's int8, a step against
+ * PyTorch + PEFT, prediction against onnxruntime-node's dynamic int8, one text against all peers. Peak memory of a process that trains is beside the step.
  * What the forms are: docs/quantised-weights.md. Products of fp32 and bf16 against the world:
  * linear.ts.
  *
@@ -10,6 +10,7 @@
 import type { BaseWeights } from '../src/graph/base_weights';
 import { native } from '../src/native';
 import { equalBatches, randomBatches, type TokenBatch, tokensOf } from './lib/batches';
+import type { Child } from './lib/child';
 import { ROBERTA_SHAPES } from './lib/linear_layer';
 import { LinearOps } from './lib/linear_ops';
 import { main } from './lib/main';
@@ -20,12 +21,23 @@ import { ourBf16Missing, peerPrecisions } from './lib/precision';
 import type { LoadArguments } from './lib/protocol';
 import { milliseconds } from './lib/report';
 import { type Benchmark, type Figure, isMissing, type Missing, type Section } from './lib/result';
-import { openOurs, openTorch, predictBatches, type Side, startNodePeer, trainSteps, tunePeer } from './lib/sides';
+import {
+  openOurs,
+  openTorch,
+  predictBatches,
+  type Side,
+  startNodePeer,
+  startPython,
+  trainSteps,
+  tunePeer,
+  tuneThreads,
+} from './lib/sides';
 
 /** With these tokens ten shapes. */
 const SHAPES = ROBERTA_SHAPES.slice(0, 5);
 const TOKENS = [256, 1024];
 const FORMS = ['fp32', 'int8', 'nf4'] as const satisfies readonly BaseWeights[];
+const ONEDNN = 'oneDNN int8';
 /** As in bench:linear. */
 const PAUSE = 60;
 const BATCH = 32;
@@ -33,43 +45,77 @@ const BATCH = 32;
 const SHORT = 24;
 /** Repeated within a turn: one text takes little. */
 const SINGLES = 8;
+/** A step that no side pads. */
+const EQUAL = { sentences: 16, tokens: 32 };
 
 interface ProductRow {
   T: number;
   K: number;
   N: number;
-  forward: Interleaved<BaseWeights>;
-  backward: Interleaved<BaseWeights>;
+  forward: Interleaved<string>;
+  backward: Interleaved<string>;
 }
 
-/** x Wᵀ and dy W, rows quantised in the time; weights were before. */
-async function measureProduct(T: number, K: number, N: number, rounds: number): Promise<ProductRow> {
+/**
+ * x Wᵀ and dy W, rows quantised in the time; weights were before.
+ * @param bf16 whether there is such a side.
+ * @param onednn of x Wᵀ alone: its int8 has no gradient.
+ */
+async function measureProduct(
+  [T, K, N]: readonly [number, number, number],
+  rounds: number,
+  bf16: boolean,
+  onednn: Child | undefined,
+): Promise<ProductRow> {
   const ops = new LinearOps('cpu', T, K, N, 1);
-  const side = (form: BaseWeights, pass: 'forward' | 'backward') => async () => {
-    await ops.base(form);
-    return (await ops.base(form))[pass];
+  const rounded = bf16 ? new LinearOps('cpu', T, K, N, 1, 'bf16') : undefined;
+  const twice = (run: () => Promise<number>) => async () => {
+    await run();
+    return run();
   };
-  const sides = (pass: 'forward' | 'backward') =>
-    Object.fromEntries(FORMS.map((form) => [form, side(form, pass)])) as Record<BaseWeights, () => Promise<number>>;
+  const sides = (pass: 'forward' | 'backward') => {
+    const ours = FORMS.map((form) => [form, twice(async () => (await ops.base(form))[pass])] as const);
+    const all: Record<string, () => Promise<number>> = Object.fromEntries(ours);
+    if (rounded) all['bf16'] = twice(async () => (await rounded.base())[pass]);
+    if (onednn && pass === 'forward') all[ONEDNN] = twice(() => onednn.call<number>('product', { name: 'onednn' }));
+    return all;
+  };
   try {
-    const forward = await interleave(sides('forward'), { rounds });
+    await onednn?.call('prepare', { tokens: T, inputs: K, outputs: N, rank: 0, scaling: 1, precision: 'int8' });
+    const forward = await interleave(sides('forward'), { rounds, pause: onednn ? PAUSE : 0 });
     return { T, K, N, forward, backward: await interleave(sides('backward'), { rounds }) };
   } finally {
     ops.dispose();
+    rounded?.dispose();
   }
 }
 
+/** PyTorch's oneDNN, with its fastest number of threads. */
+async function openOnednn(quick: boolean): Promise<Child | Missing> {
+  const peer = startPython('torch_linear.py', 'oneDNN');
+  if (isMissing(peer)) return peer;
+  await peer.call('prepare', { tokens: 512, inputs: 768, outputs: 768, rank: 0, scaling: 1, precision: 'int8' });
+  await tuneThreads(peer, () => peer.call<number>('product', { name: 'onednn' }), quick);
+  return peer;
+}
+
 function productTable(rows: readonly ProductRow[]): Section {
+  const others = Object.keys(rows[0]?.forward ?? {}).filter((side) => side !== 'fp32' && side !== 'int8');
   const line = ({ T, K, N, ...passes }: ProductRow) =>
-    (['forward', 'backward'] as const).map((pass) => [
-      `${T} × ${K} → ${N} ${pass}`,
-      ...FORMS.map((form) => milliseconds(passes[pass][form].median)),
-      ...FORMS.slice(1).map((form) => (1 / passes[pass][form].ratio).toFixed(2)),
-    ]);
+    (['forward', 'backward'] as const).map((pass) => {
+      const timings = passes[pass];
+      const ratio = (side: string) => timings[side]?.ratio ?? Number.NaN;
+      const shown = (text: number) => (Number.isNaN(text) ? '' : text.toFixed(2));
+      return [
+        `${T} × ${K} → ${N} ${pass}`,
+        ...['fp32', 'int8', ...others].map((side) => (timings[side] ? milliseconds(timings[side].median) : '')),
+        ...['fp32', ...others].map((side) => shown(ratio(side) / ratio('int8'))),
+      ];
+    });
   return {
     title: 'products with a frozen weight',
-    note: 'time in ms, and how many times as fast as fp32 (median of rounds in turns); quantising x and dy is in it',
-    header: ['shape', ...FORMS, ...FORMS.slice(1).map((form) => `${form} over fp32`)],
+    note: `time in ms, and how many times as fast int8 is; quantising x and dy is in it, also in ${ONEDNN}`,
+    header: ['shape', 'fp32', 'int8', ...others, ...['fp32', ...others].map((side) => `over ${side}`)],
     rows: rows.flatMap(line),
   };
 }
@@ -80,16 +126,26 @@ type OurForm = Pick<LoadArguments, 'precision' | 'baseWeights' | 'embeddingWeigh
 function oursOf(what: ModelRow['what'], bf16: boolean): [string, OurForm][] {
   const forms: [string, OurForm][] = FORMS.map((form) => [form, { baseWeights: form }]);
   if (what === 'step') forms.push(['int8, embeddings too', { baseWeights: 'int8', embeddingWeights: 'int8' }]);
-  if (bf16) forms.push(['bf16', { precision: 'bf16' }]);
-  return forms;
+  if (!bf16) return forms;
+  // On nothing but what an adapter sees int8 depends on the precision; NF4 is expanded to it.
+  const rounded: [string, OurForm][] = [
+    ['bf16', { precision: 'bf16' }],
+    ['int8, adapter in bf16', { precision: 'bf16', baseWeights: 'int8' }],
+    ['nf4 to bf16', { precision: 'bf16', baseWeights: 'nf4' }],
+  ];
+  return what === 'equal step' ? [...forms.slice(0, 2), ...rounded.slice(0, 1)] : [...forms, ...rounded];
 }
 
 interface ModelRow {
-  what: 'step' | 'prediction' | 'one text';
+  what: 'step' | 'equal step' | 'prediction' | 'one text';
   timings: Interleaved<string>;
   /** Peak resident bytes of each process of ours. */
   peak: Record<string, number>;
 }
+
+/** LoRA r = 8 on all Linear layers. */
+const adapted = (model: ModelName) =>
+  ({ folder: modelFolder(model), method: 'lora', adapter: adapterFolder(model, ALL_LINEARS) }) as const;
 
 async function onnxSide(
   name: string,
@@ -104,10 +160,15 @@ async function onnxSide(
   return { child, loaded: { parameters: 0, learnable: 0, seconds: 0 } } satisfies Side;
 }
 
-/** Peers of a prediction; PyTorch takes part where all precisions are compared. */
+/** PyTorch takes part in steps that need no padding, and where all precisions are compared. */
 async function openPeers(what: ModelRow['what'], model: ModelName, batches: readonly TokenBatch[]) {
   const opened: [string, Side | Missing][] = [];
   if (what === 'step') return opened;
+  if (what === 'equal step') {
+    for (const precision of peerPrecisions())
+      opened.push([`PyTorch + PEFT ${precision}`, await openTorch({ ...adapted(model), precision }, batches)]);
+    return opened;
+  }
   for (const [name, folder] of [
     ['onnxruntime-node fp32', onnxFolder(model)],
     ['onnxruntime-node int8', onnxInt8Folder(model)],
@@ -123,25 +184,28 @@ async function openPeers(what: ModelRow['what'], model: ModelName, batches: read
 
 async function measureModel(what: ModelRow['what'], model: ModelName, count: number, rounds: number, quick: boolean) {
   const single = what === 'one text';
-  const batches = single ? equalBatches(model, SINGLES, 1, SHORT) : randomBatches(model, count, BATCH);
+  const training = what === 'step' || what === 'equal step';
+  const batches = single
+    ? equalBatches(model, SINGLES, 1, SHORT)
+    : what === 'equal step'
+      ? equalBatches(model, count, EQUAL.sentences, EQUAL.tokens)
+      : randomBatches(model, count, BATCH);
   const steps = batches.map((_, i) => i);
   const sides = new Map<string, Side>();
   const ours = oursOf(what, (await ourBf16Missing()) === undefined);
   for (const [name, form] of ours) {
-    const folder = modelFolder(model);
-    const lora = { method: 'lora', adapter: adapterFolder(model, ALL_LINEARS) } as const;
-    const loading = { folder, ...form, ...(what === 'step' ? lora : ({ method: 'predict' } as const)) };
-    sides.set(name, await openOurs(loading, batches));
+    const base = training ? adapted(model) : ({ folder: modelFolder(model), method: 'predict' } as const);
+    sides.set(name, await openOurs({ ...base, ...form }, batches));
   }
+  const run = (side: Side, of = steps) => (training ? trainSteps(side, of) : predictBatches(side, of));
   const peers: Record<string, unknown> = {};
   for (const [name, side] of await openPeers(what, model, batches)) {
     if (isMissing(side)) peers[name] = side;
     else {
-      peers[name] = await tunePeer(side, () => predictBatches(side, single ? steps : steps.slice(0, 1)), quick);
+      peers[name] = await tunePeer(side, () => run(side, single ? steps : steps.slice(0, 1)), quick);
       sides.set(name, side);
     }
   }
-  const run = (side: Side) => (what === 'step' ? trainSteps(side, steps) : predictBatches(side, steps));
   const turns = Object.fromEntries(
     [...sides].map(([name, side]) => [name, async () => (await run(side)).seconds / tokensOf(batches)]),
   );
@@ -154,13 +218,17 @@ async function measureModel(what: ModelRow['what'], model: ModelName, count: num
   return { row: { what, timings, peak } satisfies ModelRow, peers };
 }
 
+const TITLES: Record<ModelRow['what'], string> = {
+  step: `step, batches of ${BATCH} of SST-2's lengths in random order`,
+  'equal step': `step, ${EQUAL.sentences} texts of ${EQUAL.tokens} tokens`,
+  prediction: `prediction, batches of ${BATCH} of SST-2's lengths in random order`,
+  'one text': `prediction, one text of ${SHORT} tokens`,
+};
+
 function modelTable(model: ModelName, { what, timings, peak }: ModelRow): Section {
   return {
-    title:
-      what === 'one text'
-        ? `prediction of ${model}, one text of ${SHORT} tokens`
-        : `${what} of ${model}, batches of ${BATCH} of SST-2's lengths in random order`,
-    note: `ratio: time over that of fp32, median of rounds in turns${what === 'step' ? '; LoRA r = 8 on all Linear layers' : ''}`,
+    title: `${model}: ${TITLES[what]}`,
+    note: `ratio: time over that of fp32, median of rounds in turns${what.endsWith('step') ? '; LoRA r = 8 on all Linear layers' : ''}`,
     header: ['side', 'ratio', 'µs a token [p10 p90]', 'peak of the process, MB'],
     rows: Object.entries(timings).map(([side, { ratio, median, p10, p90 }]) => [
       side,
@@ -180,45 +248,72 @@ function fastestOver({ timings, peak }: ModelRow, peers: Readonly<Record<string,
   return Math.min(...ratios(true)) / Math.min(...ratios(false));
 }
 
+type Measured = Awaited<ReturnType<typeof measureModel>>;
+
+const peerOf = (peer: Child | Missing) => (isMissing(peer) ? undefined : peer);
+
 export const benchmark: Benchmark = {
   name: 'weights',
   question: 'What do int8 and NF4 weights bring: products, LoRA steps, prediction and memory?',
   async run({ quick, model = quick ? 'minilm' : 'roberta-base' }) {
     const rounds = quick ? 5 : 11;
-    const products: ProductRow[] = [];
-    for (const T of quick ? TOKENS.slice(0, 1) : TOKENS)
-      for (const [K, N] of SHAPES) products.push(await measureProduct(T, K, N, rounds));
     const [count, turns] = quick ? [2, 3] : [4, 7];
-    const step = await measureModel('step', model, count, turns, quick);
-    const prediction = await measureModel('prediction', model, count, turns, quick);
-    const passes = products.flatMap(({ forward, backward }) => [forward, backward]);
-    const speed = (form: BaseWeights) => 1 / geometricMean(passes.map((timings) => timings[form].ratio));
-    const single = await measureModel('one text', model, 1, turns, quick);
     const noBf16 = await ourBf16Missing();
-    const over = (slow: string, fast: string, { timings }: ModelRow): Figure => {
+    const products: ProductRow[] = [];
+    const onednn = await openOnednn(quick);
+    for (const T of quick ? TOKENS.slice(0, 1) : TOKENS)
+      for (const [K, N] of SHAPES)
+        products.push(await measureProduct([T, K, N], rounds, noBf16 === undefined, peerOf(onednn)));
+    peerOf(onednn)?.close();
+    const measured = [];
+    for (const what of ['step', 'equal step', 'prediction', 'one text'] as const)
+      measured.push(await measureModel(what, model, what === 'one text' ? 1 : count, turns, quick));
+    const [step, equal, prediction, single] = measured as [Measured, Measured, Measured, Measured];
+
+    const noPeer: Missing = { missing: 'a peer is missing (npm run bench:peers)' };
+    const absent = (side: string): Missing => (side === 'bf16' && noBf16 ? { missing: noBf16 } : noPeer);
+    const over = (slow: string, fast: string, timings: Interleaved<string>): Figure => {
       const [one, other] = [timings[slow], timings[fast]];
-      if (one && other) return one.ratio / other.ratio;
-      return { missing: slow === 'bf16' ? (noBf16 as string) : 'a peer is missing (npm run bench:peers)' };
+      return one && other ? one.ratio / other.ratio : absent(slow);
     };
-    const peakOver = (form: BaseWeights): Figure => {
+    const passes = products.flatMap(({ forward, backward }) => [forward, backward]);
+    const productOver = (slow: string, fast: string, of: readonly Interleaved<string>[]): Figure => {
+      const ratios = of.map((timings) => over(slow, fast, timings));
+      return ratios.find(isMissing) ?? geometricMean(ratios as number[]);
+    };
+    // With the precision that `auto` takes where there is bf16.
+    const peakOver = (form: string): Figure => {
       const { [form]: own, bf16 } = step.row.peak;
-      return own && bf16 ? own / bf16 : { missing: noBf16 as string };
+      return own && bf16 ? own / bf16 : absent('bf16');
     };
     return {
-      peers: { isa: native().info().isa, ...prediction.peers, 'one text': single.peers },
+      peers: {
+        isa: native().info().isa,
+        ...prediction.peers,
+        [ONEDNN]: isMissing(onednn) ? onednn : {},
+        'equal step': equal.peers,
+        'one text': single.peers,
+      },
       figures: {
-        'weights.int8ProductOverFp32': speed('int8'),
-        'weights.nf4ProductOverFp32': speed('nf4'),
-        'weights.int8StepOverFp32': over('fp32', 'int8', step.row),
-        'weights.int8StepOverBf16': over('bf16', 'int8', step.row),
-        'weights.int8StepPeakOverBf16': peakOver('int8'),
-        'weights.nf4StepPeakOverBf16': peakOver('nf4'),
-        'weights.int8PredictionOverOnnxInt8': over('onnxruntime-node int8', 'int8', prediction.row),
-        'weights.int8PredictionOverBf16': over('bf16', 'int8', prediction.row),
+        'weights.int8ProductOverFp32': productOver('fp32', 'int8', passes),
+        'weights.int8ProductOverBf16': productOver('bf16', 'int8', passes),
+        'weights.int8ProductOverOnednn': productOver(
+          ONEDNN,
+          'int8',
+          products.map(({ forward }) => forward),
+        ),
+        'weights.nf4ProductOverFp32': productOver('fp32', 'nf4', passes),
+        'weights.int8StepOverFp32': over('fp32', 'int8', step.row.timings),
+        'weights.int8StepOverBf16': over('bf16', 'int8', step.row.timings),
+        'weights.int8StepOverPeerBf16': over('PyTorch + PEFT bf16', 'int8', equal.row.timings),
+        'weights.int8StepPeakOverBf16': peakOver('int8, adapter in bf16'),
+        'weights.nf4StepPeakOverBf16': peakOver('nf4 to bf16'),
+        'weights.int8PredictionOverOnnxInt8': over('onnxruntime-node int8', 'int8', prediction.row.timings),
+        'weights.int8PredictionOverBf16': over('bf16', 'int8', prediction.row.timings),
         'weights.oneTextOverFastest': fastestOver(single.row, single.peers),
       },
-      sections: [productTable(products), ...[step, prediction, single].map(({ row }) => modelTable(model, row))],
-      rows: [...products, step.row, prediction.row, single.row],
+      sections: [productTable(products), ...measured.map(({ row }) => modelTable(model, row))],
+      rows: [...products, ...measured.map(({ row }) => row)],
     };
   },
 };

@@ -2,7 +2,8 @@
 Our side: lib/linear_ops.ts.
 
 oneDNN comes with PyTorch (weights packed once, as inference engines hold them), OpenBLAS with
-numpy. In bf16 layers run under autocast, as PEFT's users run them, and products take and give bf16;
+numpy. In int8 it is PyTorch's dynamic linear on oneDNN: x to unsigned bytes with one scale for all
+of it, in the time; weights by output channel, before. In bf16 layers run under autocast, as PEFT's users run them, and products take and give bf16;
 numpy's OpenBLAS has no such product.
 """
 
@@ -38,6 +39,21 @@ def with_adapter(layer, rank, scaling):
     return model, a, b
 
 
+def int8_product(x, weight):
+    torch.backends.quantized.engine = "onednn"
+    scales = weight.abs().amax(1) / 127
+    codes = torch.quantize_per_channel(weight, scales.double(), torch.zeros(len(weight), dtype=torch.int64), 0, torch.qint8)
+    packed = torch.ops.quantized.linear_prepack(codes, None)
+
+    def product():
+        return torch.ops.quantized.linear_dynamic(x, packed, reduce_range=False)
+
+    with torch.inference_mode():
+        exact = torch.nn.functional.linear(x, weight)
+        assert (product() - exact).norm() < 0.03 * exact.norm(), "oneDNN's int8 gives another product"
+    return product
+
+
 class State:
     """The layer and the operands of one shape."""
 
@@ -52,6 +68,9 @@ class State:
         if compile:
             self.modules["compiled"] = torch.compile(self.modules["peft"])
         x, weight = self.x.detach().to(dtype), self.modules["base"].dense.weight.detach().to(dtype)
+        if precision == "int8":
+            self.products = {"onednn": int8_product(x, weight)}
+            return
         packed = torch.ops.mkldnn._reorder_linear_weight(weight, tokens)
         self.products = {
             "onednn": lambda: torch.ops.mkldnn._linear_pointwise(x, packed, None, "none", [], ""),

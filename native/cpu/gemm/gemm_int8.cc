@@ -126,15 +126,17 @@ void tileOf(const Int8Tile& t) {
   }
 #pragma GCC unroll 16
   for (int j = 0; j < kVectors; j++) {
-    const int columns = t.columns - j * W;
-    if (columns <= 0) return;
+    const int left = t.columns - j * W, columns = left < W ? left : W;
+    if (left <= 0) return;
     const I offset = kUnsigned ? loadInts(t.offsets + j * W) : I{};
+    const F bias = t.bias == nullptr ? splat(0.0f) : loadUpTo(t.bias + j * W, columns);
     const F scale = t.columnScales == nullptr ? splat(1.0f) : load(t.columnScales + j * W);
 #pragma GCC unroll 16
     for (int i = 0; i < MR; i++) {
       const F sum =
           __builtin_convertvector(reinterpret_cast<I>(reinterpret_cast<U>(acc[i][j]) - reinterpret_cast<U>(offset)), F);
-      storeUpTo(t.c + i * t.ldc + j * W, sum * (splat(t.rowScales[i]) * scale), columns < W ? columns : W);
+      const F y = sum * (splat(t.rowScales[i]) * scale);
+      storeUpTo(t.c + i * t.ldc + j * W, t.bias != nullptr ? y + bias : y, columns);
     }
   }
 }

@@ -21,7 +21,7 @@
 
 namespace fl::cpu {
 
-/// One tile: C [rows, columns] = float(A B) * (rowScales * columnScales).
+/// One tile: C [rows, columns] = float(A B) * (rowScales * columnScales) + bias.
 struct Int8Tile {
   /// Of the left panel: word w of row i at a[w * rows + i].
   const Word* a = nullptr;
@@ -34,6 +34,8 @@ struct Int8Tile {
   const float* rowScales = nullptr;
   /// nr of them; null: 1.
   const float* columnScales = nullptr;
+  /// `columns` of them, or null.
+  const float* bias = nullptr;
   /// nr of them: 128 times the sum of each column's codes.
   const int32_t* offsets = nullptr;
   /// As in Tile.

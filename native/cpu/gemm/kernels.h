@@ -42,9 +42,10 @@ struct Tile {
   int rows = 0;
   /// Columns that exist; fewer than nr in the last panel.
   int columns = 0;
-  /// Start from what C holds instead of zero (a sum over k in several blocks, or a gradient that is
-  /// added to).
-  bool accumulate = false;
+  /// Sums begin with these values instead of zero: with C's own (a sum over k in several blocks, or
+  /// a gradient that is added to), or with those of int8 codes (int8_kernels.h).
+  const float* start = nullptr;
+  int64_t ldStart = 0;
   /// More blocks of k follow: C gets the bare sum.
   bool partial = false;
   const float* bias = nullptr;

@@ -62,8 +62,7 @@ void lowRankByTiles(const Kernels& kernels, const LowRank& low, const LowRankSte
   const int64_t count = low.panels.count();
   Tile t(low.panels.data, 0);
   t.steps0 = steps.count;
-  t.ldc = low.rank;
-  t.accumulate = !steps.first;
+  t.ldc = t.ldStart = low.rank;
   for (int64_t p = 0; p < count; p++) {
     const int64_t j = p * kernels.nr;
     t.b0 = low.panels.panel(p) + steps.begin * kernels.nr;
@@ -74,6 +73,7 @@ void lowRankByTiles(const Kernels& kernels, const LowRank& low, const LowRankSte
       t.a = panel.left;
       t.rows = panel.rows;
       t.c = panel.u + j;
+      t.start = steps.first ? nullptr : t.c;
       kernels.tile(t);
     }
   }

@@ -7,6 +7,7 @@
 #include <new>
 #include <string>
 
+#include "cpu/dispatch.h"
 #include "runtime/parameter.h"
 #include "runtime/thread_pool.h"
 
@@ -50,6 +51,19 @@ void fill(const Tensor& W, void* memory) {
   nested[nf4::nestedOf(count)] = nf4::quantiseScales(scales, blocks, scaleCodes, nested);
 }
 
+// nf4::expand, by the kernels of the instruction set.
+void expandValues(const nf4::Weights& weights, int64_t first, int64_t count, float* out) {
+  const RowKernels& kernels = rowKernels();
+  const int64_t end = first + count;
+  if (first % 2 != 0 && first < end) nf4::expand(weights, first++, 1, out++);
+  for (int64_t i = first; i < end;) {
+    const int64_t block = i / nf4::kBlock, stop = std::min(end, (block + 1) * nf4::kBlock);
+    kernels.codedValues(nf4::kValues, weights.codes + i / 2, weights.scaleOf(block), out, stop - i);
+    out += stop - i;
+    i = stop;
+  }
+}
+
 }  // namespace
 
 Nf4Weight nf4Weight(const Tensor& W, WeightUse use) {
@@ -84,13 +98,13 @@ void nf4Panel(const Kernels& kernels, const Nf4Weight& weight, int64_t column, i
     for (int64_t t = 0; t < k; t += kRowsAtOnce) {
       const int64_t count = std::min(kRowsAtOnce, k - t);
       for (int64_t i = 0; i < count; i++)
-        nf4::expand(weight.weights, (k0 + t + i) * weight.cols + first, real, rows + i * nr);
+        expandValues(weight.weights, (k0 + t + i) * weight.cols + first, real, rows + i * nr);
       kernels.rightColumns(rows, nr, real, count, memory + t / kernels.depth * nr, nr);
     }
     return;
   }
   const int64_t ld = k + kSkew;
-  for (int64_t j = 0; j < real; j++) nf4::expand(weight.weights, (first + j) * weight.cols + k0, k, rows + j * ld);
+  for (int64_t j = 0; j < real; j++) expandValues(weight.weights, (first + j) * weight.cols + k0, k, rows + j * ld);
   const Word* words = reinterpret_cast<const Word*>(rows);
   int64_t ldWords = ld;
   if (kernels.rightRows != nullptr) {

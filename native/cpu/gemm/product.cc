@@ -9,9 +9,10 @@
 // How this is cut never changes a result: each element is one chain of multiply-adds in the order
 // of k (kernels.h), and a sum that spans blocks of k passes through C unrounded.
 //
-// With int8 weights rows are quantised in 1, over all of k at once, and a tile has two parts: codes
-// into C (int8_kernels.h), then the adapter and the end of the tile by the kernels of the
-// precision, from there. NF4 weights are expanded in 2, a column panel a job.
+// With int8 weights rows are quantised in 1, over all of k at once, and a tile has two parts: that
+// of the codes (int8_kernels.h), then the adapter and the end of the tile by the kernels of the
+// precision, from there; between them it lies densely in the L1 cache (tile.inc says why). NF4 weights are expanded in
+// 2, a column panel a job.
 #include "cpu/gemm/product.h"
 
 #include <algorithm>
@@ -257,25 +258,25 @@ class Run {
       const char* lastShare = t.prefetch + (kernels_.nr * int64_t{4} - t.prefetchStep) * block.steps;
       for (int64_t panel = begin; panel < end; panel++) {
         placeTile(block, part, part.firstPanel + panel, column, t);
+        if (p_.accumulate || !block.first) t.start = t.c;
         kernels_.tile(t);
         t.prefetch = std::min(t.prefetch + t.prefetchStep * block.steps, lastShare);
       }
     });
   }
 
-  // Codes into C, and from there what else belongs to a tile.
   void int8Tiles(const Block& block, const SuperBlock& part) {
     const Int8Panels& right = p_.int8.panels;
-    const bool more = p_.bias != nullptr || p_.residual != nullptr || p_.preActivation != nullptr ||
-                      p_.slopeAt != nullptr || p_.activation != KernelActivation::none;
-    forColumnPanels(block, part, right.count(), [&](int64_t column, int64_t begin, int64_t end, int) {
+    const bool epilogue = p_.residual != nullptr || p_.preActivation != nullptr || p_.slopeAt != nullptr ||
+                          p_.activation != KernelActivation::none;
+    forColumnPanels(block, part, right.count(), [&](int64_t column, int64_t begin, int64_t end, int thread) {
+      auto* sums = static_cast<float*>(pool_.scratch(thread, kernels_.mr * right.nr * int64_t{4}));
       const int64_t j = column * right.nr;
       const int64_t next = (column + threads_) % right.count();
       Int8Tile codes;
       codes.b = right.panel(column);
       codes.steps = right.steps;
       codes.columns = static_cast<int>(std::min<int64_t>(right.nr, p_.n - j));
-      codes.ldc = p_.n;
       codes.columnScales = p_.int8.use == WeightUse::forward ? right.scales + j : nullptr;
       codes.offsets = right.offsets + j;
       codes.prefetchStep = ceilDiv(right.nr * int64_t{4}, end - begin);
@@ -284,18 +285,23 @@ class Run {
       Tile rest(right.panel(next), 0);
       finishColumnTile(block, column, rest);
       rest.steps0 = 0;
-      rest.accumulate = true;
+      rest.start = sums;
+      rest.ldStart = right.nr;
       for (int64_t panel = begin; panel < end; panel++) {
         placeTile(block, part, part.firstPanel + panel, column, rest);
         Word* left = leftPanel(block, part, part.firstPanel + panel);
         codes.a = left;
         codes.rows = rest.rows;
-        codes.c = rest.c;
+        // Bias alone needs no second part.
+        const bool whole = !epilogue && rest.steps1 == 0;
+        codes.c = whole ? rest.c : sums;
+        codes.ldc = whole ? p_.n : right.nr;
+        codes.bias = whole ? rest.bias : nullptr;
         codes.rowScales = int8RowScales(block, left, rest.rows);
         p_.int8.kernels->tile(codes);
         codes.prefetch = std::min(codes.prefetch + codes.prefetchStep * right.steps, lastShare);
         rest.a = left + block.baseWords * rest.rows;
-        if (more || rest.steps1 != 0) kernels_.tile(rest);
+        if (!whole) kernels_.tile(rest);
       }
     });
   }
@@ -340,10 +346,9 @@ class Run {
   void finishColumnTile(const Block& block, int64_t column, Tile& t) const {
     const int64_t j = column * kernels_.nr;
     t.steps0 = block.steps;
-    t.accumulate = p_.accumulate || !block.first;
     t.partial = !block.last;
     t.columns = static_cast<int>(std::min<int64_t>(kernels_.nr, p_.n - j));
-    t.ldc = t.ldResidual = t.ldPreActivation = t.ldSlopeAt = p_.n;
+    t.ldc = t.ldStart = t.ldResidual = t.ldPreActivation = t.ldSlopeAt = p_.n;
     if (t.partial) return;
     if (p_.bias != nullptr) t.bias = p_.bias + j;
     t.activation = p_.activation;

@@ -187,6 +187,42 @@ void adamw(const AdamWStep& s, const float* gradient, float* p, float* m, float*
   });
 }
 
+#if defined(__AVX2__)
+// The codes of W / 2 bytes in the low bits of W words: each byte goes to two words, the first of
+// which is shifted to its high half. What stands above a code is not looked at.
+inline I codesOf(const uint8_t* bytes) {
+#if defined(__AVX512F__)
+  const __m512i twice = _mm512_shuffle_epi32(
+      _mm512_cvtepu8_epi64(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(bytes))), _MM_PERM_CCAA);
+  return reinterpret_cast<I>(_mm512_srlv_epi32(twice, _mm512_set1_epi64(4)));
+#else
+  int32_t four;
+  __builtin_memcpy(&four, bytes, sizeof four);
+  const __m256i twice = _mm256_shuffle_epi32(_mm256_cvtepu8_epi64(_mm_cvtsi32_si128(four)), 0xA0);
+  return reinterpret_cast<I>(_mm256_srlv_epi32(twice, _mm256_set1_epi64x(4)));
+#endif
+}
+
+inline F valuesOf(const float* values, I codes) {
+#if defined(__AVX512F__)
+  return reinterpret_cast<F>(_mm512_permutexvar_ps(reinterpret_cast<__m512i>(codes), _mm512_loadu_ps(values)));
+#else
+  const auto at = reinterpret_cast<__m256i>(codes);
+  const __m256 low = _mm256_permutevar8x32_ps(_mm256_loadu_ps(values), at);
+  const __m256 high = _mm256_permutevar8x32_ps(_mm256_loadu_ps(values + 8), at);
+  return reinterpret_cast<F>(_mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32(at, 28))));
+#endif
+}
+#endif
+
+void codedValues(const float* values, const uint8_t* codes, float scale, float* y, int64_t n) {
+  int64_t i = 0;
+#if defined(__AVX2__)
+  for (; i + W <= n; i += W) store(y + i, valuesOf(values, codesOf(codes + i / 2)) * scale);
+#endif
+  for (; i < n; i++) y[i] = values[codes[i / 2] >> (i % 2 == 0 ? 4 : 0) & 15] * scale;
+}
+
 }  // namespace
 
 namespace fl::cpu::FL_ISA {
@@ -204,6 +240,7 @@ const RowKernels kRowKernels = {
     expScaleAdd,
     squaredNorm,
     adamw,
+    codedValues,
 };
 
 }  // namespace fl::cpu::FL_ISA

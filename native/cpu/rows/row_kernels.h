@@ -47,6 +47,10 @@ struct RowKernels {
   /// sum x^2 in double.
   double (*squaredNorm)(const float* x, int64_t n);
   void (*adamw)(const AdamWStep& step, const float* gradient, float* p, float* m, float* v, int64_t n);
+
+  /// y [n] = scale times the value of each code: values [16], two codes a byte, the first in its
+  /// high half.
+  void (*codedValues)(const float* values, const uint8_t* codes, float scale, float* y, int64_t n);
 };
 
 // The compiled copies (cpu/dispatch.h).
