@@ -38,6 +38,8 @@ const SHAPES = ROBERTA_SHAPES.slice(0, 5);
 const TOKENS = [256, 1024];
 const FORMS = ['fp32', 'int8', 'nf4'] as const satisfies readonly BaseWeights[];
 const ONEDNN = 'oneDNN int8';
+const INT8_BF16 = 'int8, adapter in bf16';
+const NF4_BF16 = 'nf4 to bf16';
 /** As in bench:linear. */
 const PAUSE = 60;
 const BATCH = 32;
@@ -130,10 +132,10 @@ function oursOf(what: ModelRow['what'], bf16: boolean): [string, OurForm][] {
   // On nothing but what an adapter sees int8 depends on the precision; NF4 is expanded to it.
   const rounded: [string, OurForm][] = [
     ['bf16', { precision: 'bf16' }],
-    ['int8, adapter in bf16', { precision: 'bf16', baseWeights: 'int8' }],
-    ['nf4 to bf16', { precision: 'bf16', baseWeights: 'nf4' }],
+    [INT8_BF16, { precision: 'bf16', baseWeights: 'int8' }],
+    [NF4_BF16, { precision: 'bf16', baseWeights: 'nf4' }],
   ];
-  return what === 'equal step' ? [...forms.slice(0, 2), ...rounded.slice(0, 1)] : [...forms, ...rounded];
+  return what === 'equal step' ? [...forms.slice(0, 2), ...rounded.slice(0, 2)] : [...forms, ...rounded];
 }
 
 interface ModelRow {
@@ -255,7 +257,7 @@ const peerOf = (peer: Child | Missing) => (isMissing(peer) ? undefined : peer);
 export const benchmark: Benchmark = {
   name: 'weights',
   question: 'What do int8 and NF4 weights bring: products, LoRA steps, prediction and memory?',
-  async run({ quick, model = quick ? 'minilm' : 'roberta-base' }) {
+  async run({ quick, targets, model = quick && !targets ? 'minilm' : 'roberta-base' }) {
     const rounds = quick ? 5 : 11;
     const [count, turns] = quick ? [2, 3] : [4, 7];
     const noBf16 = await ourBf16Missing();
@@ -281,7 +283,8 @@ export const benchmark: Benchmark = {
       const ratios = of.map((timings) => over(slow, fast, timings));
       return ratios.find(isMissing) ?? geometricMean(ratios as number[]);
     };
-    // With the precision that `auto` takes where there is bf16.
+    // With the precision that `auto` takes.
+    const int8 = noBf16 ? 'int8' : INT8_BF16;
     const peakOver = (form: string): Figure => {
       const { [form]: own, bf16 } = step.row.peak;
       return own && bf16 ? own / bf16 : absent('bf16');
@@ -303,13 +306,13 @@ export const benchmark: Benchmark = {
           products.map(({ forward }) => forward),
         ),
         'weights.nf4ProductOverFp32': productOver('fp32', 'nf4', passes),
-        'weights.int8StepOverFp32': over('fp32', 'int8', step.row.timings),
-        'weights.int8StepOverBf16': over('bf16', 'int8', step.row.timings),
-        'weights.int8StepOverPeerBf16': over('PyTorch + PEFT bf16', 'int8', equal.row.timings),
-        'weights.int8StepPeakOverBf16': peakOver('int8, adapter in bf16'),
-        'weights.nf4StepPeakOverBf16': peakOver('nf4 to bf16'),
-        'weights.int8PredictionOverOnnxInt8': over('onnxruntime-node int8', 'int8', prediction.row.timings),
-        'weights.int8PredictionOverBf16': over('bf16', 'int8', prediction.row.timings),
+        'weights.int8StepOverFp32': over('fp32', int8, step.row.timings),
+        'weights.int8StepOverBf16': over('bf16', int8, step.row.timings),
+        'weights.int8StepOverPeerBf16': over('PyTorch + PEFT bf16', int8, equal.row.timings),
+        'weights.int8StepPeakOverBf16': peakOver(INT8_BF16),
+        'weights.nf4StepPeakOverBf16': peakOver(NF4_BF16),
+        'weights.int8PredictionOverOnnxInt8': over('onnxruntime-node int8', int8, prediction.row.timings),
+        'weights.int8PredictionOverBf16': over('bf16', int8, prediction.row.timings),
         'weights.oneTextOverFastest': fastestOver(single.row, single.peers),
       },
       sections: [productTable(products), ...measured.map(({ row }) => modelTable(model, row))],

@@ -1,11 +1,12 @@
 /**
  * Builds dist/: CommonJS and declarations by tsc, and thin ESM entries
  * that re-export them. One implementation behind both, so that a class
- * or a loaded model is the same object for `import` and for `require`.
+ * or a loaded model is the same object for `import` and for `require`. The command is one file.
  * The addon is built by cmake-build.mjs; setup.mjs calls both.
  */
 import { chmodSync, cpSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { bundleCommand } from './lib/command_bundle.mjs';
 import { fail, mustRun, root } from './lib/shell.mjs';
 import { vendor } from './lib/vendored.mjs';
 
@@ -23,6 +24,7 @@ cpSync(join(root, 'src', 'report', 'assets'), join(staging, 'report', 'assets'),
 cpSync(join(root, 'src', 'serve', 'page'), join(staging, 'serve', 'page'), { recursive: true });
 
 vendor(staging);
+await bundleCommand(staging);
 
 for (const entry of ['index', 'kernels', 'serve/index']) {
   if (!existsSync(join(staging, `${entry}.js`))) continue;

@@ -4,15 +4,15 @@
  */
 import { createHash } from 'node:crypto';
 import * as fs from 'node:fs';
-import * as path from 'node:path';
 import { FusedLoraError } from '../base/errors';
+import { ownFile } from '../own_files';
 import { type Html, html, trusted } from './html';
 
-/** Our own assets lie beside this file; uPlot's are its package's. */
+/** Our own assets lie in report/assets; uPlot's are its package's. */
 export function asset(name: string): string {
   try {
     return fs.readFileSync(
-      name.startsWith('uplot/') ? require.resolve(name) : path.join(__dirname, 'assets', name),
+      name.startsWith('uplot/') ? require.resolve(name) : ownFile(`report/assets/${name}`),
       'utf8',
     );
   } catch (cause) {

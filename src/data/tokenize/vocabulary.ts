@@ -34,9 +34,12 @@ export function refusedAt(where: string): (problem: string) => Refused {
 
 /** The `vocab` of a model that has it as an object. */
 export function vocabularyOf(component: Pick<Component, 'fields' | 'where'>): Map<string, number> {
-  const entries = Object.entries(field(component, 'vocab', 'object'));
+  const vocab = field(component, 'vocab', 'object') as Record<string, unknown>;
   const refused = refusedAt(component.where);
-  return new Map(entries.map(([token, id]) => [token, checkedId(id, token, refused)]));
+  // Pairs first, as Object.entries has them, would take twice the time.
+  const ids = new Map<string, number>();
+  for (const token of Object.keys(vocab)) ids.set(token, checkedId(vocab[token], token, refused));
+  return ids;
 }
 
 /** A word that the model has no token for, not even one that says so; Python fails at it too. */

@@ -4,10 +4,10 @@
  */
 import { createHash } from 'node:crypto';
 import * as fs from 'node:fs';
-import * as path from 'node:path';
 import type { FastifyInstance } from 'fastify';
+import { ownFile } from '../../own_files';
 
-const read = (name: string) => fs.readFileSync(path.join(__dirname, '..', 'page', name), 'utf8');
+const read = (name: string) => fs.readFileSync(ownFile(`serve/page/${name}`), 'utf8');
 const hashOf = (text: string) => `'sha256-${createHash('sha256').update(text).digest('base64')}'`;
 
 /** The document and what a browser may do with it: nothing but this style, script, and server. */
