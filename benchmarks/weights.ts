@@ -1,9 +1,9 @@
 /**
  * What do int8 and NF4 weights bring on this processor? Products alone, a LoRA step and prediction
- * against our own fp32 and, where there is one, bf16; products against oneDNN's int8, a step against
- * PyTorch + PEFT, prediction against onnxruntime-node's dynamic int8, one text against all peers. Peak memory of a process that trains is beside the step.
- * What the forms are: docs/quantised-weights.md. Products of fp32 and bf16 against the world:
- * linear.ts.
+ * against our own fp32 and, where there is one, bf16; products against oneDNN's int8, a step
+ * against PyTorch + PEFT, prediction against onnxruntime-node's dynamic int8, one text against all
+ * peers. Peak memory of a process that trains is beside the step. What the forms are:
+ * docs/quantised-weights.md. Products of fp32 and bf16 against the world: linear.ts.
  *
  *   npm run bench:weights -- [--quick] [--json FILE] [--model NAME]
  */

@@ -1,6 +1,6 @@
 /**
- * Where the package's own files lie that are no code: styles, scripts and pages beside src and dist.
- * This file, like the bundle of the command, lies at the top of them. The addon: load_addon.ts.
+ * Where the package's own files lie that are no code: styles, scripts and pages. This file lies at
+ * the top of src, as the bundle of the command does of dist. The addon: load_addon.ts.
  */
 import * as path from 'node:path';
 

@@ -3,8 +3,8 @@ Our side: lib/linear_ops.ts.
 
 oneDNN comes with PyTorch (weights packed once, as inference engines hold them), OpenBLAS with
 numpy. In int8 it is PyTorch's dynamic linear on oneDNN: x to unsigned bytes with one scale for all
-of it, in the time; weights by output channel, before. In bf16 layers run under autocast, as PEFT's users run them, and products take and give bf16;
-numpy's OpenBLAS has no such product.
+of it, in the time; weights by output channel, before. In bf16 layers run under autocast, as PEFT's
+users run them, and products take and give bf16; numpy's OpenBLAS has no such product.
 """
 
 import contextlib

@@ -11,8 +11,8 @@
 //
 // With int8 weights rows are quantised in 1, over all of k at once, and a tile has two parts: that
 // of the codes (int8_kernels.h), then the adapter and the end of the tile by the kernels of the
-// precision, from there; between them it lies densely in the L1 cache (tile.inc says why). NF4 weights are expanded in
-// 2, a column panel a job.
+// precision, from there; between them it lies densely in the L1 cache (tile.inc says why). NF4
+// weights are expanded in 2, a column panel a job.
 #include "cpu/gemm/product.h"
 
 #include <algorithm>
