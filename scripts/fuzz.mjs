@@ -9,7 +9,7 @@
  * Jazzer.js, 30 MB, is installed into .cache when it is first asked for; libFuzzer needs clang++.
  * The corpus is run again by test/fuzz/corpus.test.ts and fused_lora_test fuzz/.
  */
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -60,10 +60,8 @@ function jazzer() {
     packages: 'external',
     logLevel: 'error',
   });
-  // Reports find their parts beside what makes them.
-  mkdirSync(join(work, 'bundle', 'assets'), { recursive: true });
-  for (const name of readdirSync(join(root, 'src', 'report', 'assets')))
-    mustRun('Copying', 'cp', ['-r', join(root, 'src', 'report', 'assets', name), join(work, 'bundle', 'assets')]);
+  // Reports find their parts there (src/own_files.ts).
+  cpSync(join(root, 'src', 'report', 'assets'), join(work, 'bundle', 'report', 'assets'), { recursive: true });
   return { cli, bundle };
 }
 
