@@ -15,8 +15,7 @@ set -euo pipefail
 dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT
 python3 -m venv "$dir/venv"
 "$dir/venv/bin/pip" install -q peft==0.21.2 torch==2.15.0 transformers==5.23.0
-cd "$dir"
-seen=$(HF_HUB_OFFLINE=1 "$dir/venv/bin/python" -W ignore - <<'P'
+seen=$(cd "$dir" && HF_HUB_OFFLINE=1 "$dir/venv/bin/python" -W ignore - <<'P'
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.utils import ModulesToSaveWrapper
 from transformers import BertConfig, BertForSequenceClassification
