@@ -269,7 +269,7 @@ export interface NativeAddon {
     /**
      * `accumulate` of several programs at once, each with the bits that it has alone: products of a
      * frozen weight that several have are run together. Gives, of each, the error that ended it,
-     * which ends no other. On a device that records steps they run in turns.
+     * which ends no other. On a GPU they run in turns.
      */
     accumulateSideBySide(steps: readonly NativeSideStep[]): Promise<(Error | undefined)[]>;
   };

@@ -8,6 +8,7 @@
 #include <unordered_set>
 
 #include "program/step_guard.h"
+#include "runtime/memory.h"
 
 namespace fl {
 namespace {
@@ -86,7 +87,8 @@ class SideBySide {
     if (runs_.size() < 2) return false;
     std::unordered_set<const Parameter*> trained;
     for (const Run& run : runs_) {
-      if (run.program.recorder_ || &run.program.backend_ != &runs_.front().program.backend_) return false;
+      Backend& backend = run.program.backend_;
+      if (&backend != &runs_.front().program.backend_ || &backend.memory() != &hostMemory()) return false;
       for (const int p : run.program.trained_)
         if (!trained.insert(run.program.spec_.parameters[static_cast<size_t>(p)].get()).second) return false;
     }

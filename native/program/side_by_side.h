@@ -22,7 +22,7 @@ struct SideStep {
 };
 
 /// Runs accumulate of each program, each with the bits that it has alone; in turns where they are on
-/// several devices, on one that records steps, or train a parameter in common. What lives within a
+/// a GPU, or on several devices, or train a parameter in common. What lives within a
 /// step is in memory for all of them at a time. A program comes once.
 /// @return of each the error that ended it, which ends no other.
 std::vector<std::optional<Error>> accumulateSideBySide(std::span<const SideStep> steps);

@@ -7,6 +7,7 @@
 
 #include "program/side_by_side.h"
 #include "runtime/parameter.h"
+#include "test/case.h"
 #include "test/small_program.h"
 #include "test/tests.h"
 

@@ -17,13 +17,13 @@ import type { MakeProgram, StepProgram } from './step_program';
 const NOTHING_GAINED = 0.95;
 
 /**
- * Most tokens of a batch that goes into a mixed step: products of more rows read a weight so seldom
- * that the rows of others save nothing.
+ * Most tokens of a batch that goes into a mixed step: products of more rows take so long for a
+ * weight that reading it once for several saves next to nothing.
  */
-const MOST_TOKENS = 512;
+const MOST_TOKENS = 128;
 
 /** Most tokens of a mixed step, whose values are all in memory at a time. */
-const MOST_TOKENS_TOGETHER = 1024;
+const MOST_TOKENS_TOGETHER = 512;
 
 type ProgramSettings = Parameters<MakeProgram>[2];
 type Moments = ReturnType<Program['readMoments']>;
