@@ -1,6 +1,7 @@
 // The instruction lists of several programs gone through side by side: each program runs up to its
 // next product of a frozen weight, and those that stand at the same weight take it together. What
-// programs do not have in common only costs that: results are those of each alone.
+// programs do not have in common only costs that: results are those of each alone. The products
+// themselves: cpu/ops/side_by_side.cc.
 #include "program/side_by_side.h"
 
 #include <algorithm>

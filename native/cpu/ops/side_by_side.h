@@ -1,4 +1,5 @@
-// Calls of several programs over one frozen weight, run together. What they are: ops/backend.h.
+// Calls of several programs over one frozen weight, run together. Which calls those may be is said
+// in ops/backend.h; who brings them is program/side_by_side.cc.
 #pragma once
 
 #include <span>
@@ -7,8 +8,8 @@
 
 namespace fl::cpu {
 
-/// Does what the calls do: linear and loraLinear, or linearBackwardInput and loraLinearBackward with
-/// dx, of one weight, precision and form of weights.
+/// Does what the calls do: linear and loraLinear, or linearBackwardInput and loraLinearBackward
+/// with dx, of one weight, precision and form of weights.
 void runSideBySide(std::span<const OpCall> calls);
 
 }  // namespace fl::cpu
