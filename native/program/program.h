@@ -137,7 +137,8 @@ class Program {
   void upload(std::span<const BatchInput> batch);
   void zeroGradients();
   void noteLoss(const StepState& step, bool first);
-  /// Runs instruction i, and those that the backend does with it; gives the next one. Throws ABORTED.
+  /// Runs instruction i, and those that the backend does with it; gives the next one. Throws
+  /// ABORTED.
   int callNext(int i, const StepState& step);
   void callOps(const StepState& step, Entry entry, const std::function<void(int)>& ran = nullptr);
   OpCall& prepareCall(int instruction, const StepState& step);

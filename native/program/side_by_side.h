@@ -21,9 +21,9 @@ struct SideStep {
   bool zeroGradients = true;
 };
 
-/// Runs accumulate of each program, each with the bits that it has alone; in turns where they are on
-/// a GPU, or on several devices, or train a parameter in common. What lives within a
-/// step is in memory for all of them at a time. A program comes once.
+/// Runs accumulate of each program, each with the bits that it has alone; in turns where they are
+/// on a GPU, or on several devices, or train a parameter in common. What lives within a step is in
+/// memory for all of them at a time.
 /// @return of each the error that ended it, which ends no other.
 std::vector<std::optional<Error>> accumulateSideBySide(std::span<const SideStep> steps);
 

@@ -164,9 +164,9 @@ export class Program {
   }
 
   /**
-   * `accumulate` of several programs at once, on batches of their own. Each has the bits that it has
-   * alone; on a CPU products of one frozen weight run together, on a GPU they take turns. What lives within a step is in
-   * memory for all of them at a time.
+   * `accumulate` of several programs at once, on batches of their own. Each has the bits that it
+   * has alone; on a CPU products of one frozen weight run together, on a GPU they take turns. What
+   * lives within a step is in memory for all of them at a time.
    *
    * @returns of each what it threw, which ends no other.
    */

@@ -29,8 +29,8 @@ export async function fineTune(options: FineTuneOptions): Promise<FineTuneResult
  * as alone. Steps on the same batch run together: runs on the same texts with the same seed and
  * batch size, whatever their labels, tasks, rates, ranks and modules are. What their models have in
  * common then runs once: the base below the first layer that one of them changes. Small batches of
- * other texts are taken in mixed steps, which read each frozen weight once for all of them; all else
- * takes turns. See docs/adapters.md.
+ * other texts are taken in mixed steps, which read each frozen weight once for all of them; all
+ * else takes turns. See docs/adapters.md.
  *
  * @throws FusedLoraError as for one run, with the number of the run that failed; the others are
  * stopped then, after a checkpoint.

@@ -1,7 +1,7 @@
 /**
  * Runs on different texts in mixed steps: each ends in the bytes that it has alone, whatever seeds,
- * ranks, rates, labels, batches, lengths and precisions the others have, with any number of threads,
- * and stopped and resumed as well. Which runs share a batch: fine_tune_together.test.ts.
+ * ranks, rates, labels, batches and lengths the others have, with any number of threads, and
+ * stopped and resumed as well. Which runs share a batch: fine_tune_together.test.ts.
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
