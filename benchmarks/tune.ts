@@ -1,7 +1,8 @@
 /**
- * What do stopping early, kept states of frozen layers and one base for several runs save a study,
- * and what does a trial cost beside the same run by hand? Stopping is replayed on stored learning
- * curves (benchmarks/data/tune-curves.json); the other sides are lib/tune_sides.ts.
+ * What do stopping early, kept states of frozen layers, one base for several runs and their mixed
+ * steps save a study, and what does a trial cost beside the same run by hand? Stopping is replayed
+ * on stored learning curves (benchmarks/data/tune-curves.json); the other sides are
+ * lib/tune_sides.ts and lib/mixed_steps.ts.
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
@@ -9,7 +10,10 @@ import { RANDOM_SITE, RandomStream } from '../src/base/philox';
 import { stops } from '../src/study/search/asha';
 import { repository } from './lib/folders';
 import { main } from './lib/main';
-import type { Benchmark } from './lib/result';
+import { type MixedTimes, mixedSteps, RUNS, STEPS } from './lib/mixed_steps';
+import { ourPrecisions, type Precision } from './lib/precision';
+import { milliseconds } from './lib/report';
+import type { Benchmark, Section } from './lib/result';
 import { headSeconds, memoryOf, trialSeconds, upperSeconds } from './lib/tune_sides';
 
 /** [trials][evaluations] accuracy on dev. */
@@ -49,10 +53,25 @@ const mean = (values: readonly number[]) => values.reduce((sum, x) => sum + x, 0
 const median = (values: readonly number[]) =>
   [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] as number;
 
+function mixedTable(model: string, precision: Precision, measured: readonly MixedTimes[]): Section {
+  return {
+    title: `mixed steps of ${RUNS} runs on batches of their own, ${model}, ${precision}`,
+    note: "LoRA on all linears, r = 8, SST-2's lengths in random order, optimizer steps included; ms of a step of all runs, times as fast by the median of rounds",
+    header: ['texts a batch', 'tokens', 'in turns, ms', 'mixed, ms', 'times as fast'],
+    rows: measured.map(({ batchSize, tokens, times }) => [
+      String(batchSize),
+      tokens.toFixed(0),
+      milliseconds(times['in turns'].median / STEPS),
+      milliseconds(times.mixed.median / STEPS),
+      (1 / times.mixed.ratio).toFixed(2),
+    ]),
+  };
+}
+
 export const benchmark: Benchmark = {
   name: 'tune',
   question:
-    'What do stopping early, kept states of frozen layers and one base for several runs save a study, and what does a trial cost beside the same run by hand?',
+    'What do stopping early, kept states of frozen layers, one base for several runs and their mixed steps save a study, and what does a trial cost beside the same run by hand?',
   alone: true,
   async run({ quick, model }) {
     const file = path.join(repository, 'benchmarks', 'data', 'tune-curves.json');
@@ -80,9 +99,16 @@ export const benchmark: Benchmark = {
     const upperRatio = median(upper.without.map((s, i) => s / (upper.filled[i] as number)));
     const base = model ?? (quick ? 'minilm' : 'roberta-base');
     const [one, four] = [memoryOf(1, base), memoryOf(4, base)];
+    const mixed: [Precision, MixedTimes[]][] = [];
+    for (const precision of await ourPrecisions())
+      mixed.push([precision, await mixedSteps(base, precision, quick ? 3 : 9)]);
+    const speedups = mixed.flatMap(([precision, measured]) =>
+      measured.map(({ batchSize, times }) => [`tune.mixedSteps.${precision}.${batchSize}`, 1 / times.mixed.ratio]),
+    );
     return {
       peers: {},
       figures: {
+        ...Object.fromEntries(speedups),
         'tune.ashaShareOfSteps': chosen.share,
         'tune.ashaPointsLost': 100 * chosen.lost,
         'tune.trialOverHand': ratio,
@@ -125,8 +151,9 @@ export const benchmark: Benchmark = {
             ['4', four.toFixed(0), (four / one).toFixed(2)],
           ],
         },
+        ...mixed.map(([precision, measured]) => mixedTable(base, precision, measured)),
       ],
-      rows: [{ replays, seconds, head, upper, memory: { one, four } }],
+      rows: [{ replays, seconds, head, upper, memory: { one, four }, mixed }],
     };
   },
 };

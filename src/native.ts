@@ -151,6 +151,15 @@ export interface NativeProgram {
   dispose(): void;
 }
 
+/** Of one of several programs: what `accumulate` takes. */
+export interface NativeSideStep {
+  program: NativeProgram;
+  batch: NativeBatch;
+  sizes: NativeSizes;
+  step: NativeStep;
+  zeroGradients: boolean;
+}
+
 export interface NativeTensor {
   data: Float32Array | Int32Array | Float64Array;
   shape: number[];
@@ -255,7 +264,15 @@ export interface NativeAddon {
   /** Of the package that it was built from: that of this one. */
   version: string;
   Parameter: new (backend: string, name: string, shape: number[], compute: 'f32' | 'f64') => NativeParameter;
-  Program: new (spec: NativeProgramSpec) => NativeProgram;
+  Program: {
+    new (spec: NativeProgramSpec): NativeProgram;
+    /**
+     * `accumulate` of several programs at once, each with the bits that it has alone: products of a
+     * frozen weight that several have are run together. Gives, of each, the error that ended it,
+     * which ends no other. On a GPU they run in turns.
+     */
+    accumulateSideBySide(steps: readonly NativeSideStep[]): Promise<(Error | undefined)[]>;
+  };
   GradientSum: new (program: NativeProgram) => NativeGradientSum;
   /**
    * Runs one op off the event loop, on typed arrays (copied in

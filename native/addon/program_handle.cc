@@ -4,6 +4,7 @@
 
 #include "addon/background.h"
 #include "addon/gradient_sum_handle.h"
+#include "program/side_by_side.h"
 
 namespace fl::addon {
 namespace {
@@ -133,7 +134,8 @@ Napi::Function defineProgram(Napi::Env env) {
                          H::InstanceMethod("forward", &H::forward), H::InstanceMethod("accumulate", &H::accumulate),
                          H::InstanceMethod("apply", &H::apply), H::InstanceMethod("read", &H::read),
                          H::InstanceMethod("takeTimings", &H::takeTimings), H::InstanceMethod("recorded", &H::recorded),
-                         H::InstanceMethod("abort", &H::abort), H::InstanceMethod("dispose", &H::dispose)});
+                         H::InstanceMethod("abort", &H::abort), H::InstanceMethod("dispose", &H::dispose),
+                         H::StaticMethod("accumulateSideBySide", &H::accumulateSideBySide)});
 }
 
 ProgramHandle::ProgramHandle(const Napi::CallbackInfo& info) : Napi::ObjectWrap<ProgramHandle>(info) {
@@ -226,6 +228,43 @@ Napi::Value ProgramHandle::reserve(const Napi::CallbackInfo& info) {
 Napi::Value ProgramHandle::forward(const Napi::CallbackInfo& info) { return run(info, false); }
 
 Napi::Value ProgramHandle::accumulate(const Napi::CallbackInfo& info) { return run(info, true); }
+
+Napi::Value ProgramHandle::accumulateSideBySide(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return guarded(env, [&]() -> Napi::Value {
+    struct Steps {
+      std::vector<std::shared_ptr<Program>> programs;
+      std::vector<std::shared_ptr<OwnedBatch>> batches;
+      std::vector<SideStep> steps;
+      std::vector<std::optional<Error>> errors;
+    };
+    const auto all = std::make_shared<Steps>();
+    auto claims = std::make_shared<std::vector<std::shared_ptr<Claim>>>();
+    for (const Napi::Value& value : listOf(info[0], "steps", 1 << 16)) {
+      const Napi::Object object = objectOf(value, "steps");
+      const Napi::Value handle = object.Get("program");
+      const auto program = programOf(handle);
+      const auto batch = batchOf(object.Get("batch"), program->spec());
+      all->steps.push_back({program.get(), batch->inputs, sizesOf(object.Get("sizes")), stepOf(object.Get("step")),
+                            object.Get("zeroGradients").ToBoolean()});
+      all->programs.push_back(program);
+      all->batches.push_back(batch);
+      // What JavaScript could change in getters is read by now.
+      claims->push_back(Unwrap(handle.As<Napi::Object>())->claim());
+    }
+    return Background::run(
+        env, [all] { all->errors = fl::accumulateSideBySide(all->steps); },
+        [all](Napi::Env scope) -> Napi::Value {
+          Napi::Array errors = Napi::Array::New(scope, all->errors.size());
+          for (size_t i = 0; i < all->errors.size(); i++) {
+            const std::optional<Error>& error = all->errors[i];
+            errors.Set(static_cast<uint32_t>(i), error ? toJavaScript(scope, *error).Value() : scope.Undefined());
+          }
+          return errors;
+        },
+        [claims] { claims->clear(); });
+  });
+}
 
 Napi::Value ProgramHandle::apply(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {

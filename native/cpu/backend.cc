@@ -6,6 +6,7 @@
 #include "cpu/dispatch.h"
 #include "cpu/gemm/linear_parts.h"
 #include "cpu/ops.h"
+#include "cpu/ops/side_by_side.h"
 #include "cpu/rows/int8_table.h"
 #include "runtime/memory.h"
 
@@ -28,6 +29,11 @@ class CpuBackend final : public Backend {
 
   OpFunction find(OpKind op, DType dtype, Precision) const override {
     return dtype == DType::f32 ? kTable[static_cast<size_t>(op)] : nullptr;
+  }
+
+  bool runSideBySide(std::span<const OpCall> calls) override {
+    cpu::runSideBySide(calls);
+    return true;
   }
 
   bool prepare(const OpCall& call, int input) override {

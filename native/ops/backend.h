@@ -108,6 +108,15 @@ class Backend {
   /// Does what the calls do one after the other. All of their operands stay in place to the end.
   virtual void runTogether(std::span<const OpCall> calls) { (void)calls; }
 
+  /// Does what the calls of several programs do one after the other, with the same bits: products
+  /// of one frozen weight in one direction (linear and loraLinear, or linearBackwardInput and
+  /// loraLinearBackward with dx), of one precision and form of weights; rows, epilogue, adapter and
+  /// step are each call's own. False: nothing was done, for it would be no better.
+  virtual bool runSideBySide(std::span<const OpCall> calls) {
+    (void)calls;
+    return false;
+  }
+
   /// Called once for each instruction when a program is built: packs frozen weights. Returns true
   /// when, from now on, the op reads only derived copies of input `i` and its value may be
   /// released.

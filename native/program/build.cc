@@ -15,6 +15,21 @@ std::string where(const InstructionSpec& instruction) {
   return instruction.path.empty() ? "" : " (in " + instruction.path + ")";
 }
 
+/// Which input is the W of a product that programs may run side by side; -1: none.
+int frozenWeightOf(const OpCall& call) {
+  switch (call.op) {
+    case OpKind::linear:
+    case OpKind::loraLinear:
+    case OpKind::linearBackwardInput:
+      return 1;
+    case OpKind::loraLinearBackward:
+      // Without dx it is none.
+      return call.outputs[0].present() ? 3 : -1;
+    default:
+      return -1;
+  }
+}
+
 /// Lets a parameter ask for its values while this lives.
 class Filling {
  public:
@@ -35,6 +50,7 @@ Program::Program(ProgramSpec spec) : spec_(std::move(spec)), backend_(backendByN
   bindInstructions();
   prepareParameters();
   collectIndexChecks();
+  collectMeetings();
   if (lossValue_ >= 0) {
     lossRecord_ = static_cast<LossRecord*>(backend_.memory().allocate(sizeof(LossRecord)));
     const LossRecord none{0, 1, 0};
@@ -284,6 +300,23 @@ void Program::collectIndexChecks() {
   // Offsets first: all else is counted by them.
   std::stable_partition(indexChecks_.begin(), indexChecks_.end(),
                         [](const IndexCheck& check) { return check.rule.rule == OperandSpec::Rule::rising; });
+}
+
+void Program::collectMeetings() {
+  std::vector<char> trained(spec_.parameters.size(), 0);
+  for (const int p : trained_) trained[p] = 1;
+  for (size_t i = 0; i < instructions_.size(); i++) {
+    const OpCall& call = instructions_[i].call;
+    const int at = frozenWeightOf(call);
+    const int value = at < 0 ? -1 : spec_.instructions[i].inputs[at];
+    if (value < 0 || spec_.values[value].kind != ValueSpec::Kind::parameter) continue;
+    const int p = spec_.values[value].parameter;
+    if (trained[p] || instructions_[i].together != 1) continue;
+    const bool backward = call.op == OpKind::linearBackwardInput || call.op == OpKind::loraLinearBackward;
+    meetings_.push_back({static_cast<int>(i),
+                         {spec_.parameters[p].get(), backward, bindPrecision(call.op, *call.attributes),
+                          bindBaseWeights(call.op, *call.attributes)}});
+  }
 }
 
 Tensor Program::shapeOf(int value, const Sizes& sizes) const {

@@ -39,6 +39,8 @@ struct OptimizerStep {
   std::vector<int> groupOf;
 };
 
+class SideBySide;
+
 class Program {
  public:
   /// Checks every instruction against its contract and packs frozen weights.
@@ -83,11 +85,25 @@ class Program {
   void clearAbort() { aborted_ = false; }
 
  private:
+  friend class SideBySide;
   struct Instruction {
     OpFunction function;
     OpCall call;
     /// Instructions from this one on that the backend does together; 1: this one alone.
     int together = 1;
+  };
+  /// A product of a frozen weight: what other programs may multiply by as well.
+  struct FrozenProduct {
+    const Parameter* weight;
+    bool backward;
+    Precision precision;
+    BaseWeights baseWeights;
+
+    bool operator==(const FrozenProduct&) const = default;
+  };
+  struct Meeting {
+    int instruction;
+    FrozenProduct product;
   };
   struct IndexCheck {
     int value;
@@ -104,14 +120,26 @@ class Program {
   std::vector<uint64_t> frozenVersions() const;
   void renewPackedCopies();
   void collectIndexChecks();
+  void collectMeetings();
   Tensor shapeOf(int value, const Sizes& sizes) const;
   enum class Entry : uint8_t { forward, accumulate, accumulateFromZero };
   void growOwn(int64_t bytes);
+  struct Layout {
+    ArenaLayout kept, passing;
+  };
+  Layout layoutOf(const Sizes& sizes) const;
   void layOut(const Sizes& sizes);
+  /// `passing`: memory for what lives within the step.
+  void place(const Sizes& sizes, const Layout& layout, void* passing);
   void checkBatch(std::span<const BatchInput> batch, const Sizes& sizes) const;
   void run(std::span<const BatchInput> batch, const Sizes& sizes, const StepState& step, Entry entry,
            const std::function<void(int)>& ran = nullptr);
   void upload(std::span<const BatchInput> batch);
+  void zeroGradients();
+  void noteLoss(const StepState& step, bool first);
+  /// Runs instruction i, and those that the backend does with it; gives the next one. Throws
+  /// ABORTED.
+  int callNext(int i, const StepState& step);
   void callOps(const StepState& step, Entry entry, const std::function<void(int)>& ran = nullptr);
   OpCall& prepareCall(int instruction, const StepState& step);
   RecordingKey keyOf(const Sizes& sizes, Entry entry) const;
@@ -121,6 +149,8 @@ class Program {
   std::vector<Instruction> instructions_;
   std::vector<double> seconds_;
   std::vector<IndexCheck> indexChecks_;
+  /// In the order of their instructions.
+  std::vector<Meeting> meetings_;
   std::vector<int> trained_;
   std::vector<int> gradientFinishedAt_;
   /// Versions of the frozen parameters that their packed copies were made of.

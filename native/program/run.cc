@@ -1,49 +1,9 @@
 // Running a program: batch checks, the instruction loop, the optimizer step.
 // What is done once, when it is built: program/build.cc.
-#include <chrono>
-#include <mutex>
-
 #include "program/program.h"
+#include "program/step_guard.h"
 
 namespace fl {
-namespace {
-
-/// One step at a time in the process: steps share the thread pool, and two would only slow each
-/// other.
-std::mutex& stepMutex() {
-  static std::mutex& mutex = *new std::mutex;
-  return mutex;
-}
-
-/// Marks parameters as in use for the time of a run.
-class InUse {
- public:
-  explicit InUse(const std::vector<std::shared_ptr<Parameter>>& parameters) : parameters_(parameters) {
-    for (const auto& p : parameters_) p->users++;
-  }
-  ~InUse() {
-    for (const auto& p : parameters_) p->users--;
-  }
-  InUse(const InUse&) = delete;
-
- private:
-  const std::vector<std::shared_ptr<Parameter>>& parameters_;
-};
-
-/// Adds the time until it goes out of scope to `seconds`.
-class Stopwatch {
- public:
-  explicit Stopwatch(double& seconds) : seconds_(seconds), start_(Clock::now()) {}
-  ~Stopwatch() { seconds_ += std::chrono::duration<double>(Clock::now() - start_).count(); }
-  Stopwatch(const Stopwatch&) = delete;
-
- private:
-  using Clock = std::chrono::steady_clock;
-  double& seconds_;
-  Clock::time_point start_;
-};
-
-}  // namespace
 
 void Program::growOwn(int64_t bytes) {
   if (bytes <= ownCapacity_) return;
@@ -62,11 +22,18 @@ void Program::reserve(const Sizes& sizes) {
   if (recorder_) recorder_->reserve([&] { callOps({}, trained_.empty() ? Entry::forward : Entry::accumulate); });
 }
 
+Program::Layout Program::layoutOf(const Sizes& sizes) const {
+  return {layOutArena(buffers(sizes, true)), layOutArena(buffers(sizes, false))};
+}
+
 void Program::layOut(const Sizes& sizes) {
-  const ArenaLayout kept = layOutArena(buffers(sizes, true)), passing = layOutArena(buffers(sizes, false));
-  growOwn(kept.totalBytes);
-  void* const shared =
-      passing.totalBytes > 0 ? backend_.sharedArena().take(backend_.memory(), this, passing.totalBytes) : nullptr;
+  const Layout layout = layoutOf(sizes);
+  const int64_t bytes = layout.passing.totalBytes;
+  place(sizes, layout, bytes > 0 ? backend_.sharedArena().take(backend_.memory(), this, bytes) : nullptr);
+}
+
+void Program::place(const Sizes& sizes, const Layout& layout, void* passing) {
+  growOwn(layout.kept.totalBytes);
   tensors_.assign(spec_.values.size(), Tensor{});
   for (size_t v = 0; v < spec_.values.size(); v++) {
     const ValueSpec& value = spec_.values[v];
@@ -86,8 +53,8 @@ void Program::layOut(const Sizes& sizes) {
   for (const Lifetime& lifetime : lifetimes_) {
     Tensor& t = tensors_[lifetime.value];
     t = shapeOf(lifetime.value, sizes);
-    t.data = isKept(lifetime) ? static_cast<char*>(own_) + kept.offsets[numKept++]
-                              : static_cast<char*>(shared) + passing.offsets[numPassing++];
+    t.data = isKept(lifetime) ? static_cast<char*>(own_) + layout.kept.offsets[numKept++]
+                              : static_cast<char*>(passing) + layout.passing.offsets[numPassing++];
   }
   lastSizes_ = sizes;
 }
@@ -157,29 +124,38 @@ OpCall& Program::prepareCall(int instruction, const StepState& step) {
   return call;
 }
 
-void Program::callOps(const StepState& step, Entry entry, const std::function<void(int)>& ran) {
-  if (entry == Entry::accumulateFromZero) {
-    std::vector<Tensor> gradients;
-    for (const int p : trained_) gradients.push_back(spec_.parameters[p]->tensor(Parameter::Slot::gradient));
-    backend_.zero(gradients);
+void Program::zeroGradients() {
+  std::vector<Tensor> gradients;
+  for (const int p : trained_) gradients.push_back(spec_.parameters[p]->tensor(Parameter::Slot::gradient));
+  backend_.zero(gradients);
+}
+
+void Program::noteLoss(const StepState& step, bool first) {
+  if (lossRecord_) backend_.noteLoss(tensors_[lossValue_], step, first, lossRecord_);
+}
+
+int Program::callNext(int i, const StepState& step) {
+  if (aborted_) fail("ABORTED", "the step was stopped");
+  const int next = i + instructions_[i].together;
+  const Stopwatch watch(seconds_[static_cast<size_t>(i)]);
+  if (next == i + 1) {
+    instructions_[i].function(prepareCall(i, step));
+  } else {
+    std::vector<OpCall> calls;
+    for (int k = i; k < next; k++) calls.push_back(prepareCall(k, step));
+    backend_.runTogether(calls);
   }
+  return next;
+}
+
+void Program::callOps(const StepState& step, Entry entry, const std::function<void(int)>& ran) {
+  if (entry == Entry::accumulateFromZero) zeroGradients();
   const int count = entry == Entry::forward ? spec_.forwardCount : static_cast<int>(instructions_.size());
   for (int i = 0; i < count;) {
-    if (aborted_) fail("ABORTED", "the step was stopped");
-    const int next = i + instructions_[i].together;
-    const Stopwatch watch(seconds_[static_cast<size_t>(i)]);
-    if (next == i + 1) {
-      instructions_[i].function(prepareCall(i, step));
-    } else {
-      std::vector<OpCall> calls;
-      for (int k = i; k < next; k++) calls.push_back(prepareCall(k, step));
-      backend_.runTogether(calls);
-    }
-    i = next;
+    i = callNext(i, step);
     if (ran) ran(i);
   }
-  if (entry != Entry::forward && lossRecord_)
-    backend_.noteLoss(tensors_[lossValue_], step, entry == Entry::accumulateFromZero, lossRecord_);
+  if (entry != Entry::forward) noteLoss(step, entry == Entry::accumulateFromZero);
 }
 
 RecordingKey Program::keyOf(const Sizes& sizes, Entry entry) const {

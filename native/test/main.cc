@@ -44,6 +44,7 @@ int main(int argc, char** argv) {
   fl::test::addGradientTests(suite);
   fl::test::addRuntimeTests(suite);
   fl::test::addProgramTests(suite);
+  fl::test::addSideBySideTests(suite);
   fl::test::addGradientSumTests(suite);
   fl::test::addRecordedStepTests(suite);
   fl::test::addPrefetchTests(suite);

@@ -16,7 +16,8 @@ SmallProgram::SmallProgram(const Options& options) : compute_(options.compute) {
   spec_.keepAll = options.keepAll;
   spec_.record = options.record;
   attention_ = options.attention;
-  addParameters();
+  base_ = options.base;
+  addParameters(options.seed);
   addForward(options.dropout);
   spec_.forwardCount = static_cast<int>(spec_.instructions.size());
   addBackward(options.dropout);
@@ -52,6 +53,7 @@ int SmallProgram::addParameter(Random& random, const std::string& name, std::vec
   std::vector<double> values = random.normals(count, deviation, mean);
   for (double& v : values) v = static_cast<double>(static_cast<float>(v));
   p->writeDouble(Parameter::Slot::value, values.data());
+  if (base_ && !trained) p = base_->parameters_.at(name);
   parameters_[name] = p;
   spec_.parameters.push_back(p);
   const int index = static_cast<int>(spec_.parameters.size()) - 1;
@@ -71,8 +73,8 @@ void SmallProgram::instruction(OpKind op, const std::vector<std::string>& inputs
   spec_.instructions.push_back(in);
 }
 
-void SmallProgram::addParameters() {
-  Random random(501);
+void SmallProgram::addParameters(uint64_t seed) {
+  Random random(seed);
   addParameter(random, "table", {kVocabulary, kHidden}, 1, 0, false);
   addParameter(random, "W", {kHidden, kHidden}, 0.3, 0, false);
   addParameter(random, "b", {kHidden}, 0.3, 0, false);

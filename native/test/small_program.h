@@ -24,6 +24,10 @@ class SmallProgram {
     /// False: a scale in its place, for a backend without that op.
     bool attention = true;
     bool record = true;
+    /// Of the values of its parameters.
+    uint64_t seed = 501;
+    /// Whose frozen parameters it has, of the same backend and type.
+    const SmallProgram* base = nullptr;
   };
 
   explicit SmallProgram(const Options& options);
@@ -57,12 +61,13 @@ class SmallProgram {
                    bool trained);
   void instruction(OpKind op, const std::vector<std::string>& inputs, const std::vector<std::string>& outputs,
                    const Attributes& attributes = {});
-  void addParameters();
+  void addParameters(uint64_t seed);
   void addForward(double dropout);
   void addBackward(double dropout);
 
   DType compute_;
   bool attention_ = true;
+  const SmallProgram* base_ = nullptr;
   ProgramSpec spec_;
   std::vector<int> packed_;
   std::map<std::string, int> names_;

@@ -30,6 +30,7 @@ void addOptimizerUpdateTests(Suite& suite);
 void addPlatformTests(Suite& suite);
 void addProductTests(Suite& suite);
 void addSegmentedLoraTests(Suite& suite);
+void addSideBySideTests(Suite& suite);
 void addThreadPoolTests(Suite& suite);
 void addPrefetchTests(Suite& suite);
 void addRowKernelTests(Suite& suite);

@@ -72,6 +72,19 @@ export interface ApplyOptions {
   maxGradNorm?: number;
 }
 
+/** Of one of several programs, see {@link Program.accumulateSideBySide}. */
+export interface SideStep {
+  program: Program;
+  batch: BatchTensors;
+  options: Omit<AccumulateOptions, 'sum'>;
+}
+
+const nativeStep = (options: StepOptions & { lossScale?: number }): NativeStep => ({
+  seed: options.seed ?? 0n,
+  forwardNumber: options.forwardNumber ?? 0,
+  lossScale: options.lossScale ?? 1,
+});
+
 /** A plan on a device: one native call a step, off the event loop. */
 export class Program {
   private nativeProgram: NativeProgram | undefined;
@@ -135,8 +148,7 @@ export class Program {
 
   /** Runs the forward pass; then `read` gives logits, loss and the other outputs. */
   async forward(batch: BatchTensors, options: StepOptions = {}): Promise<void> {
-    const step: NativeStep = { seed: options.seed ?? 0n, forwardNumber: options.forwardNumber ?? 0, lossScale: 1 };
-    await this.run(options.signal, (program) => program.forward(batch.tensors, batch.sizes, step));
+    await this.run(options.signal, (program) => program.forward(batch.tensors, batch.sizes, nativeStep(options)));
   }
 
   /**
@@ -145,14 +157,46 @@ export class Program {
    * loop meanwhile. `apply` gives the loss without that.
    */
   async accumulate(batch: BatchTensors, options: AccumulateOptions): Promise<void> {
-    const step: NativeStep = {
-      seed: options.seed ?? 0n,
-      forwardNumber: options.forwardNumber ?? 0,
-      lossScale: options.lossScale ?? 1,
-    };
+    const step = nativeStep(options);
     await this.run(options.signal, (program) =>
       program.accumulate(batch.tensors, batch.sizes, step, options.zeroGradients, options.sum),
     );
+  }
+
+  /**
+   * `accumulate` of several programs at once, on batches of their own. Each has the bits that it
+   * has alone; on a CPU products of one frozen weight run together, on a GPU they take turns. What
+   * lives within a step is in memory for all of them at a time.
+   *
+   * @returns of each what it threw, which ends no other.
+   */
+  static async accumulateSideBySide(steps: readonly SideStep[]): Promise<unknown[]> {
+    const errors: unknown[] = steps.map(() => undefined);
+    const started: { at: number; signal: AbortSignal | undefined; end: () => void }[] = [];
+    try {
+      for (const [at, { program, options }] of steps.entries()) {
+        try {
+          started.push({ at, signal: options.signal, end: program.begin(options.signal) });
+        } catch (error) {
+          errors[at] = error;
+        }
+      }
+      const own = started.map(({ at }) => steps[at] as SideStep);
+      const results = await native().Program.accumulateSideBySide(
+        own.map(({ program, batch: { tensors, sizes }, options }) => ({
+          ...{ program: program.running, batch: tensors, sizes, step: nativeStep(options) },
+          zeroGradients: options.zeroGradients,
+        })),
+      );
+      for (const [i, { at, signal }] of started.entries()) errors[at] = results[i] && asThrown(results[i], signal);
+      return errors;
+    } catch (error) {
+      // One that could not even be started.
+      const thrown = asThrown(error, undefined);
+      return errors.map((known) => known ?? thrown);
+    } finally {
+      for (const { end } of started) end();
+    }
   }
 
   /**
@@ -285,7 +329,8 @@ export class Program {
     return handle;
   }
 
-  private async run<R>(signal: AbortSignal | undefined, start: (program: NativeProgram) => Promise<R>): Promise<R> {
+  /** Before a step. @returns what is to be done after it. */
+  private begin(signal: AbortSignal | undefined): () => void {
     const program = this.running;
     const gone = this.plan.parameters.find((p, i) => !p.isOn(this.handles[i] as NativeParameter));
     if (gone) {
@@ -298,18 +343,28 @@ export class Program {
     const stop = () => program.abort();
     signal?.addEventListener('abort', stop, { once: true });
     for (const parameter of this.plan.parameters) parameter.countStep(1);
-    try {
-      return await start(program);
-    } catch (error) {
-      const wrapped = wrapNativeError(error);
-      throw wrapped instanceof FusedLoraError && wrapped.code === 'ABORTED' && signal?.aborted
-        ? abortError(signal)
-        : wrapped;
-    } finally {
+    return () => {
       for (const parameter of this.plan.parameters) parameter.countStep(-1);
       signal?.removeEventListener('abort', stop);
+    };
+  }
+
+  private async run<R>(signal: AbortSignal | undefined, start: (program: NativeProgram) => Promise<R>): Promise<R> {
+    const end = this.begin(signal);
+    try {
+      return await start(this.running);
+    } catch (error) {
+      throw asThrown(error, signal);
+    } finally {
+      end();
     }
   }
+}
+
+function asThrown(error: unknown, signal: AbortSignal | undefined): unknown {
+  const wrapped = wrapNativeError(error);
+  const stopped = wrapped instanceof FusedLoraError && wrapped.code === 'ABORTED' && signal?.aborted;
+  return stopped ? abortError(signal) : wrapped;
 }
 
 function abortError(signal: AbortSignal): FusedLoraError {

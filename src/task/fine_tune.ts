@@ -4,7 +4,7 @@
  */
 import * as path from 'node:path';
 import { FusedLoraError } from '../base/errors';
-import { SharedSteps } from '../train/shared_steps';
+import { type Seat, SharedSteps } from '../train/shared_steps';
 import { type FineTuneResult, runFineTune } from './fine_tune_run';
 import type { FineTuneOptions } from './options/fine_tune_options';
 import { SharedBase } from './shared_base';
@@ -28,7 +28,9 @@ export async function fineTune(options: FineTuneOptions): Promise<FineTuneResult
  * Several runs at once, each with its own options and output folder. Each ends with the same bytes
  * as alone. Steps on the same batch run together: runs on the same texts with the same seed and
  * batch size, whatever their labels, tasks, rates, ranks and modules are. What their models have in
- * common then runs once: the base below the first layer that one of them changes.
+ * common then runs once: the base below the first layer that one of them changes. Small batches of
+ * other texts are taken in mixed steps, which read each frozen weight once for all of them; all
+ * else takes turns. See docs/adapters.md.
  *
  * @throws FusedLoraError as for one run, with the number of the run that failed; the others are
  * stopped then, after a checkpoint.
@@ -55,11 +57,7 @@ async function fineTuneTogether(runs: readonly FineTuneOptions[]): Promise<FineT
       const signal = options.signal ? AbortSignal.any([options.signal, stop.signal]) : stop.signal;
       try {
         const result = await runFineTune({ ...options, signal }, { seat, base });
-        options.onNotice?.(
-          seat.sharedBatches > 0
-            ? `${seat.sharedBatches} batches ran together with those of other runs`
-            : 'no batch ran together with one of another run: batches are the same for the same texts, lengths, seed and batch size',
-        );
+        options.onNotice?.(describeSteps(seat));
         return result;
       } catch (error) {
         failure ??= numbered(error, i, options);
@@ -73,6 +71,16 @@ async function fineTuneTogether(runs: readonly FineTuneOptions[]): Promise<FineT
   if (failure === undefined) return results as FineTuneResult[];
   for (const result of results) result?.textModel.model.dispose();
   throw failure;
+}
+
+/** How the steps of a run were taken. */
+function describeSteps({ sharedBatches, mixedBatches }: Seat): string {
+  const parts = [
+    ...(sharedBatches > 0 ? [`${sharedBatches} batches ran once for several runs, which have the same`] : []),
+    ...(mixedBatches > 0 ? [`${mixedBatches} batches ran in mixed steps with other batches`] : []),
+  ];
+  if (parts.length > 0) return `together with other runs: ${parts.join('; ')}`;
+  return 'no batch ran together with one of another run: they take turns where batches are large and not the same, and where device, precision or base differ';
 }
 
 /** @throws FusedLoraError INVALID_ARGUMENT for no runs, and two that write to the same folder. */

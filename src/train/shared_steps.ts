@@ -1,10 +1,13 @@
 /**
  * Steps of several trainers that run together: those that bring the same batch share one program,
- * in which what their models have in common runs once. Each trainer ends with the bits that it has
- * alone, and keeps its own schedule, clipping, optimizer and length.
- * How the graphs become one: src/graph/join.ts. Who trains so: src/task/fine_tune_together.ts.
+ * in which what their models have in common runs once; programs of other batches run side by side
+ * in a mixed step, which reads each frozen weight once for all of them. Each trainer ends with the
+ * bits that it has alone, and keeps its own schedule, clipping, optimizer and length.
+ * How the graphs become one: src/graph/join.ts; side by side: src/graph/program.ts. Who trains so:
+ * src/task/fine_tune.ts.
  */
 import { joinGraphs, lossInputs, nameOfOwn } from '../graph/join';
+import type { Parameter } from '../graph/parameter';
 import { type Plan, plan } from '../graph/plan';
 import { type AccumulateOptions, type ApplyOptions, type BatchTensors, Program } from '../graph/program';
 import type { Graph } from '../graph/value';
@@ -12,6 +15,15 @@ import type { MakeProgram, StepProgram } from './step_program';
 
 /** Work of a shared pass over that of each alone, from which on it is not worth its memory. */
 const NOTHING_GAINED = 0.95;
+
+/**
+ * Most tokens of a batch that goes into a mixed step: products of more rows take so long for a
+ * weight that reading it once for several saves next to nothing.
+ */
+const MOST_TOKENS = 128;
+
+/** Most tokens of a mixed step, whose values are all in memory at a time. */
+const MOST_TOKENS_TOGETHER = 512;
 
 type ProgramSettings = Parameters<MakeProgram>[2];
 type Moments = ReturnType<Program['readMoments']>;
@@ -24,13 +36,27 @@ interface Waiting {
   failed: (error: unknown) => void;
 }
 
+type Entry = readonly [Seat, Waiting];
+
+/** A program that takes a step for one trainer, or for several that share it. */
+interface Unit {
+  program: Program;
+  batch: BatchTensors;
+  options: AccumulateOptions;
+  /** The output with the loss of each. */
+  losses: readonly string[];
+  group: readonly Entry[];
+}
+
 /** The program of one trainer: by itself where its batch is its own alone. */
 class Member implements StepProgram {
   readonly plan: Plan;
   /** For steps that nobody shares, and for every optimizer step: gradients are the parameters'. */
-  private readonly own: Program;
+  readonly own: Program;
   /** Batch inputs that are read by its loss alone. */
   readonly ownInputs: ReadonlySet<string>;
+  /** What is trained by none, and may be another's as well. */
+  readonly frozen: ReadonlySet<Parameter>;
   /** Of the micro-batches since gradients were zero. */
   private loss = 0;
 
@@ -43,6 +69,7 @@ class Member implements StepProgram {
     this.plan = planned;
     this.own = new Program(planned, { backend: settings.backend });
     this.ownInputs = new Set(lossInputs(graph));
+    this.frozen = new Set(planned.parameters.filter((parameter) => !planned.trained.includes(parameter)));
   }
 
   /** Nothing: memory is had for the program that is shared, at its first step. */
@@ -50,12 +77,6 @@ class Member implements StepProgram {
 
   accumulate(batch: BatchTensors, options: AccumulateOptions): Promise<void> {
     return this.seat.step(batch, options);
-  }
-
-  /** A step on a batch that no other has. */
-  async alone(batch: BatchTensors, options: AccumulateOptions): Promise<void> {
-    await this.own.accumulate(batch, options);
-    this.note(this.own.scalar('loss'), options);
   }
 
   /** The loss of a micro-batch, whoever computed it. */
@@ -87,6 +108,8 @@ class Member implements StepProgram {
 export class Seat {
   /** Batches that another one had too. */
   sharedBatches = 0;
+  /** Batches that were in a mixed step with others. */
+  mixedBatches = 0;
   member: Member | undefined;
   private left = false;
 
@@ -147,7 +170,7 @@ export class SharedSteps {
     const steps = [...this.waiting].sort(([a], [b]) => a.number - b.number);
     this.waiting.clear();
     this.forget();
-    const groups: [Seat, Waiting][][] = [];
+    const groups: Entry[][] = [];
     for (const entry of steps) {
       const group = groups.find(([first]) => first && mayShare(first, entry));
       if (group) group.push(entry);
@@ -156,28 +179,42 @@ export class SharedSteps {
     void this.run(groups);
   }
 
-  private async run(groups: readonly [Seat, Waiting][][]): Promise<void> {
+  private async run(groups: readonly Entry[][]): Promise<void> {
+    const units: Unit[] = [];
     for (const group of groups) {
-      let apart: readonly [Seat, Waiting][] = [];
-      await settle(group, async () => {
-        const program = this.programOf(group);
-        if (program) await this.runTogether(program, group);
-        else apart = group;
-        return program !== undefined;
-      });
-      // One that fails is alone with it.
-      for (const one of apart) {
-        const [{ member }, { batch, options }] = one;
-        await settle([one], async () => {
-          await (member as Member).alone(batch, options);
-          return true;
-        });
+      try {
+        units.push(...this.unitsOf(group));
+      } catch (error) {
+        for (const [, { failed }] of group) failed(error);
+      }
+    }
+    for (const mixed of mixedSteps(units)) {
+      const errors = await accumulate(mixed);
+      for (const [i, { group, program, losses }] of mixed.entries()) {
+        for (const [at, [seat, { options, done, failed }]] of group.entries()) {
+          if (errors[i] !== undefined) {
+            failed(errors[i]);
+            continue;
+          }
+          seat.member?.note(program.scalar(losses[at]!), options);
+          if (group.length > 1) seat.sharedBatches++;
+          if (mixed.length > 1) seat.mixedBatches++;
+          done();
+        }
       }
     }
   }
 
-  private async runTogether(program: Program, group: readonly [Seat, Waiting][]): Promise<void> {
-    const [[, { batch, options }]] = group as [[Seat, Waiting]];
+  /** One for all of them, or one for each where they share next to nothing. */
+  private unitsOf(group: readonly Entry[]): Unit[] {
+    const program = this.programOf(group);
+    if (!program) {
+      return group.map((entry) => {
+        const [{ member }, { batch, options }] = entry;
+        return { program: (member as Member).own, batch, options, losses: ['loss'], group: [entry] };
+      });
+    }
+    const [[, { batch, options }]] = group as [Entry];
     const tensors = { ...batch.tensors };
     for (const [i, [{ member }, { batch: own }]] of group.entries()) {
       for (const name of (member as Member).ownInputs) {
@@ -185,16 +222,13 @@ export class SharedSteps {
         tensors[nameOfOwn(name, i)] = own.tensors[name]!;
       }
     }
-    await program.accumulate({ tensors, sizes: batch.sizes }, options);
-    for (const [i, [one, { options: its }]] of group.entries()) {
-      one.member?.note(program.scalar(nameOfOwn('loss', i)), its);
-      one.sharedBatches++;
-    }
+    const losses = group.map((_, i) => nameOfOwn('loss', i));
+    return [{ program, batch: { tensors, sizes: batch.sizes }, options, losses, group }];
   }
 
   /** Undefined where they share next to nothing: the values of a step would be there for each. */
-  private programOf(group: readonly [Seat, Waiting][]): Program | undefined {
-    const [[, { batch }]] = group as [[Seat, Waiting]];
+  private programOf(group: readonly Entry[]): Program | undefined {
+    const [[, { batch }]] = group as [Entry];
     if (group.length === 1) return undefined;
     const members = group.map(([{ member }]) => member as Member);
     const key = this.keyOf(members);
@@ -226,17 +260,45 @@ export class SharedSteps {
   }
 }
 
-/** Tells those who wait how `body` ended; nothing when it is false. */
-async function settle(group: readonly [Seat, Waiting][], body: () => Promise<boolean>): Promise<void> {
+/** Runs the steps of a mixed step. @returns of each what it threw. */
+async function accumulate(mixed: readonly Unit[]): Promise<unknown[]> {
+  if (mixed.length > 1) return await Program.accumulateSideBySide(mixed);
+  const [{ program, batch, options }] = mixed as [Unit];
   try {
-    if (await body()) for (const [, { done }] of group) done();
+    await program.accumulate(batch, options);
+    return [undefined];
   } catch (error) {
-    for (const [, { failed }] of group) failed(error);
+    return [error];
   }
 }
 
+/** Units in the order of the first of each step; those that are by themselves take turns. */
+function mixedSteps(units: readonly Unit[]): Unit[][] {
+  const steps: Unit[][] = [];
+  const tokens = (step: readonly Unit[]) => step.reduce((sum, { batch }) => sum + batch.sizes.T, 0);
+  for (const unit of units) {
+    const step = steps.find(
+      (others) => others.every((other) => mayMix(other, unit)) && tokens([...others, unit]) <= MOST_TOKENS_TOGETHER,
+    );
+    if (step) step.push(unit);
+    else steps.push([unit]);
+  }
+  return steps;
+}
+
+/** Whether a mixed step of both reads a frozen weight once where each would read it. */
+function mayMix(one: Unit, other: Unit): boolean {
+  const [first, second] = [one.group[0]?.[0].member as Member, other.group[0]?.[0].member as Member];
+  // On a GPU the steps are recorded, and run in turns.
+  if (first.settings.backend !== 'cpu' || second.settings.backend !== 'cpu') return false;
+  if (one.batch.sizes.T > MOST_TOKENS || other.batch.sizes.T > MOST_TOKENS) return false;
+  const { precision, baseWeights } = first.settings;
+  if (second.settings.precision !== precision || second.settings.baseWeights !== baseWeights) return false;
+  return [...first.frozen].some((parameter) => parameter.shape.length === 2 && second.frozen.has(parameter));
+}
+
 /** Whether one pass can serve both: what it depends on is the same. */
-function mayShare([a, one]: [Seat, Waiting], [b, other]: [Seat, Waiting]): boolean {
+function mayShare([a, one]: Entry, [b, other]: Entry): boolean {
   const [first, second] = [a.member as Member, b.member as Member];
   const same = <T extends object>(x: T, y: T, names: readonly (keyof T)[]) =>
     names.every((name) => x[name] === y[name]);

@@ -18,6 +18,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "cpu/gemm/row_panels.h"
 #include "platform/processor.h"
 #include "runtime/thread_pool.h"
 
@@ -47,29 +48,6 @@ int64_t cacheL2() {
   return bytes;
 }
 
-// The rows of each segment in as few panels as the tile allows, their sizes equal within `depth`:
-// panels begin at multiples of it.
-struct RowPanels {
-  RowPanels(const std::vector<ProductSegment>& segments, const Kernels& kernels) {
-    int64_t first = 0;
-    for (size_t i = 0; i < segments.size(); i++) {
-      const int64_t m = segments[i].end - first, units = ceilDiv(m, kernels.depth);
-      const int64_t panels = ceilDiv(units, kernels.mr / kernels.depth);
-      for (int64_t p = 0; p < panels; p++) begins.push_back(first + p * units / panels * kernels.depth);
-      segmentOf.resize(begins.size(), i);
-      first = segments[i].end;
-    }
-    count = static_cast<int64_t>(begins.size());
-    begins.push_back(first);
-  }
-
-  int64_t count = 0;
-  std::vector<int64_t> begins;
-  std::vector<size_t> segmentOf;
-  int64_t begin(int64_t panel) const { return begins[static_cast<size_t>(panel)]; }
-  int size(int64_t panel) const { return static_cast<int>(begin(panel + 1) - begin(panel)); }
-};
-
 // Panels whose rows are packed at a time.
 struct SuperBlock {
   int64_t firstPanel, panels;
@@ -87,17 +65,17 @@ struct Block {
 
 class Run {
  public:
-  explicit Run(const Product& product)
-      : p_(product),
-        kernels_(product.kernels),
-        segments_(segmentsOf(product)),
-        rows_(segments_, kernels_),
+  explicit Run(std::span<const Product* const> products)
+      : products_(products),
+        p_(*products.front()),
+        kernels_(p_.kernels),
+        rows_(products, kernels_),
         pool_(ThreadPool::instance()),
         threads_(pool_.threads()) {}
 
   void operator()() {
     int64_t mostRank = 0;
-    for (const ProductSegment& s : segments_) mostRank = std::max(mostRank, s.rank);
+    for (const RowPart& part : rows_.parts()) mostRank = std::max(mostRank, part.segment.rank);
     const int64_t rankWords = stepsOf(kernels_, mostRank) * kernels_.leftWords;
     if (p_.int8.present()) {
       const int64_t steps = p_.int8.panels.steps, words = steps * p_.int8.kernels->leftWords;
@@ -116,19 +94,7 @@ class Run {
   }
 
  private:
-  // A product without segments is one of a single segment.
-  static std::vector<ProductSegment> segmentsOf(const Product& p) {
-    if (!p.segments.empty()) return p.segments;
-    return {{p.m, p.rank, p.adapter, p.u, p.low}};
-  }
-  size_t segmentIndex(int64_t panel) const { return rows_.segmentOf[static_cast<size_t>(panel)]; }
-  const ProductSegment& segmentOf(int64_t panel) const { return segments_[segmentIndex(panel)]; }
-  // The rows of u for a panel.
-  float* updateOf(int64_t panel) const {
-    const size_t i = segmentIndex(panel);
-    const int64_t first = i == 0 ? 0 : segments_[i - 1].end;
-    return segments_[i].u + (rows_.begin(panel) - first) * segments_[i].rank;
-  }
+  const ProductSegment& segmentOf(int64_t panel) const { return rows_.partOf(panel).segment; }
 
   void runBlock(const Block& block) {
     right_ = p_.nf4.present() ? Panels(kernels_, p_.k, p_.n) : p_.b;
@@ -138,16 +104,26 @@ class Run {
       right_.data = packedRight_;
     }
     int64_t most = std::max(kSuperBlockBytes / (block.words * int64_t{4}) / kernels_.mr, int64_t{2} * threads_);
-    if (p_.rowsAtOnce > 0) most = std::min(most, std::max<int64_t>(1, p_.rowsAtOnce / kernels_.mr));
-    const int64_t superBlocks = ceilDiv(rows_.count, most);
+    for (const Product* each : products_)
+      if (each->rowsAtOnce > 0) most = std::min(most, std::max<int64_t>(1, each->rowsAtOnce / kernels_.mr));
+    const int64_t superBlocks = ceilDiv(rows_.count(), most);
     for (int64_t s = 0; s < superBlocks; s++) {
-      const int64_t begin = s * rows_.count / superBlocks, end = (s + 1) * rows_.count / superBlocks;
+      const int64_t begin = s * rows_.count() / superBlocks, end = (s + 1) * rows_.count() / superBlocks;
       const SuperBlock part{begin, end - begin, rows_.begin(begin)};
       const int64_t endRow = rows_.begin(end);
       left_ = wordWorkspace(WorkspaceSlot::leftPanels, (endRow - part.firstRow) * block.words);
       pack(block, part, s == 0);
       tiles(block, part);
-      if (block.last && p_.afterRows) p_.afterRows(part.firstRow, endRow);
+      if (block.last) tellRows(part.firstRow, endRow);
+    }
+  }
+
+  void tellRows(int64_t begin, int64_t end) const {
+    int64_t first = 0;
+    for (const Product* each : products_) {
+      const int64_t from = std::max(begin - first, int64_t{0}), to = std::min(end - first, each->m);
+      if (each->afterRows && from < to) each->afterRows(from, to);
+      first += each->m;
     }
   }
 
@@ -159,7 +135,8 @@ class Run {
   void pack(const Block& block, const SuperBlock& part, bool firstRows) {
     const int64_t chunksOfK = ceilDiv(block.k, kPackRows);
     const int64_t rightChunks = firstRows && p_.bRows != nullptr ? chunksOfK : 0;
-    const bool byTiles = std::any_of(segments_.begin(), segments_.end(), [](auto& s) { return s.low.byTiles(); });
+    const bool byTiles = std::any_of(rows_.parts().begin(), rows_.parts().end(),
+                                     [](const RowPart& each) { return each.segment.low.byTiles(); });
     const int64_t group =
         byTiles && !p_.int8.present() ? std::clamp<int64_t>(part.panels / (4 * threads_), 1, kLowRankGroup) : 1;
     const int64_t leftChunks = p_.aTransposed ? chunksOfK : ceilDiv(part.panels, group);
@@ -190,19 +167,18 @@ class Run {
     auto* memory = static_cast<Word*>(pool_.scratch(thread, words * static_cast<int64_t>(sizeof(Word))));
     const LowRankSteps steps{block.k0 / kernels_.depth, block.steps, block.first, block.last};
     for (int64_t panel = begin; panel < end; panel++) {
-      const int64_t row = rows_.begin(panel);
       const int size = rows_.size(panel);
-      const LeftRows x = leftRows(kernels_, p_.a + row * p_.lda + block.k0, p_.lda, size, block.k, memory);
+      const LeftRows x = leftRows(kernels_, rows_.left(panel) + block.k0, p_.lda, size, block.k, memory);
       kernels_.transpose(x.data, x.ld, size, block.baseWords, leftPanel(block, part, panel), size);
       const LowRank& low = segmentOf(panel).low;
-      if (low.present() && !low.byTiles()) lowRankByDots(kernels_, low, steps, x, size, updateOf(panel));
+      if (low.present() && !low.byTiles()) lowRankByDots(kernels_, low, steps, x, size, rows_.update(panel));
     }
     for (int64_t first = begin; first < end;) {
       const LowRank& low = segmentOf(first).low;
       LowRankPanel panels[kLowRankGroup];
       size_t count = 0;
       for (; first < end && &segmentOf(first).low == &low; first++)
-        panels[count++] = {leftPanel(block, part, first), rows_.size(first), updateOf(first)};
+        panels[count++] = {leftPanel(block, part, first), rows_.size(first), rows_.update(first)};
       if (low.present() && low.byTiles()) lowRankByTiles(kernels_, low, steps, {panels, count});
     }
     if (!block.last) return;
@@ -214,7 +190,7 @@ class Run {
     const int64_t rank = segmentOf(panel).rank;
     if (rank == 0) return;
     const int size = rows_.size(panel);
-    const LeftRows more = leftRows(kernels_, updateOf(panel), rank, size, rank, memory);
+    const LeftRows more = leftRows(kernels_, rows_.update(panel), rank, size, rank, memory);
     kernels_.transpose(more.data, more.ld, size, more.words, out + block.baseWords * size, size);
   }
 
@@ -222,7 +198,7 @@ class Run {
     const Int8Weight& weight = p_.int8;
     const int size = rows_.size(panel);
     const ProductSegment& segment = segmentOf(panel);
-    const float* x = p_.a + rows_.begin(panel) * p_.lda;
+    const float* x = rows_.left(panel);
     // Codes, or what u needs, or u in words: one after the other in the same memory.
     const int64_t ld = block.baseWords + 16;
     int64_t words = std::max(size * ld, leftRowsWords(kernels_, size, segment.rank));
@@ -232,7 +208,7 @@ class Run {
     const float* factors = weight.use == WeightUse::backward ? weight.panels.scales : nullptr;
     weight.kernels->quantiseRows(x, p_.lda, size, p_.k, factors, memory, ld, int8RowScales(block, out, size));
     kernels_.transpose(memory, ld, size, block.baseWords, out, size);
-    if (segment.low.present()) lowRankRows(kernels_, segment.low, x, p_.lda, size, p_.k, memory, updateOf(panel));
+    if (segment.low.present()) lowRankRows(kernels_, segment.low, x, p_.lda, size, p_.k, memory, rows_.update(panel));
     appendUpdate(block, panel, out, memory);
   }
 
@@ -267,8 +243,6 @@ class Run {
 
   void int8Tiles(const Block& block, const SuperBlock& part) {
     const Int8Panels& right = p_.int8.panels;
-    const bool epilogue = p_.residual != nullptr || p_.preActivation != nullptr || p_.slopeAt != nullptr ||
-                          p_.activation != KernelActivation::none;
     forColumnPanels(block, part, right.count(), [&](int64_t column, int64_t begin, int64_t end, int thread) {
       auto* sums = static_cast<float*>(pool_.scratch(thread, kernels_.mr * right.nr * int64_t{4}));
       const int64_t j = column * right.nr;
@@ -293,7 +267,8 @@ class Run {
         codes.a = left;
         codes.rows = rest.rows;
         // Bias alone needs no second part.
-        const bool whole = !epilogue && rest.steps1 == 0;
+        const bool whole = rest.steps1 == 0 && rest.residual == nullptr && rest.preActivation == nullptr &&
+                           rest.slopeAt == nullptr && rest.activation == KernelActivation::none;
         codes.c = whole ? rest.c : sums;
         codes.ldc = whole ? p_.n : right.nr;
         codes.bias = whole ? rest.bias : nullptr;
@@ -349,28 +324,29 @@ class Run {
     t.partial = !block.last;
     t.columns = static_cast<int>(std::min<int64_t>(kernels_.nr, p_.n - j));
     t.ldc = t.ldStart = t.ldResidual = t.ldPreActivation = t.ldSlopeAt = p_.n;
-    if (t.partial) return;
-    if (p_.bias != nullptr) t.bias = p_.bias + j;
-    t.activation = p_.activation;
   }
 
   void placeTile(const Block& block, const SuperBlock& part, int64_t panel, int64_t column, Tile& t) const {
-    const int64_t row = rows_.begin(panel), at = row * p_.n + column * kernels_.nr;
+    const Product& own = *rows_.partOf(panel).product;
+    const int64_t j = column * kernels_.nr, at = rows_.ownRow(panel) * p_.n + j;
     t.rows = rows_.size(panel);
     t.a = leftPanel(block, part, panel);
-    t.c = p_.c + at;
+    t.c = own.c + at;
     if (!block.last) return;
     const ProductSegment& segment = segmentOf(panel);
     t.steps1 = stepsOf(kernels_, segment.rank);
     if (segment.rank != 0) t.b1 = segment.adapter.panel(column);
-    if (p_.residual != nullptr) t.residual = p_.residual + at;
-    if (p_.preActivation != nullptr) t.preActivation = p_.preActivation + at;
-    if (p_.slopeAt != nullptr) t.slopeAt = p_.slopeAt + at;
+    t.bias = own.bias == nullptr ? nullptr : own.bias + j;
+    t.residual = own.residual == nullptr ? nullptr : own.residual + at;
+    t.preActivation = own.preActivation == nullptr ? nullptr : own.preActivation + at;
+    t.slopeAt = own.slopeAt == nullptr ? nullptr : own.slopeAt + at;
+    t.activation = own.activation;
   }
 
+  const std::span<const Product* const> products_;
+  // The first of them, for what all have in common.
   const Product& p_;
   const Kernels& kernels_;
-  const std::vector<ProductSegment> segments_;
   const RowPanels rows_;
   ThreadPool& pool_;
   const int threads_;
@@ -382,7 +358,14 @@ class Run {
 }  // namespace
 
 void multiply(const Product& product) {
-  if (product.m > 0 && product.n > 0 && product.k > 0) Run{product}();
+  const Product* one = &product;
+  multiply({&one, 1});
+}
+
+void multiply(std::span<const Product* const> products) {
+  const Product& first = *products.front();
+  const bool anyRows = std::any_of(products.begin(), products.end(), [](const Product* p) { return p->m > 0; });
+  if (anyRows && first.n > 0 && first.k > 0) Run{products}();
 }
 
 }  // namespace fl::cpu

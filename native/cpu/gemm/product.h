@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "cpu/gemm/int8_panels.h"
@@ -76,5 +77,10 @@ struct Product {
 
 /// C, residual, preActivation and slopeAt are dense [m, n].
 void multiply(const Product& product);
+
+/// Products of the same right operand (n, k, lda, kernels, b or int8 or nf4, and accumulate are the
+/// first one's), A not transposed: each element has the bits that its product gives alone. The
+/// right operand is read once for the rows of all.
+void multiply(std::span<const Product* const> products);
 
 }  // namespace fl::cpu

@@ -6,18 +6,15 @@
 // every tile of x W^T; the same for v and v A in the backward pass. LoRA dropout needs one masked
 // copy of x (it has to differ from what W sees), and in the backward pass one more sweep over dx,
 // because the mask lies between v A and dx.
-#include "ops/lora_linear.h"
+#include "cpu/ops/lora_linear.h"
 
 #include "cpu/dispatch.h"
 #include "cpu/gemm/linear_parts.h"
-#include "cpu/gemm/low_rank.h"
-#include "cpu/gemm/product.h"
 #include "cpu/ops.h"
-#include "cpu/ops/lora_parts.h"
 
 namespace fl::cpu {
-void loraLinear(const OpCall& call) {
-  const LoraLinearOp op = LoraLinearOp::bind(call);
+
+Product loraLinearProduct(const LoraLinearOp& op) {
   const Kernels& kernels = kernelsFor(op.precision);
   Product p = outputProduct(kernels, op);
   p.rank = op.A.rows();
@@ -28,35 +25,45 @@ void loraLinear(const OpCall& call) {
     lowRankInput(kernels, low, droppedInput(op.x, op.dropout), p.m, p.k, p.u);
   else
     p.low = low;
-  multiply(p);
+  return p;
+}
+
+void loraLinear(const OpCall& call) { multiply(loraLinearProduct(LoraLinearOp::bind(call))); }
+
+LoraLinearGradients::LoraLinearGradients(const LoraLinearBackwardOp& op)
+    : op_(op),
+      low_(lowRank(kernelsFor(op.precision), op.B, WeightUse::backward, static_cast<float>(op.scaling))),
+      v_(workspace(WorkspaceSlot::lowRank, op.x.rows() * op.A.rows())),
+      gradients_(kernelsFor(op.precision), {op.A.rows(), op.x.cols(), op.dy.cols(), droppedInput(op.x, op.dropout), v_,
+                                            op.dy.as<float>(), op.u.as<float>(), op.dA.as<float>(), op.dB.as<float>()}),
+      fused_(op.dx.present() && !op.dropout.active()) {
+  const Kernels& kernels = kernelsFor(op.precision);
+  const int64_t k = op.x.cols(), n = op.dy.cols();
+  if (!fused_) lowRankInput(kernels, low_, op.dy.as<float>(), op.x.rows(), n, v_);
+  if (!op.dx.present()) return;
+  Product& p = product_.emplace(inputGradientProduct(kernels, op));
+  if (!fused_) return;
+  p.rank = op.A.rows();
+  p.adapter = adapterPanels(kernels, op.A, WeightUse::backward);
+  p.u = v_;
+  p.low = low_;
+  p.rowsAtOnce = rowsInCache(k, n);
+  setEpilogue(p, op.epilogue);
+  p.afterRows = [this](int64_t begin, int64_t end) { gradients_.add(begin, end); };
+}
+
+void LoraLinearGradients::finish() {
+  const int64_t rows = op_.x.rows();
+  if (!fused_) {
+    if (op_.dx.present()) addDroppedUpdate({op_.dx, op_.A, op_.dropout, op_.precision, op_.epilogue, 0, rows, v_});
+    gradients_.add(0, rows);
+  }
+  gradients_.finish();
 }
 
 void loraLinearBackward(const OpCall& call) {
-  const LoraLinearBackwardOp op = LoraLinearBackwardOp::bind(call);
-  const Kernels& kernels = kernelsFor(op.precision);
-  const int64_t rows = op.x.rows(), k = op.x.cols(), n = op.dy.cols(), rank = op.A.rows();
-  const float* dy = op.dy.as<float>();
-  const LowRank low = lowRank(kernels, op.B, WeightUse::backward, static_cast<float>(op.scaling));
-  float* v = workspace(WorkspaceSlot::lowRank, rows * rank);
-  AdapterGradients gradients(kernels, {rank, k, n, droppedInput(op.x, op.dropout), v, dy, op.u.as<float>(),
-                                       op.dA.as<float>(), op.dB.as<float>()});
-  const bool fused = op.dx.present() && !op.dropout.active();
-  if (!fused) lowRankInput(kernels, low, dy, rows, n, v);
-  if (op.dx.present()) {
-    Product p = inputGradientProduct(kernels, op);
-    if (fused) {
-      p.rank = rank;
-      p.adapter = adapterPanels(kernels, op.A, WeightUse::backward);
-      p.u = v;
-      p.low = low;
-      p.rowsAtOnce = rowsInCache(k, n);
-      setEpilogue(p, op.epilogue);
-      p.afterRows = [&](int64_t begin, int64_t end) { gradients.add(begin, end); };
-    }
-    multiply(p);
-    if (!fused) addDroppedUpdate({op.dx, op.A, op.dropout, op.precision, op.epilogue, 0, rows, v});
-  }
-  if (!fused) gradients.add(0, rows);
+  LoraLinearGradients gradients(LoraLinearBackwardOp::bind(call));
+  if (const Product* product = gradients.product()) multiply(*product);
   gradients.finish();
 }
 
