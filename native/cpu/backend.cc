@@ -30,6 +30,8 @@ class CpuBackend final : public Backend {
     return dtype == DType::f32 ? kTable[static_cast<size_t>(op)] : nullptr;
   }
 
+  ChunkNorm chunkNorm() const override { return rowKernels().squaredNorm; }
+
   bool prepare(const OpCall& call, int input) override {
     using Packing = OperandSpec::Packing;
     const Tensor& W = call.inputs[static_cast<size_t>(input)];

@@ -45,6 +45,7 @@ int main(int argc, char** argv) {
   fl::test::addRuntimeTests(suite);
   fl::test::addProgramTests(suite);
   fl::test::addGradientSumTests(suite);
+  fl::test::addDividedStepTests(suite);
   fl::test::addRecordedStepTests(suite);
   fl::test::addPrefetchTests(suite);
   fl::test::addRowKernelTests(suite);
