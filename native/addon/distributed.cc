@@ -34,8 +34,9 @@ Transport& joined() {
 void environmentEnded(void* hook) {
   delete static_cast<char*>(hook);
   if (Transport* transport = theTransport())
-    transport->abandon("rank " + std::to_string(transport->rank()) +
-                       ": [ABORTED] the Node environment of this rank (a worker thread) ended in the middle of the run");
+    transport->abandon(
+        "rank " + std::to_string(transport->rank()) +
+        ": [ABORTED] the Node environment of this rank (a worker thread) ended in the middle of the run");
 }
 
 Napi::Value joinRanks(const Napi::CallbackInfo& info) {

@@ -236,21 +236,19 @@ Napi::Value ProgramHandle::apply(const Napi::CallbackInfo& info) {
     if (!info[1].IsUndefined()) {
       const GradientSumHandle& handle = GradientSumHandle::of(info[1], "sum");
       work = [options, result, values = handle.values(), part = handle.part()](Program& p) {
-        values->following([&](const std::function<void(int)>&) { 
+        values->following([&](const std::function<void(int)>&) {
           *result = p.apply(*options, part.get());
           if (!result->applied) values->skip();
         });
       };
     }
-    return start(
-        info.Env(), std::move(work),
-        [result](Napi::Env env) -> Napi::Value {
-          const Napi::Object object = Napi::Object::New(env);
-          object.Set("applied", result->applied);
-          object.Set("gradientNorm", result->gradientNorm);
-          object.Set("loss", result->loss);
-          return object;
-        });
+    return start(info.Env(), std::move(work), [result](Napi::Env env) -> Napi::Value {
+      const Napi::Object object = Napi::Object::New(env);
+      object.Set("applied", result->applied);
+      object.Set("gradientNorm", result->gradientNorm);
+      object.Set("loss", result->loss);
+      return object;
+    });
   });
 }
 

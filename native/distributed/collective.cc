@@ -63,9 +63,8 @@ void Collective::waitForPieces() {
 
 bool Collective::removeDone(Mpi& mpi, std::vector<Waited>& waited) {
   const size_t before = waited.size();
-  waited.erase(
-      std::remove_if(waited.begin(), waited.end(), [&](Waited& one) { return mpi.isDone(one.request); }),
-      waited.end());
+  waited.erase(std::remove_if(waited.begin(), waited.end(), [&](Waited& one) { return mpi.isDone(one.request); }),
+               waited.end());
   return waited.size() < before;
 }
 

@@ -215,8 +215,8 @@ void GradientSum::add(Slot& slot) {
     sumInOrder(sum, terms, mine.count);
     return;
   }
-  double* norm = chunkNorms_.data() + firstNorm_[static_cast<size_t>(rank_)] +
-                 chunksBefore_[static_cast<size_t>(slot.bucket)];
+  double* norm =
+      chunkNorms_.data() + firstNorm_[static_cast<size_t>(rank_)] + chunksBefore_[static_cast<size_t>(slot.bucket)];
   for (int64_t at = 0; at < mine.count; at += sizes_.chunk) {
     const int64_t count = std::min(sizes_.chunk, mine.count - at);
     sumInOrder(sum + at, terms, count);

@@ -87,8 +87,7 @@ ApplyResult updateByOps(Backend& backend, const OptimizerUpdate& update) {
       part->stepped(static_cast<int>(k) + 1);
     }
   } else {
-    for (size_t i = 0; i < update.items.size(); i++)
-      step({static_cast<int>(i), 0, update.items[i].gradient.count()});
+    for (size_t i = 0; i < update.items.size(); i++) step({static_cast<int>(i), 0, update.items[i].gradient.count()});
   }
   backend.synchronize();
   return {true, norm, loss.sum};

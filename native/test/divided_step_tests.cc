@@ -37,8 +37,8 @@ std::vector<GradientSum::Tensor> newTensors() {
   std::vector<GradientSum::Tensor> tensors;
   for (size_t i = 0; i < kCounts.size(); i++) {
     const std::array<int64_t, 2> dim{kCounts[i], 1};
-    tensors.push_back({std::make_shared<Parameter>(hostMemory(), "p" + std::to_string(i), DType::f32, 1, dim),
-                       static_cast<int>(i)});
+    tensors.push_back(
+        {std::make_shared<Parameter>(hostMemory(), "p" + std::to_string(i), DType::f32, 1, dim), static_cast<int>(i)});
     std::vector<float> first(static_cast<size_t>(kCounts[i]));
     for (size_t k = 0; k < first.size(); k++) first[k] = 0.001f * static_cast<float>((k * 31 + i) % 97);
     tensors[i].parameter->write(Slot::value, first.data());
