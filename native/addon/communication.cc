@@ -10,7 +10,11 @@ Napi::Promise Communication::run(Napi::Env env, mpi::Transport& transport, std::
                                  std::function<Napi::Value(Napi::Env)> result) {
   const Shared one(new Communication(env, std::move(work), std::move(result)));
   auto* held = new Shared(one);
-  const napi_finalize forget = [](napi_env, void* data, void*) { delete static_cast<Shared*>(data); };
+  const napi_finalize forget = [](napi_env, void* data, void*) {
+    const std::unique_ptr<Shared> last(static_cast<Shared*>(data));
+    const std::lock_guard lock((*last)->mutex_);
+    (*last)->back_ = nullptr;
+  };
   const napi_threadsafe_function_call_js settle = [](napi_env scope, napi_value, void* context, void*) {
     // Without one, the environment has ended.
     if (scope) (*static_cast<Shared*>(context))->settle(scope);
@@ -35,8 +39,9 @@ void Communication::execute() {
   } catch (const std::exception& error) {
     error_ = Error("INTERNAL", error.what());
   }
-  // Where it is closing, the call has let go of it already.
-  if (napi_call_threadsafe_function(back_, nullptr, napi_tsfn_nonblocking) != napi_closing)
+  const std::lock_guard lock(mutex_);
+  // Where it is closing, the call lets go of it.
+  if (back_ && napi_call_threadsafe_function(back_, nullptr, napi_tsfn_nonblocking) != napi_closing)
     napi_release_threadsafe_function(back_, napi_tsfn_release);
 }
 

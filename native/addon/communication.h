@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 
 #include "addon/arguments.h"
@@ -29,8 +30,10 @@ class Communication {
   std::function<void()> work_;
   std::function<Napi::Value(Napi::Env)> result_;
   std::optional<Error> error_;
-  /// Back to the event loop; it keeps the loop alive until then.
+  /// Back to the event loop, which it keeps alive until then. Null once it is gone: with an
+  /// environment that ends it goes without asking who still holds it.
   napi_threadsafe_function back_ = nullptr;
+  std::mutex mutex_;
 };
 
 }  // namespace fl::addon

@@ -26,11 +26,21 @@ interface Ended {
   seconds: number;
 }
 
-/** @param onOutput told what they print, as it comes. */
+/** The command line. @param onOutput told what they print, as it comes. */
 function ranks(count: number, args: readonly string[], env: NodeJS.ProcessEnv = {}, onOutput?: (text: string) => void) {
+  return mpirun(count, [...commandLine(), ...args], env, onOutput);
+}
+
+/** @param args of Node. */
+function mpirun(
+  count: number,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+  onOutput?: (text: string) => void,
+) {
   const options = isOpenMpi ? ['--allow-run-as-root', '--oversubscribe', '--bind-to', 'none'] : [];
   const began = performance.now();
-  const child = spawn('mpirun', [...options, '-n', String(count), process.execPath, ...commandLine(), ...args], {
+  const child = spawn('mpirun', [...options, '-n', String(count), process.execPath, ...args], {
     env: { ...process.env, NODE_OPTIONS: '', FUSED_LORA_THREADS: '1', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -97,6 +107,21 @@ const bytesOf = (name: string) => fs.readFileSync(path.join(at(name), 'adapter_m
     expect([again.code, whole.code]).toEqual([0, 0]);
     expect(bytesOf('hung').equals(bytesOf('whole'))).toBe(true);
   });
+});
+
+(isThere ? describe : describe.skip)('a rank whose run is in a worker thread', () => {
+  it('ends at once when the worker is terminated in the midst of a sum, and tells the others why', async () => {
+    const began = performance.now();
+    // Without a word the other would wait for ten minutes.
+    const { output } = await mpirun(2, [path.join(__dirname, 'worker_sum.cjs'), '600']);
+    const said = output.split('\n').flatMap((line) => (line.startsWith('{') ? [JSON.parse(line)] : []));
+    expect(said.sort((a, b) => a.rank - b.rank)).toEqual([
+      { rank: 0, seconds: expect.any(Number) },
+      { rank: 1, code: 'RANK_FAILED', message: expect.stringMatching(/^rank 0: .*a worker thread\) ended/) },
+    ]);
+    expect(said[0].seconds).toBeLessThan(20);
+    expect(performance.now() - began).toBeLessThan(60_000);
+  }, 120_000);
 });
 
 /** The process of rank 1 among those that mpirun started. */
