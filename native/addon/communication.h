@@ -15,8 +15,8 @@ namespace fl::addon {
 
 class Communication {
  public:
-  /// `work` runs on the communication thread and may throw; then `result` runs on the event loop and
-  /// the promise is settled, where the environment is still there.
+  /// `work` runs on the communication thread and may throw; then, where the environment is still
+  /// there, `result` runs on the event loop and the promise is settled.
   static Napi::Promise run(Napi::Env env, mpi::Transport& transport, std::function<void()> work,
                            std::function<Napi::Value(Napi::Env)> result);
 

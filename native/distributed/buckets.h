@@ -21,11 +21,11 @@ struct BucketSizes {
   int64_t most = int64_t{1} << 20;
   /// Tensors below this many values (256 KiB) share buckets of at least as many.
   int64_t small = int64_t{1} << 16;
-  /// What the norm of gradients is summed by (SquaredNormOp::kChunk): where the optimizer is divided
-  /// among ranks, no chunk is.
+  /// What the norm of gradients is summed by (SquaredNormOp::kChunk): where the optimizer is
+  /// divided among ranks, no chunk is.
   int64_t chunk = int64_t{1} << 16;
   /// Values from which on that pays: of tensors that are not small, together.
-  int64_t divided = int64_t{1} << 22;
+  int64_t divided = int64_t{1} << 21;
 };
 
 struct Bucket {

@@ -1,6 +1,6 @@
 // What all ranks do together, piece by piece, while another thread still makes the pieces: which of
-// them are finished, that it was cancelled, what was sent. Sums of gradients: gradient_sum.h; values
-// of which each rank has a part: slice_gather.h. Who calls MPI and waits: transport.h.
+// them are finished, that it was cancelled, what was sent. Sums of gradients: gradient_sum.h;
+// values of which each rank has a part: slice_gather.h. Who calls MPI and waits: transport.h.
 #pragma once
 
 #include <atomic>

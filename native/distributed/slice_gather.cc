@@ -1,4 +1,5 @@
-// Slices out of a tensor's memory and into it, bucket by bucket. The promises: slice_gather.h.
+// Slices out of a tensor's memory and into it, bucket by bucket, as many as are stepped by then.
+// The promises: slice_gather.h.
 #include "distributed/slice_gather.h"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
-// Threads that are ranks. The promises: on_ranks.h.
+// One world of messages, a thread and a transport for each that takes part, and their exceptions.
+// What tests are promised: on_ranks.h.
 #include "test/on_ranks.h"
 
 #include <string>

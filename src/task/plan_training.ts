@@ -50,15 +50,7 @@ import type { StartedModel, TrainingStart } from './start/training_start';
 export interface PlanTrainingOptions
   extends Omit<
     SettledOptions,
-    | 'model'
-    | 'outputDir'
-    | 'batchSize'
-    | 'dev'
-    | 'devSplit'
-    | 'stream'
-    | 'shuffleWindow'
-    | 'report'
-    | 'distributed'
+    'model' | 'outputDir' | 'batchSize' | 'dev' | 'devSplit' | 'stream' | 'shuffleWindow' | 'report' | 'distributed'
   > {
   /**
    * A Hugging Face model folder, a name on the hub, or a config.json, whose weights are random.
@@ -201,7 +193,13 @@ export async function planTraining(options: PlanTrainingOptions): Promise<Traini
     }
     if (ranks !== undefined) {
       const settings = { ...run.trainer, seconds: measureSeconds };
-      planned.distributed = await planDistributed(plan, epoch, planned, { ranks, shares, networkGbits, program, settings });
+      planned.distributed = await planDistributed(plan, epoch, planned, {
+        ranks,
+        shares,
+        networkGbits,
+        program,
+        settings,
+      });
     }
     batches.push(planned);
   }

@@ -74,6 +74,21 @@ const bytesOf = (name: string) => fs.readFileSync(path.join(at(name), 'adapter_m
     expect(metrics(two.output)).toBe(metrics(one.stdout));
   });
 
+  it('divide the optimizer step of a whole model, and checkpoints have the moments of all', async () => {
+    const tiny = path.join(__dirname, '..', '..', 'assets', 'tiny-roberta');
+    const full = ['train', '--model', tiny, '--method', 'full', '--train', train, '--device', 'cpu'];
+    const steps = ['--max-length', '32', '--max-steps', '4', '--checkpoint-every', '2', '--output'];
+    const [two, one] = await Promise.all([
+      ranks(2, [...full, ...steps, at('full-two')]),
+      run([...full, ...steps, at('full-one'), '--shares', '2']),
+    ]);
+    expect([two.code, one.code]).toEqual([0, 0]);
+    for (const file of ['trainable.safetensors', 'optimizer.safetensors']) {
+      const read = (name: string) => fs.readFileSync(path.join(at(name), 'checkpoint-4', file));
+      expect([file, read('full-two').equals(read('full-one'))]).toEqual([file, true]);
+    }
+  });
+
   it('say once what all of them find wrong, and what one alone has', async () => {
     const missing = await ranks(2, [...common.slice(0, 3), '--train', at('no.tsv'), '--output', at('wrong')]);
     expect(missing.output.match(/error \[FILE_NOT_FOUND\]/g)).toHaveLength(1);
