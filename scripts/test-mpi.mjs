@@ -183,7 +183,8 @@ for (const name of values.only.split(',')) {
   }
   await trySeveralShares(name, ranks);
   await tryOtherMake(name, launcher, options);
-  await tryTerm(name, ranks);
+  await tryTerm(name, ranks, 'lora', 2);
+  await tryTerm(name, ranks, 'full', 3);
   await tryFullDisk(name, launcher, options, env);
   for (let kill = 0; kill < Number(values.kills); kill++) await tryKill(name, ranks, kill);
 }
@@ -233,24 +234,30 @@ function afterCheckpoint(output, step, then) {
   return timer;
 }
 
-/** SIGTERM to a rank that is not the first: all stop after one step, with a checkpoint. */
-async function tryTerm(name, ranks) {
-  const output = at(`${name}-term`);
+/**
+ * SIGTERM to a rank that is not the first: all stop after one step, with a checkpoint, from which
+ * `count` ranks go on. In full fine-tuning ranks divide the optimizer's moments.
+ */
+async function tryTerm(name, ranks, command, count) {
+  const output = at(`${name}-term-${command}`);
   let timer;
-  const ended = await ranks(2, COMMANDS.lora, output, [], () => {
+  const ended = await ranks(2, COMMANDS[command], output, [], () => {
     timer = afterCheckpoint(output, 2, (pids) => process.kill(pids.get(1), 'SIGTERM'));
   });
   clearInterval(timer);
-  const again = await ranks(2, COMMANDS.lora, output, ['--resume']);
+  const again = await ranks(count, COMMANDS[command], output, ['--resume']);
   const problem =
     ended.code === 0
       ? 'the run was not stopped'
       : !/stopped by the AbortSignal on rank 1/.test(ended.output)
         ? ended.output
-        : again.code !== 0 || digest(output) !== whole.get('lora 2')
+        : again.code !== 0 || digest(output) !== whole.get(`${command} 2`)
           ? `not resumed to the same bytes: ${again.output}`
           : undefined;
-  report(`${name}: SIGTERM to rank 1 stops all after a step, and they go on to the same bytes`, problem);
+  report(
+    `${name}: SIGTERM to rank 1 stops all after a step, and ${count} go on to the same bytes (${command})`,
+    problem,
+  );
 }
 
 /** An output folder on a disk of 64 KiB, in a mount namespace of its own: rank 0 finds it full. */

@@ -136,7 +136,11 @@ export interface NativeProgram {
    * not finite nothing changes and `applied` is false. `loss` is the sum of
    * loss · lossScale over what was accumulated since gradients were zeroed.
    */
-  apply(options: NativeOptimizerStep): Promise<{ applied: boolean; gradientNorm: number; loss: number }>;
+  apply(
+    options: NativeOptimizerStep,
+    /** Where the step is divided among ranks: of the gradients that were summed. */
+    sum?: NativeGradientSum,
+  ): Promise<{ applied: boolean; gradientNorm: number; loss: number }>;
   /** An output (or any value of a keepAll program) of the last run. */
   read(value: number): Float32Array | Int32Array | Float64Array;
   /** Seconds in each instruction since the last call, and after them those in `apply`. */
@@ -212,7 +216,9 @@ export interface NativeGradientSum {
    * the copy that is there, as the first rank that has shares does.
    */
   hold(add: boolean): Promise<void>;
-  /** The sum under way ends with this error. */
+  /** Whether each rank keeps the sum of a part, and steps that: UpdatePart of native/ops. */
+  readonly isDivided: boolean;
+  /** What is under way, the sum or values that are gathered, ends with this error. */
   cancel(code: string, message: string): void;
 }
 
@@ -250,6 +256,13 @@ export interface NativeDistributed {
     isComputing: boolean,
     seconds: number,
   ): Promise<NativeSumReport>;
+  /**
+   * Gives all ranks what each has stepped, beside a call of `apply` that was given the sum. Rejects
+   * as `sum`.
+   */
+  gatherValues(gradients: NativeGradientSum, seconds: number): Promise<NativeSumReport>;
+  /** Gives rank 0 the optimizer's moments of what each rank steps. Rejects as `exchange`. */
+  gatherMoments(gradients: NativeGradientSum, seconds: number): Promise<void>;
   /** What others wait for ends with this message. @returns what each rank has told, '' for none. */
   tellFailure(message: string): Promise<string[]>;
   /** Waits for all others to leave, and stops MPI; false where one did not. Blocks. */

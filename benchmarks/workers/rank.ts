@@ -52,6 +52,11 @@ async function run({ model: name, method, distributed, batchSize, steps }: RankA
         sent += report.sentBytes;
         return report;
       },
+      gatherValues: async (gradients) => {
+        const report = await joined.gatherValues!(gradients);
+        sent += report.sentBytes;
+        return report;
+      },
     }),
   };
   const { model } = loadModel(modelFolder(name), { task: 'sequence-classification', numLabels: 2 });

@@ -1,8 +1,8 @@
 // Ranks as JavaScript sees them: one transport a process, exchanges as promises. The thread that
 // they run on and all of MPI: distributed/transport.h; the types: src/native.ts.
 #include "addon/background.h"
+#include "addon/communication.h"
 #include "addon/gradient_sum_handle.h"
-#include "distributed/transport.h"
 #include "platform/library.h"
 
 namespace fl::addon {
@@ -29,6 +29,16 @@ Transport& joined() {
   return *transport;
 }
 
+/// An environment that joined has ended: a worker's in the midst of a run, as a rule. Others must
+/// not wait for what it had to do, nor the end of the process for them.
+void environmentEnded(void* hook) {
+  delete static_cast<char*>(hook);
+  if (Transport* transport = theTransport())
+    transport->abandon(
+        "rank " + std::to_string(transport->rank()) +
+        ": [ABORTED] the Node environment of this rank (a worker thread) ended in the middle of the run");
+}
+
 Napi::Value joinRanks(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
     const std::string file = stringOf(info[0], "file");
@@ -40,6 +50,8 @@ Napi::Value joinRanks(const Napi::CallbackInfo& info) {
         },
         [](Napi::Env env) -> Napi::Value {
           const Transport& transport = joined();
+          // Its argument tells it from those of other calls.
+          napi_add_env_cleanup_hook(env, environmentEnded, new char(0));
           const Napi::Object object = Napi::Object::New(env);
           object.Set("rank", transport.rank());
           object.Set("size", transport.size());
@@ -67,8 +79,8 @@ Napi::Value exchange(const Napi::CallbackInfo& info) {
         lengths.push_back(integerOf(length, "length", 0, int64_t{1} << 42));
     const double seconds = numberOf(info[2], "seconds");
     Transport& transport = joined();
-    return Background::run(
-        info.Env(),
+    return Communication::run(
+        info.Env(), transport,
         [&transport, parts, lengths, seconds] { *parts = transport.exchange(std::move(*parts), lengths, seconds); },
         [parts](Napi::Env env) -> Napi::Value {
           const Napi::Array result = Napi::Array::New(env, parts->size());
@@ -83,30 +95,62 @@ Napi::Value exchange(const Napi::CallbackInfo& info) {
   });
 }
 
+std::function<Napi::Value(Napi::Env)> objectOfReport(const std::shared_ptr<mpi::Collective::Report>& report) {
+  return [report](Napi::Env env) -> Napi::Value {
+    const Napi::Object object = Napi::Object::New(env);
+    object.Set("sentBytes", static_cast<double>(report->sentBytes));
+    object.Set("buckets", report->buckets);
+    object.Set("early", report->early);
+    return object;
+  };
+}
+
+/// A collective of all ranks; `isComputing`: another call still makes its pieces.
+Napi::Value runCollective(Napi::Env env, const std::shared_ptr<mpi::Collective>& collective, bool isComputing,
+                          double seconds) {
+  Transport& transport = joined();
+  collective->open();
+  const auto report = std::make_shared<mpi::Collective::Report>();
+  return Communication::run(
+      env, transport,
+      [&transport, collective, isComputing, seconds, report] {
+        if (!isComputing) collective->finishedAll();
+        *report = transport.run(collective, seconds);
+      },
+      objectOfReport(report));
+}
+
 Napi::Value sum(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
-    const auto gradients = GradientSumHandle::of(info[0], "gradients");
+    const auto& gradients = GradientSumHandle::of(info[0], "gradients").sum();
     std::vector<int> summands;
     for (const Napi::Value& count : listOf(info[1], "summands"))
       summands.push_back(static_cast<int>(integerOf(count, "summands", 0, 1 << 20)));
-    const bool isComputing = info[2].ToBoolean();
-    const double seconds = numberOf(info[3], "seconds");
+    gradients->expect(summands);
+    return runCollective(info.Env(), gradients, info[2].ToBoolean(), numberOf(info[3], "seconds"));
+  });
+}
+
+Napi::Value gatherValues(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    return runCollective(info.Env(), GradientSumHandle::of(info[0], "gradients").values(), true,
+                         numberOf(info[1], "seconds"));
+  });
+}
+
+/// AdamW's moments, to rank 0: one after the other.
+Napi::Value gatherMoments(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    const auto& gradients = GradientSumHandle::of(info[0], "gradients").sum();
+    const double seconds = numberOf(info[1], "seconds");
     Transport& transport = joined();
-    gradients->open();
-    const auto report = std::make_shared<mpi::GradientSum::Report>();
-    return Background::run(
-        info.Env(),
-        [&transport, gradients, summands, isComputing, seconds, report] {
-          if (!isComputing) gradients->finishedAll();
-          *report = transport.sum(gradients, summands, seconds);
+    return Communication::run(
+        info.Env(), transport,
+        [&transport, gradients, seconds] {
+          for (const auto slot : {Parameter::Slot::firstMoment, Parameter::Slot::secondMoment})
+            transport.run(std::make_shared<mpi::SliceGather>(gradients, slot, 0), seconds);
         },
-        [report](Napi::Env env) -> Napi::Value {
-          const Napi::Object object = Napi::Object::New(env);
-          object.Set("sentBytes", static_cast<double>(report->sentBytes));
-          object.Set("buckets", report->buckets);
-          object.Set("early", report->early);
-          return object;
-        });
+        [](Napi::Env env) -> Napi::Value { return env.Undefined(); });
   });
 }
 
@@ -152,6 +196,8 @@ Napi::Object defineDistributed(Napi::Env env) {
   object.Set("join", Napi::Function::New(env, joinRanks, "join"));
   object.Set("exchange", Napi::Function::New(env, exchange, "exchange"));
   object.Set("sum", Napi::Function::New(env, sum, "sum"));
+  object.Set("gatherValues", Napi::Function::New(env, gatherValues, "gatherValues"));
+  object.Set("gatherMoments", Napi::Function::New(env, gatherMoments, "gatherMoments"));
   object.Set("tellFailure", Napi::Function::New(env, tellFailure, "tellFailure"));
   object.Set("leave", Napi::Function::New(env, leaveRanks, "leave"));
   object.Set("abort", Napi::Function::New(env, abortRanks, "abort"));

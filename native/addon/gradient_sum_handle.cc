@@ -8,6 +8,8 @@
 namespace fl::addon {
 namespace {
 
+static_assert(mpi::BucketSizes().chunk == SquaredNormOp::kChunk);
+
 /// Marks the objects that Unwrap may be asked of.
 constexpr napi_type_tag kGradientSumTag{0x66757365646c6f72, 0x6772616473756d00};
 
@@ -16,7 +18,8 @@ constexpr napi_type_tag kGradientSumTag{0x66757365646c6f72, 0x6772616473756d00};
 Napi::Function defineGradientSum(Napi::Env env) {
   using H = GradientSumHandle;
   return H::DefineClass(env, "NativeGradientSum",
-                        {H::InstanceMethod("hold", &H::hold), H::InstanceMethod("cancel", &H::cancel)});
+                        {H::InstanceMethod("hold", &H::hold), H::InstanceMethod("cancel", &H::cancel),
+                         H::InstanceAccessor<&H::isDivided>("isDivided")});
 }
 
 GradientSumHandle::GradientSumHandle(const Napi::CallbackInfo& info) : Napi::ObjectWrap<GradientSumHandle>(info) {
@@ -26,15 +29,31 @@ GradientSumHandle::GradientSumHandle(const Napi::CallbackInfo& info) : Napi::Obj
     for (size_t i = 0; i < program->trained().size(); i++)
       tensors.push_back(
           {program->spec().parameters[static_cast<size_t>(program->trained()[i])], program->gradientFinishedAt()[i]});
-    sum_ = std::make_shared<mpi::GradientSum>(std::move(tensors));
+    sum_ = std::make_shared<mpi::GradientSum>(std::move(tensors), mpi::BucketSizes(), program->chunkNorm());
+    values_ = std::make_shared<mpi::SliceGather>(sum_, Parameter::Slot::value);
     info.This().As<Napi::Object>().TypeTag(&kGradientSumTag);
   });
 }
 
-std::shared_ptr<mpi::GradientSum> GradientSumHandle::of(const Napi::Value& value, const char* name) {
+const GradientSumHandle& GradientSumHandle::of(const Napi::Value& value, const char* name) {
   if (!value.IsObject() || !value.As<Napi::Object>().CheckTypeTag(&kGradientSumTag))
     fail("INVALID_ARGUMENT", std::string(name) + " must be a NativeGradientSum");
-  return Unwrap(value.As<Napi::Object>())->sum_;
+  return *Unwrap(value.As<Napi::Object>());
+}
+
+std::shared_ptr<UpdatePart> GradientSumHandle::part() const {
+  if (!sum_->isDivided() || !sum_->isMade())
+    fail("INVALID_ARGUMENT", "the optimizer step is not divided, or gradients were not summed before it");
+  auto part = std::make_shared<UpdatePart>();
+  for (const auto& [tensor, at, count] : sum_->ownRanges()) part->ranges.push_back({tensor, at, count});
+  for (size_t i = 0; i < sum_->tensors().size(); i++)
+    part->squaredNorms.push_back(sum_->squaredNorm(static_cast<int>(i)));
+  part->stepped = [values = values_](int ranges) { values->finished(1 + ranges); };
+  return part;
+}
+
+Napi::Value GradientSumHandle::isDivided(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), sum_->isDivided());
 }
 
 Napi::Value GradientSumHandle::hold(const Napi::CallbackInfo& info) {
@@ -46,7 +65,11 @@ Napi::Value GradientSumHandle::hold(const Napi::CallbackInfo& info) {
 }
 
 void GradientSumHandle::cancel(const Napi::CallbackInfo& info) {
-  guarded(info.Env(), [&] { sum_->cancel(Error(stringOf(info[0], "code"), stringOf(info[1], "message"))); });
+  guarded(info.Env(), [&] {
+    const Error error(stringOf(info[0], "code"), stringOf(info[1], "message"));
+    sum_->cancel(error);
+    values_->cancel(error);
+  });
 }
 
 }  // namespace fl::addon

@@ -210,10 +210,11 @@ Napi::Value ProgramHandle::run(const Napi::CallbackInfo& info, bool train) {
       return start(info.Env(), [batch, sizes, step, zeroGradients](Program& p) {
         p.accumulate(batch->inputs, sizes, step, zeroGradients);
       });
-    const auto sum = GradientSumHandle::of(info[4], "sum");
+    const auto sum = GradientSumHandle::of(info[4], "sum").sum();
     return start(info.Env(), [batch, sizes, step, zeroGradients, sum](Program& p) {
-      sum->following(
-          [&](const std::function<void(int)>& ran) { p.accumulate(batch->inputs, sizes, step, zeroGradients, ran); });
+      sum->following([&](const std::function<void(int)>& finished) {
+        p.accumulate(batch->inputs, sizes, step, zeroGradients, finished);
+      });
     });
   });
 }
@@ -270,15 +271,23 @@ Napi::Value ProgramHandle::apply(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
     const auto options = std::make_shared<OptimizerStep>(optimizerOf(info[0]));
     const auto result = std::make_shared<ApplyResult>();
-    return start(
-        info.Env(), [options, result](Program& p) { *result = p.apply(*options); },
-        [result](Napi::Env env) -> Napi::Value {
-          const Napi::Object object = Napi::Object::New(env);
-          object.Set("applied", result->applied);
-          object.Set("gradientNorm", result->gradientNorm);
-          object.Set("loss", result->loss);
-          return object;
+    std::function<void(Program&)> work = [options, result](Program& p) { *result = p.apply(*options); };
+    if (!info[1].IsUndefined()) {
+      const GradientSumHandle& handle = GradientSumHandle::of(info[1], "sum");
+      work = [options, result, values = handle.values(), part = handle.part()](Program& p) {
+        values->following([&](const std::function<void(int)>&) {
+          *result = p.apply(*options, part.get());
+          if (!result->applied) values->skip();
         });
+      };
+    }
+    return start(info.Env(), std::move(work), [result](Napi::Env env) -> Napi::Value {
+      const Napi::Object object = Napi::Object::New(env);
+      object.Set("applied", result->applied);
+      object.Set("gradientNorm", result->gradientNorm);
+      object.Set("loss", result->loss);
+      return object;
+    });
   });
 }
 

@@ -36,6 +36,8 @@ class CpuBackend final : public Backend {
     return true;
   }
 
+  ChunkNorm chunkNorm() const override { return rowKernels().squaredNorm; }
+
   bool prepare(const OpCall& call, int input) override {
     using Packing = OperandSpec::Packing;
     const Tensor& W = call.inputs[static_cast<size_t>(input)];

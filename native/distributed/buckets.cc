@@ -1,4 +1,4 @@
-// Buckets by the order in which gradients are finished, small tensors together.
+// Buckets by the order in which gradients are finished, small tensors together, and their slices.
 // The promises: buckets.h.
 #include "distributed/buckets.h"
 
@@ -24,10 +24,15 @@ std::vector<Bucket> layOutBuckets(std::span<const GradientExtent> tensors, const
     if (count >= sizes.small) {
       for (int64_t at = 0; at < count; at += sizes.most) {
         const int64_t part = std::min(sizes.most, count - at);
-        add({{{tensor, at, part}}, part, finishedAt(tensor)});
+        Bucket own;
+        own.pieces.push_back({tensor, at, part});
+        own.count = part;
+        own.finishedAt = finishedAt(tensor);
+        add(std::move(own));
       }
       continue;
     }
+    shared.isSmall = true;
     shared.pieces.push_back({tensor, 0, count});
     shared.count += count;
     shared.finishedAt = finishedAt(tensor);
@@ -37,6 +42,31 @@ std::vector<Bucket> layOutBuckets(std::span<const GradientExtent> tensors, const
   }
   if (!shared.pieces.empty()) add(std::move(shared));
   return buckets;
+}
+
+std::vector<std::vector<Slice>> sliceBuckets(std::span<const Bucket> buckets, int ranks, int64_t chunk) {
+  std::vector<std::vector<Slice>> all;
+  // Whose turn it is to take a chunk more.
+  int64_t turn = 0;
+  for (const Bucket& bucket : buckets) {
+    std::vector<Slice>& slices = all.emplace_back();
+    int64_t begin = 0;
+    const auto add = [&](int64_t end) {
+      slices.push_back({begin, end - begin});
+      begin = end;
+    };
+    if (chunk == 0 || bucket.isSmall) {
+      for (int rank = 0; rank < ranks; rank++) add((rank + 1) * bucket.count / ranks);
+      continue;
+    }
+    const int64_t chunks = (bucket.count + chunk - 1) / chunk, left = chunks % ranks;
+    for (int rank = 0; rank < ranks; rank++) {
+      const bool takesMore = (rank - turn + ranks) % ranks < left;
+      add(std::min(bucket.count, begin + (chunks / ranks + (takesMore ? 1 : 0)) * chunk));
+    }
+    turn = (turn + left) % ranks;
+  }
+  return all;
 }
 
 }  // namespace fl::mpi

@@ -3,9 +3,7 @@
 #include "distributed/gradient_sum.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cstring>
-#include <new>
 
 #include "distributed/ordered_sum.h"
 
@@ -13,19 +11,23 @@ namespace fl::mpi {
 namespace {
 
 /// Above those of transport.cc. MPI promises tags up to 32767.
-constexpr int kFirstTag = 16, kTags = 8192;
+constexpr int kFirstTag = 16, kTags = 8192, kNormsTag = kFirstTag + kTags;
 
 }  // namespace
 
-GradientSum::GradientSum(std::vector<Tensor> tensors, const BucketSizes& sizes) : tensors_(std::move(tensors)) {
+GradientSum::GradientSum(std::vector<Tensor> tensors, const BucketSizes& sizes, ChunkNorm norm)
+    : tensors_(std::move(tensors)), sizes_(sizes) {
   std::vector<GradientExtent> extents;
+  int64_t large = 0;
   for (const Tensor& tensor : tensors_) {
     const Parameter& parameter = *tensor.parameter;
     extents.push_back({parameter.count(), tensor.finishedAt});
     count_ += parameter.count();
+    if (parameter.count() >= sizes.small) large += parameter.count();
     if (&parameter.memory() != &hostMemory() || parameter.dtype() != DType::f32) isStaged_ = true;
   }
   buckets_ = layOutBuckets(extents, sizes);
+  if (!isStaged_ && large >= sizes.divided) norm_ = norm;
 }
 
 /// The program's gradients as they are now, where they can be read as floats of the host.
@@ -40,10 +42,14 @@ void GradientSum::take() {
   }
 }
 
+void GradientSum::readStaged() {
+  if (!isStaged_) return;
+  for (size_t t = 0; t < tensors_.size(); t++) tensors_[t].parameter->read(Parameter::Slot::gradient, data_[t]);
+}
+
 void GradientSum::hold(bool add) {
   take();
-  if (isStaged_)
-    for (size_t t = 0; t < tensors_.size(); t++) tensors_[t].parameter->read(Parameter::Slot::gradient, data_[t]);
+  readStaged();
   const bool adds = add && heldCount_ > 0;
   if (!adds) {
     heldCount_++;
@@ -61,84 +67,55 @@ void GradientSum::hold(bool add) {
     }
 }
 
-void GradientSum::open() {
-  const std::lock_guard lock(mutex_);
-  take();
-  error_.reset();
-  isCancelled_ = false;
-  finished_ = 0;
-}
-
 void GradientSum::finished(int instructions) {
   // On another device they may only have been launched.
-  if (isStaged_) return;
-  finished_.store(instructions, std::memory_order_release);
-  changed_.notify_one();
+  if (!isStaged_) setFinished(instructions);
 }
 
 void GradientSum::finishedAll() {
-  if (isStaged_)
-    for (size_t t = 0; t < tensors_.size(); t++) tensors_[t].parameter->read(Parameter::Slot::gradient, data_[t]);
-  finished_.store(kAll, std::memory_order_release);
-  changed_.notify_one();
+  readStaged();
+  setFinished(kAll);
 }
 
-void GradientSum::cancel(const Error& error) {
-  const std::lock_guard lock(mutex_);
-  if (!error_) error_ = error;
-  isCancelled_ = true;
-  changed_.notify_one();
-}
-
-void GradientSum::throwIfCancelled() {
-  if (!isCancelled_) return;
-  const std::lock_guard lock(mutex_);
-  throw *error_;
-}
-
-void GradientSum::following(const std::function<void(const std::function<void(int)>& ran)>& run) {
-  try {
-    run([this](int instructions) { finished(instructions); });
-    finishedAll();
-  } catch (const Error& error) {
-    cancel(error);
-    throw;
-  } catch (const std::bad_alloc&) {
-    cancel(Error("OUT_OF_MEMORY", "not enough memory"));
-    throw;
-  } catch (const std::exception& error) {
-    cancel(Error("INTERNAL", error.what()));
-    throw;
-  }
-}
-
-void GradientSum::waitForProgram() {
-  std::unique_lock lock(mutex_);
-  // What a notice between our look and this wait told is seen at its end.
-  changed_.wait_for(lock, std::chrono::milliseconds(1));
-}
-
-void GradientSum::begin(int rank, int size, const std::vector<int>& summands) {
-  if (summands.size() != static_cast<size_t>(size))
+void GradientSum::begin(int rank, int size) {
+  if (summands_.size() != static_cast<size_t>(size))
     fail("INVALID_ARGUMENT", "a sum has a number of summands for each of the " + std::to_string(size) + " ranks");
-  const int own = summands[static_cast<size_t>(rank)];
+  const int own = summands_[static_cast<size_t>(rank)];
   addsHeld_ = own == 1 && heldCount_ == 1;
   if (!addsHeld_ && heldCount_ != std::max(0, own - 1))
     fail("INTERNAL",
          "a rank of " + std::to_string(own) + " summands holds " + std::to_string(heldCount_) + " of its own");
   heldCount_ = 0;
-  rank_ = rank;
-  size_ = size;
-  summands_ = summands;
+  if (size != size_ || rank != rank_) {
+    rank_ = rank;
+    size_ = size;
+    slices_ = sliceBuckets(buckets_, size, isDivided() ? sizes_.chunk : 0);
+    if (isDivided()) layOutNorms();
+  }
   for (Slot& slot : slots_) slot.bucket = -1;
   nextBucket_ = finishedBuckets_ = 0;
+  norms_ = Norms::none;
   report_ = {0, static_cast<int>(buckets_.size()), 0};
+}
+
+void GradientSum::layOutNorms() {
+  std::vector<size_t> chunks(static_cast<size_t>(size_), 0);
+  chunksBefore_.clear();
+  for (size_t b = 0; b < buckets_.size(); b++) {
+    chunksBefore_.push_back(chunks[static_cast<size_t>(rank_)]);
+    if (!isDivided(buckets_[b])) continue;
+    for (size_t r = 0; r < chunks.size(); r++)
+      chunks[r] += static_cast<size_t>((slices_[b][r].count + sizes_.chunk - 1) / sizes_.chunk);
+  }
+  firstNorm_.assign(1, 0);
+  for (const size_t count : chunks) firstNorm_.push_back(firstNorm_.back() + count);
+  chunkNorms_.resize(firstNorm_.back());
 }
 
 bool GradientSum::advance(Mpi& mpi) {
   throwIfCancelled();
   bool moved = false;
-  const int finished = finished_.load(std::memory_order_acquire);
+  const int finished = finishedPieces();
   for (Slot& slot : slots_) {
     if (slot.bucket < 0) {
       if (nextBucket_ == buckets_.size() || buckets_[nextBucket_].finishedAt >= finished) continue;
@@ -147,19 +124,30 @@ bool GradientSum::advance(Mpi& mpi) {
       start(mpi, slot);
       moved = true;
     }
-    const size_t before = slot.waited.size();
-    slot.waited.erase(
-        std::remove_if(slot.waited.begin(), slot.waited.end(), [&](Waited& one) { return mpi.isDone(one.request); }),
-        slot.waited.end());
-    moved = moved || slot.waited.size() < before;
+    moved = removeDone(mpi, slot.waited) || moved;
     if (!slot.waited.empty()) continue;
     moved = true;
-    if (slot.isSummed)
-      finish(slot);
-    else
-      sumAndSend(mpi, slot);
+    if (!slot.isSummed) {
+      add(slot);
+      slot.isSummed = true;
+      if (!isDivided(bucketOf(slot))) {
+        sendSum(mpi, slot);
+        continue;
+      }
+    }
+    finish(slot);
   }
-  return moved;
+  if (!isDivided() || finishedBuckets_ < buckets_.size() || norms_ == Norms::there) return moved;
+  if (norms_ == Norms::none) exchangeNorms(mpi);
+  moved = removeDone(mpi, normsWaited_) || moved;
+  if (!normsWaited_.empty()) return moved;
+  addUpNorms();
+  norms_ = Norms::there;
+  return true;
+}
+
+bool GradientSum::isDone() const {
+  return finishedBuckets_ == buckets_.size() && (!isDivided() || norms_ == Norms::there);
 }
 
 float* GradientSum::valuesOf(Slot& slot) {
@@ -173,23 +161,7 @@ const float* GradientSum::summandOf(Slot& slot, int k) {
   return held_[static_cast<size_t>(k)].data() + bucketOf(slot).offset;
 }
 
-GradientSum::Range GradientSum::sliceOf(const Bucket& bucket, int rank) const {
-  const int64_t begin = rank * bucket.count / size_, end = (rank + 1) * bucket.count / size_;
-  return {begin, end - begin};
-}
-
 int GradientSum::tagOf(const Slot& slot) const { return kFirstTag + (2 * slot.bucket + slot.isSummed) % kTags; }
-
-void GradientSum::send(Mpi& mpi, Slot& slot, const float* values, int64_t count, int to) {
-  if (count == 0) return;
-  slot.waited.push_back({mpi.send(values, static_cast<int>(4 * count), to, tagOf(slot)), to});
-  report_.sentBytes += 4 * count;
-}
-
-void GradientSum::receive(Mpi& mpi, Slot& slot, float* values, int64_t count, int from) {
-  if (count == 0) return;
-  slot.waited.push_back({mpi.receive(values, static_cast<int>(4 * count), from, tagOf(slot)), from});
-}
 
 void GradientSum::start(Mpi& mpi, Slot& slot) {
   const Bucket& bucket = bucketOf(slot);
@@ -208,7 +180,7 @@ void GradientSum::start(Mpi& mpi, Slot& slot) {
     const float* const held = held_[0].data() + bucket.offset;
     sumInOrder(values, std::array{held, static_cast<const float*>(values)}, bucket.count);
   }
-  const int64_t mine = sliceOf(bucket, rank_).count;
+  const int64_t mine = sliceOf(slot, rank_).count;
   int64_t others = 0;
   for (int from = 0; from < size_; from++)
     if (from != rank_) others += summands_[static_cast<size_t>(from)];
@@ -221,15 +193,16 @@ void GradientSum::start(Mpi& mpi, Slot& slot) {
     for (int r = 0; r < from; r++)
       if (r != rank_) place += summands_[static_cast<size_t>(r)] * mine;
     for (int k = 0; k < summands_[static_cast<size_t>(from)]; k++)
-      receive(mpi, slot, slot.received.data() + place + k * mine, mine, from);
-    const Range slice = sliceOf(bucket, to);
-    for (int k = 0; k < own; k++) send(mpi, slot, summandOf(slot, k) + slice.begin, slice.count, to);
+      receive(mpi, slot.waited, slot.received.data() + place + k * mine, 4 * mine, from, tagOf(slot));
+    const Slice& slice = sliceOf(slot, to);
+    for (int k = 0; k < own; k++)
+      send(mpi, slot.waited, summandOf(slot, k) + slice.begin, 4 * slice.count, to, tagOf(slot));
   }
 }
 
-void GradientSum::sumAndSend(Mpi& mpi, Slot& slot) {
-  const Bucket& bucket = bucketOf(slot);
-  const Range mine = sliceOf(bucket, rank_);
+/// Our slice of all summands, chunk by chunk: what was added is still in a cache for its norm.
+void GradientSum::add(Slot& slot) {
+  const Slice& mine = sliceOf(slot, rank_);
   std::vector<const float*> terms;
   const float* next = slot.received.data();
   for (int from = 0; from < size_; from++)
@@ -237,14 +210,29 @@ void GradientSum::sumAndSend(Mpi& mpi, Slot& slot) {
       terms.push_back(from == rank_ ? summandOf(slot, k) + mine.begin : next);
       if (from != rank_) next += mine.count;
     }
+  float* const sum = valuesOf(slot) + mine.begin;
+  if (!isDivided(bucketOf(slot))) {
+    sumInOrder(sum, terms, mine.count);
+    return;
+  }
+  double* norm =
+      chunkNorms_.data() + firstNorm_[static_cast<size_t>(rank_)] + chunksBefore_[static_cast<size_t>(slot.bucket)];
+  for (int64_t at = 0; at < mine.count; at += sizes_.chunk) {
+    const int64_t count = std::min(sizes_.chunk, mine.count - at);
+    sumInOrder(sum + at, terms, count);
+    *norm++ = norm_(sum + at, count);
+    for (const float*& term : terms) term += count;
+  }
+}
+
+void GradientSum::sendSum(Mpi& mpi, Slot& slot) {
   float* const values = valuesOf(slot);
-  sumInOrder(values + mine.begin, terms, mine.count);
-  slot.isSummed = true;
+  const Slice& mine = sliceOf(slot, rank_);
   for (int step = 1; step < size_; step++) {
     const int from = (rank_ + size_ - step) % size_, to = (rank_ + step) % size_;
-    const Range theirs = sliceOf(bucket, from);
-    receive(mpi, slot, values + theirs.begin, theirs.count, from);
-    send(mpi, slot, values + mine.begin, mine.count, to);
+    const Slice& theirs = sliceOf(slot, from);
+    receive(mpi, slot.waited, values + theirs.begin, 4 * theirs.count, from, tagOf(slot));
+    send(mpi, slot.waited, values + mine.begin, 4 * mine.count, to, tagOf(slot));
   }
 }
 
@@ -261,8 +249,48 @@ void GradientSum::finish(Slot& slot) {
   finishedBuckets_++;
 }
 
+void GradientSum::exchangeNorms(Mpi& mpi) {
+  norms_ = Norms::underWay;
+  const auto first = [&](int rank) { return chunkNorms_.data() + firstNorm_[static_cast<size_t>(rank)]; };
+  const auto bytes = [&](int rank) { return 8 * (first(rank + 1) - first(rank)); };
+  for (int step = 1; step < size_; step++) {
+    const int from = (rank_ + size_ - step) % size_, to = (rank_ + step) % size_;
+    receive(mpi, normsWaited_, first(from), bytes(from), from, kNormsTag);
+    send(mpi, normsWaited_, first(rank_), bytes(rank_), to, kNormsTag);
+  }
+}
+
+/// As op squaredNorm does: the chunks of a tensor in order, whoever had them.
+void GradientSum::addUpNorms() {
+  std::vector<size_t> next(firstNorm_.begin(), firstNorm_.end() - 1);
+  tensorNorms_.assign(tensors_.size(), -1);
+  for (size_t b = 0; b < buckets_.size(); b++) {
+    if (!isDivided(buckets_[b])) continue;
+    const Bucket::Piece& piece = buckets_[b].pieces[0];
+    double& total = tensorNorms_[static_cast<size_t>(piece.tensor)];
+    if (piece.at == 0) total = 0;
+    for (size_t r = 0; r < next.size(); r++)
+      for (int64_t at = 0; at < slices_[b][r].count; at += sizes_.chunk) total += chunkNorms_[next[r]++];
+  }
+}
+
+std::vector<GradientSum::Range> GradientSum::ownRanges() const {
+  std::vector<Range> ranges;
+  for (size_t b = 0; b < buckets_.size(); b++) {
+    if (!isDivided(buckets_[b])) continue;
+    const Bucket::Piece& piece = buckets_[b].pieces[0];
+    const Slice& mine = sliceOf(b, rank_);
+    if (mine.count > 0) ranges.push_back({piece.tensor, piece.at + mine.begin, mine.count});
+  }
+  for (const Bucket& bucket : buckets_)
+    if (!isDivided(bucket))
+      for (const Bucket::Piece& piece : bucket.pieces) ranges.push_back({piece.tensor, piece.at, piece.count});
+  return ranges;
+}
+
 bool GradientSum::isWaiting() const {
-  return std::any_of(slots_.begin(), slots_.end(), [](const Slot& slot) { return slot.bucket >= 0; });
+  return !normsWaited_.empty() ||
+         std::any_of(slots_.begin(), slots_.end(), [](const Slot& slot) { return slot.bucket >= 0; });
 }
 
 std::vector<int> GradientSum::waitedFor() const {
@@ -270,6 +298,7 @@ std::vector<int> GradientSum::waitedFor() const {
   for (const Slot& slot : slots_)
     if (slot.bucket >= 0)
       for (const Waited& one : slot.waited) ranks.push_back(one.rank);
+  for (const Waited& one : normsWaited_) ranks.push_back(one.rank);
   return ranks;
 }
 

@@ -77,6 +77,10 @@ void Transport::start(const std::function<std::unique_ptr<Mpi>()>& open) {
 }
 
 void Transport::serve() {
+  {
+    const std::lock_guard lock(mutex_);
+    threadId_ = std::this_thread::get_id();
+  }
   while (!quit_) {
     std::function<void()> job;
     {
@@ -89,26 +93,38 @@ void Transport::serve() {
   }
 }
 
+void Transport::submit(std::function<void()> work) {
+  {
+    const std::lock_guard lock(mutex_);
+    jobs_.push_back(std::move(work));
+  }
+  work_.notify_all();
+}
+
 void Transport::onThread(const std::function<void()>& job) {
+  {
+    std::unique_lock lock(mutex_);
+    if (std::this_thread::get_id() == threadId_) {
+      lock.unlock();
+      job();
+      return;
+    }
+  }
   std::mutex mutex;
   std::condition_variable ended;
   bool done = false;
   std::exception_ptr error;
-  {
-    const std::lock_guard lock(mutex_);
-    jobs_.push_back([&] {
-      try {
-        job();
-      } catch (...) {
-        error = std::current_exception();
-      }
-      // Under the lock: the one who waits may be gone as soon as it is free.
-      const std::lock_guard lockDone(mutex);
-      done = true;
-      ended.notify_all();
-    });
-  }
-  work_.notify_all();
+  submit([&] {
+    try {
+      job();
+    } catch (...) {
+      error = std::current_exception();
+    }
+    // Under the lock: the one who waits may be gone as soon as it is free.
+    const std::lock_guard lockDone(mutex);
+    done = true;
+    ended.notify_all();
+  });
   std::unique_lock lock(mutex);
   ended.wait(lock, [&] { return done; });
   if (error) std::rethrow_exception(error);
@@ -229,60 +245,76 @@ std::vector<Bytes> Transport::exchange(std::vector<Bytes> parts, const std::vect
   return received;
 }
 
-GradientSum::Report Transport::sum(const std::shared_ptr<GradientSum>& gradients, const std::vector<int>& summands,
-                                   double seconds) {
+Collective::Report Transport::run(const std::shared_ptr<Collective>& collective, double seconds) {
   onThread([&] {
     if (stopped_) fail("DISPOSED", "MPI was stopped");
     if (failure_) fail("RANK_FAILED", *failure_);
-    GradientSum& sum = *gradients;
+    Collective& all = *collective;
     try {
-      sum.begin(rank_, size_, summands);
-      const auto ranks = [&] { return sum.waitedFor(); };
+      all.begin(rank_, size_);
+      const auto ranks = [&] { return all.waitedFor(); };
       auto last = Clock::now();
-      while (!sum.isDone()) {
-        const bool isComputing = sum.isComputing();
-        if (sum.advance(*mpi_)) {
+      while (!all.isDone()) {
+        const bool isComputing = all.isComputing();
+        if (all.advance(*mpi_)) {
           last = Clock::now();
-        } else if (!sum.isWaiting()) {
+        } else if (!all.isWaiting()) {
           requireAll();
-          sum.waitForProgram();
+          all.waitForPieces();
           last = Clock::now();
         } else {
           pause(last, isComputing ? kMeanwhile : kGradients, seconds, ranks);
         }
       }
-    } catch (const Error& error) {
+    } catch (const std::exception& error) {
       failure_ = failure_.value_or(error.what());
-      abandoned_.push_back(gradients);
+      abandoned_.push_back(collective);
       throw;
     }
   });
-  gradients->end();
-  return gradients->report();
+  collective->end();
+  return collective->report();
+}
+
+std::vector<std::string> Transport::tell(const std::string& message) {
+  std::vector<std::string> said(static_cast<size_t>(size_));
+  if (stopped_) return said;
+  hasTold_ = true;
+  auto* text = new Bytes(kNoticeBytes, 0);
+  std::memcpy(text->data(), message.data(), std::min(message.size(), kNoticeBytes - 1));
+  std::vector<Waited> waited;
+  for (int to = 0; to < size_; to++)
+    if (to != rank_) waited.push_back({mpi_->send(text->data(), static_cast<int>(kNoticeBytes), to, kTagNotice), to});
+  // Who is gone takes nothing any more: what has not left by then is left behind.
+  const auto start = Clock::now();
+  for (auto passed = Clock::duration(); passed < kHear || (!waited.empty() && passed < kTell);
+       passed = Clock::now() - start) {
+    removeDone(waited);
+    readNotices(true);
+    std::this_thread::sleep_for(kSleep);
+  }
+  failure_ = failure_.value_or(message);
+  for (size_t from = 0; from < said.size(); from++) said[from] = notices_[from].said;
+  return said;
 }
 
 std::vector<std::string> Transport::tellFailure(const std::string& message) {
-  std::vector<std::string> said(static_cast<size_t>(size_));
+  std::vector<std::string> said;
   giveUp_ = true;
-  onThread([&] {
-    if (stopped_) return;
-    auto* text = new Bytes(kNoticeBytes, 0);
-    std::memcpy(text->data(), message.data(), std::min(message.size(), kNoticeBytes - 1));
-    std::vector<Waited> waited;
-    for (int to = 0; to < size_; to++)
-      if (to != rank_) waited.push_back({mpi_->send(text->data(), static_cast<int>(kNoticeBytes), to, kTagNotice), to});
-    // Who is gone takes nothing any more: what has not left by then is left behind.
-    const auto start = Clock::now();
-    for (auto passed = Clock::duration(); passed < kHear || (!waited.empty() && passed < kTell);
-         passed = Clock::now() - start) {
-      removeDone(waited);
-      readNotices(true);
-      std::this_thread::sleep_for(kSleep);
-    }
-    failure_ = failure_.value_or(message);
-    for (size_t from = 0; from < said.size(); from++) said[from] = notices_[from].said;
-  });
+  onThread([&] { said = tell(message); });
   return said;
+}
+
+void Transport::abandon(const std::string& message) {
+  if (stopped_ || size_ == 1) return;
+  giveUp_ = true;
+  submit([this, message] {
+    try {
+      if (!hasTold_) tell(message);
+    } catch (const std::exception&) {
+      // MPI itself fails: the others see that this rank is silent.
+    }
+  });
 }
 
 bool Transport::leave(double seconds) {

@@ -13,9 +13,10 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
-#include "distributed/gradient_sum.h"
+#include "distributed/collective.h"
 #include "distributed/mpi.h"
 #include "platform/threads.h"
 
@@ -51,21 +52,27 @@ class Transport {
   /// Throws RANK_FAILED: with the words of a rank that failed, or when `seconds` pass without a
   /// byte.
   std::vector<Bytes> exchange(std::vector<Bytes> parts, const std::vector<int64_t>& lengths, double seconds);
-  /// Sums gradients over all ranks; it returns when the result is in place. The program may still
-  /// be computing them (GradientSum::open). `summands`: of each rank, the same on all of them.
-  /// Throws as `exchange`, and what the sum was cancelled with.
-  GradientSum::Report sum(const std::shared_ptr<GradientSum>& gradients, const std::vector<int>& summands,
-                          double seconds);
+  /// Does its part of a collective, whose pieces may still be made; returns when results are in
+  /// place. All ranks call it in the same order. Throws as `exchange`, and what the collective was
+  /// cancelled with.
+  Collective::Report run(const std::shared_ptr<Collective>& collective, double seconds);
+  /// Calls `work` on the communication thread, where it may call any of these, and returns at once.
+  /// It must not throw.
+  void submit(std::function<void()> work);
   /// Tells all others that this rank failed; what they wait for then ends with `message`. Gives
   /// what each rank has said by then: where all fail alike, one of them is enough to tell people.
   std::vector<std::string> tellFailure(const std::string& message);
+  /// The same without waiting: nobody is there any more who would wait for this rank's part.
+  void abandon(const std::string& message);
   /// Says good-bye to all, waits for theirs and stops MPI; false where one did not answer in time.
   bool leave(double seconds);
   void abort(int code);
 
  private:
   using Clock = std::chrono::steady_clock;
+  /// Waits for its end and throws what it throws; on the communication thread itself it just calls.
   void onThread(const std::function<void()>& job);
+  std::vector<std::string> tell(const std::string& message);
   void serve();
   void start(const std::function<std::unique_ptr<Mpi>()>& open);
   void post(const std::vector<Bytes>& parts, std::vector<Bytes>& received, int tag, std::vector<Waited>& waited);
@@ -94,15 +101,17 @@ class Transport {
   std::vector<Notice> notices_;
   std::optional<std::string> failure_;
   /// What MPI may still read or write after a failure: it must stay.
-  std::vector<std::shared_ptr<GradientSum>> abandoned_;
-  bool stopped_ = false;
+  std::vector<std::shared_ptr<Collective>> abandoned_;
+  std::atomic<bool> stopped_{false};
   bool quit_ = false;
+  bool hasTold_ = false;
   /// Set from another thread: whatever is waited for is given up.
   std::atomic<bool> giveUp_{false};
 
   std::mutex mutex_;
   std::condition_variable work_;
   std::deque<std::function<void()>> jobs_;
+  std::thread::id threadId_;
   std::unique_ptr<platform::Thread> thread_;
 };
 

@@ -145,6 +145,11 @@ class Backend {
   /// Seconds that the device takes for what `work` gives it, by its own clock where it has one.
   virtual double time(const std::function<void()>& work);
 
+  /// Sum of the squares of SquaredNormOp::kChunk floats at most, on the calling thread, to the bits
+  /// of op squaredNorm; null: steps are not divided (UpdatePart).
+  using ChunkNorm = double (*)(const float* values, int64_t count);
+  virtual ChunkNorm chunkNorm() const { return nullptr; }
+
   /// The optimizer step. A device that waits long for each answer does it in few launches.
   virtual ApplyResult update(const OptimizerUpdate& update) { return updateByOps(*this, update); }
 

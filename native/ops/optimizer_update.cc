@@ -39,12 +39,17 @@ ApplyResult updateByOps(Backend& backend, const OptimizerUpdate& update) {
   const Attributes none;
   const DeviceDouble out(backend.memory());
   double total = 0;
-  for (const OptimizerUpdate::Item& item : update.items) {
+  for (size_t i = 0; i < update.items.size(); i++) {
+    // What is not finite is no less known.
+    if (update.part && !(update.part->squaredNorms[i] < 0)) {
+      total += update.part->squaredNorms[i];
+      continue;
+    }
     OpCall call;
     call.op = OpKind::squaredNorm;
     call.attributes = &none;
     call.numInputs = call.numOutputs = 1;
-    call.inputs[0] = item.gradient;
+    call.inputs[0] = update.items[i].gradient;
     call.outputs[0] = out.tensor();
     squaredNorm(call);
     total += out.read();
@@ -58,18 +63,31 @@ ApplyResult updateByOps(Backend& backend, const OptimizerUpdate& update) {
   std::vector<AdamWSettings> settings;
   for (const OptimizerGroup& group : update.settings.groups)
     settings.push_back(AdamWSettings::of(group, update.settings.step, gradientScale));
-  for (const OptimizerUpdate::Item& item : update.items) {
+  const auto step = [&](const UpdatePart::Range& range) {
+    const OptimizerUpdate::Item& item = update.items[static_cast<size_t>(range.item)];
+    const auto part = [&](const Tensor& whole) {
+      return Tensor::of(static_cast<char*>(whole.data) + range.at * sizeOf(whole.dtype), whole.dtype, {range.count});
+    };
     OpCall call;
     call.op = OpKind::adamw;
     call.attributes = &none;
     call.optimizer = &settings[static_cast<size_t>(item.group)];
     call.numInputs = 1;
     call.numOutputs = 3;
-    call.inputs[0] = item.gradient;
-    call.outputs[0] = item.p;
-    call.outputs[1] = item.m;
-    call.outputs[2] = item.v;
+    call.inputs[0] = part(item.gradient);
+    call.outputs[0] = part(item.p);
+    call.outputs[1] = part(item.m);
+    call.outputs[2] = part(item.v);
     adamw(call);
+  };
+  if (const UpdatePart* part = update.part) {
+    part->stepped(0);
+    for (size_t k = 0; k < part->ranges.size(); k++) {
+      step(part->ranges[k]);
+      part->stepped(static_cast<int>(k) + 1);
+    }
+  } else {
+    for (size_t i = 0; i < update.items.size(); i++) step({static_cast<int>(i), 0, update.items[i].gradient.count()});
   }
   backend.synchronize();
   return {true, norm, loss.sum};

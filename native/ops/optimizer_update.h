@@ -3,6 +3,7 @@
 // once a step.
 #pragma once
 
+#include <functional>
 #include <vector>
 
 #include "ops/optimizer.h"
@@ -21,6 +22,21 @@ struct OptimizerSettings {
   double maxGradNorm = 0;
 };
 
+/// What one process does of an optimizer step that several divide.
+struct UpdatePart {
+  /// Values of an item.
+  struct Range {
+    int item;
+    int64_t at, count;
+  };
+  /// What is stepped here, in this order; the rest is not touched.
+  std::vector<Range> ranges;
+  /// Of each item, the squared norm of its whole gradient; below 0 where it is whole here.
+  std::vector<double> squaredNorms;
+  /// Called when the step will be taken, with 0, and then with the number of ranges that are done.
+  std::function<void(int ranges)> stepped;
+};
+
 struct OptimizerUpdate {
   struct Item {
     Tensor gradient, p, m, v;  // [n] each
@@ -31,6 +47,8 @@ struct OptimizerUpdate {
   /// In the backend's memory: where it is not finite, nothing may change. Null: there was no loss.
   const LossRecord* loss = nullptr;
   DType compute = DType::f32;
+  /// Null: all of it is done here. For `updateByOps` alone.
+  const UpdatePart* part = nullptr;
 };
 
 struct ApplyResult {

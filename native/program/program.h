@@ -65,7 +65,10 @@ class Program {
   /// on a device that works asynchronously they may only have been launched, or recorded.
   void accumulate(std::span<const BatchInput> batch, const Sizes& sizes, const StepState& step, bool zeroGradients,
                   const std::function<void(int)>& ran = nullptr);
-  ApplyResult apply(const OptimizerStep& options);
+  /// `part`: of a step that several processes divide; its items are `trained()`.
+  ApplyResult apply(const OptimizerStep& options, const UpdatePart* part = nullptr);
+  /// Null: this program's steps are not divided.
+  Backend::ChunkNorm chunkNorm() const { return spec_.compute == DType::f32 ? backend_.chunkNorm() : nullptr; }
 
   /// A value of the last run that is an output (or any, with keepAll), copied to the host: `bytes`
   /// as of `lastShape`.

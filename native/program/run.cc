@@ -204,7 +204,7 @@ void Program::accumulate(std::span<const BatchInput> batch, const Sizes& sizes, 
   run(batch, sizes, step, zeroGradients ? Entry::accumulateFromZero : Entry::accumulate, ran);
 }
 
-ApplyResult Program::apply(const OptimizerStep& options) {
+ApplyResult Program::apply(const OptimizerStep& options, const UpdatePart* part) {
   const std::lock_guard lock(stepMutex());
   const InUse use(spec_.parameters);
   const Stopwatch watch(seconds_.back());
@@ -215,10 +215,12 @@ ApplyResult Program::apply(const OptimizerStep& options) {
     if (group < 0 || group >= static_cast<int>(options.settings.groups.size()))
       fail("INVALID_ARGUMENT", "there is no parameter group " + std::to_string(group));
 
+  if (part && !chunkNorm()) fail("INTERNAL", "backend '" + spec_.backend + "' does not divide optimizer steps");
   OptimizerUpdate update;
   update.settings = options.settings;
   update.loss = lossRecord_;
   update.compute = spec_.compute;
+  update.part = part;
   for (size_t i = 0; i < trained_.size(); i++) {
     Parameter& parameter = *spec_.parameters[trained_[i]];
     const auto flat = [&](Parameter::Slot slot) {

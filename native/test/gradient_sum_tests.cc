@@ -2,16 +2,15 @@
 // Ranks are threads here (memory_mpi.h); on MPI they are those of scripts/test-mpi.mjs.
 #include "distributed/gradient_sum.h"
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <map>
 #include <numeric>
-#include <thread>
 
 #include "distributed/ordered_sum.h"
-#include "distributed/transport.h"
 #include "test/case.h"
-#include "test/memory_mpi.h"
+#include "test/on_ranks.h"
 #include "test/small_program.h"
 #include "test/tests.h"
 
@@ -24,6 +23,32 @@ using mpi::GradientSum;
 using mpi::Transport;
 using Values = std::vector<std::vector<float>>;
 using Slot = Parameter::Slot;
+
+void slicesHoldEachValueOnce() {
+  const std::vector<mpi::GradientExtent> tensors = {{100, 9}, {3, 5}, {24, 7}, {25, 2}, {1, 9}, {7, 2}, {53, 7}};
+  const std::vector<Bucket> buckets = mpi::layOutBuckets(tensors, {12, 6, 4});
+  for (const int ranks : {1, 2, 3, 5, 8})
+    for (const int64_t chunk : {0, 4}) {
+      const auto slices = mpi::sliceBuckets(buckets, ranks, chunk);
+      std::vector<int64_t> each(static_cast<size_t>(ranks), 0);
+      check(slices.size() == buckets.size(), "a bucket has no slices");
+      for (size_t b = 0; b < buckets.size(); b++) {
+        int64_t at = 0;
+        check(slices[b].size() == each.size(), "a rank has no slice");
+        for (size_t rank = 0; rank < each.size(); rank++) {
+          const mpi::Slice& slice = slices[b][rank];
+          check(slice.begin == at && slice.count >= 0, "slices do not follow each other");
+          const bool inChunks = chunk > 0 && !buckets[b].isSmall;
+          check(!inChunks || slice.begin % chunk == 0 || slice.count == 0, "a chunk is divided");
+          at = slice.end();
+          if (inChunks) each[rank] += (slice.count + chunk - 1) / chunk;
+        }
+        check(at == buckets[b].count, "slices are not the whole bucket");
+      }
+      const auto [least, most] = std::minmax_element(each.begin(), each.end());
+      check(*most - *least <= 1, "a rank has more than others");
+    }
+}
 
 void bucketsHoldEachValueOnce() {
   const std::vector<mpi::GradientExtent> tensors = {{100, 9}, {3, 5}, {4, 7}, {25, 2}, {1, 9}, {7, 2}, {2, 7}};
@@ -79,22 +104,6 @@ void sumIsInOrder() {
     }
 }
 
-/// Runs each rank on a thread of its own.
-void onRanks(int size, const std::function<void(int rank, Transport& transport)>& body) {
-  MemoryWorld world(size);
-  std::vector<std::thread> threads;
-  for (int rank = 0; rank < size; rank++)
-    threads.emplace_back([&, rank] {
-      Transport transport([&] { return world.rank(rank); });
-      try {
-        body(rank, transport);
-      } catch (const std::exception& error) {
-        check(false, "rank " + std::to_string(rank) + ": " + error.what());
-      }
-    });
-  for (std::thread& thread : threads) thread.join();
-}
-
 std::vector<GradientSum::Tensor> tensorsOf(const std::vector<int64_t>& counts) {
   std::vector<GradientSum::Tensor> tensors;
   for (size_t i = 0; i < counts.size(); i++)
@@ -147,7 +156,8 @@ void ranksSum(const std::vector<int>& shares, const BucketSizes& sizes) {
         tensors[t].parameter->write(Slot::gradient, std::vector<float>(static_cast<size_t>(counts[t]), 7.0f).data());
       sum->open();
       sum->finishedAll();
-      const GradientSum::Report report = transport.sum(sum, summands, 60);
+      sum->expect(summands);
+      const GradientSum::Report report = transport.run(sum, 60);
       if (step == 0) sent += report.sentBytes;
       for (size_t t = 0; t < counts.size(); t++) {
         std::vector<float> got(static_cast<size_t>(counts[t]));
@@ -181,6 +191,7 @@ void bucketsLeaveMeanwhile(const std::string& backend) {
         tensors.push_back(
             {model.spec().parameters[static_cast<size_t>(program.trained()[i])], program.gradientFinishedAt()[i]});
       const auto sum = std::make_shared<GradientSum>(tensors, BucketSizes{16, 8});
+      sum->expect({1, 1});
       const auto here = static_cast<size_t>(rank);
       for (uint64_t step = 0; step < 3; step++) {
         const auto batch = SmallProgram::batchOf({3, 1, 5 + rank}, 2 * step + here);
@@ -197,11 +208,11 @@ void bucketsLeaveMeanwhile(const std::string& backend) {
         };
         if (meanwhile) {
           std::thread computing(run);
-          early[here] += transport.sum(sum, {1, 1}, 60).early;
+          early[here] += transport.run(sum, 60).early;
           computing.join();
         } else {
           run();
-          early[here] += transport.sum(sum, {1, 1}, 60).early;
+          early[here] += transport.run(sum, 60).early;
         }
       }
       gradients[here] = model.gradients();
@@ -233,6 +244,7 @@ void gradientsFinishInOrder() {
 void failuresEndTheSum() {
   onRanks(2, [&](int rank, Transport& transport) {
     const auto sum = std::make_shared<GradientSum>(tensorsOf({30, 20}), BucketSizes{8, 4});
+    sum->expect({1, 1});
     sum->open();
     if (rank == 1) sum->finishedAll();
     std::thread failing([&] {
@@ -246,7 +258,7 @@ void failuresEndTheSum() {
       }
     });
     try {
-      transport.sum(sum, {1, 1}, 60);
+      transport.run(sum, 60);
       check(false, "the sum has ended well");
     } catch (const Error& error) {
       const std::string expected = rank == 0 ? "OUT_OF_MEMORY" : "RANK_FAILED";
@@ -261,6 +273,7 @@ void failuresEndTheSum() {
 
 void addGradientSumTests(Suite& suite) {
   suite.add("gradientSum/bucketsHoldEachValueOnce", bucketsHoldEachValueOnce);
+  suite.add("gradientSum/slicesHoldEachValueOnce", slicesHoldEachValueOnce);
   suite.add("gradientSum/sumIsInOrder", sumIsInOrder);
   suite.add("gradientSum/ranksSumInOrder", ranksSumInOrder);
   suite.add("gradientSum/gradientsFinishInOrder", gradientsFinishInOrder);

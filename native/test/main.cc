@@ -46,6 +46,7 @@ int main(int argc, char** argv) {
   fl::test::addProgramTests(suite);
   fl::test::addSideBySideTests(suite);
   fl::test::addGradientSumTests(suite);
+  fl::test::addDividedStepTests(suite);
   fl::test::addRecordedStepTests(suite);
   fl::test::addPrefetchTests(suite);
   fl::test::addRowKernelTests(suite);

@@ -10,6 +10,7 @@ namespace fl::test {
 
 void addGradientTests(Suite& suite);
 void addGradientSumTests(Suite& suite);
+void addDividedStepTests(Suite& suite);
 void addValueTests(Suite& suite);
 void addCompareTests(Suite& suite);
 void addExactTests(Suite& suite);

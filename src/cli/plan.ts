@@ -30,6 +30,7 @@ interface PlanFlags extends MethodFlags, OutputOptions, Omit<ModelOptions, 'adap
   batchSize: number[];
   measure: number;
   ranks?: number;
+  shares?: number;
   network?: number;
   /** Of several that answer the same texts: nothing is trained then. */
   adapter?: string[];
@@ -88,6 +89,7 @@ export function planCommand(): Command {
       'plan each batch divided among so many ranks too: docs/distributed.md (default: none)',
       integer(1),
     )
+    .option('--shares <n>', 'parts of each batch, where a rank has several (default: the number of ranks)', integer(1))
     .option('--network <gbits>', 'Gbit/s between machines, in each direction (default: 10)', number);
   addOutputOptions(command);
   addExamples(command, [
@@ -103,10 +105,10 @@ export function planCommand(): Command {
         return await planSharing(context, flags, flags.adapter);
       }
       const options = withLora(flags, libraryOptions(ROWS, { ...flags })) as unknown as PlanTrainingOptions;
-      const { batchSize: batchSizes, measure: measureSeconds, ranks, network: networkGbits } = flags;
+      const { batchSize: batchSizes, measure: measureSeconds, ranks, shares, network: networkGbits } = flags;
       const plan = await planTraining({
         ...options,
-        ...compact({ ranks, networkGbits }),
+        ...compact({ ranks, shares, networkGbits }),
         batchSizes,
         measureSeconds,
         signal: context.signal,
@@ -223,24 +225,31 @@ function batchTable(batches: readonly PlannedBatch[]): string {
   return alignColumns([head, units, ...rows]);
 }
 
+function sharesEach(ranks: number, shares: number): string {
+  const [least, most] = [Math.floor(shares / ranks), Math.ceil(shares / ranks)];
+  if (most === 1) return least === 1 ? 'a share' : 'a share, or none,';
+  return `${least === most ? most : `${least} or ${most}`} shares`;
+}
+
 /** Each batch divided among ranks, where that is asked for. */
 function rankTable(batches: readonly PlannedBatch[]): string[] {
   const rows = batches.flatMap(({ batchSize, distributed: planned }) => {
     if (!planned) return [];
-    const { largest, sentBytes, wireBytes, peakBytes, secondsPerStep, secondsInAll } = planned;
-    const row = [String(batchSize), String(largest.T), ...[sentBytes, wireBytes, peakBytes].map(megabytes)];
+    const { largest, sentBytes, wireBytes, heldBytes, peakBytes, secondsPerStep, secondsInAll } = planned;
+    const row = [String(batchSize), String(largest.T), ...[sentBytes, wireBytes, heldBytes, peakBytes].map(megabytes)];
     if (secondsPerStep !== undefined) row.push(secondsPerStep.toPrecision(3));
     if (secondsInAll !== undefined) row.push(formatSeconds(secondsInAll));
     return [row];
   });
-  const ranks = batches[0]?.distributed?.ranks;
-  if (ranks === undefined) return [];
-  const head = ['batch', 'largest', 'a rank sends', 'all send', 'peak memory', 'step', 'in all'];
-  const units = ['', 'share, tokens', 'a step', 'a step', 'of a rank', 'seconds', 'h:min:s'];
+  const division = batches[0]?.distributed;
+  if (division === undefined) return [];
+  const { ranks, shares } = division;
+  const head = ['batch', 'largest', 'a rank sends', 'all send', 'gradients held', 'peak memory', 'step', 'in all'];
+  const units = ['', 'share, tokens', 'a step', 'a step', 'of other shares', 'of a rank', 'seconds', 'h:min:s'];
   const width = rows[0]?.length ?? 0;
   return [
     '',
-    `On ${ranks} ranks of as many threads each, every one with a share of each batch`,
+    `On ${ranks} ranks of as many threads each, every one with ${sharesEach(ranks, shares)} of each batch`,
     alignColumns([head.slice(0, width), units.slice(0, width), ...rows]),
   ];
 }

@@ -39,6 +39,21 @@ export interface Group {
    * @internal
    */
   sum?(gradients: NativeGradientSum, options: SumOptions): Promise<NativeSumReport>;
+  /**
+   * Of a sum that is divided (NativeGradientSum.isDivided): gives all ranks the values that each
+   * steps, while a call of the program's `apply` steps them. Present with `sum`.
+   *
+   * @throws FusedLoraError as `sum`.
+   * @internal
+   */
+  gatherValues?(gradients: NativeGradientSum): Promise<NativeSumReport>;
+  /**
+   * Gives rank 0 the moments of what each rank steps. Present with `sum`.
+   *
+   * @throws FusedLoraError as `exchange`.
+   * @internal
+   */
+  gatherMoments?(gradients: NativeGradientSum): Promise<void>;
   /** Tells the others that this rank failed: whatever they wait for ends with its message. */
   fail(error: unknown): Promise<void>;
 }

@@ -90,8 +90,11 @@ async function join(): Promise<MpiGroup> {
   };
   const exchange: Group['exchange'] = async (parts, lengths) =>
     size === 1 ? [...parts] : await all(distributed.exchange(parts, lengths, seconds));
-  const sum: NonNullable<Group['sum']> = (gradients, { summands, isComputing }) =>
-    all(distributed.sum(gradients, summands, isComputing, seconds));
+  const inPlace: Pick<Group, 'sum' | 'gatherValues' | 'gatherMoments'> = {
+    sum: (gradients, { summands, isComputing }) => all(distributed.sum(gradients, summands, isComputing, seconds)),
+    gatherValues: (gradients) => all(distributed.gatherValues(gradients, seconds)),
+    gatherMoments: (gradients) => all(distributed.gatherMoments(gradients, seconds)),
+  };
   const fail: Group['fail'] = async (error) => {
     if (isCommon(error)) ended = true;
     if (failed || ended || isTold(error) || size === 1) return;
@@ -110,7 +113,7 @@ async function join(): Promise<MpiGroup> {
     if (failed || (code !== 0 && !ended)) distributed.abort(code || 1);
     else if (!distributed.leave(LEAVE_SECONDS)) distributed.abort(1);
   });
-  const group: Group = { rank, size, localRank: 0, exchange, ...(size > 1 && { sum }), fail };
+  const group: Group = { rank, size, localRank: 0, exchange, ...(size > 1 && inPlace), fail };
   const place = await settle(group);
   return { ...group, ...place, description: `rank ${rank} of ${size}, ${version}, ${place.description}` };
 }

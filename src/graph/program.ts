@@ -70,6 +70,8 @@ export interface ApplyOptions {
   step: number;
   /** Global gradient norm to clip to; 0 or absent: no clipping. */
   maxGradNorm?: number;
+  /** Steps what this rank has of a sum that is divided, and tells how far it is. @internal */
+  sum?: NativeGradientSum | undefined;
 }
 
 /** Of one of several programs, see {@link Program.accumulateSideBySide}. */
@@ -209,7 +211,10 @@ export class Program {
   async apply(options: ApplyOptions): Promise<{ applied: boolean; gradientNorm: number; loss: number }> {
     const groupOf = this.plan.trained.map(options.groupOf);
     const result = await this.run(undefined, (program) =>
-      program.apply({ groups: options.groups, groupOf, step: options.step, maxGradNorm: options.maxGradNorm ?? 0 }),
+      program.apply(
+        { groups: options.groups, groupOf, step: options.step, maxGradNorm: options.maxGradNorm ?? 0 },
+        options.sum,
+      ),
     );
     if (result.applied) {
       for (const parameter of this.plan.trained) parameter.changedOn(this.handleOf(parameter));

@@ -29,7 +29,15 @@ import {
   type SettledOptions,
   type TrainerSettings,
 } from './options/resolve_fine_tune';
-import { DEFAULT_NETWORK, type PlannedRanks, planRanks, shareEpoch, wireSeconds } from './plan_ranks';
+import {
+  DEFAULT_NETWORK,
+  type Division,
+  mostShares,
+  type PlannedRanks,
+  planRanks,
+  shareEpoch,
+  wireSeconds,
+} from './plan_ranks';
 import { startFromAdapter } from './start/adapter_folder';
 import { isConfigFile, startFromConfig } from './start/config_file';
 import { startFromFolder } from './start/model_folder';
@@ -42,16 +50,7 @@ import type { StartedModel, TrainingStart } from './start/training_start';
 export interface PlanTrainingOptions
   extends Omit<
     SettledOptions,
-    | 'model'
-    | 'outputDir'
-    | 'batchSize'
-    | 'dev'
-    | 'devSplit'
-    | 'stream'
-    | 'shuffleWindow'
-    | 'report'
-    | 'distributed'
-    | 'shares'
+    'model' | 'outputDir' | 'batchSize' | 'dev' | 'devSplit' | 'stream' | 'shuffleWindow' | 'report' | 'distributed'
   > {
   /**
    * A Hugging Face model folder, a name on the hub, or a config.json, whose weights are random.
@@ -62,7 +61,10 @@ export interface PlanTrainingOptions
   batchSizes?: readonly number[];
   /** Seconds of steps with each batch size; 0: nothing is measured. Default 2. */
   measureSeconds?: number;
-  /** Also plans each batch divided among so many ranks (docs/distributed.md). Default: none. */
+  /**
+   * Also plans each batch divided among so many ranks (docs/distributed.md), in `shares` parts: by
+   * default one for each. Default: none.
+   */
   ranks?: number;
   /** Gbit/s of the network between them, in each direction. Default 10. */
   networkGbits?: number;
@@ -133,7 +135,7 @@ export interface TrainingPlan {
  */
 export async function planTraining(options: PlanTrainingOptions): Promise<TrainingPlan> {
   const { batchSizes = PLAN_DEFAULTS.batchSizes, measureSeconds = PLAN_DEFAULTS.measureSeconds, ...given } = options;
-  const { ranks, networkGbits = DEFAULT_NETWORK, ...shared } = given;
+  const { ranks, shares = ranks ?? 1, networkGbits = DEFAULT_NETWORK, ...shared } = given;
   const wrong = batchSizes.find((size) => !(Number.isSafeInteger(size) && size > 0));
   if (wrong !== undefined || batchSizes.length === 0) {
     throw new FusedLoraError('INVALID_ARGUMENT', `batchSizes is [${batchSizes}]; it must be whole numbers from 1`);
@@ -141,8 +143,12 @@ export async function planTraining(options: PlanTrainingOptions): Promise<Traini
   if (!(measureSeconds >= 0 && Number.isFinite(measureSeconds))) {
     throw new FusedLoraError('INVALID_ARGUMENT', `measureSeconds is ${measureSeconds}; it must be a number from 0`);
   }
-  if (ranks !== undefined && !(Number.isSafeInteger(ranks) && ranks > 0)) {
-    throw new FusedLoraError('INVALID_ARGUMENT', `ranks is ${ranks}; it must be a whole number from 1`);
+  for (const [name, count] of Object.entries({ ranks: ranks ?? 1, shares })) {
+    if (Number.isSafeInteger(count) && count > 0) continue;
+    throw new FusedLoraError('INVALID_ARGUMENT', `${name} is ${count}; it must be a whole number from 1`);
+  }
+  if (given.shares !== undefined && ranks === undefined) {
+    throw new FusedLoraError('INVALID_ARGUMENT', 'shares are planned with ranks: give both, or neither');
   }
   if (!(networkGbits > 0)) {
     throw new FusedLoraError('INVALID_ARGUMENT', `networkGbits is ${networkGbits}; it must be a number above 0`);
@@ -187,7 +193,13 @@ export async function planTraining(options: PlanTrainingOptions): Promise<Traini
     }
     if (ranks !== undefined) {
       const settings = { ...run.trainer, seconds: measureSeconds };
-      planned.distributed = await planDistributed(plan, epoch, planned, { ranks, networkGbits, program, settings });
+      planned.distributed = await planDistributed(plan, epoch, planned, {
+        ranks,
+        shares,
+        networkGbits,
+        program,
+        settings,
+      });
     }
     batches.push(planned);
   }
@@ -220,24 +232,32 @@ export async function planTraining(options: PlanTrainingOptions): Promise<Traini
   };
 }
 
-/** A batch divided among ranks; its time by steps with the share of one of them. */
+/** A batch divided among ranks; its time by steps with one of their shares. */
 async function planDistributed(
   plan: Plan,
   epoch: ReturnType<EncodedSource['epoch']>,
   { batchSize, mean, flops, steps, peakBytes, arenaBytes }: PlannedBatch,
-  options: {
-    ranks: number;
+  options: Division & {
     networkGbits: number;
     program: Program | undefined;
     settings: TrainerSettings & { seconds: number };
   },
 ): Promise<PlannedRanks> {
-  const { ranks, networkGbits, program, settings } = options;
-  const planned = planRanks(plan, epoch, ranks, peakBytes - arenaBytes);
+  const { ranks, shares, networkGbits, program, settings } = options;
+  const planned = planRanks(plan, epoch, options, peakBytes - arenaBytes);
   if (!program) return planned;
-  const share = shareEpoch(epoch, ranks);
-  const part = { batchSize, mean: { ...mean, T: mean.T / ranks, S: mean.S / ranks }, flops, largest: mean };
-  const measured = await measure(program, share, { ...part, savedBytes: 0, arenaBytes: 0, peakBytes: 0 }, settings);
+  const share = shareEpoch(epoch, shares);
+  const part = { batchSize, mean: { ...mean, T: mean.T / shares, S: mean.S / shares }, flops, largest: mean };
+  const measured = await measure(
+    program,
+    share,
+    { ...part, savedBytes: 0, arenaBytes: 0, peakBytes: 0 },
+    {
+      ...settings,
+      gradientAccumulation: settings.gradientAccumulation * mostShares(options),
+      optimizers: program.gradientSum().isDivided ? ranks : 1,
+    },
+  );
   planned.secondsPerStep = measured.secondsPerStep + wireSeconds(planned, networkGbits);
   if (steps !== undefined) planned.secondsInAll = steps * planned.secondsPerStep;
   return planned;
@@ -314,7 +334,8 @@ async function measure(
   program: Program,
   epoch: Pick<ReturnType<EncodedSource['epoch']>, 'length' | 'at'>,
   { mean, flops, steps }: PlannedBatch,
-  { gradientAccumulation, signal, seconds }: TrainerSettings & { seconds: number },
+  // `optimizers`: ranks that divide an optimizer step.
+  { gradientAccumulation, signal, seconds, optimizers = 1 }: TrainerSettings & { seconds: number; optimizers?: number },
 ): Promise<NonNullable<PlannedBatch['measured']>> {
   let nearest = 0;
   const distance = (i: number) => Math.abs(epoch.at(i).sizes.T - mean.T);
@@ -334,7 +355,7 @@ async function measure(
     applies.push((performance.now() - accumulated) / 1000);
   }
   const forAccumulate = median(accumulates);
-  const secondsPerStep = gradientAccumulation * forAccumulate + median(applies);
+  const secondsPerStep = gradientAccumulation * forAccumulate + median(applies) / optimizers;
   return {
     secondsPerStep,
     tokensPerSecond: (gradientAccumulation * batch.sizes.T) / secondsPerStep,

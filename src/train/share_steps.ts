@@ -1,7 +1,7 @@
 /**
- * Gradients of a step by shares: each rank computes its own shares of every batch, and all ranks
- * end with the sum over all of them, in order. What a share is: src/distributed/shares.ts; the
- * optimizer step after it is the trainer's.
+ * A step by shares: each rank computes its own shares of every batch, all ranks sum the gradients
+ * in order, and the optimizer step is divided among them where that pays. What a share is:
+ * src/distributed/shares.ts; when a step is taken is the trainer's.
  */
 import { FusedLoraError } from '../base/errors';
 import type { Batch, EpochBatches } from '../data/batch/batch';
@@ -9,7 +9,7 @@ import { gatherJson, gatherNumbers } from '../distributed/collectives';
 import { type Group, isTold, thrownByAll, toldByAnother } from '../distributed/group';
 import { sharesOfRank, summandsOf } from '../distributed/shares';
 import { type Gradients, sumGradients } from '../distributed/sum_gradients';
-import { type AccumulateOptions, Program, type StepOptions } from '../graph/program';
+import { type AccumulateOptions, type ApplyOptions, Program, type StepOptions } from '../graph/program';
 import type { NativeGradientSum } from '../native';
 import type { StepProgram } from './step_program';
 
@@ -110,6 +110,19 @@ export class ShareSteps {
         return (await gatherJson(group, numbers)).flat();
       },
     };
+  }
+
+  /** The optimizer step after it: as Program.apply, on all ranks to the same bits. */
+  async apply(options: ApplyOptions): ReturnType<Program['apply']> {
+    const sum = this.gradientSum;
+    if (!sum?.isDivided) return await this.program.apply(options);
+    const gathering = (this.group as Required<Group>).gatherValues(sum);
+    return await this.beside(gathering, sum, () => this.program.apply({ ...options, sum }));
+  }
+
+  /** Before a checkpoint: rank 0 then has the moments of all ranks. */
+  async gatherMoments(): Promise<void> {
+    if (this.gradientSum?.isDivided) await this.group.gatherMoments?.(this.gradientSum);
   }
 
   /** @returns undefined where the signal stopped reading, of which the other ranks do not know. */
@@ -235,46 +248,54 @@ export class ShareSteps {
     const summands = summandsOf(group.size, counts);
     const isFirst = summands.findIndex((count) => count > 0) === group.rank;
     const losses = new Map<Own, number>();
-    let summing: Promise<unknown> | undefined;
     for (const passes of shares) {
       for (const pass of passes) {
         const isLast = passes === shares.at(-1) && pass === passes.at(-1);
-        if (isLast) summing = this.start(sum, summands, true);
-        try {
-          losses.set(pass.of, await this.compute(pass, pass === passes[0], isLast ? sum : undefined));
-        } catch (error) {
-          if (summing) {
-            const { code, message } = error as Partial<FusedLoraError>;
-            sum.cancel(code ?? 'INTERNAL', message ?? String(error));
-            const said = await summing.catch((other) => other);
-            if (isTold(said)) toldByAnother(error as object);
-          }
-          throw error;
-        }
+        const compute = () => this.compute(pass, pass === passes[0], isLast ? sum : undefined);
+        const loss = isLast ? await this.beside(this.start(sum, summands, true), sum, compute) : await compute();
+        losses.set(pass.of, loss);
       }
       if (passes !== shares.at(-1)) await sum.hold(isFirst);
     }
-    await (summing ?? this.start(sum, summands, false));
+    if (shares.length === 0) await this.start(sum, summands, false);
     return losses;
   }
 
   private start(sum: NativeGradientSum, summands: readonly number[], isComputing: boolean): Promise<unknown> {
-    const summing = (this.group as Required<Group>).sum(sum, { summands, isComputing });
+    return (this.group as Required<Group>).sum(sum, { summands, isComputing });
+  }
+
+  /** Work whose results travel meanwhile: whichever of the two fails ends the other. */
+  private async beside<R>(travelling: Promise<unknown>, sum: NativeGradientSum, work: () => Promise<R>): Promise<R> {
     // It may fail before anybody waits for it.
-    summing.catch(() => {});
-    return summing;
+    travelling.catch(() => {});
+    let result: R;
+    try {
+      result = await work();
+    } catch (error) {
+      const { code, message } = error as Partial<FusedLoraError>;
+      sum.cancel(code ?? 'INTERNAL', message ?? String(error));
+      const said = await travelling.catch((other) => other);
+      if (isTold(said)) toldByAnother(error as object);
+      throw error;
+    }
+    await travelling;
+    return result;
   }
 
   private async sumByExchanges(shares: readonly Pass[][], counts: readonly number[]): Promise<Map<Own, number>> {
     const { trained } = this.program.plan;
     const losses = new Map<Own, number>();
-    const gradients: Gradients[] = [];
+    const lengths = trained.map(({ count }) => count);
+    const add = (own: readonly Gradients[]) => sumGradients(this.group, own, counts, lengths);
+    let gradients: Gradients[] = [];
     for (const passes of shares) {
       for (const pass of passes) losses.set(pass.of, await this.compute(pass, pass === passes[0]));
       gradients.push(trained.map((parameter) => this.program.gradient(parameter) as Float32Array));
+      // By itself a process needs no more than their sum so far.
+      if (this.group.size === 1) gradients = [await add(gradients)];
     }
-    const lengths = trained.map(({ count }) => count);
-    const sum = await sumGradients(this.group, gradients, counts, lengths);
+    const sum = await add(gradients);
     for (const [i, parameter] of trained.entries()) this.program.writeGradient(parameter, sum[i] as Float32Array);
     return losses;
   }

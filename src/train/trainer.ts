@@ -127,6 +127,7 @@ export class Trainer {
       if (!options.outputDir || savedAt === state.step) return;
       const { outputDir, checkpointLimit = 2 } = options;
       await agreeOnBits(this.group, this.trained, state.step);
+      await this.shareSteps?.gatherMoments();
       savedAt = state.step;
       if (this.group.rank === 0) {
         const path = saveCheckpoint(outputDir, this.program, state, identity, this.best, checkpointLimit);
@@ -242,7 +243,7 @@ export class Trainer {
     const { groups, groupOf } = this.parameterGroups;
     // A loss that is not finite may be another rank's, whose program alone would refuse the step.
     const stepped = Number.isFinite(taken.loss ?? 0)
-      ? await program.apply({
+      ? await (this.shareSteps ?? program).apply({
           groups: groups.map((g) => ({ ...g, learningRate: g.learningRate * factor })),
           groupOf: (p) => groupOf.get(p) as number,
           step: state.step + 1,

@@ -71,6 +71,43 @@ describe('plan', () => {
     expect(fs.readdirSync(dir).sort()).toEqual(['dev.tsv', 'model', 'plan.json', 'train.tsv']);
   });
 
+  it('counts gradients that a rank of several shares holds, and what it sends of them', async () => {
+    const planned = async (...more: string[]) => {
+      const file = at('shares.json');
+      const method = ['--method', 'full', '--batch-size', '16', '--max-length', '40', '--measure', '0'];
+      const { code, stdout } = await run([
+        'plan',
+        '--model',
+        model,
+        '--train',
+        train,
+        ...method,
+        ...more,
+        '--json',
+        file,
+      ]);
+      expect(code).toBe(0);
+      const plan = JSON.parse(fs.readFileSync(file, 'utf8')) as TrainingPlan;
+      fs.rmSync(file);
+      return { ranks: plan.batches[0]!.distributed!, gradients: 4 * plan.parameters.learnable, stdout };
+    };
+    const { ranks: alike, gradients } = await planned('--ranks', '2');
+    expect(alike).toMatchObject({ shares: 2, heldBytes: 0, wireBytes: 2 * gradients });
+    // Ranks of two and three: the first adds its own up, the other holds two beside the last.
+    const { ranks: uneven, stdout } = await planned('--ranks', '2', '--shares', '5');
+    expect(uneven).toMatchObject({ shares: 5, heldBytes: 2 * gradients, largest: { S: 3 } });
+    expect(stdout).toContain('every one with 2 or 3 shares of each batch');
+    // The first sends a slice of one gradient and of the sum, the other slices of three.
+    expect(uneven).toMatchObject({ sentBytes: 2 * gradients, wireBytes: 3 * gradients });
+    const arena = ({ peakBytes, heldBytes }: typeof uneven) => peakBytes - heldBytes;
+    expect(arena(uneven)).toBeLessThan(arena(alike) + gradients);
+    // The first rank alone has two: their sum is one.
+    const { ranks: first } = await planned('--ranks', '1', '--shares', '4');
+    expect(first).toMatchObject({ heldBytes: 2 * gradients, wireBytes: 0 });
+    const wrong = await run(['plan', '--model', model, '--shares', '2']);
+    expect([wrong.code, wrong.stderr]).toEqual([1, expect.stringContaining('shares are planned with ranks')]);
+  });
+
   it('of adapters that are there takes no options of a run', async () => {
     const { code, stderr } = await run(['plan', '--adapter', 'one', '--adapter', 'two', '--r', '4']);
     expect(code).not.toBe(0);

@@ -26,11 +26,21 @@ interface Ended {
   seconds: number;
 }
 
-/** @param onOutput told what they print, as it comes. */
+/** The command line. @param onOutput told what they print, as it comes. */
 function ranks(count: number, args: readonly string[], env: NodeJS.ProcessEnv = {}, onOutput?: (text: string) => void) {
+  return mpirun(count, [...commandLine(), ...args], env, onOutput);
+}
+
+/** @param args of Node. */
+function mpirun(
+  count: number,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+  onOutput?: (text: string) => void,
+) {
   const options = isOpenMpi ? ['--allow-run-as-root', '--oversubscribe', '--bind-to', 'none'] : [];
   const began = performance.now();
-  const child = spawn('mpirun', [...options, '-n', String(count), process.execPath, ...commandLine(), ...args], {
+  const child = spawn('mpirun', [...options, '-n', String(count), process.execPath, ...args], {
     env: { ...process.env, NODE_OPTIONS: '', FUSED_LORA_THREADS: '1', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -62,6 +72,21 @@ const bytesOf = (name: string) => fs.readFileSync(path.join(at(name), 'adapter_m
     expect(two.output.match(/adapter written to/g)).toHaveLength(1);
     const metrics = (text: string) => /accuracy [\d.]+.*/.exec(text)?.[0];
     expect(metrics(two.output)).toBe(metrics(one.stdout));
+  });
+
+  it('divide the optimizer step of a whole model, and checkpoints have the moments of all', async () => {
+    const tiny = path.join(__dirname, '..', '..', 'assets', 'tiny-roberta');
+    const full = ['train', '--model', tiny, '--method', 'full', '--train', train, '--device', 'cpu'];
+    const steps = ['--max-length', '32', '--max-steps', '4', '--checkpoint-every', '2', '--output'];
+    const [two, one] = await Promise.all([
+      ranks(2, [...full, ...steps, at('full-two')]),
+      run([...full, ...steps, at('full-one'), '--shares', '2']),
+    ]);
+    expect([two.code, one.code]).toEqual([0, 0]);
+    for (const file of ['trainable.safetensors', 'optimizer.safetensors']) {
+      const read = (name: string) => fs.readFileSync(path.join(at(name), 'checkpoint-4', file));
+      expect([file, read('full-two').equals(read('full-one'))]).toEqual([file, true]);
+    }
   });
 
   it('say once what all of them find wrong, and what one alone has', async () => {
@@ -97,6 +122,21 @@ const bytesOf = (name: string) => fs.readFileSync(path.join(at(name), 'adapter_m
     expect([again.code, whole.code]).toEqual([0, 0]);
     expect(bytesOf('hung').equals(bytesOf('whole'))).toBe(true);
   });
+});
+
+(isThere ? describe : describe.skip)('a rank whose run is in a worker thread', () => {
+  it('ends at once when the worker is terminated in the midst of a sum, and tells the others why', async () => {
+    const began = performance.now();
+    // Without a word the other would wait for ten minutes.
+    const { output } = await mpirun(2, [path.join(__dirname, 'worker_sum.cjs'), '600']);
+    const said = output.split('\n').flatMap((line) => (line.startsWith('{') ? [JSON.parse(line)] : []));
+    expect(said.sort((a, b) => a.rank - b.rank)).toEqual([
+      { rank: 0, seconds: expect.any(Number) },
+      { rank: 1, code: 'RANK_FAILED', message: expect.stringMatching(/^rank 0: .*a worker thread\) ended/) },
+    ]);
+    expect(said[0].seconds).toBeLessThan(20);
+    expect(performance.now() - began).toBeLessThan(60_000);
+  }, 120_000);
 });
 
 /** The process of rank 1 among those that mpirun started. */

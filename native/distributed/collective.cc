@@ -1,0 +1,82 @@
+// Pieces counted by one thread and seen by another, errors handed over, messages counted.
+// The promises: collective.h.
+#include "distributed/collective.h"
+
+#include <algorithm>
+#include <chrono>
+#include <exception>
+#include <new>
+
+namespace fl::mpi {
+
+void Collective::open() {
+  const std::lock_guard lock(mutex_);
+  opened();
+  error_.reset();
+  isCancelled_ = false;
+  finished_ = 0;
+}
+
+void Collective::setFinished(int pieces) {
+  finished_.store(pieces, std::memory_order_release);
+  changed_.notify_one();
+}
+
+void Collective::finished(int pieces) { setFinished(pieces); }
+
+void Collective::finishedAll() { setFinished(kAll); }
+
+void Collective::cancel(const Error& error) {
+  const std::lock_guard lock(mutex_);
+  if (!error_) error_ = error;
+  isCancelled_ = true;
+  changed_.notify_one();
+}
+
+void Collective::throwIfCancelled() {
+  if (!isCancelled_) return;
+  const std::lock_guard lock(mutex_);
+  throw *error_;
+}
+
+void Collective::following(const std::function<void(const std::function<void(int)>& finished)>& work) {
+  try {
+    work([this](int pieces) { finished(pieces); });
+    finishedAll();
+  } catch (const Error& error) {
+    cancel(error);
+    throw;
+  } catch (const std::bad_alloc&) {
+    cancel(Error("OUT_OF_MEMORY", "not enough memory"));
+    throw;
+  } catch (const std::exception& error) {
+    cancel(Error("INTERNAL", error.what()));
+    throw;
+  }
+}
+
+void Collective::waitForPieces() {
+  std::unique_lock lock(mutex_);
+  // What a notice between our look and this wait told is seen at its end.
+  changed_.wait_for(lock, std::chrono::milliseconds(1));
+}
+
+bool Collective::removeDone(Mpi& mpi, std::vector<Waited>& waited) {
+  const size_t before = waited.size();
+  waited.erase(std::remove_if(waited.begin(), waited.end(), [&](Waited& one) { return mpi.isDone(one.request); }),
+               waited.end());
+  return waited.size() < before;
+}
+
+void Collective::send(Mpi& mpi, std::vector<Waited>& waited, const void* bytes, int64_t count, int to, int tag) {
+  if (count == 0) return;
+  waited.push_back({mpi.send(bytes, static_cast<int>(count), to, tag), to});
+  report_.sentBytes += count;
+}
+
+void Collective::receive(Mpi& mpi, std::vector<Waited>& waited, void* bytes, int64_t count, int from, int tag) {
+  if (count == 0) return;
+  waited.push_back({mpi.receive(bytes, static_cast<int>(count), from, tag), from});
+}
+
+}  // namespace fl::mpi
