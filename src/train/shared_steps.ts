@@ -190,18 +190,7 @@ export class SharedSteps {
     }
     for (const mixed of mixedSteps(units)) {
       const errors = await accumulate(mixed);
-      for (const [i, { group, program, losses }] of mixed.entries()) {
-        for (const [at, [seat, { options, done, failed }]] of group.entries()) {
-          if (errors[i] !== undefined) {
-            failed(errors[i]);
-            continue;
-          }
-          seat.member?.note(program.scalar(losses[at]!), options);
-          if (group.length > 1) seat.sharedBatches++;
-          if (mixed.length > 1) seat.mixedBatches++;
-          done();
-        }
-      }
+      for (const [i, unit] of mixed.entries()) finish(unit, errors[i], mixed.length > 1);
     }
   }
 
@@ -269,6 +258,21 @@ async function accumulate(mixed: readonly Unit[]): Promise<unknown[]> {
     return [undefined];
   } catch (error) {
     return [error];
+  }
+}
+
+/** Tells those who wait for a unit how it ended. */
+function finish({ group, program, losses }: Unit, error: unknown, wasMixed: boolean): void {
+  for (const [i, [seat, { options, done, failed }]] of group.entries()) {
+    try {
+      if (error !== undefined) throw error;
+      seat.member?.note(program.scalar(losses[i]!), options);
+      if (group.length > 1) seat.sharedBatches++;
+      if (wasMixed) seat.mixedBatches++;
+      done();
+    } catch (reason) {
+      failed(reason);
+    }
   }
 }
 
