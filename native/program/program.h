@@ -111,6 +111,7 @@ class Program {
   enum class Entry : uint8_t { forward, accumulate, accumulateFromZero };
   void growOwn(int64_t bytes);
   void layOut(const Sizes& sizes);
+  void checkPart(const UpdatePart& part) const;
   void checkBatch(std::span<const BatchInput> batch, const Sizes& sizes) const;
   void run(std::span<const BatchInput> batch, const Sizes& sizes, const StepState& step, Entry entry,
            const std::function<void(int)>& ran = nullptr);
