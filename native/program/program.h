@@ -134,6 +134,7 @@ class Program {
   void layOut(const Sizes& sizes);
   /// `passing`: memory for what lives within the step.
   void place(const Sizes& sizes, const Layout& layout, void* passing);
+  void checkPart(const UpdatePart& part) const;
   void checkBatch(std::span<const BatchInput> batch, const Sizes& sizes) const;
   void run(std::span<const BatchInput> batch, const Sizes& sizes, const StepState& step, Entry entry,
            const std::function<void(int)>& ran = nullptr);

@@ -1,6 +1,9 @@
 // Running a program: batch checks, the instruction loop, the optimizer step.
 // What is done once, when it is built: program/build.cc.
 #include "program/program.h"
+
+#include <algorithm>
+
 #include "program/step_guard.h"
 
 namespace fl {
@@ -204,6 +207,17 @@ void Program::accumulate(std::span<const BatchInput> batch, const Sizes& sizes, 
   run(batch, sizes, step, zeroGradients ? Entry::accumulateFromZero : Entry::accumulate, ran);
 }
 
+void Program::checkPart(const UpdatePart& part) const {
+  if (!chunkNorm()) fail("UNSUPPORTED", "backend '" + spec_.backend + "' does not divide optimizer steps");
+  const auto isIn = [&](const UpdatePart::Range& range) {
+    if (range.item < 0 || range.item >= static_cast<int>(trained_.size())) return false;
+    const int64_t count = spec_.parameters[trained_[static_cast<size_t>(range.item)]]->count();
+    return range.at >= 0 && range.count >= 0 && range.at <= count - range.count;
+  };
+  if (part.squaredNorms.size() != trained_.size() || !std::all_of(part.ranges.begin(), part.ranges.end(), isIn))
+    fail("INVALID_ARGUMENT", "the part of an optimizer step is of another program");
+}
+
 ApplyResult Program::apply(const OptimizerStep& options, const UpdatePart* part) {
   const std::lock_guard lock(stepMutex());
   const InUse use(spec_.parameters);
@@ -215,7 +229,7 @@ ApplyResult Program::apply(const OptimizerStep& options, const UpdatePart* part)
     if (group < 0 || group >= static_cast<int>(options.settings.groups.size()))
       fail("INVALID_ARGUMENT", "there is no parameter group " + std::to_string(group));
 
-  if (part && !chunkNorm()) fail("INTERNAL", "backend '" + spec_.backend + "' does not divide optimizer steps");
+  if (part) checkPart(*part);
   OptimizerUpdate update;
   update.settings = options.settings;
   update.loss = lossRecord_;
