@@ -280,11 +280,11 @@ std::vector<std::string> Transport::tell(const std::string& message) {
   std::vector<std::string> said(static_cast<size_t>(size_));
   if (stopped_) return said;
   hasTold_ = true;
-  auto* text = new Bytes(kNoticeBytes, 0);
-  std::memcpy(text->data(), message.data(), std::min(message.size(), kNoticeBytes - 1));
+  const Bytes& text = sentNotices_.emplace_back(kNoticeBytes, 0);
+  std::memcpy(sentNotices_.back().data(), message.data(), std::min(message.size(), kNoticeBytes - 1));
   std::vector<Waited> waited;
   for (int to = 0; to < size_; to++)
-    if (to != rank_) waited.push_back({mpi_->send(text->data(), static_cast<int>(kNoticeBytes), to, kTagNotice), to});
+    if (to != rank_) waited.push_back({mpi_->send(text.data(), static_cast<int>(kNoticeBytes), to, kTagNotice), to});
   // Who is gone takes nothing any more: what has not left by then is left behind.
   const auto start = Clock::now();
   for (auto passed = Clock::duration(); passed < kHear || (!waited.empty() && passed < kTell);
@@ -321,10 +321,10 @@ bool Transport::leave(double seconds) {
   bool all = true;
   onThread([&] {
     if (stopped_) return;
-    auto* text = new Bytes(kNoticeBytes, 0);
+    const Bytes& text = sentNotices_.emplace_back(kNoticeBytes, 0);
     std::vector<Waited> waited;
     for (int to = 0; to < size_; to++)
-      if (to != rank_) waited.push_back({mpi_->send(text->data(), static_cast<int>(kNoticeBytes), to, kTagNotice), to});
+      if (to != rank_) waited.push_back({mpi_->send(text.data(), static_cast<int>(kNoticeBytes), to, kTagNotice), to});
     const auto end = Clock::now() + std::chrono::duration<double>(seconds);
     const auto missing = [&] {
       readNotices(true);

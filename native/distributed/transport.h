@@ -99,6 +99,8 @@ class Transport {
   int rank_ = 0, size_ = 1;
   std::string abi_, version_;
   std::vector<Notice> notices_;
+  /// MPI may read them to its end, where a rank does not take them.
+  std::deque<Bytes> sentNotices_;
   std::optional<std::string> failure_;
   /// What MPI may still read or write after a failure: it must stay.
   std::vector<std::shared_ptr<Collective>> abandoned_;
