@@ -49,6 +49,7 @@ export {
   type OptimizerGroup,
   Program,
   type ProgramOptions,
+  type SideStep,
   type StepOptions,
 } from './graph/program';
 export {

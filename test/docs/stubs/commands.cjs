@@ -35,7 +35,8 @@ function checkFlags(words, files) {
 
 function fusedLora(words) {
   if (words[0] !== 'bench') return exec(path.join(ROOT, 'dist', 'cli', 'main.js'), words);
-  const { makeProgram } = require(path.join(ROOT, 'dist', 'cli', 'program.js'));
+  // The package's command is one file, and gives nothing away.
+  const { makeProgram } = require('tsx/cjs/api').require(path.join(ROOT, 'src', 'cli', 'program.ts'), __filename);
   const bench = makeProgram().commands.find((command) => command.name() === 'bench');
   const { unknown, operands } = bench.parseOptions(words.slice(1));
   if (unknown.length + operands.length > 0) fail(`bench does not take ${[...unknown, ...operands].join(' ')}`);
