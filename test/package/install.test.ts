@@ -322,7 +322,10 @@ if (!ready) console.warn('skipped: the package test needs the addon and dist/ (n
     expect([status, status === 0 ? '' : stderr]).toEqual([0, '']);
     const { made, file, left } = JSON.parse(stdout.trim().split('\n').at(-1) as string);
     expect({ file, left }).toEqual({ file: path.join(`${place}-addon`, 'fused-lora.node'), left: null });
-    expect([made.adapter, JSON.parse(made.expected).product]).toEqual([place, 6]);
+    // Both probabilities too: what programs print is compared with this.
+    const [product, label, ...probabilities] = JSON.parse(made.expected);
+    expect([made.adapter, product, label]).toEqual([place, 6, expect.any(String)]);
+    expect([probabilities.length, probabilities[0] + probabilities[1]]).toEqual([2, expect.closeTo(1, 5)]);
     expect(fs.existsSync(path.join(place, 'adapter_model.safetensors'))).toBe(true);
   });
 
