@@ -97,7 +97,7 @@ function platforms() {
 
 async function installs() {
   const place = mkdtempSync(join(tmpdir(), 'fused-lora-release-'));
-  const { adapter, expected } = await makeAdapter(join(place, 'adapter'));
+  const { adapter, expected } = await makeAdapter(join(place, 'adapter'), resolve(values.packages));
   const registry = await startRegistry(tarballs(version, resolve(values.packages), shipped));
   try {
     await tryInstalls({

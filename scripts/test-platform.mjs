@@ -74,7 +74,7 @@ function trial(name, place, env) {
   const addon = result.addon.replaceAll('\\', '/');
   if (!addon.endsWith(`/node_modules/${packageOf(name)}/fused-lora.node`))
     fail(`${name}: ran ${addon}, not the package`);
-  const right = result.predictions.map(([label]) => label).join();
+  const right = result.labels.join();
   if (Number(values.steps) >= 20 && right !== 'positive,negative,negative,positive') fail(`${name}: predicts ${right}`);
   say(
     `${name}: ${result.system}, ${result.isa}, ${result.compiler}; loss ${result.losses[0]} to ${result.losses.at(-1)}`,
@@ -103,7 +103,9 @@ function check(name, place) {
       `${name}: the adapter's bytes are not those of linux-x64's portable path.\n` +
         `losses here: ${mine.losses.join(' ')}\nlosses there: ${reference.losses.join(' ')}`,
     );
-  const [bits, wanted] = [mine, reference].map(({ inFewerBits }) => JSON.stringify(inFewerBits));
+  const [bits, wanted] = [mine, reference].map(({ predictions, inFewerBits }) =>
+    JSON.stringify({ fp32: predictions, ...inFewerBits }),
+  );
   if (bits !== wanted)
-    fail(`${name}: predictions in int8 and NF4 are not those of linux-x64's portable path:\n${bits}\n${wanted}`);
+    fail(`${name}: predictions in fp32, int8 and NF4 are not those of linux-x64's portable path:\n${bits}\n${wanted}`);
 }

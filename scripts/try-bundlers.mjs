@@ -23,7 +23,7 @@ const unknown = positionals.filter((name) => !known.includes(name));
 if (unknown.length > 0) fail(`there is no bundler ${unknown.join(', ')}; there are ${known.join(', ')}`);
 
 mkdirSync(CACHE, { recursive: true });
-const { adapter, expected } = await makeAdapter(join(CACHE, 'adapter'));
+const { adapter, expected } = await makeAdapter(join(CACHE, 'adapter'), values.packages);
 for (const name of positionals.length > 0 ? positionals : known) {
   const began = Date.now();
   const { packages, tryIt } = await import(`./bundlers/${name}.mjs`);

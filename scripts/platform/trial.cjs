@@ -19,6 +19,15 @@ const LABELS = ['positive', 'negative', 'negative', 'positive'];
 const inside = (name) =>
   require(path.join(path.dirname(require.resolve('fused-lora/package.json')), 'dist', `${name}.js`));
 
+/** Probabilities of both labels for each text: numbers that can be compared, and no blanks. */
+function numbersOf(predictions) {
+  return predictions.map(({ probabilities }) => {
+    const numbers = Object.values(probabilities);
+    assert.ok(numbers.length === 2 && Math.abs(numbers[0] + numbers[1] - 1) < 1e-6, `no probabilities: ${numbers}`);
+    return numbers;
+  });
+}
+
 /** What src/io/system.ts is about. */
 async function tryFiles() {
   const { writeFileAtomic } = inside('io/atomic');
@@ -65,11 +74,10 @@ async function main() {
   textModel.model.dispose();
   const bytes = fs.readFileSync(path.join(outputDir, 'adapter_model.safetensors'));
   const opened = await openTextModel(outputDir);
-  const predictions = await classify(opened, TEXTS);
+  const predictions = await classify(opened, TEXTS, { precision: 'fp32' });
   const inFewerBits = {};
   for (const baseWeights of ['int8', 'nf4']) {
-    const found = await classify(opened, TEXTS, { precision: 'fp32', baseWeights });
-    inFewerBits[baseWeights] = found.map(({ scores }) => scores);
+    inFewerBits[baseWeights] = numbersOf(await classify(opened, TEXTS, { precision: 'fp32', baseWeights }));
   }
   opened.model.dispose();
   // What `fused-lora info` shows.
@@ -81,7 +89,8 @@ async function main() {
     system: `${process.platform}-${process.arch}, Node ${process.versions.node}`,
     losses,
     adapter: createHash('sha256').update(bytes).digest('hex'),
-    predictions: predictions.map(({ label, scores }) => [label, scores]),
+    labels: predictions.map(({ label }) => label),
+    predictions: numbersOf(predictions),
     inFewerBits,
   };
   const text = JSON.stringify(result);

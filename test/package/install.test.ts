@@ -308,6 +308,27 @@ if (!ready) console.warn('skipped: the package test needs the addon and dist/ (n
     fs.writeFileSync(version, text);
   });
 
+  test('where nothing was built, a release is tried by the addon of the package', () => {
+    const place = path.join(work, 'release');
+    const script = `
+      const { makeAdapter } = await import(${JSON.stringify(path.join(ROOT, 'scripts/release/program.mjs'))});
+      const { createRequire } = await import('node:module');
+      const { addonFile } = createRequire(import.meta.url)(${JSON.stringify(path.join(ROOT, 'dist/native.js'))});
+      const made = await makeAdapter(${JSON.stringify(place)}, ${JSON.stringify(path.join(work, 'packages'))}, 'none');
+      console.log(JSON.stringify({ made, file: addonFile(), left: process.env.FUSED_LORA_PREBUILD ?? null }));`;
+    const { status, stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '--eval', script], {
+      encoding: 'utf8',
+    });
+    expect([status, status === 0 ? '' : stderr]).toEqual([0, '']);
+    const { made, file, left } = JSON.parse(stdout.trim().split('\n').at(-1) as string);
+    expect({ file, left }).toEqual({ file: path.join(`${place}-addon`, 'fused-lora.node'), left: null });
+    // Both probabilities too: what programs print is compared with this.
+    const [product, label, ...probabilities] = JSON.parse(made.expected);
+    expect([made.adapter, product, label]).toEqual([place, 6, expect.any(String)]);
+    expect([probabilities.length, probabilities[0] + probabilities[1]]).toEqual([2, expect.closeTo(1, 5)]);
+    expect(fs.existsSync(path.join(place, 'adapter_model.safetensors'))).toBe(true);
+  });
+
   test('a build from source without a compiler says what is missing', () => {
     const folder = path.join(project, 'node_modules', 'fused-lora');
     const { status, stderr } = spawnSync(process.execPath, ['scripts/cmake-build.mjs'], {
