@@ -163,7 +163,7 @@ test('nothing in src reads or writes files in another way', () => {
     'io/hub/download.ts': /\bfd: |APPEND/,
     'io/hub/cache.ts': /COPYFILE_EXCL/,
     'report/document.ts': /readFileSync\($/,
-    'serve/routes/page.ts': /readFileSync\(path\.join\(__dirname/,
+    'serve/routes/page.ts': /readFileSync\(ownFile\(/,
     'study/journal/journal_file.ts': /\(this\.file, OPEN \||\(file, OPEN\)/,
     'distributed/find_mpi.ts': /\/proc\//,
     'task/meaning/record.ts': /flag: 'wx'/,

@@ -132,9 +132,9 @@ describe('adapters with labels of their own', () => {
   });
   afterAll(() => textModel.model.dispose());
 
-  const alone = async (name: string) => {
+  const alone = async (name: string, options: Parameters<typeof classify>[2] = {}) => {
     const opened = await openTextModel(at(name));
-    const predictions = await classify(opened, texts);
+    const predictions = await classify(opened, texts, options);
     opened.model.dispose();
     return predictions;
   };
@@ -224,7 +224,8 @@ describe('adapters with labels of their own', () => {
     const merged = await openTextModel(at('merged'), { tokenizer: TINY });
     expect(merged.model).toMatchObject(TOXIC);
     const [first] = await classify(merged, texts, { precision: 'fp32' });
-    const [wanted] = await alone('toxic');
+    // In bf16 merged weights are rounded as a whole.
+    const [wanted] = await alone('toxic', { precision: 'fp32' });
     expect(first!.labels).toEqual(wanted!.labels);
     for (const name of TOXIC.labelNames) {
       expect(first!.probabilities![name]).toBeCloseTo(wanted!.probabilities![name]!, 5);
