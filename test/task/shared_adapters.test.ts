@@ -132,7 +132,7 @@ describe('adapters with labels of their own', () => {
   });
   afterAll(() => textModel.model.dispose());
 
-  const alone = async (name: string, options: Parameters<typeof classify>[2] = {}) => {
+  const alone = async (name: string, options: { precision?: 'fp32' } = {}) => {
     const opened = await openTextModel(at(name));
     const predictions = await classify(opened, texts, options);
     opened.model.dispose();
