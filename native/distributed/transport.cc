@@ -20,6 +20,8 @@ constexpr int64_t kMostBytes = int64_t{32} << 20;
 constexpr auto kSleep = std::chrono::microseconds(50);
 /// How long a rank that fails listens whether others fail too, and tries to be heard.
 constexpr auto kHear = std::chrono::milliseconds(300), kTell = std::chrono::milliseconds(2000);
+// How long what a rank sent may be later than its notice.
+constexpr auto kLate = std::chrono::milliseconds(1000);
 
 /// Answers of ranks that work in step come within the first of these times.
 constexpr Transport::Pace kAnswers{std::chrono::microseconds(100), kSleep};
@@ -130,20 +132,29 @@ void Transport::onThread(const std::function<void()>& job) {
   if (error) std::rethrow_exception(error);
 }
 
-bool Transport::readNotices(bool leaving) {
-  bool any = false;
+void Transport::readNotices() {
   for (size_t from = 0; from < notices_.size(); from++) {
     Notice& notice = notices_[from];
     if (notice.read || !mpi_->isDone(notice.request)) continue;
     notice.read = true;
-    any = true;
     notice.said = std::string(notice.text.data(), strnlen(notice.text.data(), notice.text.size()));
     if (!notice.said.empty())
       failure_ = notice.said;
-    else if (!leaving)
-      failure_ = "rank " + std::to_string(from) + " has ended, while others go on";
+    else
+      anyLeft_ = true;
   }
-  return any;
+}
+
+void Transport::requirePresent(const std::vector<int>& ranks) {
+  for (int rank : ranks) {
+    Notice& notice = notices_[static_cast<size_t>(rank)];
+    if (!notice.read || !notice.said.empty()) continue;
+    notice.missedSince = notice.missedSince.value_or(Clock::now());
+    if (Clock::now() - *notice.missedSince > kLate) {
+      failure_ = "rank " + std::to_string(rank) + " has ended, while others go on";
+      fail("RANK_FAILED", *failure_);
+    }
+  }
 }
 
 void Transport::removeDone(std::vector<Waited>& waited) {
@@ -152,7 +163,7 @@ void Transport::removeDone(std::vector<Waited>& waited) {
 }
 
 void Transport::requireAll() {
-  readNotices(false);
+  readNotices();
   if (giveUp_) failure_ = failure_.value_or("this rank ends");
   if (failure_) fail("RANK_FAILED", *failure_);
 }
@@ -160,6 +171,7 @@ void Transport::requireAll() {
 void Transport::pause(Clock::time_point last, const Pace& pace, double seconds,
                       const std::function<std::vector<int>()>& waitedFor) {
   requireAll();
+  if (anyLeft_) requirePresent(waitedFor());
   const auto passed = Clock::now() - last;
   if (passed < pace.spin) {
     std::this_thread::yield();
@@ -290,7 +302,7 @@ std::vector<std::string> Transport::tell(const std::string& message) {
   for (auto passed = Clock::duration(); passed < kHear || (!waited.empty() && passed < kTell);
        passed = Clock::now() - start) {
     removeDone(waited);
-    readNotices(true);
+    readNotices();
     std::this_thread::sleep_for(kSleep);
   }
   failure_ = failure_.value_or(message);
@@ -327,7 +339,7 @@ bool Transport::leave(double seconds) {
       if (to != rank_) waited.push_back({mpi_->send(text.data(), static_cast<int>(kNoticeBytes), to, kTagNotice), to});
     const auto end = Clock::now() + std::chrono::duration<double>(seconds);
     const auto missing = [&] {
-      readNotices(true);
+      readNotices();
       for (Waited& one : waited)
         if (one.rank >= 0 && mpi_->isDone(one.request)) one.rank = -1;
       return std::any_of(waited.begin(), waited.end(), [](const Waited& one) { return one.rank >= 0; }) ||

@@ -84,14 +84,20 @@ class Transport {
   /// ranks that are waited for.
   void pause(Clock::time_point last, const Pace& pace, double seconds,
              const std::function<std::vector<int>()>& waitedFor);
-  /// Whether a rank has said something; throws where that is a failure.
-  bool readNotices(bool leaving);
+  /// What ranks said before they ended; a failure where it is one.
+  void readNotices();
+  /// Throws where something waits for one of these ranks, and it has ended. One that ended after
+  /// its last exchange is no failure for those that still wait there for others; what it sent may
+  /// come a moment after its notice.
+  void requirePresent(const std::vector<int>& ranks);
 
   static constexpr size_t kNoticeBytes = 2048;
   struct Notice {
     Bytes text;
     Request request;
     bool read = false;
+    /// When something waited for it, after that.
+    std::optional<Clock::time_point> missedSince;
     std::string said;
   };
 
@@ -99,6 +105,7 @@ class Transport {
   int rank_ = 0, size_ = 1;
   std::string abi_, version_;
   std::vector<Notice> notices_;
+  bool anyLeft_ = false;
   /// MPI may read them to its end, where a rank does not take them.
   std::deque<Bytes> sentNotices_;
   std::optional<std::string> failure_;

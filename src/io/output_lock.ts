@@ -32,13 +32,15 @@ function ownThread(): number | undefined {
 /**
  * When a thread began, in the system's own clock ticks; undefined where it is no more, or /proc
  * does not tell. With it a number that came round again is not taken for the run that had it
- * before.
+ * before. One that ended and that its parent did not ask about (a zombie, which a launcher that is
+ * killed leaves, and in a container without an init for ever) is no more.
  */
 function beginOf(pid: number, tid: number): string | undefined {
   try {
     // The command's name, in parentheses, may hold blanks.
     const stat = fs.readFileSync(`/proc/${pid}/task/${tid}/stat`, 'utf8');
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
+    const [state, ...rest] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return state === 'Z' || state === 'X' ? undefined : rest[18];
   } catch {
     return undefined;
   }

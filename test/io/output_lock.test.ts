@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
@@ -40,6 +41,20 @@ test('the lock of a run that was killed does not count, nor one of another machi
   () => {
     write({ pid: process.pid, host: os.hostname(), begin: '1' });
     expect(free()).toEqual([]);
+  },
+);
+
+(fs.existsSync('/proc/self/stat') ? test : test.skip)(
+  'a process that ended counts no more, also while its parent does not ask about it',
+  async () => {
+    // The second sleep takes the place of the shell before the first ends, and knows of no child.
+    const parent = spawn('sh', ['-c', 'sleep 0.3 & echo $!; exec sleep 30']);
+    const pid = Number(await new Promise((resolve) => parent.stdout.once('data', resolve)));
+    const stat = () => fs.readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ');
+    while (stat()[0] !== 'Z') await new Promise((resolve) => setTimeout(resolve, 10));
+    write({ pid, host: os.hostname(), begin: stat()[19] });
+    expect(free()).toEqual([]);
+    parent.kill('SIGKILL');
   },
 );
 
