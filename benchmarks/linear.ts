@@ -15,7 +15,7 @@ import type { Child } from './lib/child';
 import { ROBERTA_SHAPES, SCALING } from './lib/linear_layer';
 import { LinearOps, type Passes } from './lib/linear_ops';
 import { main } from './lib/main';
-import { compareSamples, geometricMean, type Interleaved, interleave } from './lib/measure';
+import { compareSamples, geometricMean, type Interleaved, interleave, warmed } from './lib/measure';
 import { measurePeak } from './lib/peak';
 import { milliseconds, percent } from './lib/report';
 import { type Benchmark, type BenchmarkOptions, type Figure, isMissing, type Section } from './lib/result';
@@ -26,17 +26,6 @@ const PRODUCT_SHAPES = ROBERTA_SHAPES.slice(0, 5);
 const PRODUCT_TOKENS = [256, 1024, 4096];
 /** ms: threads of the side before go to sleep, which with PyTorch's takes up to 30 ms. */
 const PAUSE = 60;
-
-/**
- * Counts the second of two calls: the first after a pause
- * wakes threads, which takes as long as a small product.
- */
-function warmed<T>(run: () => Promise<T>): () => Promise<T> {
-  return async () => {
-    await run();
-    return run();
-  };
-}
 
 interface Settings {
   shapes: (readonly [K: number, N: number])[];

@@ -14,7 +14,7 @@ import type { Child } from './lib/child';
 import { ROBERTA_SHAPES } from './lib/linear_layer';
 import { LinearOps } from './lib/linear_ops';
 import { main } from './lib/main';
-import { geometricMean, type Interleaved, interleave } from './lib/measure';
+import { geometricMean, type Interleaved, interleave, warmed } from './lib/measure';
 import { ALL_LINEARS, adapterFolder, configOfModel, type ModelName, modelFolder } from './lib/models';
 import { onnxFolder, onnxInt8Folder } from './lib/onnx';
 import { ourBf16Missing, peerPrecisions } from './lib/precision';
@@ -71,15 +71,11 @@ async function measureProduct(
 ): Promise<ProductRow> {
   const ops = new LinearOps('cpu', T, K, N, 1);
   const rounded = bf16 ? new LinearOps('cpu', T, K, N, 1, 'bf16') : undefined;
-  const twice = (run: () => Promise<number>) => async () => {
-    await run();
-    return run();
-  };
   const sides = (pass: 'forward' | 'backward') => {
-    const ours = FORMS.map((form) => [form, twice(async () => (await ops.base(form))[pass])] as const);
+    const ours = FORMS.map((form) => [form, warmed(async () => (await ops.base(form))[pass])] as const);
     const all: Record<string, () => Promise<number>> = Object.fromEntries(ours);
-    if (rounded) all['bf16'] = twice(async () => (await rounded.base())[pass]);
-    if (onednn && pass === 'forward') all[ONEDNN] = twice(() => onednn.call<number>('product', { name: 'onednn' }));
+    if (rounded) all['bf16'] = warmed(async () => (await rounded.base())[pass]);
+    if (onednn && pass === 'forward') all[ONEDNN] = warmed(() => onednn.call<number>('product', { name: 'onednn' }));
     return all;
   };
   try {
@@ -129,7 +125,7 @@ function oursOf(what: ModelRow['what'], bf16: boolean): [string, OurForm][] {
   const forms: [string, OurForm][] = FORMS.map((form) => [form, { baseWeights: form }]);
   if (what === 'step') forms.push(['int8, embeddings too', { baseWeights: 'int8', embeddingWeights: 'int8' }]);
   if (!bf16) return forms;
-  // On nothing but what an adapter sees int8 depends on the precision; NF4 is expanded to it.
+  // Products of int8 do not depend on the precision, all else does; NF4 is expanded to it.
   const rounded: [string, OurForm][] = [
     ['bf16', { precision: 'bf16' }],
     [INT8_BF16, { precision: 'bf16', baseWeights: 'int8' }],

@@ -84,6 +84,17 @@ export function compareSamples<K extends string>(samples: Record<K, readonly num
   ) as Interleaved<K>;
 }
 
+/**
+ * Counts the second of two calls: the first after a pause wakes threads, which takes as long as a
+ * small product.
+ */
+export function warmed<T>(run: () => Promise<T>): () => Promise<T> {
+  return async () => {
+    await run();
+    return run();
+  };
+}
+
 export function geometricMean(values: readonly number[]): number {
   return Math.exp(values.reduce((sum, v) => sum + Math.log(v), 0) / values.length);
 }

@@ -20,14 +20,10 @@ template <class Body>
 auto guarded(Napi::Env env, Body body) -> decltype(body()) {
   try {
     return body();
-  } catch (const Error& error) {
-    throw toJavaScript(env, error);
   } catch (const Napi::Error&) {
     throw;
-  } catch (const std::bad_alloc&) {
-    throw toJavaScript(env, Error("OUT_OF_MEMORY", "not enough memory"));
-  } catch (const std::exception& error) {
-    throw toJavaScript(env, Error("INTERNAL", error.what()));
+  } catch (const std::exception&) {
+    throw toJavaScript(env, currentError());
   }
 }
 

@@ -10,6 +10,27 @@
 
 namespace fl::addon {
 
+/// On the event loop: by `error`, if there is one, else by what `result` gives or throws.
+inline void settlePromise(Napi::Env env, const Napi::Promise::Deferred& deferred, const std::optional<Error>& error,
+                          const std::function<Napi::Value(Napi::Env)>& result) {
+  try {
+    if (error) {
+      deferred.Reject(toJavaScript(env, *error).Value());
+      return;
+    }
+    Napi::Value value;
+    try {
+      value = result(env);
+    } catch (const Napi::Error& thrown) {
+      deferred.Reject(thrown.Value());
+      return;
+    }
+    deferred.Resolve(value);
+  } catch (const Napi::Error&) {
+    // The environment is being torn down: nobody waits for the promise any more.
+  }
+}
+
 class Background : public Napi::AsyncWorker {
  public:
   /// `work` runs on another thread and may throw; then `result` (on success) or `failed` runs on
@@ -35,26 +56,14 @@ class Background : public Napi::AsyncWorker {
   void Execute() override {
     try {
       work_();
-    } catch (const Error& error) {
-      error_ = error;
-    } catch (const std::bad_alloc&) {
-      error_ = Error("OUT_OF_MEMORY", "not enough memory");
-    } catch (const std::exception& error) {
-      error_ = Error("INTERNAL", error.what());
+    } catch (const std::exception&) {
+      error_ = currentError();
     }
   }
 
   void OnOK() override {
     finished_();
-    const Napi::Env env = Env();
-    try {
-      if (error_)
-        deferred_.Reject(toJavaScript(env, *error_).Value());
-      else
-        settle(env);
-    } catch (const Napi::Error&) {
-      // The environment is being torn down: nobody waits for the promise any more.
-    }
+    settlePromise(Env(), deferred_, error_, result_);
   }
 
   /// What Execute itself could not keep.
@@ -64,17 +73,6 @@ class Background : public Napi::AsyncWorker {
       deferred_.Reject(error.Value());
     } catch (const Napi::Error&) {
     }
-  }
-
-  void settle(Napi::Env env) {
-    Napi::Value value;
-    try {
-      value = result_(env);
-    } catch (const Napi::Error& error) {
-      deferred_.Reject(error.Value());
-      return;
-    }
-    deferred_.Resolve(value);
   }
 
   Napi::Promise::Deferred deferred_;

@@ -2,6 +2,8 @@
 // environment that ends just closes. The promises: communication.h.
 #include "addon/communication.h"
 
+#include "addon/background.h"
+
 namespace fl::addon {
 
 using Shared = std::shared_ptr<Communication>;
@@ -32,12 +34,8 @@ Napi::Promise Communication::run(Napi::Env env, mpi::Transport& transport, std::
 void Communication::execute() {
   try {
     work_();
-  } catch (const Error& error) {
-    error_ = error;
-  } catch (const std::bad_alloc&) {
-    error_ = Error("OUT_OF_MEMORY", "not enough memory");
-  } catch (const std::exception& error) {
-    error_ = Error("INTERNAL", error.what());
+  } catch (const std::exception&) {
+    error_ = currentError();
   }
   const std::lock_guard lock(mutex_);
   // Where it is closing, the call lets go of it.
@@ -45,23 +43,6 @@ void Communication::execute() {
     napi_release_threadsafe_function(back_, napi_tsfn_release);
 }
 
-void Communication::settle(Napi::Env env) {
-  try {
-    if (error_) {
-      deferred_.Reject(toJavaScript(env, *error_).Value());
-      return;
-    }
-    Napi::Value value;
-    try {
-      value = result_(env);
-    } catch (const Napi::Error& error) {
-      deferred_.Reject(error.Value());
-      return;
-    }
-    deferred_.Resolve(value);
-  } catch (const Napi::Error&) {
-    // The environment is being torn down: nobody waits for the promise any more.
-  }
-}
+void Communication::settle(Napi::Env env) { settlePromise(env, deferred_, error_, result_); }
 
 }  // namespace fl::addon

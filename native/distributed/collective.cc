@@ -2,10 +2,8 @@
 // The promises: collective.h.
 #include "distributed/collective.h"
 
-#include <algorithm>
 #include <chrono>
 #include <exception>
-#include <new>
 
 namespace fl::mpi {
 
@@ -43,14 +41,8 @@ void Collective::following(const std::function<void(const std::function<void(int
   try {
     work([this](int pieces) { finished(pieces); });
     finishedAll();
-  } catch (const Error& error) {
-    cancel(error);
-    throw;
-  } catch (const std::bad_alloc&) {
-    cancel(Error("OUT_OF_MEMORY", "not enough memory"));
-    throw;
-  } catch (const std::exception& error) {
-    cancel(Error("INTERNAL", error.what()));
+  } catch (const std::exception&) {
+    cancel(currentError());
     throw;
   }
 }
@@ -59,13 +51,6 @@ void Collective::waitForPieces() {
   std::unique_lock lock(mutex_);
   // What a notice between our look and this wait told is seen at its end.
   changed_.wait_for(lock, std::chrono::milliseconds(1));
-}
-
-bool Collective::removeDone(Mpi& mpi, std::vector<Waited>& waited) {
-  const size_t before = waited.size();
-  waited.erase(std::remove_if(waited.begin(), waited.end(), [&](Waited& one) { return mpi.isDone(one.request); }),
-               waited.end());
-  return waited.size() < before;
 }
 
 void Collective::send(Mpi& mpi, std::vector<Waited>& waited, const void* bytes, int64_t count, int to, int tag) {

@@ -63,8 +63,6 @@ class Collective {
   virtual void opened() {}
   int finishedPieces() const { return finished_.load(std::memory_order_acquire); }
   void throwIfCancelled();
-  /// Forgets those messages that have arrived; true where there were any.
-  static bool removeDone(Mpi& mpi, std::vector<Waited>& waited);
   void send(Mpi& mpi, std::vector<Waited>& waited, const void* bytes, int64_t count, int to, int tag);
   void receive(Mpi& mpi, std::vector<Waited>& waited, void* bytes, int64_t count, int from, int tag);
 

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace fl::mpi {
 
@@ -42,5 +43,10 @@ class Mpi {
   /// Ends the processes of all ranks.
   virtual void abort(int code) = 0;
 };
+
+/// Forgets those that have arrived; true where there were any.
+inline bool removeDone(Mpi& mpi, std::vector<Waited>& waited) {
+  return std::erase_if(waited, [&](Waited& one) { return mpi.isDone(one.request); }) > 0;
+}
 
 }  // namespace fl::mpi

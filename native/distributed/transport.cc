@@ -157,11 +157,6 @@ void Transport::requirePresent(const std::vector<int>& ranks) {
   }
 }
 
-void Transport::removeDone(std::vector<Waited>& waited) {
-  waited.erase(std::remove_if(waited.begin(), waited.end(), [&](Waited& one) { return mpi_->isDone(one.request); }),
-               waited.end());
-}
-
 void Transport::requireAll() {
   readNotices();
   if (giveUp_) failure_ = failure_.value_or("this rank ends");
@@ -193,9 +188,7 @@ void Transport::wait(std::vector<Waited>& waited, double seconds) {
   };
   auto last = Clock::now();
   while (!waited.empty()) {
-    const size_t before = waited.size();
-    removeDone(waited);
-    if (waited.size() < before)
+    if (removeDone(*mpi_, waited))
       last = Clock::now();
     else
       pause(last, kAnswers, seconds, ranks);
@@ -301,7 +294,7 @@ std::vector<std::string> Transport::tell(const std::string& message) {
   const auto start = Clock::now();
   for (auto passed = Clock::duration(); passed < kHear || (!waited.empty() && passed < kTell);
        passed = Clock::now() - start) {
-    removeDone(waited);
+    removeDone(*mpi_, waited);
     readNotices();
     std::this_thread::sleep_for(kSleep);
   }

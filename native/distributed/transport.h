@@ -76,7 +76,6 @@ class Transport {
   void serve();
   void start(const std::function<std::unique_ptr<Mpi>()>& open);
   void post(const std::vector<Bytes>& parts, std::vector<Bytes>& received, int tag, std::vector<Waited>& waited);
-  void removeDone(std::vector<Waited>& waited);
   void wait(std::vector<Waited>& waited, double seconds);
   /// Throws where a rank failed, or this one gives up.
   void requireAll();

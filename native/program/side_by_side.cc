@@ -22,12 +22,8 @@ template <class Body>
 std::optional<Error> errorOf(Body body) {
   try {
     body();
-  } catch (const Error& error) {
-    return error;
-  } catch (const std::bad_alloc&) {
-    return Error("OUT_OF_MEMORY", "not enough memory");
-  } catch (const std::exception& error) {
-    return Error("INTERNAL", error.what());
+  } catch (const std::exception&) {
+    return currentError();
   }
   return std::nullopt;
 }

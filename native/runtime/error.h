@@ -2,6 +2,8 @@
 // addon turns it into FusedLoraError.
 #pragma once
 
+#include <exception>
+#include <new>
 #include <stdexcept>
 #include <string>
 
@@ -15,6 +17,19 @@ class Error : public std::runtime_error {
  private:
   std::string code_;
 };
+
+/// In a handler: what is being handled, std::exception of any kind, as the one type.
+inline Error currentError() {
+  try {
+    throw;
+  } catch (const Error& error) {
+    return error;
+  } catch (const std::bad_alloc&) {
+    return Error("OUT_OF_MEMORY", "not enough memory");
+  } catch (const std::exception& error) {
+    return Error("INTERNAL", error.what());
+  }
+}
 
 [[noreturn]] inline void fail(const char* code, const std::string& message) { throw Error(code, message); }
 

@@ -65,6 +65,7 @@ int main(int argc, char** argv) {
   fl::test::addSegmentedLoraTests(suite);
   fl::test::addLinearGroupTests(suite);
   fl::test::addThreadPoolTests(suite);
+  fl::test::addTransportTests(suite);
   fl::test::addPlatformTests(suite);
   fl::test::addHopperSelectionTests(suite);
   fl::test::addFuzzTests(suite);

@@ -33,6 +33,7 @@ void addProductTests(Suite& suite);
 void addSegmentedLoraTests(Suite& suite);
 void addSideBySideTests(Suite& suite);
 void addThreadPoolTests(Suite& suite);
+void addTransportTests(Suite& suite);
 void addPrefetchTests(Suite& suite);
 void addRowKernelTests(Suite& suite);
 void addRuntimeTests(Suite& suite);
