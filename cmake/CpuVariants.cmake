@@ -21,6 +21,7 @@ set(FUSED_LORA_ISA_avx512 ${FUSED_LORA_ISA_quiet} -mavx512f -mavx512bw -mavx512v
 set(FUSED_LORA_ISA_avxvnni ${FUSED_LORA_ISA_avx2} -mavxvnni)
 set(FUSED_LORA_ISA_avx512vnni ${FUSED_LORA_ISA_avx512} -mavx512vnni)
 set(FUSED_LORA_ISA_avx512bf16 ${FUSED_LORA_ISA_avx512} -mavx512bf16)
+set(FUSED_LORA_ISA_amx ${FUSED_LORA_ISA_avx512bf16} -mavx512vnni -mamx-tile -mamx-bf16 -mamx-int8)
 
 # Compiles the sources for one instruction set; whoever links `core` gets the objects.
 function(fused_lora_cpu_variant core isa)
@@ -51,5 +52,6 @@ function(fused_lora_cpu_variants core)
     list(FILTER int8 INCLUDE REGEX "/gemm_int8\\.cc$")
     fused_lora_cpu_variant(${core} avxvnni ${int8})
     fused_lora_cpu_variant(${core} avx512vnni ${int8})
+    fused_lora_cpu_variant(${core} amx ${bf16} ${int8})
   endif()
 endfunction()

@@ -1,6 +1,6 @@
 /**
  * Checks that object files compiled for more than the baseline (the object libraries
- * fused_lora_cpu_avx… of cmake/CpuVariants.cmake) hold no weak symbols. A weak symbol is an inline
+ * fused_lora_cpu_avx… and _amx of cmake/CpuVariants.cmake) hold no weak symbols. A weak symbol is an inline
  * function or template instance that other files have too: the linker keeps any one copy for all,
  * and the AVX-512 copy ends the program on an older CPU.
  * Remedy: keep helpers of such a file `static` or in an anonymous namespace, and take nothing but
@@ -15,7 +15,7 @@ import { listFiles } from './lib/stamp.mjs';
 
 const folder = process.argv[2] ?? 'build';
 const built = listFiles([folder]).filter((file) => /\/fused_lora_\w+\.dir\/.*\.o$/.test(file) && existsSync(file));
-const objects = built.filter((file) => /\/fused_lora_cpu_avx\w*\.dir\//.test(file));
+const objects = built.filter((file) => /\/fused_lora_cpu_(avx|amx)\w*\.dir\//.test(file));
 // On x86-64 every build has them: none found means that this lint looks in the wrong place.
 if (built.length > 0 && objects.length === 0 && process.arch === 'x64')
   fail(`${folder} holds no object file of fused_lora_cpu_avx…; was the native build changed?`);

@@ -24,7 +24,7 @@ class CpuBackend final : public Backend {
   Memory& memory() override { return hostMemory(); }
   std::string_view name() const override { return "cpu"; }
 
-  bool hasBf16Instructions() const override { return selectedIsa() == Isa::avx512bf16; }
+  bool hasBf16Instructions() const override { return selectedIsa() >= Isa::avx512bf16; }
   bool holds(BaseWeights) const override { return true; }
 
   OpFunction find(OpKind op, DType dtype, Precision) const override {

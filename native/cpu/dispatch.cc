@@ -18,6 +18,7 @@ const Kernels& kernelsFor(Precision precision, [[maybe_unused]] Isa isa) {
   if (precision == Precision::bf16) {
 #if defined(__x86_64__)
 #if !defined(FUSED_LORA_NO_AVX512)
+    if (isa >= Isa::amx) return amx::kGemmBf16;
     if (isa >= Isa::avx512bf16) return avx512bf16::kGemmBf16;
     if (isa >= Isa::avx512) return avx512::kGemmBf16;
 #endif
@@ -37,6 +38,7 @@ const Kernels& kernelsFor(Precision precision, [[maybe_unused]] Isa isa) {
 const Int8Kernels& int8Kernels([[maybe_unused]] Isa isa) {
 #if defined(__x86_64__)
 #if !defined(FUSED_LORA_NO_AVX512)
+  if (isa >= Isa::amx) return amx::kGemmInt8;
   if (isa >= Isa::avx512vnni) return avx512vnni::kGemmInt8;
   if (isa >= Isa::avx512) return avx512::kGemmInt8;
   if (isa >= Isa::avxvnni) return avxvnni::kGemmInt8;

@@ -3,8 +3,8 @@
 //
 //   cpu/attention/attention_kernels.cc   portable, avx2, avx512
 //   cpu/gemm/gemm_f32.cc                 portable, avx2, avx512
-//   cpu/gemm/gemm_bf16.cc                portable, avx2, avx512, avx512bf16
-//   cpu/gemm/gemm_int8.cc                portable, avx2, avxvnni, avx512, avx512vnni
+//   cpu/gemm/gemm_bf16.cc                portable, avx2, avx512, avx512bf16, amx
+//   cpu/gemm/gemm_int8.cc                portable, avx2, avxvnni, avx512, avx512vnni, amx
 //   cpu/rows/row_kernels.cc              portable, avx2, avx512
 #pragma once
 

@@ -1,5 +1,6 @@
 // Leaves of CPUID as in Intel's manual, volume 2A, and AMD's, volume 3; bits of XCR0 as in Intel's
-// volume 1, chapter 13. What is made of the answers: platform/processor.h.
+// volume 1, chapter 13; leave to use AMX as in the kernel's Documentation/arch/x86/xstate.rst. What
+// is made of the answers: platform/processor.h.
 #include "platform/processor.h"
 
 #if defined(__x86_64__)
@@ -8,6 +9,7 @@
 #if defined(__APPLE__)
 #include <sys/sysctl.h>
 #elif defined(__linux__)
+#include <sys/syscall.h>
 #include <unistd.h>
 #endif
 
@@ -75,7 +77,21 @@ ProcessorFeatures processorFeatures() {
   found.avx512vl = bit(extended.b, 31);
   found.avx512vnni = bit(extended.c, 11);
   found.avx512bf16 = bit(more.a, 5);
+  constexpr uint64_t kTiles = 0b11 << 17;
+  if ((saved & kTiles) != kTiles) return found;
+  found.amxbf16 = bit(extended.d, 22);
+  found.amxtile = bit(extended.d, 24);
+  found.amxint8 = bit(extended.d, 25);
   return found;
+}
+
+bool allowTiles() {
+#if defined(__linux__)
+  constexpr long kRequest = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+  return syscall(SYS_arch_prctl, kRequest, kTileData) == 0;
+#else
+  return false;
+#endif
 }
 
 int64_t cacheL2() {
@@ -86,6 +102,7 @@ int64_t cacheL2() {
 #else
 
 ProcessorFeatures processorFeatures() { return {}; }
+bool allowTiles() { return false; }
 
 int64_t cacheL2() {
 #if defined(__APPLE__)

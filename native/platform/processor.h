@@ -18,10 +18,18 @@ struct ProcessorFeatures {
   bool avx512dq = false;
   bool avx512vnni = false;
   bool avx512bf16 = false;
+  bool amxtile = false;
+  bool amxbf16 = false;
+  bool amxint8 = false;
 };
 
 /// What can be used: features whose registers the system does not save count as absent.
 ProcessorFeatures processorFeatures();
+
+/// Asks the system to let this process use the tile registers of AMX, which are saved only for those
+/// who ask. False where it refuses (a thread's signal stack may be too small for them), and on
+/// systems where nobody tried it.
+bool allowTiles();
 
 /// Bytes of a core's second-level cache; 0: not known.
 int64_t cacheL2();

@@ -50,6 +50,9 @@ void featuresAreTheSystems() {
   compare("avx_vnni", found.avxvnni);
   compare("avx512_vnni", found.avx512vnni);
   compare("avx512_bf16", found.avx512bf16);
+  compare("amx_tile", found.amxtile);
+  compare("amx_bf16", found.amxbf16);
+  compare("amx_int8", found.amxint8);
   if (found.avx2 && found.fma) check(bestIsa() >= Isa::avx2, "a CPU with AVX2 and FMA runs the portable path");
 }
 

@@ -1,7 +1,7 @@
 // Products of precision bf16, compiled once for each instruction set (cmake/CpuVariants.cmake);
 // fp32: gemm_f32.cc. With AVX512_BF16 pairs are multiplied as they are (vdpbf16ps, two steps of k
 // each); elsewhere right panels hold pairs too (half the memory of fp32), which the tile expands to
-// floats, and left panels hold floats.
+// floats, and left panels hold floats. With AMX tiles of pairs are multiplied (amx_tile.inc).
 #include "cpu/gemm/kernels.h"
 #include "cpu/simd/words.inc"
 
@@ -102,8 +102,11 @@ template <int MR, int NV>
 }  // namespace
 }  // namespace fl::cpu
 
+#if defined(__AMX_BF16__)
+#include "cpu/gemm/amx_tile.inc"
+#else
 #include "cpu/gemm/tile.inc"
-#include "cpu/gemm/weight_gradient.inc"
+#endif
 
 namespace fl::cpu {
 namespace {
@@ -155,18 +158,69 @@ void roundColumns(const float* x, int64_t ldx, int64_t columns, int64_t k, Word*
 
 #endif
 
-}  // namespace
+#if !defined(__AMX_BF16__)
 
+constexpr int kGradientRows = kDepth;
+
+void gradientLeft(const float* x, int64_t ldx, int64_t m, int64_t k, Word* out, int64_t outStride) {
+#if defined(__AVX512BF16__)
+  pairColumns(x, ldx, m, k, out, outStride);
+#else
+  roundColumns(x, ldx, m, k, out, outStride);
+#endif
+}
+
+void leftPanelColumns(const float* x, int64_t ldx, int64_t rows, int64_t k, Word* out) {
+  gradientLeft(x, ldx, rows, k, out, rows);
+}
+
+#endif
+
+}  // namespace
+}  // namespace fl::cpu
+
+#if defined(__AMX_BF16__)
+#include "cpu/gemm/amx_operands.inc"
+#include "cpu/gemm/amx_weight_gradient.inc"
+#else
+#include "cpu/gemm/weight_gradient.inc"
+#endif
+
+namespace fl::cpu {
 namespace FL_ISA {
 
 const Kernels kGemmBf16 = {
-    kTile.rows,  kTileColumns, kDepth,         kLeftWords,          runTile,
-#if defined(__AVX512BF16__)
-    pairRows,    pairRows,     transposeWords, pairColumns,
+    .mr = kTileRows,
+    .nr = kTileColumns,
+    .depth = kDepth,
+    .leftWords = kLeftWords,
+#if defined(__AMX_BF16__)
+    .unit = kTileWords,
+    .tileRank = 1,
 #else
-    roundRows,   pairRows,     transposeWords, roundColumns,
+    .unit = 1,
+    .tileRank = kTileRank,
 #endif
-    pairColumns, dotProducts,  weightGradient, kWeightGradientUnit,
+    .tile = runTile,
+#if defined(__AVX512BF16__)
+    .leftRows = pairRows,
+#else
+    .leftRows = roundRows,
+#endif
+    .rightRows = pairRows,
+    .transpose = transposeWords,
+#if defined(__AMX_BF16__)
+    .leftPanelRows = leftPanelRows,
+#else
+    .leftPanelRows = nullptr,
+#endif
+    .leftPanelColumns = leftPanelColumns,
+    .rightColumns = pairColumns,
+    .dots = dotProducts,
+    .weightGradient = weightGradient,
+    .gradientLeft = gradientLeft,
+    .weightGradientUnit = kWeightGradientUnit,
+    .gradientRows = kGradientRows,
 };
 
 }  // namespace FL_ISA

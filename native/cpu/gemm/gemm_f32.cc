@@ -39,23 +39,34 @@ void copyColumns(const float* x, int64_t ldx, int64_t columns, int64_t k, Word* 
     forVectors(columns, [&](int64_t i, int n) { storeUpTo(to + i, loadUpTo(x + i, n), n); });
 }
 
+void leftPanelColumns(const float* x, int64_t ldx, int64_t rows, int64_t k, Word* out) {
+  copyColumns(x, ldx, rows, k, out, rows);
+}
+
 }  // namespace
 
 namespace FL_ISA {
 
-const Kernels kGemmF32 = {kTile.rows,
-                          kTileColumns,
-                          kDepth,
-                          kLeftWords,
-                          runTile,
-                          nullptr,
-                          nullptr,
-                          transposeWords,
-                          copyColumns,
-                          copyColumns,
-                          dotProducts,
-                          weightGradient,
-                          kWeightGradientUnit};
+const Kernels kGemmF32 = {
+    .mr = kTileRows,
+    .nr = kTileColumns,
+    .depth = kDepth,
+    .leftWords = kLeftWords,
+    .unit = 1,
+    .tileRank = kTileRank,
+    .tile = runTile,
+    .leftRows = nullptr,
+    .rightRows = nullptr,
+    .transpose = transposeWords,
+    .leftPanelRows = nullptr,
+    .leftPanelColumns = leftPanelColumns,
+    .rightColumns = copyColumns,
+    .dots = dotProducts,
+    .weightGradient = weightGradient,
+    .gradientLeft = copyColumns,
+    .weightGradientUnit = kWeightGradientUnit,
+    .gradientRows = kDepth,
+};
 
 }  // namespace FL_ISA
 }  // namespace fl::cpu

@@ -6,9 +6,10 @@
 //   unsigned form   four codes + 128 as unsigned bytes, one word a step (for vpdpbusd). The sum is
 //                   too large by 128 times the sum of the column's codes, which the panel keeps
 //   paired form     four codes as 16-bit integers, two words a step (for vpmaddwd)
+//   signed form     four codes, one word a step (for tdpbssd, which multiplies signed bytes)
 // Which byte of a right word holds element e of a step: `order`.
 //
-// Nothing saturates. Paired: vpmaddwd adds two products of 16-bit integers in 32 bits; of codes up
+// Nothing saturates. tdpbssd adds four products of signed bytes in 32 bits, modulo 2^32. Paired: vpmaddwd adds two products of 16-bit integers in 32 bits; of codes up
 // to 127 each is at most 16,129, and 131,072 of them (ops/base_weights.h) stay below 2^31. (Its
 // 8-bit sibling vpmaddubsw, which saturates at 32,767, is not used.) Unsigned: vpdpbusd adds
 // 32-bit values modulo 2^32 (vpdpbusds is the one that saturates), so a sum that runs over comes
@@ -45,9 +46,12 @@ struct Int8Tile {
 
 struct Int8Kernels {
   int mr, nr;
-  int leftWords;
+  /// As in Kernels.
+  int leftWords, unit;
   int order[4];
   void (*tile)(const Int8Tile& tile);
+  /// A left panel from rows in words.
+  void (*leftPanel)(const Word* x, int64_t ldx, int64_t rows, int64_t words, Word* out);
   /// Rows of x as codes, and the scale of each; x is multiplied by `factors`, column by column,
   /// where they are given. A row of `out` has room for 16 more words than its steps take.
   void (*quantiseRows)(const float* x, int64_t ldx, int64_t rows, int64_t k, const float* factors, Word* out,
@@ -67,6 +71,9 @@ namespace avx512 {
 extern const Int8Kernels kGemmInt8;
 }
 namespace avx512vnni {
+extern const Int8Kernels kGemmInt8;
+}
+namespace amx {
 extern const Int8Kernels kGemmInt8;
 }
 

@@ -25,7 +25,8 @@ struct Layout {
   Layout(const Int8Kernels& kernels, const Tensor& W, WeightUse use) {
     const bool forward = use == WeightUse::forward;
     shape.k = forward ? W.cols() : W.rows();
-    shape.steps = (shape.k + kDepth - 1) / kDepth;
+    const int64_t unit = kDepth * kernels.unit;
+    shape.steps = (shape.k + unit - 1) / unit * kernels.unit;
     shape.columns = forward ? W.rows() : W.cols();
     shape.nr = kernels.nr;
     offsets = shape.count() * shape.nr;
@@ -94,7 +95,8 @@ Int8Weight int8Weight(const Int8Kernels& kernels, const Tensor& W, WeightUse use
     return owner;
   };
   // Of the layout: what differs in it has another key (panels.cc has those of fp32 and bf16).
-  const int key = 100'000 + (use == WeightUse::forward ? 0 : 10'000) + kernels.order[1] * 1000 + kernels.nr;
+  const int order = (use == WeightUse::forward ? 0 : 10) + kernels.order[1];
+  const int key = 10'000'000 + (order * 100 + kernels.unit) * 1000 + kernels.nr;
   std::shared_ptr<const void> owner = W.parameter == nullptr ? make(W) : W.parameter->derived(key, make);
   const Int8Panels panels = layout.at(owner.get());
   return {&kernels, panels, use, std::move(owner)};

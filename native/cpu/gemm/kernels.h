@@ -8,13 +8,15 @@
 //   fp32                           1      a float                  a float
 //   bf16, with its instructions    2      a pair of bf16           a pair of bf16
 //   bf16, expanded in the tile     2      a pair of bf16           two floats that are bf16 values
+// The steps of a product are a multiple of `unit`, the last ones zeros: 16 with AMX, else 1.
 // A pair is one word of 32 bits, the first element in the low half. Layouts, in words, both step by
 // step, so that a step reads short contiguous runs:
-//   left panel:  `rows` (1..mr) rows; word w of row i is at a[w * rows + i], leftWords words a step
+//   left panel:  `rows` (1..mr) rows; word w of row i is at a[w * rows + i], leftWords words a step.
+//                With AMX, whose tiles are rows of 16 words, at a[(w / 16 * rows + i) * 16 + w % 16]
 //   right panel: nr columns; step s of column j is at b[s * nr + j]; missing columns of the
 //                last panel are zero
-// Every element of a result is one chain of multiply-adds in the order of k, whatever its place in
-// a tile: the same bits for every way to cut a matrix into tiles, and for fused and separate LoRA.
+// Every element of a result is one chain of multiply-adds in the order of k (with AMX: of sums over
+// `unit` steps, counted from the first), whatever its place in a tile: the same bits for every way to cut a matrix into tiles, and for fused and separate LoRA.
 #pragma once
 
 #include <cstdint>
@@ -64,7 +66,7 @@ struct Tile {
   int64_t prefetchStep;
 };
 
-/// C [m, columns] += sum over t of left[t, i] b[t, j], in the order of t; `left` as leftColumns
+/// C [m, columns] += sum over t of left[t, i] b[t, j], in the order of t; `left` as gradientLeft
 /// makes it, leftStride words (at least m, rounded up to weightGradientUnit) between its words of
 /// one element of m.
 struct WeightGradientBlock {
@@ -79,7 +81,9 @@ struct WeightGradientBlock {
 
 struct Kernels {
   int mr, nr;
-  int depth, leftWords;
+  int depth, leftWords, unit;
+  /// From this rank on, u and v of LoRA are made by tiles, below it by dot products (low_rank.h).
+  int tileRank;
   void (*tile)(const Tile& tile);
   /// Rows of a left operand in words, k / depth * leftWords of them a row (rounded up). Null in
   /// fp32: as they are.
@@ -88,17 +92,26 @@ struct Kernels {
   void (*rightRows)(const float* x, int64_t ldx, int64_t rows, int64_t k, Word* out, int64_t ldOut);
   /// out[w * outStride + i] = x[i * ldx + w] for `rows` rows of `words` words.
   void (*transpose)(const Word* x, int64_t ldx, int64_t rows, int64_t words, Word* out, int64_t outStride);
+  /// A left panel from rows. Null: `transpose` makes it, from leftRows.
+  void (*leftPanelRows)(const float* x, int64_t ldx, int64_t rows, int64_t k, Word* out);
+  /// The same, or part of one that begins at a multiple of 16 words, from an operand of k rows that
+  /// holds the panel's rows side by side.
+  void (*leftPanelColumns)(const float* x, int64_t ldx, int64_t rows, int64_t k, Word* out);
   /// Panels from operands of k rows that hold the columns side by side: column i of step s at out[s
-  /// * outStride + i], or at the leftWords rows of it.
-  void (*leftColumns)(const float* x, int64_t ldx, int64_t columns, int64_t k, Word* out, int64_t outStride);
+  /// * outStride + i].
   void (*rightColumns)(const float* x, int64_t ldx, int64_t columns, int64_t k, Word* out, int64_t outStride);
   /// u[i, j] = or += the product of row i of x [m] and row j of a [n], both rows of a left operand,
   /// `words` long.
   void (*dots)(const Word* x, int64_t ldx, int64_t m, const Word* a, int64_t lda, int64_t n, int64_t words,
                bool accumulate, float* u, int64_t ldu);
   void (*weightGradient)(const WeightGradientBlock& block);
+  /// Its left operand from x [k, m]: step by step, the leftWords rows of a step outStride words
+  /// apart. With AMX in left panels of mr rows of C.
+  void (*gradientLeft)(const float* x, int64_t ldx, int64_t m, int64_t k, Word* out, int64_t outStride);
   /// Left values of it are filled up with zeros to a multiple of this many a step.
   int weightGradientUnit;
+  /// Rows of the batch that it sums together: sums in several parts are cut at multiples of them.
+  int gradientRows;
 };
 
 // The compiled copies (cpu/dispatch.h).
@@ -112,6 +125,9 @@ namespace avx512 {
 extern const Kernels kGemmF32, kGemmBf16;
 }
 namespace avx512bf16 {
+extern const Kernels kGemmBf16;
+}
+namespace amx {
 extern const Kernels kGemmBf16;
 }
 

@@ -9,10 +9,6 @@
 namespace fl::cpu {
 namespace {
 
-/// Tiles have nr (32) columns whatever the rank: at 64 they are faster than dot products, at 16
-/// half of one would be idle. The place between was not searched.
-constexpr int64_t kTileRank = 24;
-
 void scaleRows(float* u, int64_t count, float scale) {
   for (int64_t i = 0; i < count; i++) u[i] *= scale;
 }
@@ -37,7 +33,7 @@ LowRank lowRank(const Kernels& kernels, const Tensor& adapter, WeightUse use, fl
   const bool forward = use == WeightUse::forward;
   low.rank = forward ? adapter.rows() : adapter.cols();
   low.scale = scale;
-  if (low.rank >= kTileRank) {
+  if (low.rank >= kernels.tileRank) {
     Tensor values = adapter;
     values.parameter = nullptr;
     low.panels = weightPanels(kernels, values, use, WorkspaceSlot::lowRows).panels;
@@ -89,11 +85,10 @@ int64_t lowRankRowsWords(const Kernels& kernels, const LowRank& low, int64_t row
 void lowRankRows(const Kernels& kernels, const LowRank& low, const float* x, int64_t ldx, int64_t rows, int64_t k,
                  Word* memory, float* u) {
   const int64_t steps = stepsOf(kernels, k);
-  const LeftRows left =
-      leftRows(kernels, x, ldx, rows, k, memory + (low.byTiles() ? rows * steps * kernels.leftWords : 0));
   const auto m = static_cast<int>(rows);
-  if (!low.byTiles()) return lowRankByDots(kernels, low, {0, steps}, left, m, u);
-  kernels.transpose(left.data, left.ld, rows, left.words, memory, rows);
+  if (!low.byTiles())
+    return lowRankByDots(kernels, low, {0, steps}, leftRows(kernels, x, ldx, rows, k, memory), m, u);
+  packLeftPanel(kernels, x, ldx, rows, k, memory + rows * steps * kernels.leftWords, memory);
   const LowRankPanel panel{memory, m, u};
   lowRankByTiles(kernels, low, {0, steps}, {&panel, 1});
 }

@@ -18,7 +18,7 @@ constexpr int64_t kBlocksPerPiece = 64;
 constexpr int64_t kRowsAtOnce = 16;
 /// Between expanded rows, as in panels.cc.
 constexpr int64_t kSkew = 16;
-constexpr int kKey = 200'000;
+constexpr int kKey = 20'000'000;
 
 /// Nested scales, mean, codes, codes of the scales: one behind the other.
 struct Layout {
@@ -93,7 +93,8 @@ void nf4Panel(const Kernels& kernels, const Nf4Weight& weight, int64_t column, i
   const int64_t columns = weight.use == WeightUse::forward ? weight.rows : weight.cols;
   const int64_t real = std::min(nr, columns - first);
   auto* rows = reinterpret_cast<float*>(memory + steps * nr);
-  if (real < nr) std::memset(memory, 0, static_cast<size_t>(steps * nr) * sizeof(Word));
+  const int64_t filled = filledSteps(kernels, k), zeroFrom = real < nr ? 0 : filled;
+  std::memset(memory + zeroFrom * nr, 0, static_cast<size_t>((steps - zeroFrom) * nr) * sizeof(Word));
   if (weight.use == WeightUse::backward) {
     for (int64_t t = 0; t < k; t += kRowsAtOnce) {
       const int64_t count = std::min(kRowsAtOnce, k - t);
@@ -113,7 +114,7 @@ void nf4Panel(const Kernels& kernels, const Nf4Weight& weight, int64_t column, i
     kernels.rightRows(rows, ld, real, k, made, ldWords);
     words = made;
   }
-  kernels.transpose(words, ldWords, real, steps, memory, nr);
+  kernels.transpose(words, ldWords, real, filled, memory, nr);
 }
 
 }  // namespace fl::cpu

@@ -20,21 +20,28 @@ Panels shapeOf(const Kernels& kernels, const Tensor& W, WeightUse use) {
   return use == WeightUse::forward ? Panels(kernels, W.cols(), W.rows()) : Panels(kernels, W.rows(), W.cols());
 }
 
+/// The steps of a panel from `filled` on, which hold nothing of k.
+void zeroSteps(const Panels& shape, Word* panel, int64_t filled) {
+  std::memset(panel + filled * shape.nr, 0, static_cast<size_t>((shape.steps - filled) * shape.nr) * sizeof(Word));
+}
+
 /// Panel p of out from w [columns, k] row-major, some of k at a time (the layout of x W^T).
 void packPanelFromRows(const Kernels& kernels, const float* w, int64_t ldw, const Panels& shape, int64_t p, Word* out,
                        int thread) {
   const int64_t first = p * shape.nr, real = std::min<int64_t>(shape.nr, shape.columns - first);
   Word* panel = out + p * shape.stride();
+  const int64_t filled = filledSteps(kernels, shape.k);
   if (real < shape.nr) std::memset(panel, 0, static_cast<size_t>(shape.stride()) * sizeof(Word));
+  zeroSteps(shape, panel, filled);
   if (kernels.rightRows == nullptr) {
-    kernels.transpose(reinterpret_cast<const Word*>(w + first * ldw), ldw, real, shape.steps, panel, shape.nr);
+    kernels.transpose(reinterpret_cast<const Word*>(w + first * ldw), ldw, real, filled, panel, shape.nr);
     return;
   }
   constexpr int64_t stepsAtOnce = 256, ld = stepsAtOnce + kSkew;
   auto* rows =
       static_cast<Word*>(ThreadPool::instance().scratch(thread, shape.nr * ld * static_cast<int64_t>(sizeof(Word))));
-  for (int64_t step = 0; step < shape.steps; step += stepsAtOnce) {
-    const int64_t steps = std::min(stepsAtOnce, shape.steps - step), k0 = step * kernels.depth;
+  for (int64_t step = 0; step < filled; step += stepsAtOnce) {
+    const int64_t steps = std::min(stepsAtOnce, filled - step), k0 = step * kernels.depth;
     kernels.rightRows(w + first * ldw + k0, ldw, real, std::min(steps * kernels.depth, shape.k - k0), rows, ld);
     kernels.transpose(rows, ld, real, steps, panel + step * shape.nr, shape.nr);
   }
@@ -61,7 +68,9 @@ void packPanelsFromColumns(const Kernels& kernels, const float* w, int64_t ldw, 
   for (int64_t p = 0; p < shape.count(); p++) {
     const int64_t first = p * shape.nr, real = std::min<int64_t>(shape.nr, shape.columns - first);
     Word* to = out + p * shape.stride() + t0 / kernels.depth * shape.nr;
-    if (real < shape.nr) std::memset(to, 0, static_cast<size_t>(stepsOf(kernels, t1 - t0) * shape.nr) * sizeof(Word));
+    if (real < shape.nr)
+      std::memset(to, 0, static_cast<size_t>(filledSteps(kernels, t1 - t0) * shape.nr) * sizeof(Word));
+    if (t1 == shape.k) zeroSteps(shape, out + p * shape.stride(), filledSteps(kernels, t1));
     kernels.rightColumns(w + t0 * ldw + first, ldw, real, t1 - t0, to, shape.nr);
   }
 }
@@ -85,7 +94,18 @@ LeftRows leftRows(const Kernels& kernels, const float* x, int64_t ldx, int64_t r
   const int64_t words = stepsOf(kernels, k) * kernels.leftWords;
   if (kernels.leftRows == nullptr) return {reinterpret_cast<const Word*>(x), ldx, words};
   kernels.leftRows(x, ldx, rows, k, memory, words + kSkew);
+  const int64_t filled = filledSteps(kernels, k) * kernels.leftWords;
+  if (filled < words)
+    for (int64_t i = 0; i < rows; i++)
+      std::memset(memory + i * (words + kSkew) + filled, 0, static_cast<size_t>(words - filled) * sizeof(Word));
   return {memory, words + kSkew, words};
+}
+
+void packLeftPanel(const Kernels& kernels, const float* x, int64_t ldx, int64_t rows, int64_t k, Word* memory,
+                   Word* out) {
+  if (kernels.leftPanelRows != nullptr) return kernels.leftPanelRows(x, ldx, rows, k, out);
+  const LeftRows from = leftRows(kernels, x, ldx, rows, k, memory);
+  kernels.transpose(from.data, from.ld, rows, from.words, out, rows);
 }
 
 WeightPanels weightPanels(const Kernels& kernels, const Tensor& W, WeightUse use, WorkspaceSlot slot) {
@@ -99,7 +119,7 @@ WeightPanels weightPanels(const Kernels& kernels, const Tensor& W, WeightUse use
     return result;
   }
   // Of the layout: what differs in it has another key.
-  const int key = ((use == WeightUse::forward ? 0 : 1) * 10 + kernels.depth) * 1000 + shape.nr;
+  const int key = (((use == WeightUse::forward ? 0 : 1) * 10 + kernels.depth) * 100 + kernels.unit) * 1000 + shape.nr;
   result.owner = W.parameter->derived(key, [&](const Tensor& value) -> std::shared_ptr<const void> {
     constexpr std::align_val_t alignment{64};
     const size_t bytes = static_cast<size_t>(shape.words()) * sizeof(Word);

@@ -11,8 +11,11 @@
 
 namespace fl::cpu {
 
-/// Steps of a product over k.
-inline int64_t stepsOf(const Kernels& kernels, int64_t k) { return (k + kernels.depth - 1) / kernels.depth; }
+/// Steps of a product over k, and those of them that hold elements of k: zeros follow.
+inline int64_t filledSteps(const Kernels& kernels, int64_t k) { return (k + kernels.depth - 1) / kernels.depth; }
+inline int64_t stepsOf(const Kernels& kernels, int64_t k) {
+  return (filledSteps(kernels, k) + kernels.unit - 1) / kernels.unit * kernels.unit;
+}
 
 /// A view: step s of column j of panel p is data[p * stride + s * nr + j].
 struct Panels {
@@ -45,6 +48,10 @@ struct LeftRows {
 /// As they are in fp32, else converted to `memory` of leftRowsWords().
 int64_t leftRowsWords(const Kernels& kernels, int64_t rows, int64_t k);
 LeftRows leftRows(const Kernels& kernels, const float* x, int64_t ldx, int64_t rows, int64_t k, Word* memory);
+
+/// A left panel of at most mr rows, by way of `memory` of leftRowsWords().
+void packLeftPanel(const Kernels& kernels, const float* x, int64_t ldx, int64_t rows, int64_t k, Word* memory,
+                   Word* out);
 
 /// Which product of a weight W [N, K].
 enum class WeightUse {

@@ -69,7 +69,8 @@ class Run {
       : products_(products),
         p_(*products.front()),
         kernels_(p_.kernels),
-        rows_(products, kernels_),
+        mr_(p_.int8.present() ? p_.int8.kernels->mr : kernels_.mr),
+        rows_(products, mr_, kernels_.gradientRows),
         pool_(ThreadPool::instance()),
         threads_(pool_.threads()) {}
 
@@ -83,8 +84,9 @@ class Run {
     }
     const int64_t steps = stepsOf(kernels_, p_.k);
     const int64_t blocks = ceilDiv(steps, p_.bRows == nullptr ? kBlockSteps : kBlockStepsTransposed);
+    const int64_t units = steps / kernels_.unit;
     for (int64_t i = 0; i < blocks; i++) {
-      const int64_t begin = i * steps / blocks, end = (i + 1) * steps / blocks;
+      const int64_t begin = i * units / blocks * kernels_.unit, end = (i + 1) * units / blocks * kernels_.unit;
       Block block{begin * kernels_.depth, 0, i == 0, i == blocks - 1, end - begin, 0, 0};
       block.k = std::min(p_.k, end * kernels_.depth) - block.k0;
       block.baseWords = block.steps * kernels_.leftWords;
@@ -103,9 +105,9 @@ class Run {
       packedRight_ = wordWorkspace(WorkspaceSlot::rightPanels, right_.words());
       right_.data = packedRight_;
     }
-    int64_t most = std::max(kSuperBlockBytes / (block.words * int64_t{4}) / kernels_.mr, int64_t{2} * threads_);
+    int64_t most = std::max(kSuperBlockBytes / (block.words * int64_t{4}) / mr_, int64_t{2} * threads_);
     for (const Product* each : products_)
-      if (each->rowsAtOnce > 0) most = std::min(most, std::max<int64_t>(1, each->rowsAtOnce / kernels_.mr));
+      if (each->rowsAtOnce > 0) most = std::min(most, std::max<int64_t>(1, each->rowsAtOnce / mr_));
     const int64_t superBlocks = ceilDiv(rows_.count(), most);
     for (int64_t s = 0; s < superBlocks; s++) {
       const int64_t begin = s * rows_.count() / superBlocks, end = (s + 1) * rows_.count() / superBlocks;
@@ -168,10 +170,16 @@ class Run {
     const LowRankSteps steps{block.k0 / kernels_.depth, block.steps, block.first, block.last};
     for (int64_t panel = begin; panel < end; panel++) {
       const int size = rows_.size(panel);
-      const LeftRows x = leftRows(kernels_, rows_.left(panel) + block.k0, p_.lda, size, block.k, memory);
-      kernels_.transpose(x.data, x.ld, size, block.baseWords, leftPanel(block, part, panel), size);
+      const float* x = rows_.left(panel) + block.k0;
+      Word* out = leftPanel(block, part, panel);
       const LowRank& low = segmentOf(panel).low;
-      if (low.present() && !low.byTiles()) lowRankByDots(kernels_, low, steps, x, size, rows_.update(panel));
+      if (!low.present() || low.byTiles()) {
+        packLeftPanel(kernels_, x, p_.lda, size, block.k, memory, out);
+        continue;
+      }
+      const LeftRows words = leftRows(kernels_, x, p_.lda, size, block.k, memory);
+      kernels_.transpose(words.data, words.ld, size, words.words, out, size);
+      lowRankByDots(kernels_, low, steps, words, size, rows_.update(panel));
     }
     for (int64_t first = begin; first < end;) {
       const LowRank& low = segmentOf(first).low;
@@ -185,13 +193,23 @@ class Run {
     for (int64_t panel = begin; panel < end; panel++) appendUpdate(block, panel, leftPanel(block, part, panel), memory);
   }
 
+  // body(first row, rows) for a panel's rows, as many at a time as the kernels of the precision take:
+  // all of them, unless those of int8 codes take more.
+  template <class Body>
+  void forTileRows(int64_t panel, Body body) const {
+    const int size = rows_.size(panel), parts = (size + kernels_.mr - 1) / kernels_.mr;
+    for (int i = 0; i < parts; i++) body(i * size / parts, (i + 1) * size / parts - i * size / parts);
+  }
+
   // u behind the rows of a panel.
   void appendUpdate(const Block& block, int64_t panel, Word* out, Word* memory) const {
     const int64_t rank = segmentOf(panel).rank;
     if (rank == 0) return;
-    const int size = rows_.size(panel);
-    const LeftRows more = leftRows(kernels_, rows_.update(panel), rank, size, rank, memory);
-    kernels_.transpose(more.data, more.ld, size, more.words, out + block.baseWords * size, size);
+    Word* to = out + block.baseWords * rows_.size(panel);
+    forTileRows(panel, [&](int first, int rows) {
+      packLeftPanel(kernels_, rows_.update(panel) + first * rank, rank, rows, rank, memory,
+                    to + first * stepsOf(kernels_, rank) * kernels_.leftWords);
+    });
   }
 
   void packInt8Panel(const Block& block, const SuperBlock& part, int64_t panel, int thread) {
@@ -207,8 +225,12 @@ class Run {
     Word* out = leftPanel(block, part, panel);
     const float* factors = weight.use == WeightUse::backward ? weight.panels.scales : nullptr;
     weight.kernels->quantiseRows(x, p_.lda, size, p_.k, factors, memory, ld, int8RowScales(block, out, size));
-    kernels_.transpose(memory, ld, size, block.baseWords, out, size);
-    if (segment.low.present()) lowRankRows(kernels_, segment.low, x, p_.lda, size, p_.k, memory, rows_.update(panel));
+    weight.kernels->leftPanel(memory, ld, size, block.baseWords, out);
+    if (segment.low.present())
+      forTileRows(panel, [&](int first, int rows) {
+        lowRankRows(kernels_, segment.low, x + first * p_.lda, p_.lda, rows, p_.k, memory,
+                    rows_.update(panel) + first * segment.rank);
+      });
     appendUpdate(block, panel, out, memory);
   }
 
@@ -222,7 +244,7 @@ class Run {
     const float* from = p_.a + (block.k0 + begin) * p_.lda;
     for (int64_t panel = part.firstPanel; panel < part.firstPanel + part.panels; panel++) {
       const int64_t row = rows_.begin(panel), size = rows_.size(panel);
-      kernels_.leftColumns(from + row, p_.lda, size, count, leftPanel(block, part, panel) + word * size, size);
+      kernels_.leftPanelColumns(from + row, p_.lda, size, count, leftPanel(block, part, panel) + word * size);
     }
   }
 
@@ -244,7 +266,7 @@ class Run {
   void int8Tiles(const Block& block, const SuperBlock& part) {
     const Int8Panels& right = p_.int8.panels;
     forColumnPanels(block, part, right.count(), [&](int64_t column, int64_t begin, int64_t end, int thread) {
-      auto* sums = static_cast<float*>(pool_.scratch(thread, kernels_.mr * right.nr * int64_t{4}));
+      auto* sums = static_cast<float*>(pool_.scratch(thread, mr_ * right.nr * int64_t{4}));
       const int64_t j = column * right.nr;
       const int64_t next = (column + threads_) % right.count();
       Int8Tile codes;
@@ -275,16 +297,32 @@ class Run {
         codes.rowScales = int8RowScales(block, left, rest.rows);
         p_.int8.kernels->tile(codes);
         codes.prefetch = std::min(codes.prefetch + codes.prefetchStep * right.steps, lastShare);
-        rest.a = left + block.baseWords * rest.rows;
-        if (!whole) kernels_.tile(rest);
+        if (whole) continue;
+        const Word* update = left + block.baseWords * rest.rows;
+        forTileRows(part.firstPanel + panel,
+                    [&](int first, int rows) { kernels_.tile(rowsOf(rest, first, rows, update, sums)); });
       }
     });
+  }
+
+  // The end of some rows of a tile whose sums of codes are made, with the words of u that follow.
+  Tile rowsOf(const Tile& whole, int first, int rows, const Word* update, const float* sums) const {
+    Tile t = whole;
+    const int64_t skipped = first * p_.n;
+    t.rows = rows;
+    t.a = update + first * t.steps1 * kernels_.leftWords;
+    t.start = sums + first * t.ldStart;
+    t.c += skipped;
+    if (t.residual != nullptr) t.residual += skipped;
+    if (t.preActivation != nullptr) t.preActivation += skipped;
+    if (t.slopeAt != nullptr) t.slopeAt += skipped;
+    return t;
   }
 
   // body(column panel, begin, end, thread) for groups of row panels, counted from `part`'s first.
   template <class Body>
   void forColumnPanels(const Block& block, const SuperBlock& part, int64_t columnPanels, Body body) {
-    const int64_t fits = cacheL2() / 2 / (kernels_.mr * block.words * int64_t{4});
+    const int64_t fits = cacheL2() / 2 / (mr_ * block.words * int64_t{4});
     const int64_t balanced = part.panels * columnPanels / (kJobsPerThread * threads_);
     const int64_t group = std::clamp<int64_t>(std::min(fits, balanced), 1, kMaxGroup);
     const int64_t groups = ceilDiv(part.panels, group);
@@ -347,6 +385,8 @@ class Run {
   // The first of them, for what all have in common.
   const Product& p_;
   const Kernels& kernels_;
+  // Rows of a left panel, at most.
+  const int mr_;
   const RowPanels rows_;
   ThreadPool& pool_;
   const int threads_;

@@ -19,11 +19,11 @@ struct RowPart {
   ProductSegment segment;
 };
 
-/// The rows of each part in as few panels as the tile allows, their sizes equal within `depth`:
+/// The rows of each part in as few panels as the tile allows, their sizes equal within `unit`:
 /// panels begin at multiples of it, counted from the part's first row.
 class RowPanels {
  public:
-  RowPanels(std::span<const Product* const> products, const Kernels& kernels) {
+  RowPanels(std::span<const Product* const> products, int mr, int unit) {
     int64_t offset = 0;
     for (const Product* product : products) {
       addParts(*product, offset);
@@ -31,10 +31,9 @@ class RowPanels {
     }
     for (size_t i = 0; i < parts_.size(); i++) {
       const RowPart& part = parts_[i];
-      const int64_t units = (part.end - part.first + kernels.depth - 1) / kernels.depth,
-                    most = kernels.mr / kernels.depth;
+      const int64_t units = (part.end - part.first + unit - 1) / unit, most = mr / unit;
       const int64_t panels = (units + most - 1) / most;
-      for (int64_t p = 0; p < panels; p++) begins_.push_back(part.first + p * units / panels * kernels.depth);
+      for (int64_t p = 0; p < panels; p++) begins_.push_back(part.first + p * units / panels * unit);
       partOf_.resize(begins_.size(), i);
     }
     begins_.push_back(offset);

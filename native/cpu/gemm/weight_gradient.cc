@@ -48,7 +48,7 @@ void addWeightGradients(const Kernels& kernels, std::initializer_list<WeightGrad
       block.left = reinterpret_cast<const Word*>(a);  // fp32, and nothing to fill up
     } else {
       if (s.m < block.leftStride) std::memset(memory, 0, static_cast<size_t>(lines * block.leftStride) * sizeof(Word));
-      kernels.leftColumns(a, s.m, s.m, rows, memory, block.leftStride);
+      kernels.gradientLeft(a, s.m, s.m, rows, memory, block.leftStride);
       memory += lines * block.leftStride;
     }
     parts.push_back({block, ceilDiv(s.n, kColumnsPerChunk), s.n});

@@ -41,7 +41,7 @@ struct AdapterGradient {
 class AdapterGradients {
  public:
   AdapterGradients(const Kernels& kernels, const AdapterGradient& gradient);
-  /// Rows [begin, end), in order; begin a multiple of kernels.depth.
+  /// Rows [begin, end), in order; begin a multiple of kernels.gradientRows.
   void add(int64_t begin, int64_t end);
   void finish();
 

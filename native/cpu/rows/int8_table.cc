@@ -13,7 +13,7 @@ namespace fl::cpu {
 namespace {
 
 /// Of Parameter::derived; cpu/gemm has those of panels and NF4.
-constexpr int kKey = 300'000;
+constexpr int kKey = 30'000'000;
 
 std::shared_ptr<const void> make(const Tensor& table) {
   const int64_t rows = table.rows(), cols = table.cols();

@@ -23,13 +23,15 @@ Isa select() {
     return isa;
   }
   fail("INVALID_ARGUMENT", "FUSED_LORA_CPU_ISA is '" + std::string(forced) +
-                               "'; use portable, avx2, avxvnni, avx512, avx512vnni or avx512bf16, or leave it unset");
+                               "'; use portable, avx2, avxvnni, avx512, avx512vnni, avx512bf16 or amx, or leave it unset");
 }
 
 }  // namespace
 
 std::string_view nameOf(Isa isa) {
   switch (isa) {
+    case Isa::amx:
+      return "amx";
     case Isa::avx512bf16:
       return "avx512bf16";
     case Isa::avx512vnni:
@@ -56,6 +58,10 @@ bool canRun(Isa isa) {
 #endif
   const bool avx512 = compiled && avx2 && has.avx512f && has.avx512bw && has.avx512vl && has.avx512dq;
   switch (isa) {
+    case Isa::amx: {
+      static const bool allowed = has.amxtile && has.amxbf16 && has.amxint8 && platform::allowTiles();
+      return avx512 && has.avx512vnni && has.avx512bf16 && allowed;
+    }
     case Isa::avx512bf16:
       return avx512 && has.avx512vnni && has.avx512bf16;
     case Isa::avx512vnni:
