@@ -161,6 +161,7 @@ void roundColumns(const float* x, int64_t ldx, int64_t columns, int64_t k, Word*
 #if !defined(__AMX_BF16__)
 
 constexpr int kGradientRows = kDepth;
+constexpr bool kJobsOfRows = false;
 
 void gradientLeft(const float* x, int64_t ldx, int64_t m, int64_t k, Word* out, int64_t outStride) {
 #if defined(__AVX512BF16__)
@@ -221,6 +222,8 @@ const Kernels kGemmBf16 = {
     .gradientLeft = gradientLeft,
     .weightGradientUnit = kWeightGradientUnit,
     .gradientRows = kGradientRows,
+    .jobsOfRows = kJobsOfRows,
+    .gradientBytes = kGradientBytes,
 };
 
 }  // namespace FL_ISA

@@ -66,6 +66,8 @@ const Kernels kGemmF32 = {
     .gradientLeft = copyColumns,
     .weightGradientUnit = kWeightGradientUnit,
     .gradientRows = kDepth,
+    .jobsOfRows = false,
+    .gradientBytes = kGradientBytes,
 };
 
 }  // namespace FL_ISA

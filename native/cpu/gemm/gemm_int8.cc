@@ -65,6 +65,7 @@ const Int8Kernels kGemmInt8 = {
     .leftWords = kLeftWords,
     .unit = kUnit,
     .order = {kOrder[0], kOrder[1], kOrder[2], kOrder[3]},
+    .jobsOfRows = kJobsOfRows,
     .tile = runTile,
     .leftPanel = leftPanel,
     .quantiseRows = quantiseRows,

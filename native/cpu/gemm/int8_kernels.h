@@ -49,6 +49,8 @@ struct Int8Kernels {
   /// As in Kernels.
   int leftWords, unit;
   int order[4];
+  /// As in Kernels.
+  bool jobsOfRows;
   void (*tile)(const Int8Tile& tile);
   /// A left panel from rows in words.
   void (*leftPanel)(const Word* x, int64_t ldx, int64_t rows, int64_t words, Word* out);

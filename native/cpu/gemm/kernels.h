@@ -112,6 +112,10 @@ struct Kernels {
   int weightGradientUnit;
   /// Rows of the batch that it sums together: sums in several parts are cut at multiples of them.
   int gradientRows;
+  /// Rows are packed by the thread that multiplies them, rather than by any (product.cc).
+  bool jobsOfRows;
+  /// Bytes of x and dy whose gradients are summed while they lie in the cache.
+  int64_t gradientBytes;
 };
 
 // The compiled copies (cpu/dispatch.h).

@@ -5,7 +5,8 @@
 //   1. in parallel: the rows are packed into panels (with u appended as more k-steps), B and the
 //      adapter where needed;
 //   2. in parallel: tiles, in jobs of (a group of row panels that fits the L2 cache) x (one column
-//      panel).
+//      panel),
+// or, where the kernels want it, both in one job of a group of rows.
 // How this is cut never changes a result: each element is one chain of multiply-adds in the order
 // of k (kernels.h), and a sum that spans blocks of k passes through C unrounded.
 //
@@ -37,6 +38,9 @@ constexpr int64_t kJobsPerThread = 8;
 // Row panels for which u is made together: the panels of A, which may not stay in the L2 cache
 // beside what is packed, are then read once for them.
 constexpr int64_t kLowRankGroup = 4;
+// Row panels a thread from which on jobs take rows, where the kernels want that: of fewer, B would be
+// read for too few rows.
+constexpr int64_t kPanelsOfRowJob = 2;
 
 int64_t ceilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -114,8 +118,12 @@ class Run {
       const SuperBlock part{begin, end - begin, rows_.begin(begin)};
       const int64_t endRow = rows_.begin(end);
       left_ = wordWorkspace(WorkspaceSlot::leftPanels, (endRow - part.firstRow) * block.words);
-      pack(block, part, s == 0);
-      tiles(block, part);
+      if (byRows(part)) {
+        rowJobs(block, part);
+      } else {
+        pack(block, part, s == 0);
+        tiles(block, part);
+      }
       if (block.last) tellRows(part.firstRow, endRow);
     }
   }
@@ -156,6 +164,30 @@ class Run {
         packPanels(block, part, part.firstPanel + begin, part.firstPanel + std::min(part.panels, begin + group),
                    thread);
       }
+    });
+  }
+
+  // Jobs that pack rows and multiply them by all of B. Where tiles are as fast as those of AMX, rows
+  // that another thread packed would come too slowly from its cache.
+  bool byRows(const SuperBlock& part) const {
+    const bool wanted = p_.int8.present() ? p_.int8.kernels->jobsOfRows : kernels_.jobsOfRows;
+    return wanted && !p_.aTransposed && p_.bRows == nullptr && !p_.nf4.present() &&
+           part.panels >= kPanelsOfRowJob * threads_;
+  }
+
+  void rowJobs(const Block& block, const SuperBlock& part) {
+    const int64_t each = std::clamp<int64_t>(panelsInCache(block), 1, ceilDiv(part.panels, threads_));
+    const int64_t groups = ceilDiv(ceilDiv(part.panels, each), threads_) * threads_;
+    pool_.parallelFor(groups, [&](int64_t group, int thread) {
+      const int64_t begin = group * part.panels / groups, end = (group + 1) * part.panels / groups;
+      for (int64_t p = begin; p < end; p += kLowRankGroup) {
+        const int64_t first = part.firstPanel + p, last = part.firstPanel + std::min(end, p + kLowRankGroup);
+        if (!p_.int8.present()) packPanels(block, part, first, last, thread);
+        for (int64_t panel = first; p_.int8.present() && panel < last; panel++)
+          packInt8Panel(block, part, panel, thread);
+      }
+      for (int64_t column = 0; column < columnPanels(); column++)
+        columnTiles(block, part, {column, (column + 1) % columnPanels(), begin, end, thread});
     });
   }
 
@@ -248,61 +280,80 @@ class Run {
     }
   }
 
+  // Jobs of a column panel and a group of row panels.
   void tiles(const Block& block, const SuperBlock& part) {
-    if (p_.int8.present()) return int8Tiles(block, part);
-    forColumnPanels(block, part, right_.count(), [&](int64_t column, int64_t begin, int64_t end, int thread) {
-      Tile t = p_.nf4.present() ? expandedTile(block, column, thread) : columnTile(block, column, end - begin);
-      // The shares of the tiles are rounded up, so the last ones begin earlier: none is beyond it.
-      const char* lastShare = t.prefetch + (kernels_.nr * int64_t{4} - t.prefetchStep) * block.steps;
-      for (int64_t panel = begin; panel < end; panel++) {
-        placeTile(block, part, part.firstPanel + panel, column, t);
-        if (p_.accumulate || !block.first) t.start = t.c;
-        kernels_.tile(t);
-        t.prefetch = std::min(t.prefetch + t.prefetchStep * block.steps, lastShare);
-      }
+    const int64_t columns = columnPanels();
+    const int64_t balanced = part.panels * columns / (kJobsPerThread * threads_);
+    const int64_t group = std::clamp<int64_t>(std::min(panelsInCache(block), balanced), 1, kMaxGroup);
+    const int64_t groups = ceilDiv(part.panels, group);
+    pool_.parallelFor(groups * columns, [&](int64_t job, int thread) {
+      const int64_t g = job / columns, column = job % columns;
+      // Threads keep in step: what this one most likely takes next.
+      const int64_t next = (column + threads_) % columns;
+      columnTiles(block, part, {column, next, g * part.panels / groups, (g + 1) * part.panels / groups, thread});
     });
   }
 
-  void int8Tiles(const Block& block, const SuperBlock& part) {
+  // Row panels that fill half of the L2 cache.
+  int64_t panelsInCache(const Block& block) const { return cacheL2() / 2 / (mr_ * block.words * int64_t{4}); }
+  int64_t columnPanels() const { return p_.int8.present() ? p_.int8.panels.count() : right_.count(); }
+
+  // A column panel, the one that is taken next, and row panels counted from the super-block's first.
+  struct ColumnJob {
+    int64_t column, next, begin, end;
+    int thread;
+  };
+
+  void columnTiles(const Block& block, const SuperBlock& part, const ColumnJob& job) {
+    if (p_.int8.present()) return int8Tiles(block, part, job);
+    Tile t = p_.nf4.present() ? expandedTile(block, job) : columnTile(block, job);
+    // The shares of the tiles are rounded up, so the last ones begin earlier: none is beyond it.
+    const char* lastShare = t.prefetch + (kernels_.nr * int64_t{4} - t.prefetchStep) * block.steps;
+    for (int64_t panel = job.begin; panel < job.end; panel++) {
+      placeTile(block, part, part.firstPanel + panel, job.column, t);
+      if (p_.accumulate || !block.first) t.start = t.c;
+      kernels_.tile(t);
+      t.prefetch = std::min(t.prefetch + t.prefetchStep * block.steps, lastShare);
+    }
+  }
+
+  void int8Tiles(const Block& block, const SuperBlock& part, const ColumnJob& job) {
     const Int8Panels& right = p_.int8.panels;
-    forColumnPanels(block, part, right.count(), [&](int64_t column, int64_t begin, int64_t end, int thread) {
-      auto* sums = static_cast<float*>(pool_.scratch(thread, mr_ * right.nr * int64_t{4}));
-      const int64_t j = column * right.nr;
-      const int64_t next = (column + threads_) % right.count();
-      Int8Tile codes;
-      codes.b = right.panel(column);
-      codes.steps = right.steps;
-      codes.columns = static_cast<int>(std::min<int64_t>(right.nr, p_.n - j));
-      codes.columnScales = p_.int8.use == WeightUse::forward ? right.scales + j : nullptr;
-      codes.offsets = right.offsets + j;
-      codes.prefetchStep = ceilDiv(right.nr * int64_t{4}, end - begin);
-      codes.prefetch = reinterpret_cast<const char*>(right.panel(next));
-      const char* lastShare = codes.prefetch + (right.nr * int64_t{4} - codes.prefetchStep) * right.steps;
-      Tile rest(right.panel(next), 0);
-      finishColumnTile(block, column, rest);
-      rest.steps0 = 0;
-      rest.start = sums;
-      rest.ldStart = right.nr;
-      for (int64_t panel = begin; panel < end; panel++) {
-        placeTile(block, part, part.firstPanel + panel, column, rest);
-        Word* left = leftPanel(block, part, part.firstPanel + panel);
-        codes.a = left;
-        codes.rows = rest.rows;
-        // Bias alone needs no second part.
-        const bool whole = rest.steps1 == 0 && rest.residual == nullptr && rest.preActivation == nullptr &&
-                           rest.slopeAt == nullptr && rest.activation == KernelActivation::none;
-        codes.c = whole ? rest.c : sums;
-        codes.ldc = whole ? p_.n : right.nr;
-        codes.bias = whole ? rest.bias : nullptr;
-        codes.rowScales = int8RowScales(block, left, rest.rows);
-        p_.int8.kernels->tile(codes);
-        codes.prefetch = std::min(codes.prefetch + codes.prefetchStep * right.steps, lastShare);
-        if (whole) continue;
-        const Word* update = left + block.baseWords * rest.rows;
-        forTileRows(part.firstPanel + panel,
-                    [&](int first, int rows) { kernels_.tile(rowsOf(rest, first, rows, update, sums)); });
-      }
-    });
+    auto* sums = static_cast<float*>(pool_.scratch(job.thread, mr_ * right.nr * int64_t{4}));
+    const int64_t j = job.column * right.nr;
+    Int8Tile codes;
+    codes.b = right.panel(job.column);
+    codes.steps = right.steps;
+    codes.columns = static_cast<int>(std::min<int64_t>(right.nr, p_.n - j));
+    codes.columnScales = p_.int8.use == WeightUse::forward ? right.scales + j : nullptr;
+    codes.offsets = right.offsets + j;
+    codes.prefetchStep = ceilDiv(right.nr * int64_t{4}, job.end - job.begin);
+    codes.prefetch = reinterpret_cast<const char*>(right.panel(job.next));
+    const char* lastShare = codes.prefetch + (right.nr * int64_t{4} - codes.prefetchStep) * right.steps;
+    Tile rest(right.panel(job.next), 0);
+    finishColumnTile(block, job.column, rest);
+    rest.steps0 = 0;
+    rest.start = sums;
+    rest.ldStart = right.nr;
+    for (int64_t panel = job.begin; panel < job.end; panel++) {
+      placeTile(block, part, part.firstPanel + panel, job.column, rest);
+      Word* left = leftPanel(block, part, part.firstPanel + panel);
+      codes.a = left;
+      codes.rows = rest.rows;
+      // Bias alone needs no second part.
+      const bool whole = rest.steps1 == 0 && rest.residual == nullptr && rest.preActivation == nullptr &&
+                         rest.slopeAt == nullptr && rest.activation == KernelActivation::none;
+      codes.c = whole ? rest.c : sums;
+      codes.ldc = whole ? p_.n : right.nr;
+      codes.bias = whole ? rest.bias : nullptr;
+      codes.rowScales = int8RowScales(block, left, rest.rows);
+      p_.int8.kernels->tile(codes);
+      codes.prefetch = std::min(codes.prefetch + codes.prefetchStep * right.steps, lastShare);
+      if (whole) continue;
+      const Word* update = left + block.baseWords * rest.rows;
+      forTileRows(part.firstPanel + panel,
+                  [&](int first, int rows) { kernels_.tile(rowsOf(rest, first, rows, update, sums)); });
+    }
   }
 
   // The end of some rows of a tile whose sums of codes are made, with the words of u that follow.
@@ -319,40 +370,25 @@ class Run {
     return t;
   }
 
-  // body(column panel, begin, end, thread) for groups of row panels, counted from `part`'s first.
-  template <class Body>
-  void forColumnPanels(const Block& block, const SuperBlock& part, int64_t columnPanels, Body body) {
-    const int64_t fits = cacheL2() / 2 / (mr_ * block.words * int64_t{4});
-    const int64_t balanced = part.panels * columnPanels / (kJobsPerThread * threads_);
-    const int64_t group = std::clamp<int64_t>(std::min(fits, balanced), 1, kMaxGroup);
-    const int64_t groups = ceilDiv(part.panels, group);
-    pool_.parallelFor(groups * columnPanels, [&](int64_t job, int thread) {
-      const int64_t g = job / columnPanels, column = job % columnPanels;
-      body(column, g * part.panels / groups, (g + 1) * part.panels / groups, thread);
-    });
-  }
-
-  // What the `count` tiles that use one column panel have in common.
-  Tile columnTile(const Block& block, int64_t column, int64_t count) const {
+  // What the tiles that use one column panel have in common. Each of them fetches its share of the
+  // next column panel. Without that the first tile of every panel waits for the L3 cache, for a
+  // quarter of the whole time.
+  Tile columnTile(const Block& block, const ColumnJob& job) const {
     const int64_t offset = p_.bRows == nullptr ? block.k0 / kernels_.depth * kernels_.nr : 0;
-    // Each tile fetches its share of the column panel that this thread most likely takes next
-    // (threads keep in step). Without that the first tile of every panel waits for the L3 cache,
-    // for a quarter of the whole time.
-    const int64_t next = (column + threads_) % right_.count();
-    Tile t(right_.panel(next) + offset, ceilDiv(kernels_.nr * int64_t{4}, count));
-    t.b0 = right_.panel(column) + offset;
-    finishColumnTile(block, column, t);
+    Tile t(right_.panel(job.next) + offset, ceilDiv(kernels_.nr * int64_t{4}, job.end - job.begin));
+    t.b0 = right_.panel(job.column) + offset;
+    finishColumnTile(block, job.column, t);
     return t;
   }
 
   // The same of a panel that is made here, in memory of this thread, which its jobs use in turn.
-  Tile expandedTile(const Block& block, int64_t column, int thread) const {
+  Tile expandedTile(const Block& block, const ColumnJob& job) const {
     const int64_t words = nf4PanelWords(kernels_, p_.nf4, block.k);
-    auto* memory = static_cast<Word*>(pool_.scratch(thread, words * static_cast<int64_t>(sizeof(Word))));
-    nf4Panel(kernels_, p_.nf4, column, block.k0, block.k, memory);
+    auto* memory = static_cast<Word*>(pool_.scratch(job.thread, words * static_cast<int64_t>(sizeof(Word))));
+    nf4Panel(kernels_, p_.nf4, job.column, block.k0, block.k, memory);
     Tile t(memory, 0);
     t.b0 = memory;
-    finishColumnTile(block, column, t);
+    finishColumnTile(block, job.column, t);
     return t;
   }
 

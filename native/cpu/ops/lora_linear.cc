@@ -47,7 +47,7 @@ LoraLinearGradients::LoraLinearGradients(const LoraLinearBackwardOp& op)
   p.adapter = adapterPanels(kernels, op.A, WeightUse::backward);
   p.u = v_;
   p.low = low_;
-  p.rowsAtOnce = rowsInCache(k, n);
+  p.rowsAtOnce = rowsInCache(kernels, k, n);
   setEpilogue(p, op.epilogue);
   p.afterRows = [this](int64_t begin, int64_t end) { gradients_.add(begin, end); };
 }

@@ -24,12 +24,8 @@ const float* multipliedValues(const Tensor& A, Precision precision) {
 
 }  // namespace
 
-int64_t rowsInCache(int64_t k, int64_t n) {
-  // With AVX2 the sums over tokens take longer than x and dy take from the L3 cache, and each block
-  // of rows costs three waits for the other threads: on a Zen 3 one thread took 0.91 to 0.97 times
-  // as long with blocks of 4 MiB and more.
-  const int64_t bytes = int64_t{selectedIsa() >= Isa::avx512 ? 1 : 4} << 20;
-  return std::max<int64_t>(112, bytes / ((k + n) * int64_t{4}));
+int64_t rowsInCache(const Kernels& kernels, int64_t k, int64_t n) {
+  return std::max<int64_t>(112, kernels.gradientBytes / ((k + n) * int64_t{4}));
 }
 
 const float* droppedInput(const Tensor& x, const DropoutSpec& dropout) {

@@ -11,7 +11,7 @@
 namespace fl::cpu {
 
 /// Rows of x and dy that the caches of the cores still hold when dA and dB read them again.
-int64_t rowsInCache(int64_t k, int64_t n);
+int64_t rowsInCache(const Kernels& kernels, int64_t k, int64_t n);
 
 /// x, or with LoRA dropout a masked copy of it in the workspace.
 const float* droppedInput(const Tensor& x, const DropoutSpec& dropout);

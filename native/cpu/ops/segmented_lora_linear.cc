@@ -108,7 +108,7 @@ void segmentedLoraLinearBackward(const OpCall& call) {
     Product p = inputGradientProduct(kernels, op);
     if (fused) {
       p.segments = parts;
-      p.rowsAtOnce = rowsInCache(k, n);
+      p.rowsAtOnce = rowsInCache(kernels, k, n);
       setEpilogue(p, op.epilogue);
       p.afterRows = addRows;
     }
