@@ -1,7 +1,8 @@
 // What the machine can do at most: multiply-adds on independent registers, and copying memory.
 // Prints one number; compiled and called by peak.ts.
 //
-//   peak f32|bf16 THREADS SECONDS     FLOP/s (a multiply-add counts 2)
+//   peak f32|bf16 THREADS SECONDS     FLOP/s (a multiply-add counts 2); bf16: of AMX where there is
+//                                     AMX, else of AVX512_BF16
 //   peak copy THREADS SECONDS         bytes/s read and written, 32 MiB buffers a thread
 //
 // "unsupported" where the instruction set is not there.
@@ -16,6 +17,12 @@
 
 #if defined(__x86_64__)
 #include <immintrin.h>
+#endif
+#if defined(__x86_64__) && defined(__linux__)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#define HAS_TILES 1
 #endif
 
 namespace {
@@ -56,6 +63,37 @@ __attribute__((target("avx512f,avx512bf16"))) double dotBf16Avx512(int64_t itera
 #undef STEP
 }
 
+#if defined(HAS_TILES)
+// Leaf 7 of CPUID, and leave of the system to use the tile registers of AMX.
+bool allowTiles() {
+  const char* forced = std::getenv("FUSED_LORA_CPU_ISA");
+  if (forced && *forced && std::strcmp(forced, "amx") != 0) return false;
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  const bool known = __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0;
+  constexpr unsigned kTilesAndBf16 = 1u << 24 | 1u << 22;
+  return known && (d & kTilesAndBf16) == kTilesAndBf16 && syscall(SYS_arch_prctl, 0x1023, 18) == 0;
+}
+
+// Four sums of 16 x 16 by 16 x 32 x 16, from registers.
+__attribute__((target("amx-tile,amx-bf16"))) double tileProductsBf16(int64_t iterations) {
+  alignas(64) unsigned char shapes[64] = {1};
+  for (int i = 0; i < 8; i++) {
+    shapes[16 + 2 * i] = 64;
+    shapes[48 + i] = 16;
+  }
+  __asm__ volatile("" ::"r"(shapes) : "memory");
+  _tile_loadconfig(shapes);
+  for (int64_t n = 0; n < iterations; n++) {
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_dpbf16ps(1, 4, 7);
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_dpbf16ps(3, 5, 7);
+  }
+  _tile_release();
+  return static_cast<double>(iterations) * 4 * 2 * 16 * 16 * 32;
+}
+#endif
+
 __attribute__((target("avx2,fma"))) double multiplyAddAvx2(int64_t iterations) {
   const __m256 a = _mm256_set1_ps(0.999F), b = _mm256_set1_ps(1e-3F);
 #define DECLARE(i) __m256 c##i = _mm256_set1_ps(i);
@@ -92,6 +130,9 @@ Work workOf(const char* name) {
   const bool bf16 = !std::strcmp(name, "bf16");
 #if defined(__x86_64__)
   __builtin_cpu_init();
+#if defined(HAS_TILES)
+  if (bf16 && allowTiles()) return tileProductsBf16;
+#endif
   if (bf16) return __builtin_cpu_supports("avx512bf16") ? dotBf16Avx512 : nullptr;
   if (__builtin_cpu_supports("avx512f")) return multiplyAddAvx512;
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return multiplyAddAvx2;

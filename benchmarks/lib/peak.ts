@@ -27,7 +27,7 @@ function build(): string {
 }
 
 /**
- * FLOP/s of multiply-adds (f32, bf16: AVX512_BF16) or bytes/s
+ * FLOP/s of multiply-adds (f32, bf16: AMX or AVX512_BF16) or bytes/s
  * of copying, measured for `seconds` on so many threads.
  * @returns undefined where the processor lacks the instructions.
  */

@@ -11,7 +11,7 @@ export type Precision = 'fp32' | 'bf16';
 
 /** Why the processor has no bf16 for anyone, or undefined where it has. */
 export const bf16Unsupported = (): string | undefined =>
-  measurePeak('bf16', 1, 0.001) === undefined ? 'the processor has no AVX512_BF16' : undefined;
+  measurePeak('bf16', 1, 0.001) === undefined ? 'the processor has no instructions for bf16' : undefined;
 
 let probed: Promise<string | undefined> | undefined;
 

@@ -39,14 +39,14 @@ export interface Judged extends Target {
 
 const targetsFile = path.resolve(__dirname, '..', 'targets.json');
 
-/** Instruction sets that add int8 products alone to another one. */
-const WITHOUT_INT8: Readonly<Record<string, string>> = { avxvnni: 'avx2', avx512vnni: 'avx512' };
+/** Instruction sets that add some products to another one, whose bounds hold where they have none. */
+const ADDS_TO: Readonly<Record<string, string>> = { avxvnni: 'avx2', avx512vnni: 'avx512', amx: 'avx512bf16' };
 
 /** @param isa of this machine: `avx512bf16`, `avx512`, `avx2`, … */
 export const readTargets = (isa: string): Target[] =>
   (JSON.parse(fs.readFileSync(targetsFile, 'utf8')) as { targets: Target[] }).targets.map((target) => ({
     ...target,
-    ...target.on?.[WITHOUT_INT8[isa] ?? isa],
+    ...(target.on?.[isa] ?? target.on?.[ADDS_TO[isa] ?? isa]),
   }));
 
 /** Several runs of one benchmark as one: of each figure the median, and between what it lay. */

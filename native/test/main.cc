@@ -49,6 +49,7 @@ int main(int argc, char** argv) {
   fl::test::addDividedStepTests(suite);
   fl::test::addRecordedStepTests(suite);
   fl::test::addPrefetchTests(suite);
+  fl::test::addAmxTests(suite);
   fl::test::addRowKernelTests(suite);
   fl::test::addExactTests(suite);
   fl::test::addInt8Tests(suite);

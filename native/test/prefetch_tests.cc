@@ -33,8 +33,8 @@ void spyingTile(const Tile& t) {
 }
 
 /// The kernels with a tile that looks at what it is given, at one thread.
-Kernels spying(const Panels& panels) {
-  Kernels kernels = cpu::kernelsFor(Precision::fp32);
+Kernels spying(const Kernels& real, const Panels& panels) {
+  Kernels kernels = real;
   realTile = kernels.tile;
   kernels.tile = spyingTile;
   spy = {reinterpret_cast<const char*>(panels.data), reinterpret_cast<const char*>(panels.data + panels.words())};
@@ -47,8 +47,7 @@ void expectGiven(const std::string& what) {
                               " tiles prefetch outside of their panels");
 }
 
-void lowRankTiles() {
-  const Kernels& kernels = cpu::kernelsFor(Precision::fp32);
+void lowRankTiles(const Kernels& kernels) {
   const int64_t rows = 29, k = 70;
   for (const int64_t rank : {24, 32, 64, 100}) {
     std::vector<float> x(static_cast<size_t>(rows * k), 0.5f), a(static_cast<size_t>(rank * k), 0.25f);
@@ -56,15 +55,14 @@ void lowRankTiles() {
     const Tensor A = Tensor::of(a.data(), DType::f32, {rank, k});
     const cpu::LowRank low = cpu::lowRank(kernels, A, cpu::WeightUse::forward, 2);
     check(low.byTiles(), "rank " + std::to_string(rank) + " is made by tiles");
-    cpu::lowRankInput(spying(low.panels), low, x.data(), rows, k, u.data());
+    cpu::lowRankInput(spying(kernels, low.panels), low, x.data(), rows, k, u.data());
     expectGiven("u of rank " + std::to_string(rank));
     check(std::all_of(u.begin(), u.end(), [](float v) { return v == 2 * 70 * 0.125f; }), "u is s x A^T");
   }
 }
 
 /// Row panels in several groups, several column panels, and a sum over two blocks of k.
-void productTiles() {
-  const Kernels& kernels = cpu::kernelsFor(Precision::fp32);
+void productTiles(const Kernels& kernels) {
   struct Shape {
     int64_t m, n, k;
   };
@@ -73,7 +71,7 @@ void productTiles() {
     Panels b(kernels, s.k, s.n);
     std::vector<Word> words(static_cast<size_t>(b.words()));
     b.data = words.data();
-    const Kernels spies = spying(b);
+    const Kernels spies = spying(kernels, b);
     cpu::Product p(spies);
     p.m = s.m;
     p.n = s.n;
@@ -88,11 +86,11 @@ void productTiles() {
 }
 
 /// At one thread, because the spy counts without locks.
-void alone(void (*body)()) {
+void alone(void (*body)(const Kernels&)) {
   ThreadPool& pool = ThreadPool::instance();
   const int threads = pool.threads();
   pool.setThreads(1);
-  body();
+  for (const Precision precision : {Precision::fp32, Precision::bf16}) body(cpu::kernelsFor(precision));
   pool.setThreads(threads);
 }
 

@@ -8,6 +8,7 @@
 
 namespace fl::test {
 
+void addAmxTests(Suite& suite);
 void addGradientTests(Suite& suite);
 void addGradientSumTests(Suite& suite);
 void addDividedStepTests(Suite& suite);

@@ -44,7 +44,7 @@ export function outputsOf(output: string): { output: string; code: number }[] {
  */
 export function masked(line: string): string {
   return line
-    .replace(/\b(avx512bf16|avx512vnni|avx512|avxvnni|avx2|portable)\b/g, 'ISA')
+    .replace(/\b(amx|avx512bf16|avx512vnni|avx512|avxvnni|avx2|portable)\b/g, 'ISA')
     .replace(/\b(bf16|fp32)\b/g, 'PRECISION')
     .replace(/\d[\d,]*(\.\d+)?(e[-+]?\d+)?/g, '#')
     .replace(/[\s│─┌┐└┘]+/g, ' ')
