@@ -1,8 +1,8 @@
 /**
  * Checks that object files compiled for more than the baseline (the object libraries
- * fused_lora_cpu_avx… and _amx of cmake/CpuVariants.cmake) hold no weak symbols. A weak symbol is an inline
- * function or template instance that other files have too: the linker keeps any one copy for all,
- * and the AVX-512 copy ends the program on an older CPU.
+ * fused_lora_cpu_avx… and _amx of cmake/CpuVariants.cmake) hold no weak symbols. A weak symbol is
+ * an inline function or template instance that other files have too: the linker keeps any one copy
+ * for all, and the AVX-512 copy ends the program on an older CPU.
  * Remedy: keep helpers of such a file `static` or in an anonymous namespace, and take nothing but
  * types and constants from shared headers.
  * Usage: node scripts/lint-isa.mjs [build folder]

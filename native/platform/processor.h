@@ -26,9 +26,9 @@ struct ProcessorFeatures {
 /// What can be used: features whose registers the system does not save count as absent.
 ProcessorFeatures processorFeatures();
 
-/// Asks the system to let this process use the tile registers of AMX, which are saved only for those
-/// who ask. False where it refuses (a thread's signal stack may be too small for them), and on
-/// systems where nobody tried it.
+/// Asks the system to let this process use the tile registers of AMX, which are saved only for
+/// those who ask. False where it refuses (a thread's signal stack may be too small for them), and
+/// on systems where nobody tried it.
 bool allowTiles();
 
 /// Bytes of a core's second-level cache; 0: not known.

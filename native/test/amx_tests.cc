@@ -1,5 +1,5 @@
-// Tile registers that other code of the process uses too: whatever shapes it leaves them in, products
-// are the same. What products are on AMX and elsewhere: product_tests.cc, int8_tests.cc.
+// Tile registers that other code of the process uses too: whatever shapes it leaves them in,
+// products are the same. What products are on AMX and elsewhere: product_tests.cc, int8_tests.cc.
 #include <cstring>
 #include <functional>
 

@@ -105,16 +105,17 @@ void everyIsa(const Matrix& left, const Matrix& W, const Matrix& want, cpu::Weig
     if (canRun(isa)) expectBits(product(isa, left, W, use), want, what + " on " + std::string(nameOf(isa)));
 }
 
-/// Rows around the ends of tiles and of jobs, columns around a panel's ends, k around a step's and a vector's.
+/// Rows around the ends of tiles and of jobs, columns around a panel's ends, k around a step's and
+/// a vector's.
 void bits() {
   Random random(41);
   const int threads = ThreadPool::instance().threads();
   struct Shape {
     int64_t rows, in, out;
   };
-  for (const Shape& s : {Shape{1, 1, 1}, Shape{2, 3, 7}, Shape{5, 4, 8}, Shape{6, 37, 33}, Shape{13, 64, 15},
-                         Shape{15, 70, 31}, Shape{29, 255, 65}, Shape{3, 1027, 5}, Shape{33, 130, 17},
-                         Shape{200, 96, 48}}) {
+  for (const Shape& s :
+       {Shape{1, 1, 1}, Shape{2, 3, 7}, Shape{5, 4, 8}, Shape{6, 37, 33}, Shape{13, 64, 15}, Shape{15, 70, 31},
+        Shape{29, 255, 65}, Shape{3, 1027, 5}, Shape{33, 130, 17}, Shape{200, 96, 48}}) {
     const Matrix W = Matrix::random(random, s.out, s.in);
     const Matrix x = Matrix::random(random, s.rows, s.in), dy = Matrix::random(random, s.rows, s.out);
     const Matrix y = expectedOutput(x, W), dx = expectedGradient(dy, W);

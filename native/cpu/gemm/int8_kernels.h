@@ -9,11 +9,12 @@
 //   signed form     four codes, one word a step (for tdpbssd, which multiplies signed bytes)
 // Which byte of a right word holds element e of a step: `order`.
 //
-// Nothing saturates. tdpbssd adds four products of signed bytes in 32 bits, modulo 2^32. Paired: vpmaddwd adds two products of 16-bit integers in 32 bits; of codes up
-// to 127 each is at most 16,129, and 131,072 of them (ops/base_weights.h) stay below 2^31. (Its
-// 8-bit sibling vpmaddubsw, which saturates at 32,767, is not used.) Unsigned: vpdpbusd adds
-// 32-bit values modulo 2^32 (vpdpbusds is the one that saturates), so a sum that runs over comes
-// back when 128 times the codes' sum is taken off, since the true one is below 2^31.
+// Nothing saturates. tdpbssd adds four products of signed bytes in 32 bits, modulo 2^32. Paired:
+// vpmaddwd adds two products of 16-bit integers in 32 bits; of codes up to 127 each is at most
+// 16,129, and 131,072 of them (ops/base_weights.h) stay below 2^31. (Its 8-bit sibling vpmaddubsw,
+// which saturates at 32,767, is not used.) Unsigned: vpdpbusd adds 32-bit values modulo 2^32
+// (vpdpbusds is the one that saturates), so a sum that runs over comes back when 128 times the
+// codes' sum is taken off, since the true one is below 2^31.
 #pragma once
 
 #include <cstdint>

@@ -11,12 +11,14 @@
 // The steps of a product are a multiple of `unit`, the last ones zeros: 16 with AMX, else 1.
 // A pair is one word of 32 bits, the first element in the low half. Layouts, in words, both step by
 // step, so that a step reads short contiguous runs:
-//   left panel:  `rows` (1..mr) rows; word w of row i is at a[w * rows + i], leftWords words a step.
-//                With AMX, whose tiles are rows of 16 words, at a[(w / 16 * rows + i) * 16 + w % 16]
+//   left panel:  `rows` (1..mr) rows, leftWords words a step; word w of row i is at
+//                a[w * rows + i]; with AMX, whose tiles are rows of 16 words, at
+//                a[(w / 16 * rows + i) * 16 + w % 16]
 //   right panel: nr columns; step s of column j is at b[s * nr + j]; missing columns of the
 //                last panel are zero
 // Every element of a result is one chain of multiply-adds in the order of k (with AMX: of sums over
-// `unit` steps, counted from the first), whatever its place in a tile: the same bits for every way to cut a matrix into tiles, and for fused and separate LoRA.
+// `unit` steps, counted from the first), whatever its place in a tile: the same bits for every way
+// to cut a matrix into tiles, and for fused and separate LoRA.
 #pragma once
 
 #include <cstdint>

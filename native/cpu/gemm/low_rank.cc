@@ -86,8 +86,7 @@ void lowRankRows(const Kernels& kernels, const LowRank& low, const float* x, int
                  Word* memory, float* u) {
   const int64_t steps = stepsOf(kernels, k);
   const auto m = static_cast<int>(rows);
-  if (!low.byTiles())
-    return lowRankByDots(kernels, low, {0, steps}, leftRows(kernels, x, ldx, rows, k, memory), m, u);
+  if (!low.byTiles()) return lowRankByDots(kernels, low, {0, steps}, leftRows(kernels, x, ldx, rows, k, memory), m, u);
   packLeftPanel(kernels, x, ldx, rows, k, memory + rows * steps * kernels.leftWords, memory);
   const LowRankPanel panel{memory, m, u};
   lowRankByTiles(kernels, low, {0, steps}, {&panel, 1});

@@ -38,8 +38,8 @@ constexpr int64_t kJobsPerThread = 8;
 // Row panels for which u is made together: the panels of A, which may not stay in the L2 cache
 // beside what is packed, are then read once for them.
 constexpr int64_t kLowRankGroup = 4;
-// Row panels a thread from which on jobs take rows, where the kernels want that: of fewer, B would be
-// read for too few rows.
+// Row panels a thread from which on jobs take rows, where the kernels want that: of fewer, B would
+// be read for too few rows.
 constexpr int64_t kPanelsOfRowJob = 2;
 
 int64_t ceilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -167,8 +167,8 @@ class Run {
     });
   }
 
-  // Jobs that pack rows and multiply them by all of B. Where tiles are as fast as those of AMX, rows
-  // that another thread packed would come too slowly from its cache.
+  // Jobs that pack rows and multiply them by all of B. Where tiles are as fast as those of AMX,
+  // rows that another thread packed would come too slowly from its cache.
   bool byRows(const SuperBlock& part) const {
     const bool wanted = p_.int8.present() ? p_.int8.kernels->jobsOfRows : kernels_.jobsOfRows;
     return wanted && !p_.aTransposed && p_.bRows == nullptr && !p_.nf4.present() &&
@@ -225,8 +225,8 @@ class Run {
     for (int64_t panel = begin; panel < end; panel++) appendUpdate(block, panel, leftPanel(block, part, panel), memory);
   }
 
-  // body(first row, rows) for a panel's rows, as many at a time as the kernels of the precision take:
-  // all of them, unless those of int8 codes take more.
+  // body(first row, rows) for a panel's rows, as many at a time as the kernels of the precision
+  // take: all of them, unless those of int8 codes take more.
   template <class Body>
   void forTileRows(int64_t panel, Body body) const {
     const int size = rows_.size(panel), parts = (size + kernels_.mr - 1) / kernels_.mr;
@@ -298,7 +298,8 @@ class Run {
   int64_t panelsInCache(const Block& block) const { return cacheL2() / 2 / (mr_ * block.words * int64_t{4}); }
   int64_t columnPanels() const { return p_.int8.present() ? p_.int8.panels.count() : right_.count(); }
 
-  // A column panel, the one that is taken next, and row panels counted from the super-block's first.
+  // A column panel, the one that is taken next, and row panels counted from the super-block's
+  // first.
   struct ColumnJob {
     int64_t column, next, begin, end;
     int thread;

@@ -65,9 +65,9 @@ struct Product {
   KernelActivation activation = KernelActivation::none;
 
   /// Called between parallel regions, in order, for rows [begin, end) of A whose results (u, C) are
-  /// made, as soon as they are; begin is a multiple of kernels.gradientRows (counted from the begin of its
-  /// segment, where there are some). `rowsAtOnce` says how many rows that should be at most (0: no
-  /// wish).
+  /// made, as soon as they are; begin is a multiple of kernels.gradientRows (counted from the begin
+  /// of its segment, where there are some). `rowsAtOnce` says how many rows that should be at most
+  /// (0: no wish).
   std::function<void(int64_t begin, int64_t end)> afterRows;
   int64_t rowsAtOnce = 0;
 

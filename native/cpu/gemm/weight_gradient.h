@@ -17,8 +17,8 @@ struct WeightGradient {
   float* c = nullptr;
 };
 
-/// Adds rows [begin, end), begin a multiple of kernels.gradientRows and end too or the last row, in the
-/// order of rows: several calls in a row give the bits of one.
+/// Adds rows [begin, end), begin a multiple of kernels.gradientRows and end too or the last row, in
+/// the order of rows: several calls in a row give the bits of one.
 void addWeightGradients(const Kernels& kernels, std::initializer_list<WeightGradient> sums, int64_t begin, int64_t end);
 
 }  // namespace fl::cpu

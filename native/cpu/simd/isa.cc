@@ -22,8 +22,9 @@ Isa select() {
                                    "', which this CPU lacks; the best it has is '" + std::string(nameOf(best)) + "'");
     return isa;
   }
-  fail("INVALID_ARGUMENT", "FUSED_LORA_CPU_ISA is '" + std::string(forced) +
-                               "'; use portable, avx2, avxvnni, avx512, avx512vnni, avx512bf16 or amx, or leave it unset");
+  fail("INVALID_ARGUMENT",
+       "FUSED_LORA_CPU_ISA is '" + std::string(forced) +
+           "'; use portable, avx2, avxvnni, avx512, avx512vnni, avx512bf16 or amx, or leave it unset");
 }
 
 }  // namespace

@@ -9,8 +9,8 @@ namespace fl {
 
 /// Ordered: a CPU that has one has all before it, but for avxvnni, which is AVX_VNNI without
 /// AVX-512 in use. avx2 includes FMA; avx512 means F, BW, VL and DQ. Products of int8 use AVX_VNNI
-/// and AVX512_VNNI, those of precision bf16 AVX512_BF16, and both the tiles of AMX; all else is that
-/// of avx2 or avx512.
+/// and AVX512_VNNI, those of precision bf16 AVX512_BF16, and both the tiles of AMX; all else is
+/// that of avx2 or avx512.
 enum class Isa { portable, avx2, avxvnni, avx512, avx512vnni, avx512bf16, amx };
 inline constexpr Isa kAllIsas[] = {Isa::portable,   Isa::avx2,       Isa::avxvnni, Isa::avx512,
                                    Isa::avx512vnni, Isa::avx512bf16, Isa::amx};
