@@ -39,9 +39,8 @@ export interface Judged extends Target {
 
 const targetsFile = path.resolve(__dirname, '..', 'targets.json');
 
-/** Instruction sets that add some products to another one, whose bounds hold where they have none.
-*/ const ADDS_TO: Readonly<Record<string, string>> = { avxvnni: 'avx2', avx512vnni: 'avx512', amx:
-'avx512bf16' };
+/** Instruction sets that add some products to another one, whose bounds hold elsewhere. */
+const ADDS_TO: Readonly<Record<string, string>> = { avxvnni: 'avx2', avx512vnni: 'avx512', amx: 'avx512bf16' };
 
 /** @param isa of this machine: `avx512bf16`, `avx512`, `avx2`, … */
 export const readTargets = (isa: string): Target[] =>

@@ -1,5 +1,5 @@
-// Runs a product (product.h): packs operands (panels.h) and computes tiles by the kernels of the
-// instruction set (kernels.h).
+// Runs a product (product.h): packs operands (left_panels.h, panels.h) and computes tiles by the
+// kernels of the instruction set (kernels.h).
 //
 // One block of k after the other, and in it one super-block of rows after the other:
 //   1. in parallel: the rows are packed into panels (with u appended as more k-steps), B and the
@@ -19,7 +19,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "cpu/gemm/row_panels.h"
+#include "cpu/gemm/left_panels.h"
 #include "platform/processor.h"
 #include "runtime/thread_pool.h"
 
@@ -35,9 +35,6 @@ constexpr int64_t kSuperBlockBytes = int64_t{4} << 20;
 constexpr int64_t kPackRows = 32;
 constexpr int64_t kMaxGroup = 32;
 constexpr int64_t kJobsPerThread = 8;
-// Row panels for which u is made together: the panels of A, which may not stay in the L2 cache
-// beside what is packed, are then read once for them.
-constexpr int64_t kLowRankGroup = 4;
 // Row panels a thread from which on jobs take rows, where the kernels want that: of fewer, B would
 // be read for too few rows.
 constexpr int64_t kPanelsOfRowJob = 2;
@@ -52,29 +49,14 @@ int64_t cacheL2() {
   return bytes;
 }
 
-// Panels whose rows are packed at a time.
-struct SuperBlock {
-  int64_t firstPanel, panels;
-  int64_t firstRow;
-};
-
-struct Block {
-  /// Elements of k, the first a multiple of the kernels' depth.
-  int64_t k0, k;
-  bool first, last;
-  /// The steps they make, and the words of a row of a left panel: of the steps, then with the rank
-  /// behind the last block. With int8 weights a float follows, the row's scale.
-  int64_t steps, baseWords, words;
-};
-
 class Run {
  public:
   explicit Run(std::span<const Product* const> products)
       : products_(products),
         p_(*products.front()),
         kernels_(p_.kernels),
-        mr_(p_.int8.present() ? p_.int8.kernels->mr : kernels_.mr),
-        rows_(products, mr_, kernels_.gradientRows),
+        left_(products),
+        rows_(left_.rows()),
         pool_(ThreadPool::instance()),
         threads_(pool_.threads()) {}
 
@@ -100,8 +82,6 @@ class Run {
   }
 
  private:
-  const ProductSegment& segmentOf(int64_t panel) const { return rows_.partOf(panel).segment; }
-
   void runBlock(const Block& block) {
     right_ = p_.nf4.present() ? Panels(kernels_, p_.k, p_.n) : p_.b;
     if (p_.bRows != nullptr) {
@@ -109,15 +89,15 @@ class Run {
       packedRight_ = wordWorkspace(WorkspaceSlot::rightPanels, right_.words());
       right_.data = packedRight_;
     }
-    int64_t most = std::max(kSuperBlockBytes / (block.words * int64_t{4}) / mr_, int64_t{2} * threads_);
+    int64_t most = std::max(kSuperBlockBytes / (block.words * int64_t{4}) / left_.mr(), int64_t{2} * threads_);
     for (const Product* each : products_)
-      if (each->rowsAtOnce > 0) most = std::min(most, std::max<int64_t>(1, each->rowsAtOnce / mr_));
+      if (each->rowsAtOnce > 0) most = std::min(most, std::max<int64_t>(1, each->rowsAtOnce / left_.mr()));
     const int64_t superBlocks = ceilDiv(rows_.count(), most);
     for (int64_t s = 0; s < superBlocks; s++) {
       const int64_t begin = s * rows_.count() / superBlocks, end = (s + 1) * rows_.count() / superBlocks;
       const SuperBlock part{begin, end - begin, rows_.begin(begin)};
       const int64_t endRow = rows_.begin(end);
-      left_ = wordWorkspace(WorkspaceSlot::leftPanels, (endRow - part.firstRow) * block.words);
+      left_.begin(block, part);
       if (byRows(part)) {
         rowJobs(block, part);
       } else {
@@ -137,18 +117,13 @@ class Run {
     }
   }
 
-  // Where a panel lies, of those that are packed.
-  Word* leftPanel(const Block& block, const SuperBlock& part, int64_t panel) const {
-    return left_ + (rows_.begin(panel) - part.firstRow) * block.words;
-  }
-
   void pack(const Block& block, const SuperBlock& part, bool firstRows) {
     const int64_t chunksOfK = ceilDiv(block.k, kPackRows);
     const int64_t rightChunks = firstRows && p_.bRows != nullptr ? chunksOfK : 0;
     const bool byTiles = std::any_of(rows_.parts().begin(), rows_.parts().end(),
                                      [](const RowPart& each) { return each.segment.low.byTiles(); });
     const int64_t group =
-        byTiles && !p_.int8.present() ? std::clamp<int64_t>(part.panels / (4 * threads_), 1, kLowRankGroup) : 1;
+        byTiles && !p_.int8.present() ? std::clamp<int64_t>(part.panels / (4 * threads_), 1, LeftPanels::kTogether) : 1;
     const int64_t leftChunks = p_.aTransposed ? chunksOfK : ceilDiv(part.panels, group);
     pool_.parallelFor(rightChunks + leftChunks, [&](int64_t chunk, int thread) {
       if (chunk < rightChunks) {
@@ -156,13 +131,11 @@ class Run {
         packPanelsFromColumns(kernels_, p_.bRows + block.k0 * p_.ldb, p_.ldb, right_, begin,
                               std::min(block.k, begin + kPackRows), packedRight_);
       } else if (p_.aTransposed) {
-        packTransposed(block, part, (chunk - rightChunks) * kPackRows);
-      } else if (p_.int8.present()) {
-        packInt8Panel(block, part, part.firstPanel + chunk - rightChunks, thread);
+        const int64_t begin = (chunk - rightChunks) * kPackRows;
+        left_.packTransposed(begin, std::min(block.k, begin + kPackRows) - begin);
       } else {
         const int64_t begin = (chunk - rightChunks) * group;
-        packPanels(block, part, part.firstPanel + begin, part.firstPanel + std::min(part.panels, begin + group),
-                   thread);
+        left_.pack(part.firstPanel + begin, part.firstPanel + std::min(part.panels, begin + group), thread);
       }
     });
   }
@@ -180,104 +153,11 @@ class Run {
     const int64_t groups = ceilDiv(ceilDiv(part.panels, each), threads_) * threads_;
     pool_.parallelFor(groups, [&](int64_t group, int thread) {
       const int64_t begin = group * part.panels / groups, end = (group + 1) * part.panels / groups;
-      for (int64_t p = begin; p < end; p += kLowRankGroup) {
-        const int64_t first = part.firstPanel + p, last = part.firstPanel + std::min(end, p + kLowRankGroup);
-        if (!p_.int8.present()) packPanels(block, part, first, last, thread);
-        for (int64_t panel = first; p_.int8.present() && panel < last; panel++)
-          packInt8Panel(block, part, panel, thread);
-      }
+      for (int64_t p = begin; p < end; p += LeftPanels::kTogether)
+        left_.pack(part.firstPanel + p, part.firstPanel + std::min(end, p + LeftPanels::kTogether), thread);
       for (int64_t column = 0; column < columnPanels(); column++)
         columnTiles(block, part, {column, (column + 1) % columnPanels(), begin, end, thread});
     });
-  }
-
-  void packPanels(const Block& block, const SuperBlock& part, int64_t begin, int64_t end, int thread) {
-    int64_t words = 0;
-    for (int64_t panel = begin; panel < end; panel++) {
-      const int size = rows_.size(panel);
-      words = std::max(
-          {words, leftRowsWords(kernels_, size, block.k), leftRowsWords(kernels_, size, segmentOf(panel).rank)});
-    }
-    auto* memory = static_cast<Word*>(pool_.scratch(thread, words * static_cast<int64_t>(sizeof(Word))));
-    const LowRankSteps steps{block.k0 / kernels_.depth, block.steps, block.first, block.last};
-    for (int64_t panel = begin; panel < end; panel++) {
-      const int size = rows_.size(panel);
-      const float* x = rows_.left(panel) + block.k0;
-      Word* out = leftPanel(block, part, panel);
-      const LowRank& low = segmentOf(panel).low;
-      if (!low.present() || low.byTiles()) {
-        packLeftPanel(kernels_, x, p_.lda, size, block.k, memory, out);
-        continue;
-      }
-      const LeftRows words = leftRows(kernels_, x, p_.lda, size, block.k, memory);
-      kernels_.transpose(words.data, words.ld, size, words.words, out, size);
-      lowRankByDots(kernels_, low, steps, words, size, rows_.update(panel));
-    }
-    for (int64_t first = begin; first < end;) {
-      const LowRank& low = segmentOf(first).low;
-      LowRankPanel panels[kLowRankGroup];
-      size_t count = 0;
-      for (; first < end && &segmentOf(first).low == &low; first++)
-        panels[count++] = {leftPanel(block, part, first), rows_.size(first), rows_.update(first)};
-      if (low.present() && low.byTiles()) lowRankByTiles(kernels_, low, steps, {panels, count});
-    }
-    if (!block.last) return;
-    for (int64_t panel = begin; panel < end; panel++) appendUpdate(block, panel, leftPanel(block, part, panel), memory);
-  }
-
-  // body(first row, rows) for a panel's rows, as many at a time as the kernels of the precision
-  // take: all of them, unless those of int8 codes take more.
-  template <class Body>
-  void forTileRows(int64_t panel, Body body) const {
-    const int size = rows_.size(panel), parts = (size + kernels_.mr - 1) / kernels_.mr;
-    for (int i = 0; i < parts; i++) body(i * size / parts, (i + 1) * size / parts - i * size / parts);
-  }
-
-  // u behind the rows of a panel.
-  void appendUpdate(const Block& block, int64_t panel, Word* out, Word* memory) const {
-    const int64_t rank = segmentOf(panel).rank;
-    if (rank == 0) return;
-    Word* to = out + block.baseWords * rows_.size(panel);
-    forTileRows(panel, [&](int first, int rows) {
-      packLeftPanel(kernels_, rows_.update(panel) + first * rank, rank, rows, rank, memory,
-                    to + first * stepsOf(kernels_, rank) * kernels_.leftWords);
-    });
-  }
-
-  void packInt8Panel(const Block& block, const SuperBlock& part, int64_t panel, int thread) {
-    const Int8Weight& weight = p_.int8;
-    const int size = rows_.size(panel);
-    const ProductSegment& segment = segmentOf(panel);
-    const float* x = rows_.left(panel);
-    // Codes, or what u needs, or u in words: one after the other in the same memory.
-    const int64_t ld = block.baseWords + 16;
-    int64_t words = std::max(size * ld, leftRowsWords(kernels_, size, segment.rank));
-    if (segment.low.present()) words = std::max(words, lowRankRowsWords(kernels_, segment.low, size, p_.k));
-    auto* memory = static_cast<Word*>(pool_.scratch(thread, words * static_cast<int64_t>(sizeof(Word))));
-    Word* out = leftPanel(block, part, panel);
-    const float* factors = weight.use == WeightUse::backward ? weight.panels.scales : nullptr;
-    weight.kernels->quantiseRows(x, p_.lda, size, p_.k, factors, memory, ld, int8RowScales(block, out, size));
-    weight.kernels->leftPanel(memory, ld, size, block.baseWords, out);
-    if (segment.low.present())
-      forTileRows(panel, [&](int first, int rows) {
-        lowRankRows(kernels_, segment.low, x + first * p_.lda, p_.lda, rows, p_.k, memory,
-                    rows_.update(panel) + first * segment.rank);
-      });
-    appendUpdate(block, panel, out, memory);
-  }
-
-  static float* int8RowScales(const Block& block, Word* panel, int rows) {
-    return reinterpret_cast<float*>(panel + (block.words - 1) * rows);
-  }
-
-  void packTransposed(const Block& block, const SuperBlock& part, int64_t begin) {
-    const int64_t count = std::min(block.k, begin + kPackRows) - begin;
-    const int64_t word = begin / kernels_.depth * kernels_.leftWords;
-    const float* from = p_.a + (block.k0 + begin) * p_.lda;
-    for (int64_t panel = part.firstPanel; panel < part.firstPanel + part.panels; panel++) {
-      const int64_t row = rows_.begin(panel), size = rows_.size(panel);
-      kernels_.leftPanelColumns(from + row, p_.lda, size, count, leftPanel(block, part, panel) + word * size);
-    }
   }
 
   // Jobs of a column panel and a group of row panels.
@@ -295,7 +175,7 @@ class Run {
   }
 
   // Row panels that fill half of the L2 cache.
-  int64_t panelsInCache(const Block& block) const { return cacheL2() / 2 / (mr_ * block.words * int64_t{4}); }
+  int64_t panelsInCache(const Block& block) const { return cacheL2() / 2 / (left_.mr() * block.words * int64_t{4}); }
   int64_t columnPanels() const { return p_.int8.present() ? p_.int8.panels.count() : right_.count(); }
 
   // A column panel, the one that is taken next, and row panels counted from the super-block's
@@ -311,7 +191,7 @@ class Run {
     // The shares of the tiles are rounded up, so the last ones begin earlier: none is beyond it.
     const char* lastShare = t.prefetch + (kernels_.nr * int64_t{4} - t.prefetchStep) * block.steps;
     for (int64_t panel = job.begin; panel < job.end; panel++) {
-      placeTile(block, part, part.firstPanel + panel, job.column, t);
+      placeTile(block, part.firstPanel + panel, job.column, t);
       if (p_.accumulate || !block.first) t.start = t.c;
       kernels_.tile(t);
       t.prefetch = std::min(t.prefetch + t.prefetchStep * block.steps, lastShare);
@@ -320,7 +200,7 @@ class Run {
 
   void int8Tiles(const Block& block, const SuperBlock& part, const ColumnJob& job) {
     const Int8Panels& right = p_.int8.panels;
-    auto* sums = static_cast<float*>(pool_.scratch(job.thread, mr_ * right.nr * int64_t{4}));
+    auto* sums = static_cast<float*>(pool_.scratch(job.thread, left_.mr() * right.nr * int64_t{4}));
     const int64_t j = job.column * right.nr;
     Int8Tile codes;
     codes.b = right.panel(job.column);
@@ -337,8 +217,8 @@ class Run {
     rest.start = sums;
     rest.ldStart = right.nr;
     for (int64_t panel = job.begin; panel < job.end; panel++) {
-      placeTile(block, part, part.firstPanel + panel, job.column, rest);
-      Word* left = leftPanel(block, part, part.firstPanel + panel);
+      placeTile(block, part.firstPanel + panel, job.column, rest);
+      Word* left = left_.panel(part.firstPanel + panel);
       codes.a = left;
       codes.rows = rest.rows;
       // Bias alone needs no second part.
@@ -347,13 +227,13 @@ class Run {
       codes.c = whole ? rest.c : sums;
       codes.ldc = whole ? p_.n : right.nr;
       codes.bias = whole ? rest.bias : nullptr;
-      codes.rowScales = int8RowScales(block, left, rest.rows);
+      codes.rowScales = left_.int8RowScales(part.firstPanel + panel);
       p_.int8.kernels->tile(codes);
       codes.prefetch = std::min(codes.prefetch + codes.prefetchStep * right.steps, lastShare);
       if (whole) continue;
       const Word* update = left + block.baseWords * rest.rows;
-      forTileRows(part.firstPanel + panel,
-                  [&](int first, int rows) { kernels_.tile(rowsOf(rest, first, rows, update, sums)); });
+      left_.forTileRows(part.firstPanel + panel,
+                        [&](int first, int rows) { kernels_.tile(rowsOf(rest, first, rows, update, sums)); });
     }
   }
 
@@ -401,14 +281,14 @@ class Run {
     t.ldc = t.ldStart = t.ldResidual = t.ldPreActivation = t.ldSlopeAt = p_.n;
   }
 
-  void placeTile(const Block& block, const SuperBlock& part, int64_t panel, int64_t column, Tile& t) const {
+  void placeTile(const Block& block, int64_t panel, int64_t column, Tile& t) const {
     const Product& own = *rows_.partOf(panel).product;
     const int64_t j = column * kernels_.nr, at = rows_.ownRow(panel) * p_.n + j;
     t.rows = rows_.size(panel);
-    t.a = leftPanel(block, part, panel);
+    t.a = left_.panel(panel);
     t.c = own.c + at;
     if (!block.last) return;
-    const ProductSegment& segment = segmentOf(panel);
+    const ProductSegment& segment = left_.segmentOf(panel);
     t.steps1 = stepsOf(kernels_, segment.rank);
     if (segment.rank != 0) t.b1 = segment.adapter.panel(column);
     t.bias = own.bias == nullptr ? nullptr : own.bias + j;
@@ -422,14 +302,12 @@ class Run {
   // The first of them, for what all have in common.
   const Product& p_;
   const Kernels& kernels_;
-  // Rows of a left panel, at most.
-  const int mr_;
-  const RowPanels rows_;
+  LeftPanels left_;
+  const RowPanels& rows_;
   ThreadPool& pool_;
   const int threads_;
   Panels right_;
   Word* packedRight_ = nullptr;
-  Word* left_ = nullptr;
 };
 
 }  // namespace
