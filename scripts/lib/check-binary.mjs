@@ -18,7 +18,7 @@ const MACHINES = {
 const FORMATS = { linux: 'ELF', darwin: 'Mach-O', win32: 'PE' };
 /** Shown by every library that zig links, and looked up by none: each has its own. */
 const OF_ZIG = ['___dso_handle', '__mh_dylib_header'];
-/** Of dyld as it is since macOS 11. LOAD_DYLINKER is for programs; zig writes it into libraries too. */
+/** Of dyld since macOS 11. LOAD_DYLINKER is asked for in programs alone; zig writes it always. */
 const LOAD_COMMANDS = new Set([
   ...['SEGMENT_64', 'ID_DYLIB', 'LOAD_DYLIB', 'UUID', 'BUILD_VERSION', 'SOURCE_VERSION', 'CODE_SIGNATURE'],
   ...['SYMTAB', 'DYSYMTAB', 'DYLD_INFO_ONLY', 'DYLD_CHAINED_FIXUPS', 'DYLD_EXPORTS_TRIE', 'FUNCTION_STARTS'],

@@ -137,7 +137,7 @@ function debianMirror() {
   return status === 0 ? output.split('\n').find((uri) => /\/debian\/?$/.test(uri)) : undefined;
 }
 
-/** Runs Node by `command` where it sees nothing but the folder `place`, with `folder` as /trial in it. */
+/** Runs Node by `command` where all it sees is the folder `place`, with `folder` as /trial. */
 function inRoot(place, folder, command, args, options) {
   rmSync(join(place, 'trial'), { recursive: true, force: true });
   cpSync(folder, join(place, 'trial'), { recursive: true });
