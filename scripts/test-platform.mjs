@@ -14,7 +14,7 @@ import { parseArgs } from 'node:util';
 import { checkBinary } from './lib/check-binary.mjs';
 import { installPackages } from './lib/install-packages.mjs';
 import { PLATFORMS, packageOf } from './lib/platforms.mjs';
-import { runElsewhere } from './lib/run-elsewhere.mjs';
+import { runElsewhere, runOnOldGlibc } from './lib/run-elsewhere.mjs';
 import { fail, root, run, say } from './lib/shell.mjs';
 import { packagingTools } from './setup-packaging.mjs';
 
@@ -62,13 +62,16 @@ function install(name) {
   return place;
 }
 
-function trial(name, place, env) {
+/** @returns what the trial says; undefined where `elsewhere` has no way to run it */
+function trial(name, place, env, elsewhere = (...all) => runElsewhere(name, ...all)) {
   const args = ['trial.cjs', 'model', 'adapter', values.steps, 'result.json'];
   rmSync(join(place, 'adapter'), { recursive: true, force: true });
   rmSync(join(place, 'result.json'), { force: true });
-  const { status, output } = values.here
+  const ran = values.here
     ? run(process.execPath, args, { quiet: true, cwd: place, env: { ...process.env, ...env } })
-    : runElsewhere(name, place, args, env);
+    : elsewhere(place, args, env);
+  if (!ran) return undefined;
+  const { status, output } = ran;
   if (status !== 0 || !existsSync(join(place, 'result.json'))) fail(`${name}: the trial failed:\n${output}`);
   const result = JSON.parse(readFileSync(join(place, 'result.json'), 'utf8'));
   const addon = result.addon.replaceAll('\\', '/');
@@ -98,6 +101,16 @@ function check(name, place) {
   }
   if (!reference && values.here) fail(`${name}: --reference FILE, of linux-x64, is needed to compare with`);
   reference ??= trial('linux-x64', install('linux-x64'), PORTABLE);
+  compare(name, mine);
+  if (name === 'linux-x64' && !values.here) {
+    const onOld = trial(name, place, PORTABLE, runOnOldGlibc);
+    if (onOld) compare(`${name} on an old glibc`, onOld);
+    else say(`${name}: not run on an old glibc, which only root on Debian can fetch and enter`);
+  }
+}
+
+/** Ends where an adapter or predictions are not what linux-x64's portable path gives. */
+function compare(name, mine) {
   if (mine.adapter !== reference.adapter)
     fail(
       `${name}: the adapter's bytes are not those of linux-x64's portable path.\n` +

@@ -59,7 +59,7 @@ ProcessorFeatures processorFeatures() {
   const Registers basic = cpuid(1), extended = cpuid(7), more = extended.a >= 1 ? cpuid(7, 1) : Registers{};
   if (!bit(basic.c, 27)) return found;
   const uint64_t saved = savedRegisters();
-  constexpr uint64_t kYmm = 0b110, kZmm = 0b1110'0110;
+  constexpr uint64_t kYmm = 0b110;
   if ((saved & kYmm) != kYmm || !bit(basic.c, 28)) return found;
   found.fma = bit(basic.c, 12);
   found.avx2 = bit(extended.b, 5);
@@ -68,6 +68,7 @@ ProcessorFeatures processorFeatures() {
   // macOS sets the bits when a thread first uses the registers, and saves them from then on.
   const bool zmm = true;
 #else
+  constexpr uint64_t kZmm = 0b1110'0110;
   const bool zmm = (saved & kZmm) == kZmm;
 #endif
   if (!zmm) return found;

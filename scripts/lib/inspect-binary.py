@@ -77,11 +77,26 @@ def signature(file, binary):
     return {"adHoc": bool(flags & 2), "valid": slots > 0 and valid, "covers": limit == binary.code_signature.data_offset}
 
 
-def sourceOf(symbol):
-    """The library that an import is bound to; None: looked up in the running program."""
-    if symbol.has_binding_info and symbol.binding_info.has_library:
-        return symbol.binding_info.library.name
-    return None
+def macho_imports(binary):
+    """What the dynamic linker looks up. zig's symbol table names more: of parts that were left out.
+
+    version: the library that a symbol is bound to; None: looked up in the running program.
+    coalesced: bound to the first library that shows a symbol of that name.
+    """
+    coalesced = set()
+    for binding in binary.bindings:
+        if "WEAK" in str(binding.binding_class):
+            coalesced.add(binding.symbol.name)
+    bound = [
+        {
+            "name": symbol.name,
+            "version": symbol.binding_info.library.name if symbol.binding_info.has_library else None,
+            "weak": False,
+        }
+        for symbol in binary.imported_symbols
+        if symbol.has_binding_info
+    ]
+    return {"imported": bound, "coalesced": sorted(coalesced)}
 
 
 def macho(binary, file):
@@ -93,9 +108,7 @@ def macho(binary, file):
         "kind": binary.header.file_type.name,
         "libraries": [library.name for library in binary.libraries if library.command.name != "ID_DYLIB"],
         "exported": sorted(symbol.name for symbol in binary.exported_symbols),
-        "imported": [
-            {"name": symbol.name, "version": sourceOf(symbol), "weak": False} for symbol in binary.imported_symbols
-        ],
+        **macho_imports(binary),
         "minimum": ".".join(map(str, minimum)) if minimum else None,
         "signature": signature(file, binary),
         "commands": sorted({command.command.name for command in binary.commands}),
@@ -104,6 +117,8 @@ def macho(binary, file):
 
 
 def main():
+    # What LIEF says of Mach-O files goes where the answer goes too.
+    lief.logging.disable()
     binary = lief.parse(sys.argv[1])
     if isinstance(binary, lief.MachO.FatBinary):
         binary = binary.at(0)

