@@ -96,9 +96,11 @@ test('bounds are those of the instruction set', () => {
   const rank64 = (isa: string) => readTargets(isa).find(({ figure }) => figure === 'linear.backwardOverBase.rank64');
   expect(rank64('avx512bf16')?.must).toBe('<= 1.38');
   expect(rank64('avx2')?.must).toBe('<= 1.30');
+  expect(rank64('amx')?.must).toBe('<= 1.38');
+  expect(readTargets('amx').find(({ figure }) => figure === 'linear.productOverOnednnBf16')?.must).toBe('>= 0.9');
 });
 
-describe.each(['avx512bf16', 'avx2'])('targets.json on %s', (isa) => {
+describe.each(['avx512bf16', 'avx2', 'amx'])('targets.json on %s', (isa) => {
   const targets = readTargets(isa);
 
   test('has bounds that can be read, the stretch bound at least as hard as the other, and names of its own', () => {
