@@ -22,8 +22,9 @@ inline I nearest(F v) { return reinterpret_cast<I>(v + splat(0x1.8p23f)) - splat
 
 typedef Code Codes __attribute__((vector_size(W * sizeof(Code))));
 
-// runtime/int8.h, a vector at a time.
-float quantiseRow(const float* x, int64_t k, const float* factors, Code* out) {
+// runtime/int8.h, a vector at a time. place(i): where W codes from element i on go.
+template <class Place>
+[[gnu::always_inline]] inline float quantiseRow(const float* x, int64_t k, const float* factors, Place place) {
   I most{};
   forVectors(k, [&](int64_t i, int n) {
     const I bits = reinterpret_cast<I>(valuesOf(x, factors, i, n)) & splatInt(0x7FFFFFFF);
@@ -38,21 +39,37 @@ float quantiseRow(const float* x, int64_t k, const float* factors, Code* out) {
   forVectors(k, [&](int64_t i, int n) {
     const I codes = any ? nearest(valuesOf(x, factors, i, n) * inverse) : I{};
     const Codes narrow = __builtin_convertvector(kUnsigned ? codes + 128 : codes, Codes);
-    __builtin_memcpy(out + i, &narrow, sizeof narrow);
+    __builtin_memcpy(place(i), &narrow, sizeof narrow);
   });
   return any ? largest / 127.0f : finite ? 0.0f : __builtin_nanf("");
 }
 
-void quantiseRows(const float* x, int64_t ldx, int64_t rows, int64_t k, const float* factors, Word* out, int64_t ldOut,
-                  float* scales) {
-  for (int64_t i = 0; i < rows; i++)
-    scales[i] = quantiseRow(x + i * ldx, k, factors, reinterpret_cast<Code*>(out + i * ldOut));
+#if defined(__AMX_INT8__)
+
+// Into the panel itself: 16 words of a row are 64 codes. What lies behind the last code is
+// multiplied by the zeros of the weight's panel.
+void quantisePanel(const float* x, int64_t ldx, int64_t rows, int64_t k, const float* factors, Word*, Word* out,
+                   float* scales) {
+  constexpr int64_t codes = kTileWords * sizeof(Word);
+  for (int64_t row = 0; row < rows; row++) {
+    Code* to = reinterpret_cast<Code*>(out) + row * codes;
+    scales[row] =
+        quantiseRow(x + row * ldx, k, factors, [=](int64_t i) { return to + i / codes * rows * codes + i % codes; });
+  }
 }
 
-#if !defined(__AMX_INT8__)
-void leftPanel(const Word* x, int64_t ldx, int64_t rows, int64_t words, Word* out) {
-  transposeWords(x, ldx, rows, words, out, rows);
+#else
+
+void quantisePanel(const float* x, int64_t ldx, int64_t rows, int64_t k, const float* factors, Word* memory, Word* out,
+                   float* scales) {
+  const int64_t words = (k + kInt8Depth - 1) / kInt8Depth * kLeftWords, ld = words + kQuantiseSlack;
+  for (int64_t row = 0; row < rows; row++) {
+    Code* to = reinterpret_cast<Code*>(memory + row * ld);
+    scales[row] = quantiseRow(x + row * ldx, k, factors, [=](int64_t i) { return to + i; });
+  }
+  transposeWords(memory, ld, rows, words, out, rows);
 }
+
 #endif
 
 }  // namespace
@@ -67,8 +84,7 @@ const Int8Kernels kGemmInt8 = {
     .order = {kOrder[0], kOrder[1], kOrder[2], kOrder[3]},
     .jobsOfRows = kJobsOfRows,
     .tile = runTile,
-    .leftPanel = leftPanel,
-    .quantiseRows = quantiseRows,
+    .quantisePanel = quantisePanel,
 };
 
 }  // namespace FL_ISA

@@ -53,13 +53,17 @@ struct Int8Kernels {
   /// As in Kernels.
   bool jobsOfRows;
   void (*tile)(const Int8Tile& tile);
-  /// A left panel from rows in words.
-  void (*leftPanel)(const Word* x, int64_t ldx, int64_t rows, int64_t words, Word* out);
-  /// Rows of x as codes, and the scale of each; x is multiplied by `factors`, column by column,
-  /// where they are given. A row of `out` has room for 16 more words than its steps take.
-  void (*quantiseRows)(const float* x, int64_t ldx, int64_t rows, int64_t k, const float* factors, Word* out,
-                       int64_t ldOut, float* scales);
+  /// A left panel of rows of x as codes, and the scale of each; x is multiplied by `factors`,
+  /// column by column, where they are given. `memory` has room for the words of the rows, each with
+  /// kQuantiseSlack more.
+  void (*quantisePanel)(const float* x, int64_t ldx, int64_t rows, int64_t k, const float* factors, Word* memory,
+                        Word* out, float* scales);
 };
+
+/// Elements of k in a step.
+constexpr int kInt8Depth = 4;
+/// Between rows of codes on their way: the last vector of a row may end so many words behind it.
+constexpr int64_t kQuantiseSlack = 16;
 
 namespace portable {
 extern const Int8Kernels kGemmInt8;

@@ -14,7 +14,6 @@
 namespace fl::cpu {
 namespace {
 
-constexpr int kDepth = 4;
 constexpr int64_t kRowsPerPiece = 16;
 
 /// Panels, scales and offsets lie one behind the other.
@@ -25,7 +24,7 @@ struct Layout {
   Layout(const Int8Kernels& kernels, const Tensor& W, WeightUse use) {
     const bool forward = use == WeightUse::forward;
     shape.k = forward ? W.cols() : W.rows();
-    const int64_t unit = kDepth * kernels.unit;
+    const int64_t unit = kInt8Depth * kernels.unit;
     shape.steps = (shape.k + unit - 1) / unit * kernels.unit;
     shape.columns = forward ? W.rows() : W.cols();
     shape.nr = kernels.nr;
@@ -70,11 +69,11 @@ void fill(const Int8Kernels& kernels, const Tensor& W, WeightUse use, const Layo
     std::memset(to, 0, static_cast<size_t>(shape.stride()) * sizeof(Word));
     std::memset(offsets + first, 0, static_cast<size_t>(shape.nr) * sizeof(int32_t));
     for (int64_t k = 0; k < shape.k; k++) {
-      const int place = 8 * kernels.order[k % kDepth];
+      const int place = 8 * kernels.order[k % kInt8Depth];
       for (int64_t j = 0; j < real; j++) {
         const int64_t n = forward ? first + j : k, at = forward ? n * cols + k : n * cols + first + j;
         const int code = int8CodeOf(w[at], {0, inverses[n]});
-        to[k / kDepth * shape.nr + j] |= static_cast<Word>(static_cast<uint8_t>(code)) << place;
+        to[k / kInt8Depth * shape.nr + j] |= static_cast<Word>(static_cast<uint8_t>(code)) << place;
         offsets[first + j] += 128 * code;
       }
     }

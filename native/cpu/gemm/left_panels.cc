@@ -75,13 +75,11 @@ void LeftPanels::packInt8(int64_t panel, int thread) const {
   const ProductSegment& segment = segmentOf(panel);
   const float* x = rows_.left(panel);
   // Codes, or what u needs, or u in words: one after the other in the same memory.
-  const int64_t ld = block_.baseWords + 16;
-  int64_t words = std::max(size * ld, leftRowsWords(kernels_, size, segment.rank));
+  int64_t words = std::max(size * (block_.baseWords + kQuantiseSlack), leftRowsWords(kernels_, size, segment.rank));
   if (segment.low.present()) words = std::max(words, lowRankRowsWords(kernels_, segment.low, size, p_.k));
   auto* memory = static_cast<Word*>(ThreadPool::instance().scratch(thread, words * static_cast<int64_t>(sizeof(Word))));
   const float* factors = weight.use == WeightUse::backward ? weight.panels.scales : nullptr;
-  weight.kernels->quantiseRows(x, p_.lda, size, p_.k, factors, memory, ld, int8RowScales(panel));
-  weight.kernels->leftPanel(memory, ld, size, block_.baseWords, this->panel(panel));
+  weight.kernels->quantisePanel(x, p_.lda, size, p_.k, factors, memory, this->panel(panel), int8RowScales(panel));
   if (segment.low.present())
     forTileRows(panel, [&](int first, int rows) {
       lowRankRows(kernels_, segment.low, x + first * p_.lda, p_.lda, rows, p_.k, memory,
