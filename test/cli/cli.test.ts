@@ -102,7 +102,7 @@ describe('the main job', () => {
     const { code, stdout } = await run(['info']);
     expect(stdout).toMatch(native().info().bf16 ? /precision {2}bf16: / : /precision {2}fp32: /);
     expect(code).toBe(0);
-    expect(stdout).toMatch(/avx512|avx2|portable/);
+    expect(stdout).toMatch(/amx|avx512|avx2|portable/);
     expect(stdout).toMatch(/cuda/i);
   });
 });
