@@ -90,13 +90,15 @@ Case weightGradientOf(const Case& linear, Random& random) {
   return c;
 }
 
-/// k beyond a block, and more rows than one super-block of 4 MiB holds.
+/// k beyond a block, more rows than one super-block of 4 MiB holds, and rows of codes so long that
+/// a thread's jobs have one panel of 32 rows each, and there is no panel for the last.
 void blocks(Form form) {
   Random random(31);
   struct Shape {
     int64_t rows, in, out;
   };
-  for (const Shape& s : {Shape{17, 4097, 33}, Shape{5, 9001, 20}, Shape{530, 2500, 9}, Shape{2100, 40, 37}}) {
+  for (const Shape& s : {Shape{17, 4097, 33}, Shape{5, 9001, 20}, Shape{530, 2500, 9}, Shape{2100, 40, 37},
+                        Shape{150, 16500, 9}}) {
     std::vector<Case> cases;
     cases.push_back(linearCase(random, s.rows, s.in, s.out, {true, true, "gelu"}));
     cases.push_back(linearCase(random, s.rows, s.out, s.in, {}));

@@ -150,7 +150,8 @@ class Run {
 
   void rowJobs(const Block& block, const SuperBlock& part) {
     const int64_t each = std::clamp<int64_t>(panelsInCache(block), 1, ceilDiv(part.panels, threads_));
-    const int64_t groups = ceilDiv(ceilDiv(part.panels, each), threads_) * threads_;
+    // A multiple of the threads, if there are so many panels: no group is empty.
+    const int64_t groups = std::min(part.panels, ceilDiv(ceilDiv(part.panels, each), threads_) * threads_);
     pool_.parallelFor(groups, [&](int64_t group, int thread) {
       const int64_t begin = group * part.panels / groups, end = (group + 1) * part.panels / groups;
       for (int64_t p = begin; p < end; p += LeftPanels::kTogether)

@@ -19,7 +19,8 @@ Isa select() {
     if (nameOf(isa) != forced) continue;
     if (!canRun(isa))
       fail("INVALID_ARGUMENT", "FUSED_LORA_CPU_ISA is '" + std::string(forced) +
-                                   "', which this CPU lacks; the best it has is '" + std::string(nameOf(best)) + "'");
+                                   "', which this CPU lacks or the system does not allow here; the best is '" +
+                                   std::string(nameOf(best)) + "'");
     return isa;
   }
   fail("INVALID_ARGUMENT",

@@ -22,7 +22,7 @@ bool canRun(Isa isa);
 Isa bestIsa();
 
 /// bestIsa(), or what the environment variable FUSED_LORA_CPU_ISA names (`nameOf`): for tests and
-/// measurements. Read once. Throws INVALID_ARGUMENT for an unknown name or one that this CPU lacks.
+/// measurements. Read once. Throws INVALID_ARGUMENT for an unknown name or one that can not run.
 Isa selectedIsa();
 
 }  // namespace fl
