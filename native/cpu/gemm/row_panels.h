@@ -2,6 +2,7 @@
 // the panels: product.cc.
 #pragma once
 
+#include <algorithm>
 #include <span>
 #include <vector>
 
@@ -23,6 +24,8 @@ struct RowPart {
 /// panels begin at multiples of it, counted from the part's first row.
 class RowPanels {
  public:
+  /// A panel has at most `mr` rows, and at least one unit: kernels of int8 codes are those of the
+  /// same instruction set as the others.
   RowPanels(std::span<const Product* const> products, int mr, int unit) {
     int64_t offset = 0;
     for (const Product* product : products) {
@@ -31,7 +34,7 @@ class RowPanels {
     }
     for (size_t i = 0; i < parts_.size(); i++) {
       const RowPart& part = parts_[i];
-      const int64_t units = (part.end - part.first + unit - 1) / unit, most = mr / unit;
+      const int64_t units = (part.end - part.first + unit - 1) / unit, most = std::max(1, mr / unit);
       const int64_t panels = (units + most - 1) / most;
       for (int64_t p = 0; p < panels; p++) begins_.push_back(part.first + p * units / panels * unit);
       partOf_.resize(begins_.size(), i);

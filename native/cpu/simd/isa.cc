@@ -13,14 +13,13 @@ namespace {
 
 Isa select() {
   const char* forced = std::getenv("FUSED_LORA_CPU_ISA");
-  const Isa best = bestIsa();
-  if (forced == nullptr || *forced == '\0') return best;
+  if (forced == nullptr || *forced == '\0') return bestIsa();
   for (const Isa isa : kAllIsas) {
     if (nameOf(isa) != forced) continue;
     if (!canRun(isa))
       fail("INVALID_ARGUMENT", "FUSED_LORA_CPU_ISA is '" + std::string(forced) +
                                    "', which this CPU lacks or the system does not allow here; the best is '" +
-                                   std::string(nameOf(best)) + "'");
+                                   std::string(nameOf(bestIsa())) + "'");
     return isa;
   }
   fail("INVALID_ARGUMENT",
