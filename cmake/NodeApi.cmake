@@ -62,9 +62,6 @@ function(fused_lora_addon_target target devices folder)
   if(FUSED_LORA_CROSS)
     # zig links its C++ library statically by itself.
     target_link_options(${target} PRIVATE -s)
-    if(UNIX AND NOT APPLE)
-      target_link_options(${target} PRIVATE "-Wl,--version-script=${PROJECT_SOURCE_DIR}/cmake/addon.map")
-    endif()
   elseif(UNIX AND NOT APPLE)
     # One binary for every Linux with glibc: no libstdc++ of ours to clash with another addon's.
     # libgcc_s, which Node needs itself, is shared: a static one asks for glibc 2.35.
@@ -76,5 +73,9 @@ function(fused_lora_addon_target target devices folder)
     if(FUSED_LORA_GLIBC_STUBS)
       target_link_options(${target} PRIVATE "-L${FUSED_LORA_GLIBC_STUBS}")
     endif()
+  endif()
+  if(UNIX AND NOT APPLE AND NOT FUSED_LORA_SANITIZE)
+    # Templates of libstdc++ are visible whatever -fvisibility says, and nvcc's code makes some.
+    target_link_options(${target} PRIVATE "-Wl,--version-script=${PROJECT_SOURCE_DIR}/cmake/addon.map")
   endif()
 endfunction()
