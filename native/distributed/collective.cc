@@ -50,7 +50,8 @@ void Collective::following(const std::function<void(const std::function<void(int
 void Collective::waitForPieces() {
   std::unique_lock lock(mutex_);
   // What a notice between our look and this wait told is seen at its end.
-  changed_.wait_for(lock, std::chrono::milliseconds(1));
+  // By the system's clock: wait_for would take the steady one, for which libstdc++ asks glibc 2.30.
+  changed_.wait_until(lock, std::chrono::system_clock::now() + std::chrono::milliseconds(1));
 }
 
 void Collective::send(Mpi& mpi, std::vector<Waited>& waited, const void* bytes, int64_t count, int to, int tag) {
