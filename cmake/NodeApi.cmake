@@ -74,8 +74,13 @@ function(fused_lora_addon_target target devices folder)
       target_link_options(${target} PRIVATE "-L${FUSED_LORA_GLIBC_STUBS}")
     endif()
   endif()
-  if(UNIX AND NOT APPLE AND NOT FUSED_LORA_SANITIZE)
-    # Templates of libstdc++ are visible whatever -fvisibility says, and nvcc's code makes some.
-    target_link_options(${target} PRIVATE "-Wl,--version-script=${PROJECT_SOURCE_DIR}/cmake/addon.map")
+  if(UNIX AND NOT APPLE)
+    # Never unloaded: Node closes an addon with the last worker that opened it, whose threads may
+    # still run its code. gcc's build stayed by chance, for a unique symbol of libstdc++.
+    target_link_options(${target} PRIVATE -Wl,-z,nodelete)
+    if(FUSED_LORA_CROSS OR FUSED_LORA_GLIBC_STUBS)
+      # Templates of libstdc++ are visible whatever -fvisibility says, and nvcc's code makes some.
+      target_link_options(${target} PRIVATE "-Wl,--version-script=${PROJECT_SOURCE_DIR}/cmake/addon.map")
+    endif()
   endif()
 endfunction()
