@@ -197,7 +197,7 @@ const Kernels kGemmBf16 = {
     .leftWords = kLeftWords,
 #if defined(__AMX_BF16__)
     .unit = kTileWords,
-    .tileRank = 1,
+    .tileRank = 1,  // no dot products, which would want panels of single words
 #else
     .unit = 1,
     .tileRank = kTileRank,

@@ -25,7 +25,7 @@ namespace fl::cpu {
 
 /// One tile: C [rows, columns] = float(A B) * (rowScales * columnScales) + bias.
 struct Int8Tile {
-  /// Of the left panel: word w of row i at a[w * rows + i].
+  /// The left panel, as in kernels.h.
   const Word* a = nullptr;
   /// Of the right panel: the step's word of column j at b[s * nr + j].
   const Word* b = nullptr;
