@@ -217,6 +217,7 @@ class Run {
     rest.steps0 = 0;
     rest.start = sums;
     rest.ldStart = right.nr;
+    codes.end = &rest;
     for (int64_t panel = job.begin; panel < job.end; panel++) {
       placeTile(block, part.firstPanel + panel, job.column, rest);
       Word* left = left_.panel(part.firstPanel + panel);
