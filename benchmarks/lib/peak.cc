@@ -2,7 +2,8 @@
 // Prints one number; compiled and called by peak.ts.
 //
 //   peak f32|bf16 THREADS SECONDS     FLOP/s (a multiply-add counts 2); bf16: of AMX where there is
-//                                     AMX, else of AVX512_BF16
+//                                     AMX, else of AVX512_BF16. Of the instruction set that
+//                                     FUSED_LORA_CPU_ISA names, where it is set
 //   peak copy THREADS SECONDS         bytes/s read and written, 32 MiB buffers a thread
 //
 // "unsupported" where the instruction set is not there.
@@ -66,8 +67,6 @@ __attribute__((target("avx512f,avx512bf16"))) double dotBf16Avx512(int64_t itera
 #if defined(HAS_TILES)
 // Leaf 7 of CPUID, and leave of the system to use the tile registers of AMX.
 bool allowTiles() {
-  const char* forced = std::getenv("FUSED_LORA_CPU_ISA");
-  if (forced && *forced && std::strcmp(forced, "amx") != 0) return false;
   unsigned a = 0, b = 0, c = 0, d = 0;
   const bool known = __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0;
   constexpr unsigned kTilesAndBf16 = 1u << 24 | 1u << 22;
@@ -125,17 +124,24 @@ double copyMemory(int64_t iterations) {
   return static_cast<double>(iterations) * 2 * bytes;
 }
 
+// True where FUSED_LORA_CPU_ISA is not set, or names a set that begins so: "avx" is in "avx512bf16".
+bool mayUse(const char* prefix) {
+  const char* forced = std::getenv("FUSED_LORA_CPU_ISA");
+  return !forced || !*forced || !std::strncmp(forced, prefix, std::strlen(prefix));
+}
+
 Work workOf(const char* name) {
   if (!std::strcmp(name, "copy")) return copyMemory;
   const bool bf16 = !std::strcmp(name, "bf16");
 #if defined(__x86_64__)
   __builtin_cpu_init();
 #if defined(HAS_TILES)
-  if (bf16 && allowTiles()) return tileProductsBf16;
+  if (bf16 && mayUse("amx") && allowTiles()) return tileProductsBf16;
 #endif
-  if (bf16) return __builtin_cpu_supports("avx512bf16") ? dotBf16Avx512 : nullptr;
-  if (__builtin_cpu_supports("avx512f")) return multiplyAddAvx512;
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return multiplyAddAvx2;
+  const bool wide = mayUse("avx512") || mayUse("amx");
+  if (bf16) return wide && __builtin_cpu_supports("avx512bf16") ? dotBf16Avx512 : nullptr;
+  if (wide && __builtin_cpu_supports("avx512f")) return multiplyAddAvx512;
+  if ((wide || mayUse("avx")) && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return multiplyAddAvx2;
 #endif
   return bf16 ? nullptr : multiplyAddPortable;
 }
