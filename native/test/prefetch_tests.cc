@@ -1,8 +1,11 @@
 // What the register tiles of the CPU prefetch: memory of the panels that they were given, at every
-// step, for products and for the low-rank ones beside them. Results are in product_tests.cc.
+// step, for products and for the low-rank ones beside them; with int8 codes also the rows that the
+// sums end in. Results are in product_tests.cc.
 #include <algorithm>
+#include <cmath>
 
 #include "cpu/dispatch.h"
+#include "cpu/gemm/int8_panels.h"
 #include "cpu/gemm/low_rank.h"
 #include "cpu/gemm/product.h"
 #include "runtime/thread_pool.h"
@@ -85,6 +88,57 @@ void productTiles(const Kernels& kernels) {
   }
 }
 
+cpu::Int8Tile lastCodes;
+void (*realInt8Tile)(const cpu::Int8Tile&);
+int codesWithoutEnd = 0, codesElsewhere = 0;
+
+/// The tile that follows is the one whose memory the codes' tile was told to fetch.
+void spyingInt8Tile(const cpu::Int8Tile& t) {
+  if (t.end == nullptr) codesWithoutEnd++;
+  lastCodes = t;
+  realInt8Tile(t);
+}
+
+void spyingEnd(const Tile& t) {
+  spy.tiles++;
+  const Tile& told = *lastCodes.end;
+  const int64_t skipped = t.c - told.c;
+  const bool inside = skipped >= 0 && skipped / told.ldc + t.rows <= lastCodes.rows && skipped % told.ldc == 0;
+  if (!inside || t.residual != told.residual + skipped || t.slopeAt != told.slopeAt + skipped) codesElsewhere++;
+  realTile(t);
+}
+
+/// Rows in several panels, columns that fill no panel, ends that read.
+void int8Tiles(const Kernels& real) {
+  const int64_t m = 75, n = 150, k = 70;
+  std::vector<float> a(static_cast<size_t>(m * k), 1.0f), w(static_cast<size_t>(n * k), 1.0f);
+  std::vector<float> c(static_cast<size_t>(m * n)), residual(c.size(), 1.0f), slopeAt(c.size(), 1.0f);
+  Kernels kernels = real;
+  realTile = kernels.tile;
+  kernels.tile = spyingEnd;
+  cpu::Int8Kernels codes = cpu::int8Kernels();
+  realInt8Tile = codes.tile;
+  codes.tile = spyingInt8Tile;
+  spy = {};
+  codesWithoutEnd = codesElsewhere = 0;
+  cpu::Product p(kernels);
+  p.m = m;
+  p.n = n;
+  p.k = k;
+  p.a = a.data();
+  p.lda = k;
+  p.int8 = cpu::int8Weight(cpu::int8Kernels(), Tensor::of(w.data(), DType::f32, {n, k}), cpu::WeightUse::forward);
+  p.int8.kernels = &codes;
+  p.c = c.data();
+  p.residual = residual.data();
+  p.slopeAt = slopeAt.data();
+  p.activation = cpu::KernelActivation::relu;
+  cpu::multiply(p);
+  check(spy.tiles > 0 && codesWithoutEnd == 0, "codes are summed without the rows that they end in");
+  check(codesElsewhere == 0, std::to_string(codesElsewhere) + " tiles end where no memory was fetched");
+  check(std::all_of(c.begin(), c.end(), [](float v) { return std::abs(v - 71) < 1e-3f; }), "a b + residual");
+}
+
 /// At one thread, because the spy counts without locks.
 void alone(void (*body)(const Kernels&)) {
   ThreadPool& pool = ThreadPool::instance();
@@ -99,6 +153,7 @@ void alone(void (*body)(const Kernels&)) {
 void addPrefetchTests(Suite& suite) {
   suite.add("prefetch/lowRank", [] { alone(lowRankTiles); });
   suite.add("prefetch/product", [] { alone(productTiles); });
+  suite.add("prefetch/int8", [] { alone(int8Tiles); });
 }
 
 }  // namespace fl::test
