@@ -124,7 +124,7 @@ double copyMemory(int64_t iterations) {
   return static_cast<double>(iterations) * 2 * bytes;
 }
 
-// True where FUSED_LORA_CPU_ISA is not set, or names a set that begins so: "avx" is in "avx512bf16".
+// True where FUSED_LORA_CPU_ISA is not set, or names a set that begins so, as avx2 does with "avx".
 bool mayUse(const char* prefix) {
   const char* forced = std::getenv("FUSED_LORA_CPU_ISA");
   return !forced || !*forced || !std::strncmp(forced, prefix, std::strlen(prefix));
@@ -141,7 +141,8 @@ Work workOf(const char* name) {
   const bool wide = mayUse("avx512") || mayUse("amx");
   if (bf16) return wide && __builtin_cpu_supports("avx512bf16") ? dotBf16Avx512 : nullptr;
   if (wide && __builtin_cpu_supports("avx512f")) return multiplyAddAvx512;
-  if ((wide || mayUse("avx")) && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return multiplyAddAvx2;
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  if (avx2 && (wide || mayUse("avx"))) return multiplyAddAvx2;
 #endif
   return bf16 ? nullptr : multiplyAddPortable;
 }

@@ -40,8 +40,8 @@ struct Int8Tile {
   const float* bias = nullptr;
   /// nr of them: 128 times the sum of each column's codes.
   const int32_t* offsets = nullptr;
-  /// The tile that these sums end in, at the same rows: its memory is brought to the cache while they
-  /// are made. Null: none.
+  /// The tile that these sums end in, at the same rows: its memory is brought to the cache while
+  /// they are made. Null: none.
   const Tile* end = nullptr;
   /// As in Tile.
   const char* prefetch = nullptr;
