@@ -30,6 +30,7 @@ import { isSentenceFolder, readSentenceFolder } from '../task/embed/sentence_fol
 import { baseFacts, factsOfAdapter } from '../task/meaning/facts';
 import { hasTokenizer, sameTokenizer } from '../task/meaning/record';
 import { locateModel, meaningOf, openFolders, requireTrained, type TextModel } from '../task/text_model';
+import { changesEncoder } from './changes_encoder';
 import { Lane, type LaneItem, type LaneMember } from './lane';
 import { ServeError } from './serve_error';
 import type { ServedClassifier, ServedModel } from './served_model';
@@ -365,20 +366,6 @@ function checkedName(name: string): string {
 /** Whether an adapter has a tokenizer that is not the base's. */
 function ownTokenizer(adapter: string, base: string): boolean {
   return hasTokenizer(adapter) && !sameTokenizer(adapter, base);
-}
-
-/**
- * Whether a model's adapter does more to the encoder than LoRA does: biases, embeddings or norms
- * that are its own.
- */
-function changesEncoder(model: TaskModel): boolean {
-  const { family } = model.config;
-  return activeAdapters(model).some((name) => {
-    const { config, saved, targets } = adapterEntry(model, name);
-    const paths = [...saved, ...targets.map(({ path: at }) => at)].filter((at) => at.startsWith(`${family}.`));
-    const outside = paths.some((at) => !at.startsWith(`${family}.encoder.`) && !at.startsWith(`${family}.pooler`));
-    return config.bias !== 'none' || outside || saved.some((at) => at.startsWith(`${family}.encoder`));
-  });
 }
 
 /** What stands on the encoder for a model. */

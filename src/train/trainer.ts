@@ -18,6 +18,7 @@ import { lossDenominatorOf } from './loss_share';
 import { checkTrainerOptions, type TrainerOptions } from './options';
 import { groupParameters, type ParameterGroups } from './parameter_groups';
 import { agreeOnBits, resumeAll, sharesToResume } from './ranks';
+import { checkSinglePass, totalStepsOf } from './run_length';
 import { scheduleFactor, warmupStepsOf } from './schedule';
 import { type SharedGradients, ShareSteps } from './share_steps';
 import type { MakeProgram, StepProgram } from './step_program';
@@ -114,8 +115,8 @@ export class Trainer {
    */
   async train(source: BatchSource): Promise<TrainResult> {
     const { options, state } = this;
-    if (source.singlePass) this.checkSinglePass();
-    const totalSteps = this.totalSteps(source);
+    if (source.singlePass) checkSinglePass(options);
+    const totalSteps = totalStepsOf(options, source);
     const identity = this.identity(source, totalSteps);
     await agree(this.group, { ...identity, ...this.machine() });
     await this.takeShares();
@@ -344,33 +345,6 @@ export class Trainer {
   private machine(): Record<string, string> {
     const { backend = 'cpu' } = this.options;
     return { 'fused-lora': VERSION, backend, ...(backend === 'cpu' && { 'instruction set': native().info().isa }) };
-  }
-
-  private checkSinglePass(): void {
-    const { maxSteps, resume } = this.options;
-    if (maxSteps === undefined) {
-      throw new FusedLoraError(
-        'INVALID_ARGUMENT',
-        'the data can be read once, so nobody knows how many steps they are good for: give maxSteps, or a function that gives the data anew each time',
-      );
-    }
-    if (resume) {
-      throw new FusedLoraError(
-        'INVALID_ARGUMENT',
-        'a run on data that can be read once can not be resumed: what came before the checkpoint is gone. Give files, or a function that gives the data ' +
-          'anew each time',
-      );
-    }
-  }
-
-  private totalSteps(source: BatchSource): number {
-    const { maxSteps, epochs = 3, gradientAccumulation = 1 } = this.options;
-    if (maxSteps !== undefined) return maxSteps;
-    const stepsOf = (epoch: number) => Math.ceil(source.epoch(epoch).length / gradientAccumulation);
-    let steps = 0;
-    for (let epoch = 0; epoch < Math.floor(epochs); epoch++) steps += stepsOf(epoch);
-    const rest = epochs - Math.floor(epochs);
-    return steps + (rest > 0 ? Math.ceil(stepsOf(Math.floor(epochs)) * rest) : 0);
   }
 
   private identity(source: BatchSource, totalSteps: number): Record<string, string | number> {
