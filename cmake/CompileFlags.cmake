@@ -7,6 +7,10 @@ set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 set(CMAKE_CXX_VISIBILITY_PRESET hidden)
 set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
 set(CMAKE_CXX_FLAGS_RELEASE "-O3 -DNDEBUG")
+if(FUSED_LORA_TRIAL)
+  # zig's libraries too: it builds them for the same setting.
+  set(CMAKE_CXX_FLAGS_RELEASE "-Os -DNDEBUG")
+endif()
 
 # A warning ends the build of a clone. At a user's place, where there is no native/test, the
 # compiler may be one that warns of more.
@@ -55,5 +59,12 @@ function(fused_lora_configure target)
     target_include_directories(${target} SYSTEM PRIVATE ${FUSED_LORA_CUDA_INCLUDE})
     target_compile_options(${target} PRIVATE "$<$<COMPILE_LANGUAGE:CUDA>:${FUSED_LORA_CUDA_OPTIONS}>")
     target_link_libraries(${target} PRIVATE ${FUSED_LORA_CUDA_LIBRARIES})
+  endif()
+endfunction()
+
+# As one file: most of the time to compile the core's goes to headers that all of them read.
+function(fused_lora_quick target)
+  if(FUSED_LORA_TRIAL)
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 0)
   endif()
 endfunction()

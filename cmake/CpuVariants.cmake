@@ -38,7 +38,7 @@ function(fused_lora_cpu_variants core)
   # dispatch.cc knows the others where the compiler defines __x86_64__.
   if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
     fused_lora_cpu_variant(${core} avx2 ${FUSED_LORA_CPU_KERNELS})
-    if(FUSED_LORA_SANITIZE)
+    if(FUSED_LORA_SANITIZE OR FUSED_LORA_TRIAL)
       # The same source once more: a quarter of the time to compile, for few more lines run.
       target_compile_definitions(${core} PRIVATE FUSED_LORA_NO_AVX512=1)
       return()

@@ -9,6 +9,7 @@ function(fused_lora_addon)
   endif()
   fused_lora_addon_target(fused_lora fused_lora_devices "${folder}" ${ARGN})
   fused_lora_configure(fused_lora)
+  fused_lora_quick(fused_lora)
 endfunction()
 
 # native/platform/node_api_imports.cc has the names of all functions of Node-API.

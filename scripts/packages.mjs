@@ -2,9 +2,12 @@
  * Makes the tarballs of all packages into packages/: fused-lora itself, one with a native addon for
  * each platform, and the one with CUDA kernels; the same sources give the same bytes. Addons are
  * built by zig, that with CUDA by nvcc and gcc; each is held to what lib/platforms.mjs allows.
- * Usage: node scripts/packages.mjs [NAME …] [--jobs N] [--no-cuda] [--out FOLDER] [--prebuilt FILE]
+ * Usage: node scripts/packages.mjs [NAME …] [--jobs N] [--no-cuda] [--out FOLDER] [--trial]
+ *          [--prebuilt FILE]
  *   NAME         main, or a platform such as linux-x64; default: all
  *   --out        default: packages
+ *   --trial      not to be published: compiled quickly, for size and without AVX-512, into
+ *                .cache/trial; for run-tests.mjs, which has little time
  *   --prebuilt   for tests: takes FILE as the addon and dist/ as it is, and checks neither
  * They are run by test-platform.mjs, and published as docs/releasing.md says.
  */
@@ -36,7 +39,8 @@ const { values, positionals } = parseArgs({
   options: {
     jobs: { type: 'string', default: String(availableParallelism()) },
     cuda: { type: 'boolean', default: true },
-    out: { type: 'string', default: join(root, 'packages') },
+    out: { type: 'string' },
+    trial: { type: 'boolean', default: false },
     prebuilt: { type: 'string' },
   },
   allowPositionals: true,
@@ -48,8 +52,8 @@ const unknown = wanted.filter((name) => !all.includes(name));
 if (unknown.length > 0) fail(`there is no package ${unknown.join(', ')}; there are ${all.join(', ')}`);
 
 const own = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
-const folder = resolve(values.out);
-const staged = values.prebuilt ? join(folder, 'staged') : join(root, '.cache', 'staged');
+const folder = resolve(values.out ?? join(root, values.trial ? '.cache/trial' : 'packages'));
+const staged = values.prebuilt || values.trial ? join(folder, 'staged') : join(root, '.cache', 'staged');
 const tools = values.prebuilt ? undefined : packagingTools();
 mkdirSync(folder, { recursive: true });
 const made = wanted.map((name) => (name === 'main' ? makeMain() : makePlatform(name)));
@@ -124,11 +128,12 @@ function readme(name, description) {
 
 /** Builds the addon. @returns its path */
 function build(name) {
-  const place = join(root, 'build-packages', name);
+  const place = join(root, 'build-packages', values.trial ? `trial-${name}` : name);
   say(`building ${packageOf(name)}`);
   const settings = [
     '-DCMAKE_BUILD_TYPE=Release',
     '-DFUSED_LORA_TEST=OFF',
+    ...(values.trial ? ['-DFUSED_LORA_TRIAL=ON'] : []),
     ...(PLATFORMS[name].cuda ? cuda(place) : zig(name)),
   ];
   const env = {

@@ -8,7 +8,7 @@ namespace fl::mpi {
 namespace {
 
 /// Above those of gradient_sum.cc. MPI promises tags up to 32767.
-constexpr int kFirstTag = 8300, kTags = 8192;
+constexpr int kFirstGatherTag = 8300, kGatherTags = 8192;
 
 }  // namespace
 
@@ -64,7 +64,7 @@ bool SliceGather::advance(Mpi& mpi) {
 void SliceGather::start(Mpi& mpi, size_t bucket, Slot& slot) {
   const Bucket::Piece& piece = sum_->buckets()[bucket].pieces[0];
   float* const values = data_[static_cast<size_t>(piece.tensor)] + piece.at;
-  const int tag = kFirstTag + static_cast<int>(bucket) % kTags;
+  const int tag = kFirstGatherTag + static_cast<int>(bucket) % kGatherTags;
   const Slice& mine = sum_->sliceOf(bucket, rank_);
   slot.isBusy = true;
   for (int step = 1; step < size_; step++) {

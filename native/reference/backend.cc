@@ -7,11 +7,11 @@
 namespace fl {
 namespace {
 
-struct Entry {
+struct Widths {
   OpFunction f32, f64;
 };
 
-constexpr Entry kTable[] = {
+constexpr Widths kTable[] = {
 #define FL_OP(name, Contract) {reference::name<float>, reference::name<double>},
 #include "ops/ops.def"
 };
@@ -23,7 +23,7 @@ class ReferenceBackend final : public Backend {
   bool holds(BaseWeights) const override { return true; }
 
   OpFunction find(OpKind op, DType dtype, Precision) const override {
-    const Entry& entry = kTable[static_cast<int>(op)];
+    const Widths& entry = kTable[static_cast<int>(op)];
     if (dtype == DType::f32) return entry.f32;
     return dtype == DType::f64 ? entry.f64 : nullptr;
   }

@@ -54,6 +54,8 @@ export function checkBinary(name, file, tools, cudaArchitectures) {
     `has no ${ENTRIES.join(' or ')}`,
   );
   must(found.stripped, 'is not stripped');
+  // cmake/NodeApi.cmake says why.
+  must(os !== 'linux' || found.stays, 'is unloaded with its last worker: it was not linked with -z nodelete');
   const facts = [`libraries: ${found.libraries.join(', ') || 'none'}`];
   if (libc === 'glibc') facts.push(checkGlibc(found, must));
   if (os === 'darwin') facts.push(checkMacos(found, cpu, must));

@@ -17,6 +17,7 @@ def elf(binary):
     for requirement in binary.symbols_version_requirement:
         versions[requirement.name] = sorted(entry.name for entry in requirement.get_auxiliary_symbols())
     dynamic = list(binary.dynamic_symbols)
+    flags = binary.get(lief.ELF.DynamicEntry.TAG.FLAGS_1)
     return {
         "format": "ELF",
         "machine": binary.header.machine_type.name,
@@ -35,6 +36,7 @@ def elf(binary):
             if symbol.shndx == 0 and symbol.name
         ],
         "stripped": len(list(binary.symtab_symbols)) == 0,
+        "stays": flags is not None and flags.has(lief.ELF.DynamicEntryFlags.FLAG.NODELETE),
     }
 
 

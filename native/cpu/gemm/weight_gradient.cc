@@ -15,9 +15,9 @@ namespace {
 
 constexpr int64_t kColumnsPerChunk = 192;
 
-int64_t ceilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
+int64_t piecesOf(int64_t count, int64_t each) { return (count + each - 1) / each; }
 int64_t leftStrideOf(const Kernels& kernels, int64_t m) {
-  return ceilDiv(m, kernels.weightGradientUnit) * kernels.weightGradientUnit;
+  return piecesOf(m, kernels.weightGradientUnit) * kernels.weightGradientUnit;
 }
 
 }  // namespace
@@ -51,7 +51,7 @@ void addWeightGradients(const Kernels& kernels, std::initializer_list<WeightGrad
       kernels.gradientLeft(a, s.m, s.m, rows, memory, block.leftStride);
       memory += lines * block.leftStride;
     }
-    parts.push_back({block, ceilDiv(s.n, kColumnsPerChunk), s.n});
+    parts.push_back({block, piecesOf(s.n, kColumnsPerChunk), s.n});
     chunks += parts.back().chunks;
   }
   ThreadPool::instance().parallelFor(chunks, [&](int64_t chunk, int) {

@@ -12,7 +12,7 @@
 namespace fl::cpu {
 namespace {
 
-constexpr int64_t kRowsPerPiece = 16;
+constexpr int64_t kLoraRowsPerPiece = 16;
 
 /// A [rank, k] as the products multiply it, row-major.
 const float* multipliedValues(const Tensor& A, Precision precision) {
@@ -49,10 +49,10 @@ void addDroppedUpdate(const DroppedUpdate& op) {
   const bool bf16 = op.precision == Precision::bf16;
   const float* A = rank == 0 ? nullptr : multipliedValues(op.A, op.precision);
   ThreadPool& pool = ThreadPool::instance();
-  pool.parallelFor((op.end - op.first + kRowsPerPiece - 1) / kRowsPerPiece, [&](int64_t piece, int thread) {
+  pool.parallelFor((op.end - op.first + kLoraRowsPerPiece - 1) / kLoraRowsPerPiece, [&](int64_t piece, int thread) {
     auto* update = static_cast<float*>(pool.scratch(thread, k * static_cast<int64_t>(sizeof(float))));
-    const int64_t begin = op.first + piece * kRowsPerPiece;
-    for (int64_t row = begin; row < std::min(op.end, begin + kRowsPerPiece); row++) {
+    const int64_t begin = op.first + piece * kLoraRowsPerPiece;
+    for (int64_t row = begin; row < std::min(op.end, begin + kLoraRowsPerPiece); row++) {
       float* dx = mutableRow(op.dx, row);
       if (rank != 0) {
         const float* v = op.v + (row - op.first) * rank;

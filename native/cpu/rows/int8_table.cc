@@ -13,7 +13,7 @@ namespace fl::cpu {
 namespace {
 
 /// Of Parameter::derived; cpu/gemm has those of panels and NF4.
-constexpr int kKey = 30'000'000;
+constexpr int kTableKey = 30'000'000;
 
 std::shared_ptr<const void> make(const Tensor& table) {
   const int64_t rows = table.rows(), cols = table.cols();
@@ -38,7 +38,7 @@ std::shared_ptr<const void> make(const Tensor& table) {
 Int8Table int8Table(const Tensor& table) {
   std::shared_ptr<const void> owner = table.parameter == nullptr
                                           ? make(table)
-                                          : table.parameter->derived(kKey, [](const Tensor& v) { return make(v); });
+                                          : table.parameter->derived(kTableKey, [](const Tensor& v) { return make(v); });
   const auto* const scales = static_cast<const float*>(owner.get());
   return {reinterpret_cast<const int8_t*>(scales + table.rows()), scales, table.cols(), std::move(owner)};
 }
