@@ -80,12 +80,12 @@ function emulatedTests(name, args, env) {
 
 /**
  * Packages as zig builds them, quickly compiled, and three steps on each: of the platforms that
- * FUSED_LORA_TEST_PLATFORMS names. Not without being asked: zig builds its C++ library for each
- * platform first, a minute of processor time.
+ * FUSED_LORA_TEST_PLATFORMS names, `none` for none. Unasked in CI alone: zig builds its C++ library
+ * for each platform first, a minute of processor time.
  */
 async function platforms() {
   const some = 'linux-x64 linuxmusl-x64 linux-arm64';
-  const asked = process.env.FUSED_LORA_TEST_PLATFORMS || 'none';
+  const asked = process.env.FUSED_LORA_TEST_PLATFORMS || (process.env.CI === 'true' ? some : 'none');
   if (asked === 'none' || process.platform !== 'linux' || process.arch !== 'x64') {
     say(`skip packages by platform: tried on Linux on x86-64 where FUSED_LORA_TEST_PLATFORMS names some (${some})`);
     return;

@@ -36,9 +36,9 @@ std::shared_ptr<const void> make(const Tensor& table) {
 }  // namespace
 
 Int8Table int8Table(const Tensor& table) {
-  std::shared_ptr<const void> owner = table.parameter == nullptr
-                                          ? make(table)
-                                          : table.parameter->derived(kTableKey, [](const Tensor& v) { return make(v); });
+  std::shared_ptr<const void> owner =
+      table.parameter == nullptr ? make(table)
+                                 : table.parameter->derived(kTableKey, [](const Tensor& v) { return make(v); });
   const auto* const scales = static_cast<const float*>(owner.get());
   return {reinterpret_cast<const int8_t*>(scales + table.rows()), scales, table.cols(), std::move(owner)};
 }
