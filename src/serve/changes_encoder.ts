@@ -1,5 +1,6 @@
 /**
- * Which adapters can not share a lane's encoder. How the others share it: lane.ts.
+ * Which adapters can not share a lane's encoder: those that change more of it than LoRA does. How
+ * the others share it is lane.ts.
  */
 import { activeAdapters } from '../lora';
 import { adapterEntry } from '../lora/registry';
