@@ -50,7 +50,7 @@ const RECIPE = {
 // dev differs by 17 points between seeds, with both by 4 or so (docs/results.md).
 const LORA = { method: 'lora', learningRate: 2e-3, weightDecay: 1 };
 const MODES = [
-  // All below the classifier is frozen: it runs once for each sentence, and the same bits come of it.
+  // The frozen encoder runs once for each sentence, and the same bits come of it.
   { name: 'classifier only', method: 'head', learningRate: 5e-3, keepFrozen: true },
   { name: 'LoRA, r = 8', ...LORA },
   { name: 'full fine-tuning', method: 'full', learningRate: 5e-4, epochs: 3 },
